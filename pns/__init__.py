@@ -1,0 +1,1 @@
+"""PNS: the notification inbox and live-push server for web applications."""

@@ -1,0 +1,56 @@
+"""The Authority contracts: who is this device's user, and may this caller speak for the application?
+
+The host application's login is the login: PNS keeps no accounts and a doubt never lets anybody in.
+Implementations in authorities/.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import msgspec
+from starlette.requests import HTTPConnection
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a device showed, kept as long as its connection lives so that it can be asked about again.
+
+    `headers`: those on the allow-list, as they came, names in lower case, PNS's own cookie taken out.
+    `forwarded`: the `x-forwarded-for` and `x-forwarded-proto` that PNS itself sets.
+    `request`: the device's request, where the authority is a function of the host application.
+    """
+
+    headers: tuple[tuple[bytes, bytes], ...]
+    forwarded: tuple[tuple[bytes, bytes], ...]
+    device_id: str
+    request: HTTPConnection | None = None
+
+
+class Login(NamedTuple):
+    """A yes. `revocation` is Store.newest_revocation() as it was before the question was asked."""
+
+    user_id: str
+    revocation: int
+
+
+class DeviceAuthority(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Let go of everything. Safe to call twice, and before `start`."""
+
+    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+        """The user of these credentials.
+
+        Raises Unauthorized or Forbidden when the application said no, AuthUnavailable for any doubt.
+        An answer that is kept or under way is used only if its `revocation` is at least `not_before`, and
+        never with `fresh`. Returns or raises within `auth.timeout_seconds`, waiting for a turn included.
+        """
+
+
+class ApplicationAuthority(Protocol):
+    async def admit(self, authorization: bytes | None) -> None:
+        """Return if the `Authorization` header's value may speak for the application.
+
+        Raises Unauthorized, or AuthUnavailable where nobody can say.
+        """

@@ -1,0 +1,37 @@
+"""The clock: the only place that asks what time it is.
+
+Everything that waits or measures takes a `Clock`, so a test moves time itself (pns.testing.FakeClock)
+and never sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time for people, monotonic time for deadlines."""
+
+    def now(self) -> int:
+        """Microseconds since 1970 in UTC. May jump, forwards and back: never measure with it."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary point; never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of monotonic time."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,168 @@
+"""Every exception that PNS raises, in one tree.
+
+    PNSError
+    ├── SettingsError            a setting is unknown, mistyped or impossible (exit code 2)
+    ├── NotStarted               the embedded PNS was used before it was entered
+    ├── SchemaError              code and database do not fit together
+    ├── UnknownNotification      a cursor names a notification that is not kept any more
+    └── Problem                  an HTTP answer of RFC 9457: `status`, `code`, `title`, `detail`
+        ├── BadJSON 400 · Unauthorized 401 · Forbidden 403 · OriginNotAllowed 403 · NotFound 404
+        ├── MethodNotAllowed 405 · NotificationIdConflict 409 · TooLarge 413
+        ├── UnsupportedMediaType 415 · Invalid 422 · UpgradeRequired 426 · TooManyConnections 429
+        └── Unavailable 503
+            ├── StoreUnavailable · AuthUnavailable · Overloaded · Draining
+
+A class's docstring is its message and its remedy; `str(error)` is never empty.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PNSError(Exception):
+    """Something went wrong in PNS."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+
+
+class SettingsError(PNSError):
+    """A setting is unknown, has the wrong type or an impossible value."""
+
+
+class NotStarted(PNSError):
+    """PNS was used before it was started. Add one of these lines to your application:
+    `app = Starlette(…, lifespan=pns.lifespan)`, or `async with pns:` inside your own lifespan, or
+    `app = pns.wrap(app, path="/pns")` around any ASGI application.
+    """
+
+
+class SchemaError(PNSError):
+    """The database's schema does not fit this release. Run `pns migrate` with the newest release in use."""
+
+
+class UnknownNotification(PNSError):
+    """The notification named by `after` or `before` is not kept any more. Start again without it."""
+
+
+class Problem(PNSError):
+    """The request could not be served."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    retry_after: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The class's first sentence: the same for every problem of one `code`."""
+        text = " ".join((type(self).__doc__ or "").split())
+        return text.split(". ")[0].rstrip(".")
+
+
+class BadJSON(Problem):
+    """The body is not JSON. Send UTF-8 JSON text as RFC 8259 defines it."""
+
+    status, code = 400, "bad_json"
+
+
+class Unauthorized(Problem):
+    """The request is not authorized. Log in, or send `Authorization: Bearer` with a valid key."""
+
+    status, code = 401, "unauthorized"
+
+
+class Forbidden(Problem):
+    """The application refused this user. Ask the application why."""
+
+    status, code = 403, "forbidden"
+
+
+class OriginNotAllowed(Problem):
+    """The page's origin may not use this PNS. Add it to `server.allowed_origins`."""
+
+    status, code = 403, "origin_not_allowed"
+
+
+class NotFound(Problem):
+    """There is nothing at this path. See /openapi.json for what there is."""
+
+    status, code = 404, "not_found"
+
+
+class MethodNotAllowed(Problem):
+    """This path does not take this method. The `Allow` header lists what it takes."""
+
+    status, code = 405, "method_not_allowed"
+
+
+class NotificationIdConflict(Problem):
+    """A notification with this id is kept already, with other data. Nothing was stored; use a new id."""
+
+    status, code = 409, "notification_id_conflict"
+
+
+class TooLarge(Problem):
+    """The body is larger than `limits.max_body_bytes`. Send fewer notifications in one request."""
+
+    status, code = 413, "too_large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body must be sent as `Content-Type: application/json`, without a Content-Encoding."""
+
+    status, code = 415, "unsupported_media_type"
+
+
+class Invalid(Problem):
+    """The request is well-formed but not valid. `errors` names each wrong field."""
+
+    status, code = 422, "invalid"
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{at}: {message}" for at, message in errors))
+        self.errors = errors
+
+
+class UpgradeRequired(Problem):
+    """This path opens a WebSocket. Send `Upgrade: websocket`, or POST to ask whether you may connect."""
+
+    status, code = 426, "upgrade_required"
+
+
+class TooManyConnections(Problem):
+    """This user has more than `limits.connections_per_user` connections. Close some, then try again."""
+
+    status, code = 429, "too_many_connections"
+    retry_after = 30
+
+
+class Unavailable(Problem):
+    """PNS cannot serve this request now. Try again after `Retry-After` seconds."""
+
+    status, code = 503, "unavailable"
+    retry_after = 2
+
+
+class StoreUnavailable(Unavailable):
+    """The store cannot be used now. Nothing was stored; try again after `Retry-After` seconds."""
+
+    code = "store_unavailable"
+
+
+class AuthUnavailable(Unavailable):
+    """The application could not say who this is. Try again after `Retry-After` seconds."""
+
+    code = "auth_unavailable"
+
+
+class Overloaded(Unavailable):
+    """PNS has more to do than it can take. Nothing was stored; try again after `Retry-After` seconds."""
+
+    code = "overloaded"
+
+
+class Draining(Unavailable):
+    """This node is going down. Try again: another node, or the restarted one, will answer."""
+
+    code = "draining"
