@@ -1,7 +1,7 @@
 """A clock whose time stands still until a test moves it.
 
-Fits pns.clock.Clock. Nothing here looks at the machine's clock, so a test that uses it cannot be flaky by time:
-`until_sleeping()` says when the code under test waits, `advance()` lets the time pass that it waits for.
+Fits pns.clock.Clock. Nothing here looks at the machine's clock, so a test that uses it cannot be flaky
+by time: `until_sleeping()` says when the code under test waits, `advance()` lets the time pass.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FakeClock:
         return self._monotonic
 
     async def sleep(self, seconds: float) -> None:
-        """Return once `advance` has passed the deadline; at once (after a turn of the loop) for 0 and less."""
+        """Return once `advance` has passed the deadline; for 0 and less, after one turn of the loop."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return

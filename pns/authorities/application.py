@@ -1,0 +1,228 @@
+"""The application's own login, asked over HTTP: who sent these headers?
+
+Owns the questions under way and the yeses still good, so that equal requests are one question. It never
+decides by itself: 200 with a `user_id` is a yes, 401 and 403 are a no, everything else is a doubt, and a
+doubt never lets anybody in. How the question goes over the wire: outbound.py; which headers: forwarding.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+
+import httpx2 as httpx
+import msgspec
+
+from pns.authorities.doubts import DoubtLog
+from pns.authorities.outbound import Answer, Doubt, Header, Outbound
+from pns.authorities.yeses import Yeses
+from pns.authority import Credentials, Login
+from pns.clock import Clock
+from pns.device import parse_user_id
+from pns.errors import AuthUnavailable, Forbidden, Unauthorized
+from pns.metrics import Metrics
+from pns.settings import AuthSettings
+
+log = logging.getLogger(__name__)
+
+_BODY_LIMIT = 65_536
+
+
+class ApplicationLogin:
+    """A DeviceAuthority that asks `auth.url` (docs/protocol.md, section 3.2 and 3.3).
+
+    Equal requests (all headers but `x-pns-device-id`, byte for byte) asked at the same time are one
+    question. Whoever waits may be cancelled at any time: the question goes on for the others. Raises what
+    `newest_revocation` raises, too: without the store nobody is let in.
+    """
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        newest_revocation: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._settings = settings
+        self._url = httpx.URL(settings.url)
+        self._metrics = metrics
+        self._newest_revocation = newest_revocation
+        self._turns = asyncio.Semaphore(settings.max_concurrency)
+        self._yeses = Yeses(settings.cache_seconds, clock=clock)
+        self._doubts = DoubtLog(log, clock=clock)
+        self._newest: dict[bytes, _Question] = {}
+        self._tasks: set[asyncio.Task[Login]] = set()
+        self._outbound: Outbound | None = None
+
+    async def start(self) -> None:
+        if self._outbound is None:
+            self._outbound = Outbound(connections=self._settings.max_concurrency, body_limit=_BODY_LIMIT)
+
+    async def stop(self) -> None:
+        """Whoever still waits gets AuthUnavailable."""
+        outbound, self._outbound = self._outbound, None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._yeses.clear()
+        if outbound is not None:
+            await outbound.close()
+
+    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+        key = _digest(credentials)
+        if not fresh and (kept := self._yeses.get(key, not_before=not_before)) is not None:
+            self._count("cached")
+            return kept
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                question = None if fresh else await self._under_way(key, not_before)
+                if question is None:
+                    question = self._begin(key, credentials)
+                else:
+                    self._count("joined")
+                return await question.answer()
+        except TimeoutError:
+            raise AuthUnavailable from None
+
+    async def _under_way(self, key: bytes, not_before: int) -> _Question | None:
+        """A question that was asked late enough to be joined. Ends: each turn meets a newer question."""
+        while (question := self._newest.get(key)) is not None:
+            if not_before == 0:
+                return question
+            revocation = await question.asked_after()
+            if revocation is not None and revocation >= not_before:
+                return question
+            if self._newest.get(key) is question:
+                return None
+        return None
+
+    def _begin(self, key: bytes, credentials: Credentials) -> _Question:
+        question = _Question()
+        question.task = task = asyncio.create_task(self._run(question, key, credentials), name="pns login")
+        self._newest[key] = question
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return question
+
+    def _ended(self, task: asyncio.Task[Login]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here, because all who waited may have left
+
+    async def _run(self, question: _Question, key: bytes, credentials: Credentials) -> Login:
+        try:
+            login = await self._ask(question, credentials)
+        except (Unauthorized, Forbidden):
+            self._count("asked_no")
+            if self._newest.get(key) is question:
+                self._yeses.drop(key)
+            raise
+        else:
+            self._count("asked_yes")
+            if self._newest.get(key) is question:  # a newer question's answer is worth more
+                self._yeses.put(key, login)
+            return login
+        finally:
+            if self._newest.get(key) is question:
+                del self._newest[key]
+            question.revocation_known.set()
+
+    async def _ask(self, question: _Question, credentials: Credentials) -> Login:
+        """The deadline here is the question's own: it holds after everybody who waited has left."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds), self._turns:
+                question.revocation = await self._newest_revocation()
+                question.revocation_known.set()
+                answer = await self._send(credentials)
+                return Login(_user_id(answer), question.revocation)
+        except TimeoutError:
+            reason = f"no answer within {self._settings.timeout_seconds:g} s"
+        except Doubt as doubt:
+            reason = str(doubt)
+        self._count("asked_doubt")
+        self._doubts.write(f"the application at auth.url did not say who a device is, {self._place}", reason)
+        raise AuthUnavailable
+
+    async def _send(self, credentials: Credentials) -> Answer:
+        if self._outbound is None:
+            raise Doubt("PNS is not started")
+        method = self._settings.method
+        return await self._outbound.ask(method, self._url, headers=_headers(method, credentials))
+
+    @property
+    def _place(self) -> str:
+        return f"{self._url.scheme}://{self._url.netloc.decode()}{self._url.path}"
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.logins.labels(outcome).inc()
+
+
+class _Question:
+    """One question under way. `task` is its own, so whoever waits may leave without disturbing it."""
+
+    __slots__ = ("revocation", "revocation_known", "task")
+
+    task: asyncio.Task[Login]
+
+    def __init__(self) -> None:
+        self.revocation: int | None = None
+        self.revocation_known = asyncio.Event()
+
+    async def asked_after(self) -> int | None:
+        """The newest revocation when it was asked; None if it came to nothing before that was known."""
+        await self.revocation_known.wait()
+        return self.revocation
+
+    async def answer(self) -> Login:
+        await asyncio.wait([self.task])  # unlike awaiting the task, does not cancel it with the waiter
+        if self.task.cancelled():
+            raise AuthUnavailable
+        return self.task.result()
+
+
+def _headers(method: str, credentials: Credentials) -> list[Header]:
+    """Everything that the application is told, but `host`."""
+    headers = [
+        *credentials.headers,
+        *credentials.forwarded,
+        (b"x-pns-device-id", credentials.device_id.encode()),
+        (b"accept", b"application/json"),
+        (b"accept-encoding", b"identity"),
+    ]
+    if method not in ("GET", "HEAD"):  # RFC 9110 §8.6: where no body is expected, it is not sent
+        headers.append((b"content-length", b"0"))
+    return headers
+
+
+def _digest(credentials: Credentials) -> bytes:
+    digest = hashlib.sha256()
+    for headers in (credentials.headers, credentials.forwarded):
+        digest.update(b"%d;" % len(headers))
+        for name, value in headers:
+            digest.update(b"%d,%d:%b%b" % (len(name), len(value), name, value))
+    return digest.digest()
+
+
+def _user_id(answer: Answer) -> str:
+    """The user whom the answer names. Raises Unauthorized or Forbidden for a no, Doubt for all else."""
+    if answer.status == 401:
+        raise Unauthorized
+    if answer.status == 403:
+        raise Forbidden
+    if answer.status != 200:
+        raise Doubt(f"it answered {answer.status}")
+    try:
+        content = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Doubt("its answer is not JSON") from None
+    if not isinstance(content, dict) or "user_id" not in content:
+        raise Doubt("its answer is not a JSON object with user_id")
+    try:
+        return parse_user_id(content["user_id"])
+    except ValueError as error:
+        raise Doubt(f"its user_id {error}") from None

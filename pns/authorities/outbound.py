@@ -1,0 +1,95 @@
+"""One HTTP question to another server, and its answer in full: bytes out, bytes in.
+
+It sends exactly the headers that it is given and `host`. It works on the library's transport, below its
+client, so there is no cookie jar, no proxy or netrc from the environment, no redirect, no decompression and
+no default header that somebody could forget to turn off. Whoever asks sets the deadline, by
+`asyncio.timeout`: a peer that drips bytes outlives any timeout of a single read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import httpx2 as httpx
+
+Header = tuple[bytes, bytes]
+
+_KEEP_ALIVE_SECONDS = 1.5
+"""Below what common servers allow (2 to 5 s), so that a question seldom meets a connection being closed."""
+
+_NO_TIMEOUTS = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
+
+
+class Doubt(Exception):
+    """There is no answer to rely on. The message is for the log and holds no header's value."""
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+class Outbound:
+    """Connections to other servers, kept alive between questions. Close it with `close`."""
+
+    def __init__(self, *, connections: int, body_limit: int) -> None:
+        """At most `connections` stay open without work; an answer over `body_limit` bytes is a Doubt.
+
+        How many questions run at once is the caller's affair: a bound in the pool would be one more queue
+        that a cancelled question can leave broken.
+        """
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=connections,
+            keepalive_expiry=_KEEP_ALIVE_SECONDS,
+        )
+        self._transport = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
+        self._body_limit = body_limit
+
+    async def ask(self, method: str, url: httpx.URL, *, headers: Iterable[Header]) -> Answer:
+        """The final answer of `url`, whatever its status. Raises Doubt for everything that is none."""
+        request = httpx.Request(
+            method,
+            url,
+            headers=[(b"host", url.netloc), *headers],
+            stream=httpx.ByteStream(b""),
+            extensions=_NO_TIMEOUTS,
+        )
+        _refuse_line_breaks(request.headers.raw)
+        try:
+            response = await self._transport.handle_async_request(request)
+            try:
+                return Answer(response.status_code, await self._read(response))
+            finally:
+                await response.stream.aclose()  # type: ignore[union-attr]  # an async transport's stream
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            raise Doubt(_reason(error)) from error
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            raise Doubt("the answer has a Content-Encoding, though none was accepted")
+        body = bytearray()
+        async for chunk in response.stream:  # type: ignore[union-attr]
+            body += chunk
+            if len(body) > self._body_limit:
+                raise Doubt(f"the answer has more than {self._body_limit} bytes")
+        return bytes(body)
+
+
+def _refuse_line_breaks(headers: Iterable[Header]) -> None:
+    """HTTP/1.1 frames by lines; some ASGI servers let CR, LF and NUL through in a header."""
+    for name, value in headers:
+        if any(byte in name or byte in value for byte in (b"\r", b"\n", b"\0")):
+            raise Doubt("a header of the device holds CR, LF or NUL")
+
+
+def _reason(error: Exception) -> str:
+    # The text of a protocol error quotes the header that it is about; that of a connect error never does.
+    if isinstance(error, httpx.ConnectError | OSError) and str(error):
+        return f"{type(error).__name__}: {error}"
+    return type(error).__name__
