@@ -94,6 +94,7 @@ class MethodNotAllowed(Problem):
     """This path does not take this method. The `Allow` header lists what it takes."""
 
     status, code = 405, "method_not_allowed"
+    allow: list[str] = []  # noqa: RUF012 (set on the instance)
 
 
 class NotificationIdConflict(Problem):

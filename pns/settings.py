@@ -1,30 +1,61 @@
 """The settings: every key of config.toml, its type, its default and what is allowed.
 
-The one root module that reads a file, and only in `Settings.load`.
+The one root module that reads a file, and only in `Settings.load`; how that works is in configuration.py.
+What each key means stands in config.toml itself. No value of a secret ever appears in a `repr` or an error.
 """
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Count = Annotated[int, Meta(ge=1)]
+from pns import configuration, constraint
+from pns.constraint import Constraint
+from pns.errors import SettingsError
 
 FORWARD_HEADERS = ("cookie", "authorization", "accept-language", "user-agent", "origin")
 
+_SECRETS = ("api_keys", "secret")
+
+
+def _text(constraint: Constraint) -> Meta:
+    """The constraint of a text, or of each entry of a list of texts."""
+    return Meta(extra={"constraint": constraint})
+
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+WebURL = Annotated[str, _text(constraint.web_url)]
+
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [(name, _masked(name, getattr(self, name))) for name in self.__struct_fields__]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+
+def _masked(name: str, value: object) -> object:
+    if name in _SECRETS and value:
+        return "***"
+    if isinstance(value, str) and "://" in value:
+        return re.sub(r"[?#].*", "?***", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)
+    return value
 
 
 class ServerSettings(_Section, frozen=True):
-    host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
-    allowed_origins: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
+    host: Annotated[str, _text(constraint.bind_host)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8080
+    allowed_origins: Annotated[tuple[str, ...], _text(constraint.origin)] = ()
+    trusted_proxies: Annotated[tuple[str, ...], _text(constraint.network)] = ()
     heartbeat_seconds: Seconds = 45
     send_timeout_seconds: Seconds = 10
     drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
@@ -33,52 +64,54 @@ class ServerSettings(_Section, frozen=True):
 
 
 class AuthSettings(_Section, frozen=True):
-    url: str = ""
-    method: Annotated[str, Meta(pattern="^[A-Z]{1,16}$")] = "POST"
-    forward_headers: tuple[str, ...] = FORWARD_HEADERS
+    url: WebURL = ""
+    method: Annotated[str, _text(constraint.method)] = "POST"
+    forward_headers: Annotated[tuple[str, ...], _text(constraint.header_name)] = FORWARD_HEADERS
     timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 5
     cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
-    recheck_seconds: Annotated[float, Meta(ge=0)] = 300
+    recheck_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 300
     max_concurrency: Count = 64
 
 
 class OAuth2Settings(_Section, frozen=True):
-    issuer: str = ""
-    jwks_url: str = ""
+    issuer: WebURL = ""
+    jwks_url: WebURL = ""
     audience: str = ""
     scope: str = "pns.notify"
 
 
 class AppSettings(_Section, frozen=True):
-    api_keys: tuple[str, ...] = ()
+    api_keys: Annotated[tuple[str, ...], _text(constraint.api_key)] = ()
     oauth2: OAuth2Settings = OAuth2Settings()
 
 
 class SessionSettings(_Section, frozen=True):
     secret: str = ""
-    cookie_name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] = "pns_device"
+    cookie_name: Annotated[str, _text(constraint.cookie_name)] = "pns_device"
     same_site: Literal["lax", "strict", "none"] = "lax"
 
 
 class StoreSettings(_Section, frozen=True):
-    url: str = "sqlite:///pns.db"
+    url: Annotated[str, _text(constraint.url_of("sqlite", "postgresql"))] = "sqlite:///pns.db"
 
 
 class BusSettings(_Section, frozen=True):
-    url: str = "local://"
+    url: Annotated[str, _text(constraint.url_of("local", "redis", "rediss", "nats", "postgresql"))] = (
+        "local://"
+    )
 
 
 class RetentionSettings(_Section, frozen=True):
-    seen_days: Annotated[float, Meta(ge=0)] = 30
+    seen_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
 
 
 class LimitsSettings(_Section, frozen=True):
     page_size: Annotated[int, Meta(ge=1, le=5000)] = 500
     page_bytes: Count = 262_144
-    max_message_bytes: Annotated[int, Meta(ge=256)] = 4_096
+    max_message_bytes: Annotated[int, Meta(ge=256, le=16_777_216)] = 4_096
     max_notification_bytes: Annotated[int, Meta(ge=1, le=131_072)] = 65_536
-    max_body_bytes: Annotated[int, Meta(ge=1024)] = 1_048_576
-    requests_per_second: Annotated[float, Meta(gt=0)] = 20
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
+    requests_per_second: Annotated[float, Meta(gt=0, le=1_000_000)] = 20
     connections_per_user: Count = 50
     connections: Count = 20_000
 
@@ -89,7 +122,10 @@ class LogSettings(_Section, frozen=True):
 
 
 class Settings(_Section, frozen=True):
-    """All settings of one node. Immutable; the defaults run alone."""
+    """All settings of one node. Immutable; the defaults run alone.
+
+    Built in code, the values are the caller's responsibility; `load` checks each of them.
+    """
 
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
@@ -100,3 +136,29 @@ class Settings(_Section, frozen=True):
     retention: RetentionSettings = RetentionSettings()
     limits: LimitsSettings = LimitsSettings()
     log: LogSettings = LogSettings()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings of the file at `path`, else `PNS_CONFIG`, else ./config.toml, else the defaults.
+
+        Variables `PNS_<SECTION>__<KEY>` of `environ` (the process's own by default) win over the file; lists
+        are comma-separated. Raises SettingsError, one line without any value, for a file that was named and
+        cannot be read, an unknown key, a wrong type, an impossible value and a contradiction between keys.
+        """
+        settings, places = configuration.read(cls, path, os.environ if environ is None else environ)
+        for key, cause, remedy in settings._contradictions():
+            place = places.get(key) or places[cause]
+            raise SettingsError(f"{place}: {key} {remedy}")
+        return settings
+
+    def _contradictions(self) -> Iterator[tuple[str, str, str]]:
+        """Keys that do not go together: the key to change, the key that asks for it, and what is allowed."""
+        oauth2, unset = self.app.oauth2, OAuth2Settings()
+        changed = [name for name in oauth2.__struct_fields__ if getattr(oauth2, name) != getattr(unset, name)]
+        for name in ("issuer", "audience"):
+            if changed and not getattr(oauth2, name):
+                yield f"app.oauth2.{name}", f"app.oauth2.{changed[0]}", f"must be set where {changed[0]} is"
+        if self.limits.max_body_bytes < 2 * self.limits.max_notification_bytes:
+            # Twice, because JSON puts a backslash before each quote of the notification.
+            remedy = "must be at least twice limits.max_notification_bytes"
+            yield "limits.max_body_bytes", "limits.max_notification_bytes", remedy

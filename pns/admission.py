@@ -1,0 +1,68 @@
+"""Who may connect: asks the authority, and asks anew when a revocation came after the question.
+
+A device keeps its `device_id` as long as the same user stays logged in on it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pns.authority import Credentials, DeviceAuthority, Login
+from pns.device import new_device_id
+from pns.errors import AuthUnavailable
+from pns.store import State, Store
+
+ATTEMPTS = 3
+"""How often a login may be overtaken by a revocation before PNS gives up for now."""
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A device that may connect. `revocation` is the login's: see Store.newest_revocation."""
+
+    user_id: str
+    device_id: str
+    revocation: int
+
+
+class Admission:
+    """Turns credentials into an admitted device, or raises Unauthorized, Forbidden or Unavailable."""
+
+    def __init__(self, authority: DeviceAuthority, store: Store) -> None:
+        self._authority = authority
+        self._store = store
+
+    async def ask(
+        self, credentials: Credentials, known: tuple[str, str] | None, *, not_before: int = 0
+    ) -> Admitted:
+        """The device behind `credentials`; `known` is the (device_id, user_id) that its cookie names.
+
+        A revocation may have overtaken the answer: compare it with a state read afterwards (`overtaken`).
+        """
+        login: Login = await self._authority.login(credentials, not_before=not_before)
+        if known is None:
+            return Admitted(login.user_id, credentials.device_id, login.revocation)
+        device_id, user_id = known
+        same_user = user_id == login.user_id
+        return Admitted(login.user_id, device_id if same_user else new_device_id(), login.revocation)
+
+    async def admit(self, credentials: Credentials, known: tuple[str, str] | None) -> Admitted:
+        """As `ask`, with the answer compared with the store."""
+        not_before = 0
+        for _ in range(ATTEMPTS):
+            admitted = await self.ask(credentials, known, not_before=not_before)
+            state = (await self._store.states([admitted.user_id]))[admitted.user_id]
+            not_before = overtaken(admitted, state)
+            if not not_before:
+                return admitted
+        raise AuthUnavailable("this login was revoked again and again while it was asked about")
+
+
+def overtaken(admitted: Admitted, state: State) -> int:
+    """The number of the revocation that came after the login's question; 0 when there is none."""
+    revoked = state.revoked(admitted.device_id)
+    return revoked if revoked > admitted.revocation else 0
+
+
+def first_device_id(known: tuple[str, str] | None) -> str:
+    """The id to tell the application before it said who the user is: the cookie's, or a new one."""
+    return known[0] if known is not None else new_device_id()

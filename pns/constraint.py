@@ -1,0 +1,152 @@
+"""What the text of a setting may be: origins, networks, header names, URLs, keys.
+
+Each function takes one text, returns it in the form that PNS compares with, and raises ValueError saying
+what is allowed, as the end of a sentence that the setting's name begins. None of them repeats a value that
+might be a secret. Pure: nothing is looked up, opened or connected to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+Constraint = Callable[[str], str]
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)"
+_ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://{_HOST}(?::(0|[1-9][0-9]{{0,4}}))?")
+_HOST_AND_PORT = re.compile(rf"{_HOST}(?::([0-9]{{0,5}}))?")
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")
+
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"}
+    | {"te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""RFC 9110 §7.6.1: headers of one line between two hosts, never of what is behind them."""
+
+_NEVER_FORWARDED = HOP_BY_HOP | {"host", "content-length", "expect", "forwarded"}
+_NEVER_FORWARDED_PREFIXES = ("x-forwarded-", "x-pns-", "sec-websocket-")
+
+
+class Origin(NamedTuple):
+    """An origin of RFC 6454, lower case; `port` is None where it is the scheme's default or unknown."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}" + ("" if self.port is None else f":{self.port}")
+
+
+def parse_origin(text: str) -> Origin | None:
+    """The origin that `text` is, or None: no user, path, query, pattern or IDN, and never `null`."""
+    # Lower case only after the ASCII check: U+212A becomes a plain k.
+    match = _ORIGIN.fullmatch(text.lower()) if text.isascii() else None
+    if match is None:
+        return None
+    scheme, host, digits = match.groups()
+    port = int(digits) if digits else None
+    if port is not None and port > 65_535:
+        return None
+    return Origin(scheme, host, None if port == DEFAULT_PORTS.get(scheme) else port)
+
+
+def parse_host(text: str) -> tuple[str, int | None] | None:
+    """Name and port of a `Host` header, lower case, IPv6 in brackets; None if it is not one."""
+    match = _HOST_AND_PORT.fullmatch(text.lower()) if text.isascii() else None
+    if match is None:
+        return None
+    host, digits = match.groups()
+    return host, int(digits) if digits else None
+
+
+def origin(text: str) -> str:
+    """An entry of `server.allowed_origins`."""
+    if "*" in text:
+        raise ValueError("takes no patterns: with * any page could read its visitors' notifications")
+    found = parse_origin(text)
+    if found is not None:
+        return str(found)
+    if parse_origin(text.rstrip("/")) is not None:
+        raise ValueError(f'must not end in a slash: write "{text.rstrip("/")}"')
+    raise ValueError('must be an origin such as "https://app.example.com" or "http://localhost:3000"')
+
+
+def network(text: str) -> str:
+    """An entry of `server.trusted_proxies`."""
+    try:
+        ip_network(text)
+    except ValueError:
+        allowed = 'must be an IP address or a network such as "10.0.0.7" or "10.0.0.0/8"'
+        raise ValueError(allowed) from None
+    return text
+
+
+def bind_host(text: str) -> str:
+    """`server.host`."""
+    if re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", text):
+        return text
+    raise ValueError('must be a host name or an IP address such as "127.0.0.1", "0.0.0.0" or "::"')
+
+
+def header_name(text: str) -> str:
+    """An entry of `auth.forward_headers`; returned in lower case."""
+    name = text.lower() if text.isascii() else ""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError('must be a header name such as "cookie"')
+    if name in _NEVER_FORWARDED or name.startswith(_NEVER_FORWARDED_PREFIXES):
+        raise ValueError("must not be a header of the connection itself or one that PNS sets")
+    return name
+
+
+def method(text: str) -> str:
+    """`auth.method`."""
+    if re.fullmatch(r"[A-Z]{1,16}", text) and text not in ("CONNECT", "HEAD", "TRACE"):
+        return text
+    raise ValueError('must be an HTTP method whose answer has a body, such as "POST" or "GET"')
+
+
+def web_url(text: str) -> str:
+    """An http(s) URL, or nothing."""
+    allowed = "must be a URL that starts with http:// or https:// and a host, without user and fragment"
+    try:
+        parts = urlsplit(text)
+        odd = parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.port == 0
+    except ValueError:
+        odd = True
+    if text and (odd or "@" in parts.netloc or parts.fragment or not re.fullmatch(r"[!-~]+", text)):
+        raise ValueError(allowed)
+    return text
+
+
+def url_of(*schemes: str) -> Constraint:
+    """The constraint of a URL with one of `schemes`."""
+
+    def constraint(text: str) -> str:
+        scheme, separator, _ = text.partition("://")
+        if separator and scheme in schemes:
+            return text
+        raise ValueError("must start with " + " or ".join(f"{scheme}://" for scheme in schemes))
+
+    return constraint
+
+
+def api_key(text: str) -> str:
+    """An entry of `app.api_keys`."""
+    if re.fullmatch(r"[!-~]{16,1024}", text):
+        return text
+    raise ValueError(
+        "must have at least 16 characters, printable ASCII without spaces; `pns keygen` makes one"
+    )
+
+
+def cookie_name(text: str) -> str:
+    """`session.cookie_name`."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        return text
+    raise ValueError("must have 1 to 64 letters, digits, `_` or `-`")

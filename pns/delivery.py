@@ -1,0 +1,181 @@
+"""Drives one connection: a message of the device, a wake of the hub or a timer comes in, effects go out.
+
+The conversation decides, the store answers, the outlet writes. A connection ends for one reason, which
+`end` records first; whoever records it wakes the driver, which says goodbye and lets go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from pns.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Send
+from pns.errors import Overloaded, StoreUnavailable, UnknownNotification
+from pns.messages import CloseCode, ErrorCode, error_message
+from pns.outlet import Outlet, SendCall, SlowReader, Socket
+
+if TYPE_CHECKING:
+    from pns.authority import Credentials
+    from pns.node import Node
+    from pns.notification import Page
+    from pns.store import State
+
+_AWAY = "the store is away; ask again"
+
+ReceiveCall = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class Connection:
+    """One WebSocket of a device. Lives in the hub from before its first count until its end.
+
+    `revocation`: the connection was let in by an answer this new; a revocation with a higher number ends it.
+    `credentials` is None where nobody can be asked again.
+    """
+
+    __slots__ = (
+        "_conversation",
+        "_driver",
+        "_node",
+        "credentials",
+        "device_id",
+        "ending",
+        "outlet",
+        "recheck_at",
+        "revocation",
+        "since",
+        "user_id",
+    )
+
+    def __init__(
+        self, node: Node, *, user_id: str, device_id: str, revocation: int, credentials: Credentials | None
+    ) -> None:
+        self._node = node
+        self.user_id = user_id
+        self.device_id = device_id
+        self.revocation = revocation
+        self.credentials = credentials
+        self.since = node.clock.now()
+        self.recheck_at = node.next_recheck()
+        self.ending: CloseCode | None = None
+        self._driver: asyncio.Task[Any] | None = None
+        self.outlet: Outlet | None = None
+        self._conversation = Conversation(node.settings.limits, now=node.clock.monotonic())
+
+    # ── what others may do to it; synchronous ─────────────────────────────────────────────────────────
+
+    def tell(self, state: State, message: dict[str, Any] | None = None) -> bool:
+        """Take note of the user's newest state. Returns whether its count was news to this connection."""
+        if state.revoked(self.device_id) > self.revocation:
+            self.end(CloseCode.LOGGED_OUT)
+            return False
+        return self.outlet is not None and self.outlet.offer(state, message)
+
+    def end(self, code: CloseCode) -> None:
+        """Close with `code`. The first reason stands; calling again changes nothing."""
+        if self.ending is None:
+            self.ending = code
+            if self._driver is not None:
+                self._driver.cancel()
+
+    # ── its own task ──────────────────────────────────────────────────────────────────────────────────
+
+    def plug_in(self, send: SendCall, socket: Socket | None) -> Outlet:
+        """Give the connection its socket, before it can be told anything."""
+        server = self._node.settings.server
+        self.outlet = Outlet(
+            send,
+            socket=socket,
+            in_place=self._node.in_place,
+            timeout=server.send_timeout_seconds,
+            clock=self._node.clock,
+            on_slow=lambda: self.end(CloseCode.SLOW_READER),
+        )
+        return self.outlet
+
+    async def run(self, receive: ReceiveCall, state: State) -> None:
+        """Send the first count, then serve the device until the connection ends. Must follow `plug_in`."""
+        outlet = self.outlet
+        assert outlet is not None
+        self._driver = asyncio.current_task()
+        try:
+            if self.ending is None:
+                outlet.begin(state)
+                await self._serve(receive, outlet)
+        except asyncio.CancelledError:
+            # `end` cancelled this task to wake it; any other cancellation is the server's or the host's.
+            if self.ending is None or self._driver is None or self._driver.uncancel() > 0:
+                raise
+        except SlowReader:
+            self.ending = self.ending or CloseCode.SLOW_READER
+        except (OSError, RuntimeError):
+            # The peer went while something was sent to it; what servers raise then has no common type.
+            outlet.closed = True
+        finally:
+            self._driver = None
+        await self._say_goodbye(outlet)
+
+    async def _serve(self, receive: ReceiveCall, outlet: Outlet) -> None:
+        while self.ending is None:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                outlet.closed = True
+                return
+            text = event.get("text")
+            if text is None:
+                self.ending = CloseCode.UNSUPPORTED_DATA
+            elif _too_big(text, self._node.settings.limits.max_message_bytes):
+                self.ending = CloseCode.MESSAGE_TOO_BIG
+            else:
+                await self._apply(self._conversation.receive(text, now=self._node.clock.monotonic()), outlet)
+
+    async def _apply(self, effect: Effect, outlet: Outlet) -> None:
+        if isinstance(effect, ReadUnseen | ReadSeen):
+            await outlet.ready()
+            effect = await self._read(effect)
+        if isinstance(effect, Send):
+            await outlet.answer(effect.text)
+            marked = self._conversation.handed_over()
+            if marked is not None:
+                await self._mark(marked)
+        elif isinstance(effect, MarkSeen):
+            await self._mark(effect, outlet)
+        elif isinstance(effect, Close):
+            self.ending = effect.code
+
+    async def _read(self, effect: ReadUnseen | ReadSeen) -> Send:
+        try:
+            return self._conversation.answer(await self._page(effect))
+        except UnknownNotification as error:
+            return self._conversation.fail(ErrorCode.UNKNOWN_NOTIFICATION, str(error))
+        except (StoreUnavailable, Overloaded):
+            return self._conversation.fail(ErrorCode.UNAVAILABLE, _AWAY)
+
+    async def _page(self, effect: ReadUnseen | ReadSeen) -> Page:
+        store, limits = self._node.store, self._node.settings.limits
+        if isinstance(effect, ReadUnseen):
+            return await store.unseen(self.user_id, limit=effect.limit, max_bytes=limits.page_bytes)
+        return await store.seen(self.user_id, effect.cursor)
+
+    async def _mark(self, effect: MarkSeen, outlet: Outlet | None = None) -> None:
+        """Mark what was shown. `outlet`: where a failure is told, when the device asked for the marking."""
+        try:
+            await self._node.publisher.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
+        except (StoreUnavailable, Overloaded):
+            # Without `outlet` they stay unseen and will be shown again: never lost, perhaps twice.
+            if outlet is not None:
+                await outlet.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
+
+    async def _say_goodbye(self, outlet: Outlet) -> None:
+        code = self.ending
+        if code is None:
+            return
+        self._node.metrics.closes.labels(str(int(code))).inc()
+        try:
+            await outlet.close(int(code), code.cause)
+        except (OSError, RuntimeError):
+            outlet.closed = True
+
+
+def _too_big(text: str, max_bytes: int) -> bool:
+    return len(text) > max_bytes or (not text.isascii() and len(text.encode()) > max_bytes)

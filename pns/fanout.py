@@ -1,0 +1,101 @@
+"""Fan-out: one read for all users who changed, then a hand-over to each of their connections.
+
+Hints only mark users; while one read runs, further hints join the next. So a burst of a thousand notifies for
+a user costs two reads, and the newest count is what is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from pns.clock import Clock
+from pns.errors import StoreUnavailable
+from pns.hub import Hub
+from pns.metrics import Metrics
+from pns.outlet import count_message
+from pns.store import State, Store
+
+CHUNK = 500
+"""Users in one read, and sends in one turn of the event loop."""
+RETRY_SECONDS = 0.5
+
+
+class Fanout:
+    """Tells connections what changed. `changed` may be called from anywhere in the event loop."""
+
+    def __init__(self, hub: Hub, store: Store, *, clock: Clock, metrics: Metrics) -> None:
+        self._hub = hub
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._changed: dict[str, float] = {}
+        # Users whose count a comparison found changed; a hint that is merely late takes them out again.
+        self._unexplained: set[str] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="pns fanout")
+
+    async def stop(self) -> None:
+        """Return when nothing is told any more. Safe to call twice, and before `start`."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def changed(self, user_ids: Collection[str] | None) -> None:
+        """Something of these users changed; None: of anybody. Users not connected here cost nothing."""
+        now = self._clock.monotonic()
+        for user_id in self._hub.user_ids if user_ids is None else user_ids:
+            if user_id in self._hub:
+                self._changed.setdefault(user_id, now)
+                self._unexplained.discard(user_id)
+        if self._changed:
+            self._wake.set()
+
+    async def compare(self) -> None:
+        """Compare every connected user with the store: what a lost hint left behind is found here.
+
+        The count of drifts is that of the comparison before: until then a late hint may explain it.
+        """
+        self._metrics.count_drift.inc(len(self._unexplained))
+        self._unexplained.clear()
+        users = self._hub.user_ids
+        for start in range(0, len(users), CHUNK):
+            chunk = [user_id for user_id in users[start : start + CHUNK] if user_id not in self._changed]
+            for user_id, state in (await self._store.states(chunk)).items():
+                if user_id not in self._changed and self._tell(user_id, state):
+                    self._unexplained.add(user_id)
+            await asyncio.sleep(0)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._changed:
+                await self._turn()
+
+    async def _turn(self) -> None:
+        marked = dict(list(self._changed.items())[:CHUNK])
+        for user_id in marked:
+            del self._changed[user_id]
+        try:
+            states = await self._store.states(marked)
+        except StoreUnavailable:
+            self._changed = marked | self._changed
+            await self._clock.sleep(RETRY_SECONDS)
+            return
+        sent = 0
+        for user_id, state in states.items():
+            sent += self._tell(user_id, state)
+            self._metrics.count_to_socket_seconds.observe(self._clock.monotonic() - marked[user_id])
+            if sent >= CHUNK:
+                sent = 0
+                await asyncio.sleep(0)
+
+    def _tell(self, user_id: str, state: State) -> int:
+        """Hand `state` to the user's connections; returns to how many it was news."""
+        message = count_message(state)
+        return sum(connection.tell(state, message) for connection in self._hub.of(user_id))

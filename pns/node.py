@@ -1,0 +1,217 @@
+"""A node: one running PNS. Owns the store, the bus, the hub and the loops; starts them in order and stops
+them in reverse. Nothing here is global: two nodes in one process make a fleet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from pns.admission import ATTEMPTS, Admission, overtaken
+from pns.authority import Credentials, DeviceAuthority
+from pns.bus import Bus
+from pns.clock import Clock, SystemClock
+from pns.delivery import Connection
+from pns.device import new_device_id
+from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
+from pns.fanout import Fanout
+from pns.hub import Hub
+from pns.looper import Looper
+from pns.messages import CloseCode
+from pns.metrics import Metrics
+from pns.presence import PresenceReport
+from pns.pruner import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
+from pns.publish import Publisher
+from pns.settings import Settings
+from pns.store import State, Store
+from pns.sweep import Sweep, recheck_delay
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 5.0
+"""How long a stopping node waits for connections to say goodbye before it drops them."""
+
+
+class Node:
+    """Use as `async with node:`. A node is started once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        bus: Bus,
+        authority: DeviceAuthority,
+        metrics: Metrics,
+        clock: Clock | None = None,
+        in_place: bool = False,
+    ) -> None:
+        """`in_place`: sends may be started without a task of their own; see Outlet."""
+        self.settings = settings
+        self.store = store
+        self.bus = bus
+        self.authority = authority
+        self.metrics = metrics
+        self.clock = clock or SystemClock()
+        self.in_place = in_place
+        self.node_id = new_device_id()
+        self.hub = Hub()
+        self.publisher = Publisher(store, bus, metrics)
+        self.admission = Admission(authority, store)
+        self.fanout = Fanout(self.hub, store, clock=self.clock, metrics=metrics)
+        self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
+        self.pruner = Pruner(store, self.publisher, settings.retention, self.clock)
+        self._sweep = Sweep(self)
+        self._stack = AsyncExitStack()
+        self.started = False
+        self.draining = False
+        metrics.connections.set_function(lambda: len(self.hub))
+        metrics.users_connected.set_function(lambda: len(self.hub.user_ids))
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.store.close)
+            await self.store.open()
+            stack.push_async_callback(self.authority.stop)
+            await self.authority.start()
+            stack.push_async_callback(self.bus.stop)
+            await self.bus.start(self.fanout.changed)
+            stack.push_async_callback(self.fanout.stop)
+            self.fanout.start()
+            stack.push_async_callback(self.presence.end)
+            stack.push_async_callback(self._sweep.stop)
+            for looper in self._loopers():
+                stack.push_async_callback(looper.stop)
+                looper.start()
+            stack.push_async_callback(self._end_connections)
+            self._stack = stack.pop_all()
+        self.started = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.draining = True
+        self.started = False
+        await self._stack.__aexit__(kind, error, trace)
+
+    def _loopers(self) -> list[Looper]:
+        ticks = [
+            ("sweep", self._sweep.tick, lambda: self._sweep.interval),
+            ("compare", self.fanout.compare, lambda: self.settings.server.heartbeat_seconds),
+            ("presence", self.presence.tick, lambda: 1.0),
+            ("expire", self.pruner.expire, lambda: EXPIRE_SECONDS),
+            ("prune", self.pruner.prune, lambda: PRUNE_SECONDS),
+            ("lag", self._measure_lag, lambda: 1.0),
+        ]
+        return [
+            Looper(name, tick, every=every, clock=self.clock, metrics=self.metrics)
+            for name, tick, every in ticks
+        ]
+
+    # ── connections ───────────────────────────────────────────────────────────────────────────────────
+
+    def next_recheck(self) -> float:
+        """Monotonic seconds of a connection's next recheck."""
+        return self.clock.monotonic() + recheck_delay(self.settings.auth.recheck_seconds)
+
+    def check_open(self) -> None:
+        """Raise Draining or Overloaded when no connection can be taken now."""
+        if self.draining:
+            raise Draining
+        if len(self.hub) >= self.settings.limits.connections:
+            raise Overloaded("this node holds `limits.connections` connections; try again, or another node")
+
+    async def crowded(self, user_id: str, *, new: int = 0) -> bool:
+        """Whether the user would have too many connections, with `new` more: exact here, else approximate."""
+        here = len(self.hub.of(user_id))
+        limit = self.settings.limits.connections_per_user
+        if here + new > limit:
+            return True
+        elsewhere = sum(presence.connections for presence in await self.presence.elsewhere(user_id))
+        return here + elsewhere + new > limit
+
+    async def join(
+        self,
+        credentials: Credentials,
+        known: tuple[str, str] | None,
+        *,
+        authority: DeviceAuthority | None = None,
+    ) -> tuple[Connection, State]:
+        """A connection for these credentials, already in the hub, and the state to begin with.
+
+        `authority`, if given, answers instead of the node's own, and is not asked again later. The caller
+        must `leave` with it. Raises what Admission raises, Draining, Overloaded, StoreUnavailable.
+        """
+        admission = Admission(authority, self.store) if authority else self.admission
+        not_before = 0
+        for _ in range(ATTEMPTS):
+            self.check_open()
+            admitted = await admission.ask(credentials, known, not_before=not_before)
+            self.check_open()
+            connection = Connection(
+                self,
+                user_id=admitted.user_id,
+                device_id=admitted.device_id,
+                revocation=admitted.revocation,
+                credentials=None if authority else credentials,
+            )
+            self.hub.attach(connection)
+            try:
+                state = (await self.store.states([admitted.user_id]))[admitted.user_id]
+            except BaseException:
+                self.leave(connection)
+                raise
+            not_before = overtaken(admitted, state)
+            if not not_before:
+                return connection, state
+            self.leave(connection)
+        raise AuthUnavailable("this login was revoked again and again while it was asked about")
+
+    def leave(self, connection: Connection) -> None:
+        """The connection has ended."""
+        self.hub.detach(connection)
+
+    # ── health and end ────────────────────────────────────────────────────────────────────────────────
+
+    async def problems(self) -> list[str]:
+        """Why this node is not ready, a sentence each; empty when it is."""
+        if not self.started or self.draining:
+            return ["this node is starting or going down"]
+        try:
+            await self.store.check()
+        except StoreUnavailable as error:
+            return [str(error)]
+        return []
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new connection, and close those there are with 1012, spread over `seconds`.
+
+        Spread in time, so that the devices do not all knock at another node's door at once.
+        """
+        self.draining = True
+        connections = list(self.hub)
+        steps = max(1, min(len(connections), int(seconds / 0.05)))
+        for step in range(steps):
+            for connection in connections[step::steps]:
+                connection.end(CloseCode.RESTART)
+            await self.clock.sleep(seconds / steps if connections else 0)
+        await self._end_connections()
+
+    async def _end_connections(self) -> None:
+        self.draining = True
+        for connection in self.hub:
+            connection.end(CloseCode.RESTART)
+        deadline = self.clock.monotonic() + STOP_SECONDS
+        while len(self.hub) and self.clock.monotonic() < deadline:
+            await self.clock.sleep(0.02)
+
+    async def _measure_lag(self) -> None:
+        """How late the loop gets to a callback that is due at once: what everybody else waits, too."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + 0.01
+        await asyncio.sleep(0.01)
+        self.metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))

@@ -1,0 +1,74 @@
+"""Every change that PNS makes: the store first, then the hint. One verb for each.
+
+A hint follows only what changed something, and never before it is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pns.bus import Bus
+from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
+from pns.metrics import Metrics
+from pns.store import EVERY_DEVICE, Appended, Store, Submission
+
+
+class Publisher:
+    """Writes to the store and signals the bus. Raises what the store raises; then nothing was changed."""
+
+    def __init__(self, store: Store, bus: Bus, metrics: Metrics) -> None:
+        self._store = store
+        self._bus = bus
+        self._metrics = metrics
+
+    async def notify(self, submissions: Sequence[Submission]) -> Appended:
+        """Store all of `submissions` durably, or nothing; then tell the users' devices."""
+        try:
+            appended = await self._store.append(submissions)
+        except (NotificationIdConflict, StoreUnavailable, Overloaded) as error:
+            self._metrics.notifies.labels(error.code).inc()
+            raise
+        self._metrics.notifies.labels("created" if appended.created else "known").inc()
+        self._metrics.notifications_stored.inc(appended.created)
+        if appended.changed:
+            self._bus.signal(appended.changed)
+        return appended
+
+    async def mark_sent_seen(self, user_id: str, user_key: int, seqs: Sequence[int]) -> int:
+        """Mark what one connection was sent; returns how many changed."""
+        return self._signalled(user_id, await self._store.mark_sent_seen(user_key, seqs))
+
+    async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
+        return self._signalled(user_id, await self._store.mark_seen(user_id, notification_ids))
+
+    async def mark_all_seen(self, user_id: str) -> int:
+        return self._signalled(user_id, await self._store.mark_all_seen(user_id))
+
+    async def withdraw(self, user_id: str, notification_id: str) -> bool:
+        """Take a notification back; returns whether it was still kept."""
+        return bool(self._signalled(user_id, await self._store.withdraw(user_id, notification_id)))
+
+    async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> None:
+        """End the user's connections, or one device's, on every node; older logins no longer count."""
+        await self._store.revoke(user_id, device_id)
+        self._bus.signal([user_id])
+
+    async def erase(self, user_id: str) -> None:
+        """Remove everything of the user and end their connections."""
+        try:
+            await self._store.erase(user_id)
+        finally:
+            # The user is gone with the first of several commits: tell the nodes even if a later one failed.
+            self._bus.signal([user_id])
+
+    async def expire(self, limit: int) -> int:
+        """Remove what has expired, at most `limit`; returns the number of users concerned."""
+        users = await self._store.expire(limit)
+        if users:
+            self._bus.signal(users)
+        return len(users)
+
+    def _signalled(self, user_id: str, changed: int) -> int:
+        if changed:
+            self._bus.signal([user_id])
+        return changed

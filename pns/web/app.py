@@ -1,0 +1,76 @@
+"""PNS as an ASGI application: finds the endpoint, and turns what it raises into an answer.
+
+It has no lifespan of its own: whoever runs it enters the node (pns.ops), so that it may be mounted anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from pns.authority import ApplicationAuthority, DeviceAuthority
+from pns.errors import NotFound, NotStarted, Problem
+from pns.node import Node
+from pns.web.application import ApplicationEndpoints
+from pns.web.cookie import DeviceCookie
+from pns.web.devices import DeviceEndpoints
+from pns.web.operations import OperatorEndpoints
+from pns.web.problems import problem_response, refuse_websocket
+from pns.web.routing import Routes, encoded_path
+
+log = logging.getLogger(__name__)
+
+
+class Web:
+    """The endpoints of one node, relative to wherever it is mounted."""
+
+    def __init__(self, node: Node, authority: ApplicationAuthority) -> None:
+        """`authority` says who may call the application's endpoints."""
+        self._node = node
+        self._device_cookie: DeviceCookie | None = None
+        self._devices = DeviceEndpoints(node, self._cookie)
+        application = ApplicationEndpoints(node, authority)
+        operator = OperatorEndpoints(node, application.authorize)
+        self.routes = Routes([*self._devices.routes, *application.routes, *operator.routes])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._node.started and not self._node.draining:
+            raise NotStarted
+        if scope["type"] == "http":
+            response = await self._answer(Request(scope, receive))
+            await response(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._open(scope, receive, send)
+
+    async def connect(
+        self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
+    ) -> None:
+        """Serve one WebSocket, wherever it was routed, until it ends."""
+        await self._devices.connect(scope, receive, send, authority=authority)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if encoded_path(scope) == "/subscribe":
+            await self.connect(scope, receive, send)
+        else:
+            await refuse_websocket(scope, send, NotFound())
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            endpoint, parameters = self.routes.find(request.method, encoded_path(request.scope))
+            return await endpoint(request, parameters)
+        except Problem as problem:
+            self._node.metrics.refusals.labels(problem.code).inc()
+            return problem_response(problem)
+        except Exception:
+            log.exception("a request failed", extra={"method": request.method})
+            return problem_response(Problem("PNS failed; its log says why"))
+
+    async def _cookie(self) -> DeviceCookie:
+        if self._device_cookie is None:
+            session = self._node.settings.session
+            secret = session.secret or await self._node.store.secret()
+            self._device_cookie = DeviceCookie(secret, session.cookie_name, session.same_site)
+        return self._device_cookie

@@ -1,0 +1,188 @@
+"""The endpoints of the application: parse, one call of the engine, answer.
+
+Every one is authorized before anything of the request is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from pns.authority import ApplicationAuthority
+from pns.errors import Invalid, Unauthorized, UnknownNotification
+from pns.messages import InboxItem, inbox_item
+from pns.node import Node
+from pns.notification import Page
+from pns.store import EVERY_DEVICE, Cursor
+from pns.timestamp import format_timestamp
+from pns.web.body import decode_notify, decode_seen, path_user_id, query, query_cursor, read_body
+from pns.web.problems import API_HEADERS
+from pns.web.routing import Endpoint, Route
+
+
+class Notified(Struct, frozen=True):
+    """The ids of all notifications of the request, in its order."""
+
+    notification_ids: list[str]
+
+
+class DeviceInfo(Struct, frozen=True):
+    device_id: str
+    connections: int
+    connected_since: str
+
+
+class UserInfo(Struct, frozen=True):
+    user_id: str
+    unseen: int
+    devices: list[DeviceInfo]
+
+
+class Inbox(Struct, frozen=True):
+    notifications: list[InboxItem]
+
+
+class Unseen(Struct, frozen=True):
+    unseen: int
+
+
+class ExportLine(Struct, frozen=True):
+    notification: InboxItem
+
+
+class ApplicationEndpoints:
+    """What the application may ask of a node."""
+
+    def __init__(self, node: Node, authority: ApplicationAuthority) -> None:
+        self._node = node
+        self._authority = authority
+
+    @property
+    def routes(self) -> list[Route]:
+        user = "/users/{user_id}"
+        return [
+            Route("POST", "/notify", self._authorized(self.notify)),
+            Route("GET", user, self._authorized(self.user)),
+            Route("DELETE", user, self._authorized(self.erase)),
+            Route("GET", f"{user}/notifications", self._authorized(self.inbox)),
+            Route(
+                "DELETE", f"{user}/notifications/{{notification_id}}", self._authorized(self.withdraw)
+            ),
+            Route("POST", f"{user}/seen", self._authorized(self.seen)),
+            Route("GET", f"{user}/export", self._authorized(self.export)),
+            Route("DELETE", f"{user}/connections", self._authorized(self.disconnect)),
+        ]
+
+    def _authorized(self, endpoint: Endpoint) -> Endpoint:
+        async def authorized(request: Request, parameters: dict[str, str]) -> Response:
+            await self.authorize(request)
+            return await endpoint(request, parameters)
+
+        authorized.__doc__ = endpoint.__doc__
+        authorized.__name__ = getattr(endpoint, "__name__", "endpoint")
+        return authorized
+
+    async def authorize(self, request: Request) -> None:
+        """Return if the caller speaks for the application. Raises Unauthorized or AuthUnavailable."""
+        values = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        if len(values) > 1:
+            raise Unauthorized("more than one Authorization header; send one")
+        await self._authority.admit(values[0] if values else None)
+
+    async def notify(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Store notifications durably and tell the users' devices."""
+        limits = self._node.settings.limits
+        body = await read_body(request, limits.max_body_bytes)
+        appended = await self._node.publisher.notify(decode_notify(body, limits, self._node.clock))
+        return answer(Notified(appended.notification_ids), status=201 if appended.created else 200)
+
+    async def user(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The user's unseen count and connected devices."""
+        user_id = path_user_id(parameters["user_id"])
+        query(request, ())
+        devices = [
+            DeviceInfo(presence.device_id, presence.connections, format_timestamp(presence.since))
+            for presence in await self._node.presence.devices(user_id)
+        ]
+        return answer(UserInfo(user_id, await self._unseen(user_id), devices))
+
+    async def inbox(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The user's notifications, seen or not, without marking anything."""
+        user_id = path_user_id(parameters["user_id"])
+        page = await self._page(user_id, query_cursor(request, self._node.settings.limits))
+        return answer(Inbox([inbox_item(kept) for kept in page.items]))
+
+    async def seen(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Mark notifications seen on the user's behalf."""
+        user_id = path_user_id(parameters["user_id"])
+        body = decode_seen(await read_body(request, self._node.settings.limits.max_body_bytes))
+        if body.notification_ids is None:
+            await self._node.publisher.mark_all_seen(user_id)
+        else:
+            await self._node.publisher.mark_seen(user_id, body.notification_ids)
+        return answer(Unseen(await self._unseen(user_id)))
+
+    async def withdraw(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Take one notification back."""
+        user_id = path_user_id(parameters["user_id"])
+        query(request, ())
+        await self._node.publisher.withdraw(user_id, parameters["notification_id"])
+        return answer(None, status=204)
+
+    async def export(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Everything PNS keeps of the user, a JSON line for each notification."""
+        user_id = path_user_id(parameters["user_id"])
+        query(request, ())
+        limits = self._node.settings.limits
+        first = Cursor(limit=limits.page_size, max_bytes=limits.page_bytes)
+        # The first page is read before the answer begins, so that a store that is away is a 503.
+        page = await self._page(user_id, first)
+        response = StreamingResponse(self._lines(user_id, page), media_type="application/x-ndjson")
+        response.raw_headers.extend(API_HEADERS)
+        return response
+
+    async def disconnect(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Revoke the user's connections and logins, or those of one device."""
+        user_id = path_user_id(parameters["user_id"])
+        device_id = query(request, {"device_id"}).get("device_id", EVERY_DEVICE)
+        await self._node.publisher.revoke(user_id, device_id)
+        return answer(None, status=202)
+
+    async def erase(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Erase the user with everything PNS keeps of them."""
+        user_id = path_user_id(parameters["user_id"])
+        query(request, ())
+        await self._node.publisher.erase(user_id)
+        return answer(None, status=204)
+
+    async def _unseen(self, user_id: str) -> int:
+        return (await self._node.store.states([user_id]))[user_id].unseen
+
+    async def _page(self, user_id: str, cursor: Cursor) -> Page:
+        try:
+            return await self._node.store.inbox(user_id, cursor)
+        except UnknownNotification as error:
+            at = "after" if cursor.after else "before"
+            raise Invalid([(at, str(error))]) from None
+
+    async def _lines(self, user_id: str, page: Page) -> AsyncIterator[bytes]:
+        encoder = msgspec.json.Encoder()
+        limits = self._node.settings.limits
+        while page.items:
+            yield encoder.encode_lines([ExportLine(inbox_item(kept)) for kept in page.items])
+            cursor = Cursor(
+                after=page.items[-1].notification_id, limit=limits.page_size, max_bytes=limits.page_bytes
+            )
+            page = await self._node.store.inbox(user_id, cursor)
+
+
+def answer(body: Struct | None, *, status: int = 200) -> Response:
+    """`body` as JSON; None for an empty answer."""
+    content = b"" if body is None else msgspec.json.encode(body)
+    response = Response(content, status, media_type=None if body is None else "application/json")
+    response.raw_headers.extend(API_HEADERS)
+    return response

@@ -1,0 +1,164 @@
+"""Requests of the application: reading a body with a limit, and turning it into typed values.
+
+Every error names the field and what is allowed there; after any error nothing was stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import ClientDisconnect, Request
+
+from pns.clock import Clock
+from pns.device import parse_user_id
+from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
+from pns.notification import CREATE_DATE_LEEWAY, Name, Notification
+from pns.settings import LimitsSettings
+from pns.store import Cursor, Submission
+
+T = TypeVar("T")
+
+MAX_NOTIFICATIONS = 1000
+
+
+class NotifyBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Notifications for one user, stored in this order."""
+
+    user_id: str | int
+    notifications: list[Notification]
+
+
+class SeenBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which notifications are seen: these, or all that are unseen now."""
+
+    notification_ids: list[Name] | None = None
+    all: bool = False
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body. Raises TooLarge without reading on, and UnsupportedMediaType."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" or request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > max_bytes:
+        raise TooLarge
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise TooLarge
+    except ClientDisconnect:
+        raise BadJSON("the body ended before it was complete") from None
+    return bytes(body)
+
+
+def decode(body: bytes, shape: type[T]) -> T:
+    """`body` as `shape`. Raises BadJSON, or Invalid naming the field."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise BadJSON(f"The body is not JSON that PNS can read: {_plain(error)}") from None
+
+
+def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Submission]:
+    """The submissions of a `POST /notify`. Raises BadJSON or Invalid."""
+    decoded: NotifyBody | list[NotifyBody] = decode(body, NotifyBody | list[NotifyBody])  # type: ignore[arg-type]
+    if isinstance(decoded, NotifyBody):
+        bodies, prefix = [decoded], ""
+    else:
+        bodies, prefix = decoded, "/{index}"
+    submissions = [
+        submission(part.user_id, part.notifications, at=prefix.format(index=index), limits=limits, clock=clock)
+        for index, part in enumerate(bodies)
+    ]
+    total = sum(len(part.notifications) for part in submissions)
+    if not 1 <= total <= MAX_NOTIFICATIONS:
+        raise Invalid([("", f"must hold 1 to {MAX_NOTIFICATIONS} notifications in all, this has {total}")])
+    return submissions
+
+
+def submission(
+    user_id: object, notifications: Collection[Notification], *, at: str = "", limits: LimitsSettings, clock: Clock
+) -> Submission:
+    """Checked notifications for one user. Raises Invalid with pointers below `at`."""
+    errors: list[tuple[str, str]] = []
+    try:
+        user = parse_user_id(user_id)
+    except ValueError as error:
+        user = ""
+        errors.append((f"{at}/user_id", str(error)))
+    latest = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=clock.now() + CREATE_DATE_LEEWAY)
+    for index, notification in enumerate(notifications):
+        wrong = notification.check(max_bytes=limits.max_notification_bytes, latest_create_date=latest)
+        if wrong is not None:
+            field, message = wrong
+            errors.append((f"{at}/notifications/{index}/{field}", message))
+    if errors:
+        raise Invalid(errors)
+    return Submission(user, tuple(notifications))
+
+
+def decode_seen(body: bytes) -> SeenBody:
+    """The body of `POST /users/{user_id}/seen`. Raises BadJSON or Invalid."""
+    seen = decode(body, SeenBody)
+    if (seen.notification_ids is None) == (not seen.all):
+        raise Invalid([("", 'must be either {"notification_ids": […]} or {"all": true}')])
+    if seen.notification_ids is not None and len(seen.notification_ids) > MAX_NOTIFICATIONS:
+        raise Invalid([("/notification_ids", f"must hold at most {MAX_NOTIFICATIONS} ids")])
+    return seen
+
+
+def path_user_id(text: str) -> str:
+    """A user id from a path. Raises Invalid."""
+    try:
+        return parse_user_id(text)
+    except ValueError as error:
+        raise Invalid([("user_id", str(error))]) from None
+
+
+def query_cursor(request: Request, limits: LimitsSettings) -> Cursor:
+    """`?after=&before=&limit=` as a cursor. Raises Invalid."""
+    values = query(request, {"after", "before", "limit"})
+    limit = values.get("limit", str(limits.page_size))
+    if not re.fullmatch(r"[0-9]{1,18}", limit) or int(limit) < 1:
+        raise Invalid([("limit", "must be a whole number of at least 1")])
+    if values.get("after") and "before" in values:
+        raise Invalid([("before", "give `after` or `before`, not both")])
+    return Cursor(
+        after=values.get("after", ""),
+        before=values.get("before"),
+        limit=min(int(limit), limits.page_size),
+        max_bytes=limits.page_bytes,
+    )
+
+
+def query(request: Request, known: Collection[str]) -> dict[str, str]:
+    """The query parameters. Raises Invalid for one that is unknown or given twice."""
+    values: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            raise Invalid([(name, f"there is no such parameter; there are {', '.join(sorted(known)) or 'none'}")])
+        if name in values:
+            raise Invalid([(name, "must be given once")])
+        values[name] = value
+    return values
+
+
+def invalid(text: str) -> Invalid:
+    """msgspec's «Expected `str`, got `int` - at `$.notifications[0].x`» with a JSON pointer."""
+    message, _, path = text.partition(" - at `$")
+    pointer = re.sub(r"\[(\d+)\]|\.([^.\[]+)", lambda found: f"/{found[1] or found[2]}", path.rstrip("`"))
+    return Invalid([(pointer, message)])
+
+
+def _plain(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)

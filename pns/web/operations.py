@@ -1,0 +1,60 @@
+"""The endpoints of the operator: is it alive, is it ready, what does it measure, what does it speak."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pns.metrics import Metrics
+from pns.node import Node
+from pns.web.application import answer
+from pns.web.problems import API_HEADERS
+from pns.web.routing import Route
+
+
+class Health(Struct, frozen=True, omit_defaults=True):
+    """`problems` say why a node is not ready; `degraded` what is wrong with one that is."""
+
+    status: str
+    problems: list[str] = []
+    degraded: list[str] = []
+
+
+class OperatorEndpoints:
+    """Open to everybody, and without host names; /metrics is authorized as /notify unless it is public."""
+
+    def __init__(self, node: Node, authorize: Callable[[Request], Awaitable[None]]) -> None:
+        self._node = node
+        self._authorize = authorize
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/livez", self.livez),
+            Route("GET", "/readyz", self.readyz),
+            Route("GET", "/metrics", self.metrics),
+        ]
+
+    async def livez(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Whether the process answers at all."""
+        return answer(Health("alive"))
+
+    async def readyz(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Whether this node can serve: its store works and it is not going down."""
+        problems = await self._node.problems()
+        bus = self._node.bus.status()
+        degraded = [bus] if bus else []
+        if problems:
+            return answer(Health("unready", problems, degraded), status=503)
+        return answer(Health("ready", degraded=degraded))
+
+    async def metrics(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The metrics in Prometheus' text format."""
+        if not self._node.settings.server.public_metrics:
+            await self._authorize(request)
+        response = Response(self._node.metrics.text(), headers={"content-type": Metrics.CONTENT_TYPE})
+        response.raw_headers.extend(API_HEADERS)
+        return response

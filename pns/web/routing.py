@@ -1,0 +1,84 @@
+"""Paths to endpoints. A path is split before it is decoded, so that `/users/42%2Fconnections` is the user
+`42/connections` (RFC 3986 §2.2): the reason why this is not Starlette's router, which decodes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from pns.errors import MethodNotAllowed, NotFound
+
+Endpoint = Callable[[Request, dict[str, str]], Awaitable[Response]]
+
+
+class Route(NamedTuple):
+    """`template` such as `/users/{user_id}/seen`; the endpoint gets the decoded parameters by name."""
+
+    method: str
+    template: str
+    endpoint: Endpoint
+
+
+class Routes:
+    """Finds the endpoint of a request."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._by_shape: dict[int, list[tuple[list[str], Route]]] = {}
+        for route in routes:
+            segments = route.template.split("/")
+            self._by_shape.setdefault(len(segments), []).append((segments, route))
+
+    def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint for a still encoded `path`. Raises NotFound, or MethodNotAllowed with `allow` set."""
+        segments = path.split("/")
+        allow: set[str] = set()
+        for template, route in self._by_shape.get(len(segments), ()):
+            parameters = _match(template, segments)
+            if parameters is None:
+                continue
+            if route.method == method or (route.method == "GET" and method == "HEAD"):
+                return route.endpoint, parameters
+            allow.add(route.method)
+        if not allow:
+            raise NotFound
+        error = MethodNotAllowed()
+        error.allow = sorted(allow)
+        raise error
+
+
+def _match(template: list[str], segments: list[str]) -> dict[str, str] | None:
+    parameters = {}
+    for wanted, segment in zip(template, segments, strict=True):
+        if wanted.startswith("{"):
+            try:
+                parameters[wanted[1:-1]] = unquote_to_bytes(segment).decode()
+            except UnicodeDecodeError:
+                return None
+        elif unquote(segment) != wanted:
+            return None
+    return parameters
+
+
+def encoded_path(scope: Scope) -> str:
+    """The path below the mount point, as it was on the wire.
+
+    ASGI's `path` is decoded and holds the mount's `root_path`; `raw_path` is not decoded, and servers and
+    frameworks disagree on what precedes it. The wanted part is the one tail of it that decodes to the path.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    below = path[len(root) :] if root and path.startswith(root) else path
+    raw = (scope.get("raw_path") or b"").partition(b"?")[0].decode("latin-1")
+    start = 0
+    while start >= 0 and raw:
+        if unquote(raw[start:]) == below:
+            return raw[start:]
+        start = raw.find("/", start + 1)
+    return quote(below)
