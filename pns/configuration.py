@@ -156,7 +156,7 @@ def _raw(text: str, kind: Any) -> object:
 def _value(place: str, key: Key, raw: object, kind: Any, *, strict: bool) -> object:
     try:
         value = msgspec.convert(raw, kind, strict=strict)
-    except msgspec.ValidationError:
+    except ValueError:  # a ValidationError, or a lone surrogate
         raise _refusal(place, key, f"must be {allowed(kind)}") from None
     if isinstance(value, str):
         return _text(place, key, value, kind)

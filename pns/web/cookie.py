@@ -1,0 +1,76 @@
+"""The device cookie: which device of which user a browser is. It names a device and never proves a login.
+
+Signed by itsdangerous with `session.secret`, so nobody can take over a device id; readable, so no secret of
+the application may ever go in. Taking it out of what the application is asked with is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
+
+from itsdangerous import BadData, URLSafeSerializer
+
+_SALT = "pns.device"
+_ONE_YEAR = 31_536_000
+_MAX_LENGTH = 4096
+"""What browsers keep: RFC 6265 §6.1."""
+_MAX_TRIES = 16
+"""Checking a signature costs time, and anybody can send a thousand cookies."""
+
+
+class DeviceCookie:
+    """Reads and writes the cookie `name`. Raises ValueError without a secret."""
+
+    def __init__(self, secret: str, name: str, same_site: str) -> None:
+        if not secret:
+            raise ValueError("a device cookie needs a secret")
+        self._name = name
+        self._same_site = same_site
+        # Named, because the library's default is SHA-1.
+        digest = {"digest_method": hashlib.sha256}
+        self._serializer = URLSafeSerializer(secret, salt=_SALT, signer_kwargs=digest)
+
+    def read(self, cookie_header_values: Iterable[bytes]) -> tuple[str, str] | None:
+        """Device id and user id of the first cookie that this secret signed, or None. Never raises."""
+        for number, text in enumerate(self._candidates(cookie_header_values)):
+            if number == _MAX_TRIES:
+                break
+            device = self._load(text)
+            if device is not None:
+                return device
+        return None
+
+    def set_cookie(self, device_id: str, user_id: str, *, path: str, secure: bool) -> bytes:
+        """The value of a Set-Cookie header.
+
+        `path` is where PNS is mounted, decoded ("" for the root); `secure`: the request came by https.
+        """
+        text = self._serializer.dumps([device_id, user_id])
+        value = text if isinstance(text, str) else text.decode("ascii")
+        attributes = [f"{self._name}={value}", f"Path={_path(path)}", f"Max-Age={_ONE_YEAR}", "HttpOnly"]
+        attributes.append(f"SameSite={self._same_site.capitalize()}")
+        foreign = self._same_site == "none"
+        attributes += ["Secure"] if secure or foreign else []
+        attributes += ["Partitioned"] if foreign else []
+        return "; ".join(attributes).encode("ascii")
+
+    def _candidates(self, values: Iterable[bytes]) -> Iterator[str]:
+        for pair in b";".join(values).split(b";"):
+            name, _, value = pair.strip().partition(b"=")
+            if name.strip() == self._name.encode("ascii") and len(value) <= _MAX_LENGTH and value.isascii():
+                yield value.strip().decode("ascii").strip('"')
+
+    def _load(self, text: str) -> tuple[str, str] | None:
+        try:
+            match self._serializer.loads(text):
+                case [str(device_id), str(user_id)]:
+                    return device_id, user_id
+        except BadData:
+            pass
+        return None
+
+
+def _path(path: str) -> str:
+    return quote(path.rstrip("/") or "/", safe="/!$&'()*+,:=@~")
