@@ -78,16 +78,15 @@ class ApplicationLogin:
         if not fresh and (kept := self._yeses.get(key, not_before=not_before)) is not None:
             self._count("cached")
             return kept
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
         try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                question = None if fresh else await self._under_way(key, not_before)
-                if question is None:
-                    question = self._begin(key, credentials)
-                else:
+            async with asyncio.timeout_at(deadline):
+                if not fresh and (question := await self._under_way(key, not_before)) is not None:
                     self._count("joined")
-                return await question.answer()
+                    return await question.answer()
         except TimeoutError:
             raise AuthUnavailable from None
+        return await self._begin(key, credentials, deadline).answer()
 
     async def _under_way(self, key: bytes, not_before: int) -> _Question | None:
         """A question that was asked late enough to be joined. Ends: each turn meets a newer question."""
@@ -101,8 +100,8 @@ class ApplicationLogin:
                 return None
         return None
 
-    def _begin(self, key: bytes, credentials: Credentials) -> _Question:
-        question = _Question()
+    def _begin(self, key: bytes, credentials: Credentials, deadline: float) -> _Question:
+        question = _Question(deadline)
         question.task = task = asyncio.create_task(self._run(question, key, credentials), name="pns login")
         self._newest[key] = question
         self._tasks.add(task)
@@ -133,9 +132,9 @@ class ApplicationLogin:
             question.revocation_known.set()
 
     async def _ask(self, question: _Question, credentials: Credentials) -> Login:
-        """The deadline here is the question's own: it holds after everybody who waited has left."""
+        """The deadline is the question's own, so it holds after everybody who waited has left."""
         try:
-            async with asyncio.timeout(self._settings.timeout_seconds), self._turns:
+            async with asyncio.timeout_at(question.deadline), self._turns:
                 question.revocation = await self._newest_revocation()
                 question.revocation_known.set()
                 answer = await self._send(credentials)
@@ -165,11 +164,12 @@ class ApplicationLogin:
 class _Question:
     """One question under way. `task` is its own, so whoever waits may leave without disturbing it."""
 
-    __slots__ = ("revocation", "revocation_known", "task")
+    __slots__ = ("deadline", "revocation", "revocation_known", "task")
 
     task: asyncio.Task[Login]
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
         self.revocation: int | None = None
         self.revocation_known = asyncio.Event()
 

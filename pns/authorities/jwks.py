@@ -51,7 +51,7 @@ class VerifyingKey(msgspec.Struct, frozen=True):
 
 
 def verifying_keys(key_set: object) -> tuple[VerifyingKey, ...]:
-    """The usable keys of a decoded key set; what is not usable is left out. Raises ValueError if it is none."""
+    """The usable keys of a decoded key set; others are left out. Raises ValueError if it is no key set."""
     keys = key_set.get("keys") if isinstance(key_set, dict) else None
     if not isinstance(keys, list):
         raise ValueError("not a JSON object with a list of keys")

@@ -127,7 +127,8 @@ def _seconds(claims: Mapping[str, Any], name: str) -> int:
 def _strings(value: object) -> list[str]:
     """A string, or a list of strings, as a list; nothing for anything else."""
     values = value if isinstance(value, list) else [value]
-    return values if all(isinstance(item, str) for item in values) else []
+    strings = [item for item in values if isinstance(item, str)]
+    return strings if len(strings) == len(values) else []
 
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
