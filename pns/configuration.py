@@ -42,7 +42,8 @@ def read(kind: type[T], path: str | Path | None, environ: Mapping[str, str]) -> 
     alone may be missing. Raises SettingsError.
     """
     keys = dict(_keys(kind))
-    given = {**_from_file(kind, keys, _find(path, environ)), **_from_environment(keys, environ)}
+    named = path if path is not None else environ.get(CONFIG_VARIABLE) or None
+    given = {**_from_file(kind, keys, named), **_from_environment(keys, environ)}
     tree: dict[str, Any] = {}
     for (*sections, name), (_, value) in given.items():
         branch = tree
@@ -67,28 +68,24 @@ def _is_section(kind: object) -> bool:
 # ── the file ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _find(path: str | Path | None, environ: Mapping[str, str]) -> Path | None:
-    explicit = path if path is not None else environ.get(CONFIG_VARIABLE) or None
-    if explicit is not None:
-        return Path(explicit)
-    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).exists() else None
-
-
-def _from_file(kind: type[msgspec.Struct], keys: Mapping[Key, Any], path: Path | None) -> dict[Key, Given]:
-    if path is None:
-        return {}
+def _from_file(
+    kind: type[msgspec.Struct], keys: Mapping[Key, Any], named: str | Path | None
+) -> dict[Key, Given]:
+    path = Path(DEFAULT_FILE if named is None else named)
     place = printable(str(path))
-    table = _parse(place, _bytes(place, path))
+    table = _parse(place, _content(place, path, optional=named is None))
     return {
         key: Given(place, _value(place, key, raw, keys[key], strict=True))
         for key, raw in _walk(place, kind, table)
     }
 
 
-def _bytes(place: str, path: Path) -> bytes:
+def _content(place: str, path: Path, *, optional: bool) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
+        if optional and isinstance(error, FileNotFoundError):
+            return b""
         raise SettingsError(f"{place}: cannot be read: {error.strerror}") from None
     except ValueError:
         raise SettingsError(f"{place}: cannot be read: not a path") from None

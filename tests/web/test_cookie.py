@@ -1,0 +1,178 @@
+"""The device cookie: what is written is read back, and nothing else ever is."""
+
+from __future__ import annotations
+
+import base64
+from http.cookies import SimpleCookie
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from itsdangerous import URLSafeSerializer
+
+from pns.web.cookie import DeviceCookie
+
+COOKIE = DeviceCookie("secret", "pns_device", "lax")
+
+
+def value_of(header: bytes) -> bytes:
+    """What a browser sends back."""
+    return header.split(b";")[0]
+
+
+def issued(device_id: str = "d1", user_id: str = "u1", cookie: DeviceCookie = COOKIE) -> bytes:
+    return value_of(cookie.set_cookie(device_id, user_id, path="", secure=False))
+
+
+def flipped(value: bytes, at: int) -> bytes:
+    return value[:at] + (b"A" if value[at : at + 1] != b"A" else b"B") + value[at + 1 :]
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=255))
+def test_any_user_comes_back(user_id: str) -> None:
+    value = issued("d" * 32, user_id)
+    assert COOKIE.read([value]) == ("d" * 32, user_id)
+    assert len(value) < 4096
+
+
+def test_the_longest_user_fits_in_what_browsers_keep() -> None:
+    user_id = "".join(chr(0x10000 + 7919 * n % 0xFFFF) for n in range(255))
+    value = issued("d" * 32, user_id)
+    assert len(value) < 4096
+    assert COOKIE.read([value]) == ("d" * 32, user_id)
+
+
+def test_it_says_nothing_in_the_clear_that_a_cookie_may_not_hold() -> None:
+    name, _, value = issued(user_id='a;b=c, "d" é\u2028').partition(b"=")
+    assert name == b"pns_device"
+    assert set(value) <= set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [b"sid=1; " + issued()],
+        [b"sid=1", issued()],
+        [issued() + b"; sid=1", b"x"],
+        [b"  " + issued() + b" ;"],
+        [b'pns_device="' + issued().partition(b"=")[2] + b'"'],
+        [b"pns_device = " + issued().partition(b"=")[2]],
+        [b"pns_device=forged; " + issued()],
+        [flipped(issued(), -1) + b"; pns_device=; pns_device; " + issued()],
+        [b"pns_device=\xff; " + issued()],
+        [b"pns_device=" + b"a" * 5000 + b"; " + issued()],
+    ],
+)
+def test_the_first_valid_one_is_found(values: list[bytes]) -> None:
+    assert COOKIE.read(values) == ("d1", "u1")
+
+
+def test_of_two_valid_ones_the_first_counts() -> None:
+    assert COOKIE.read([issued("d1", "u1") + b"; " + issued("d2", "u2")]) == ("d1", "u1")
+
+
+def test_every_single_flipped_character_is_noticed() -> None:
+    value = issued()
+    start = len(b"pns_device=")
+    # The last character carries spare bits of base64, which the signature check compares too.
+    assert all(COOKIE.read([flipped(value, at)]) is None for at in range(start, len(value)))
+
+
+def test_another_user_cannot_be_put_in() -> None:
+    mine, _, signature = issued("d1", "u1").partition(b"=")[2].rpartition(b".")
+    payload = base64.urlsafe_b64encode(b'["d1","u2"]').rstrip(b"=")
+    assert mine != payload
+    assert COOKIE.read([b"pns_device=" + payload + b"." + signature]) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        issued(cookie=DeviceCookie("other", "pns_device", "lax")),
+        issued(cookie=DeviceCookie("secret", "pns_device2", "lax")),
+        issued().replace(b"pns_device", b"PNS_DEVICE"),
+        issued().replace(b"pns_device", b"xpns_device"),
+        b"pns_device=" + URLSafeSerializer("secret").dumps(["d1", "u1"]).encode(),
+        b"pns_device=" + URLSafeSerializer("secret", salt="pns.device").dumps(["d1", "u1"]).encode(),
+        issued()[:-1],
+        issued() + b"A",
+        issued() + b"A" * 5000,
+        issued() + b"\xc3\xa9",
+        "pns_device=é.ü.ß".encode(),
+        b"pns_device=\x00\xff",
+        b"pns_device=.",
+        b"pns_device=" + b"." * 3000,
+        b"pns_device",
+        b"=",
+        b"",
+    ],
+)
+def test_what_was_not_signed_here_is_none(value: bytes) -> None:
+    assert COOKIE.read([value]) is None
+
+
+@pytest.mark.parametrize("payload", [["d1"], ["d1", 2], {"d1": "u1"}, "d1", None, ["d1", "u1", "x"], 7])
+def test_a_good_signature_on_something_else_is_none(payload: object) -> None:
+    text = COOKIE._serializer.dumps(payload)
+    assert COOKIE.read([b"pns_device=" + str(text).encode()]) is None
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5))
+def test_no_bytes_raise(values: list[bytes]) -> None:
+    assert COOKIE.read(values) is None
+    assert COOKIE.read([b"pns_device=" + value for value in values]) is None
+
+
+def test_a_flood_of_forged_cookies_costs_sixteen_tries() -> None:
+    forged = b"pns_device=a.b; "
+    assert COOKIE.read([forged * 15 + issued()]) == ("d1", "u1")
+    assert COOKIE.read([forged * 16 + issued()]) is None
+
+
+# ── attributes ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def attributes(same_site: str, *, path: str = "", secure: bool = False) -> list[bytes]:
+    header = DeviceCookie("secret", "pns_device", same_site).set_cookie("d", "u", path=path, secure=secure)
+    return header.split(b"; ")[1:]
+
+
+def test_the_attributes() -> None:
+    expected = [b"Path=/", b"Max-Age=31536000", b"HttpOnly", b"SameSite=Lax"]
+    assert attributes("lax") == expected
+    assert attributes("lax", secure=True) == [*expected, b"Secure"]
+    assert attributes("strict")[-1] == b"SameSite=Strict"
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_none_is_always_secure_and_partitioned(secure: bool) -> None:
+    assert attributes("none", secure=secure)[-3:] == [b"SameSite=None", b"Secure", b"Partitioned"]
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ("", b"/"),
+        ("/", b"/"),
+        ("/pns", b"/pns"),
+        ("/pns/", b"/pns"),
+        ("/a b/é", b"/a%20b/%C3%A9"),
+        ("/a; Domain=evil", b"/a%3B%20Domain=evil"),
+        ("/a\r\nX: y", b"/a%0D%0AX:%20y"),
+    ],
+)
+def test_the_path_is_that_of_the_mount(path: str, written: bytes) -> None:
+    assert attributes("lax", path=path)[0] == b"Path=" + written
+
+
+def test_the_standard_librarys_parser_reads_it() -> None:
+    header = COOKIE.set_cookie("d1", "u1", path="/pns", secure=True).decode()
+    morsel = SimpleCookie(header)["pns_device"]
+    assert (morsel["path"], morsel["max-age"], morsel["samesite"]) == ("/pns", "31536000", "Lax")
+    assert morsel["httponly"]
+    assert morsel["secure"]
+
+
+def test_without_a_secret_there_is_no_cookie() -> None:
+    with pytest.raises(ValueError, match="secret"):
+        DeviceCookie("", "pns_device", "lax")
