@@ -1,0 +1,152 @@
+"""Group commit: whatever writes wait at the same time share one commit, and each is answered for itself.
+
+Owns the queue, the one task that empties it, and the rule which errors concern whom; knows no engine. Never
+commits two batches at once, and never drops a write because its caller has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pns.clock import Clock
+from pns.errors import Overloaded, StoreUnavailable
+from pns.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+Commit = Callable[[Sequence[R]], Awaitable[Sequence[object]]]
+"""Commits requests in order and returns for each its result, or the exception that undid it alone.
+
+Raises StoreUnavailable when the engine can commit nothing, anything else when it could not commit these.
+"""
+
+
+class Rejected(StoreUnavailable):
+    """The store refused this write. Nothing was stored; the node's log says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write(Generic[R]):
+    request: R
+    size: int
+    answer: asyncio.Future[object]
+
+
+class GroupCommit(Generic[R]):
+    """One writer for many callers. `trouble` is the error of the last commit, None while commits work."""
+
+    def __init__(self, commit: Commit[R], *, clock: Clock, metrics: Metrics, max_waiting_bytes: int) -> None:
+        self.trouble: StoreUnavailable | None = None
+        self._commit = commit
+        self._clock = clock
+        self._metrics = metrics
+        self._max_bytes = max_waiting_bytes
+        self._bytes = 0
+        self._waiting: list[_Write[R]] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to commit. Must run in the event loop that the callers use."""
+        if self._task is None:
+            self._wake = asyncio.Event()
+            self._task = asyncio.create_task(self._run(), name="pns group commit")
+
+    async def close(self) -> None:
+        """Commit what waits, answer it, then end. Safe to call twice, and before `start`."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._wake.set()
+            await asyncio.wait([task])
+        waiting, self._waiting = self._waiting, []  # only if the task was cancelled from outside
+        self._answer_all(waiting, StoreUnavailable("The store is closed. Nothing was stored."))
+
+    async def write(self, request: R, *, size: int) -> object:
+        """Return what `commit` made of `request`, after it is durable.
+
+        A caller that is cancelled while it waits has made its request all the same. Raises Overloaded when
+        `size` bytes more are too many to wait, and what `commit` raised or returned as an exception.
+        """
+        if self._task is None:
+            raise StoreUnavailable("The store is not open.")
+        if self._bytes and self._bytes + size > self._max_bytes:
+            raise Overloaded
+        write = _Write(request, size, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        self._bytes += size
+        self._wake.set()
+        return await write.answer
+
+    async def _run(self) -> None:
+        while self._task is not None:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._settle(batch)
+
+    async def _settle(self, batch: Sequence[_Write[R]]) -> bool:
+        """Commit `batch` and answer it; returns whether the engine is there.
+
+        While it is away nobody waits for it: all that waited meanwhile are told the same.
+        """
+        try:
+            outcomes = await self._timed(batch)
+        except StoreUnavailable as error:
+            if isinstance(error, Rejected):
+                return await self._settle_apart(batch, error)
+            self._note(error)
+            waiting, self._waiting = self._waiting, []
+            self._answer_all([*batch, *waiting], error)
+            return False
+        except Exception as error:  # an edge: one request's fault must not end the writer
+            return await self._settle_apart(batch, error)
+        self._note(None)
+        for write, outcome in zip(batch, outcomes, strict=True):
+            self._answer(write, outcome)
+        return True
+
+    async def _settle_apart(self, batch: Sequence[_Write[R]], error: Exception) -> bool:
+        """Commit each of `batch` for itself, so that the one at fault fails alone."""
+        if len(batch) == 1:
+            log.error("a write failed", exc_info=error)
+            self._answer(batch[0], error)
+            return True
+        for index, write in enumerate(batch):
+            if not await self._settle([write]):
+                away = self.trouble or StoreUnavailable()
+                self._answer_all(batch[index + 1 :], away)
+                return False
+        return True
+
+    async def _timed(self, batch: Sequence[_Write[R]]) -> Sequence[object]:
+        begin = self._clock.monotonic()
+        outcomes = await self._commit([write.request for write in batch])
+        self._metrics.commit_seconds.observe(self._clock.monotonic() - begin)
+        self._metrics.commit_size.observe(len(batch))
+        return outcomes
+
+    def _note(self, trouble: StoreUnavailable | None) -> None:
+        if trouble is not None and self.trouble is None:
+            log.error("the store cannot be written: %s", trouble)
+        elif trouble is None and self.trouble is not None:
+            log.warning("the store can be written again")
+        self.trouble = trouble
+
+    def _answer_all(self, writes: Sequence[_Write[R]], error: StoreUnavailable) -> None:
+        for write in writes:
+            self._answer(write, StoreUnavailable(str(error)))  # one each: raising writes into it
+
+    def _answer(self, write: _Write[R], outcome: object) -> None:
+        self._bytes -= write.size
+        if write.answer.done():  # its caller was cancelled
+            return
+        if isinstance(outcome, BaseException):
+            write.answer.set_exception(outcome)
+        else:
+            write.answer.set_result(outcome)

@@ -1,0 +1,118 @@
+"""Brings a database's schema up to date: one transaction, made by whichever process comes first.
+
+The schema row says what the schema is (`version`) and which code may still use it (`oldest_code`). Alembic
+and SQLAlchemy are loaded only when there is something to do: a usual start does not pay for them. Never
+touches a database that is not PNS's own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+
+import pns
+from pns.errors import SchemaError
+from pns.stores.sqlite_errors import locked, unavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+SCHEMA_VERSION = 1
+"""The schema that this code was written for: the number of the newest file in migrations/versions."""
+
+PATIENCE_SECONDS = 30
+"""How long a process waits for another one that migrates the same file."""
+
+_alembic = Lock()  # Alembic's `context` and `op` are one per process
+
+
+def migrate(path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
+    """Make `path` a database of at least SCHEMA_VERSION, creating it where there is none.
+
+    All or nothing, and safe to run in many processes at once: one upgrades, the others wait for it. A schema
+    that is newer and lets this code run stays as it is. Blocks: call it in a thread.
+    Raises SchemaError when code and schema do not fit, StoreUnavailable when the file cannot be used.
+    """
+    try:
+        with closing(_connect(path, patience)) as connection:
+            current = _is_current(connection, path)
+        if not current:
+            _upgrade(path, patience)
+    except sqlite3.Error as error:
+        raise unavailable(error, path) from error
+
+
+def folder() -> Path:
+    """Where the migrations are: inside an installed package, or beside it in a checkout."""
+    package = Path(pns.__file__).parent
+    packed = package / "migrations"
+    return packed if packed.is_dir() else package.parent / "migrations"
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=patience)
+
+
+def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if not tables:
+        return False
+    if not {"schema", "users", "notifications"} <= tables:
+        raise SchemaError(f"{path} holds other tables than PNS's. Point store.url at a file of its own.")
+    version, oldest_code = connection.execute("SELECT version, oldest_code FROM schema").fetchone()
+    if oldest_code > SCHEMA_VERSION:
+        raise SchemaError(
+            f"{path} has schema {version}, which only code of schema {oldest_code} and above can use; this"
+            f" release is of schema {SCHEMA_VERSION}. Install the newest release in use, then `pns migrate`."
+        )
+    return bool(version >= SCHEMA_VERSION)
+
+
+def _upgrade(path: Path, patience: float) -> None:
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import NullPool
+
+    with closing(_connect(path, patience)) as connection:
+        _switch_to_wal(connection, patience)
+    engine = create_engine("sqlite://", creator=lambda: _connect(path, patience), poolclass=NullPool)
+    # SQLite would let two processes begin, and refuse the second one's first write at once
+    event.listen(engine, "begin", lambda transaction: transaction.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with _alembic, engine.begin() as transaction:
+            driver = cast(sqlite3.Connection, transaction.connection.dbapi_connection)
+            if not _is_current(driver, path):
+                _run_migrations(transaction)
+    except DBAPIError as error:
+        raise unavailable(error.orig, path) from error
+
+
+def _switch_to_wal(connection: sqlite3.Connection, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:  # the switch needs the file for itself, and SQLite does not wait for that
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if not locked(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _run_migrations(transaction: Any) -> None:
+    from alembic import command
+
+    command.upgrade(_config(transaction), "head")
+
+
+def _config(transaction: Any) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    config.attributes["connection"] = transaction
+    return config

@@ -1,0 +1,230 @@
+"""The store in one SQLite file: the Store contract of pns/store.py on aiosqlite.
+
+Three connections: one writes, behind the group commit; one reads what is small; one reads pages, so that a
+large page never holds a count up. Statements stand in sqlite.sql; what runs in the connections' threads in
+sqlite_append.py, sqlite_writes.py and sqlite_reads.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar, cast
+
+from pns.clock import Clock
+from pns.errors import PNSError, SettingsError
+from pns.metrics import Metrics
+from pns.notification import Page
+from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, Submission
+from pns.stores import sqlite_append as appending
+from pns.stores import sqlite_reads as reads
+from pns.stores import sqlite_writes as writes
+from pns.stores.group_commit import GroupCommit, Rejected
+from pns.stores.migrate import migrate
+from pns.stores.sqlite_connection import SQLiteConnection
+from pns.stores.sqlite_errors import concerns_all
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], object]
+
+MARKED_AT_ONCE = 1_000
+REMOVED_AT_ONCE = 500
+_SMALL_WRITE = 256
+"""Bytes that a write without notification data is taken for while it waits."""
+
+
+class SQLiteStore:
+    """See pns.store.Store. `path` is a file; its directory must exist, PNS makes the file."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        max_waiting_bytes: int = 64 * 2**20,
+    ) -> None:
+        if os.fspath(path) in ("", ":memory:"):
+            raise SettingsError("PNS keeps notifications in a file: name one, as in sqlite:///pns.db.")
+        self.path = Path(path)
+        self._clock = clock
+        self._writer = SQLiteConnection(self.path)
+        self._small = SQLiteConnection(self.path)
+        self._pages = SQLiteConnection(self.path)
+        self._commits: GroupCommit[Operation] = GroupCommit(
+            self._commit, clock=clock, metrics=metrics, max_waiting_bytes=max_waiting_bytes
+        )
+
+    async def open(self) -> None:
+        try:
+            await asyncio.to_thread(migrate, self.path)
+            for connection in (self._writer, self._small, self._pages):
+                await connection.open()
+            self._commits.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        try:
+            await self._commits.close()
+        finally:
+            for connection in (self._pages, self._small, self._writer):
+                await connection.close()
+
+    async def check(self) -> None:
+        await self._small.run(reads.newest_revocation)
+        if self._commits.trouble is not None:
+            await self._write(writes.probe)
+
+    # ── notifications ─────────────────────────────────────────────────────────────────────────────────
+
+    async def append(self, submissions: Sequence[Submission]) -> Appended:
+        now = self._clock.now()
+        wanted = appending.drafts(submissions, now)
+        return await self._write(
+            lambda connection: appending.append(connection, wanted, now), size=appending.size(wanted)
+        )
+
+    async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
+        return await self._page(user_id, Cursor(limit=limit, max_bytes=max_bytes), "unseen")
+
+    async def seen(self, user_id: str, cursor: Cursor) -> Page:
+        return await self._page(user_id, cursor, "seen")
+
+    async def inbox(self, user_id: str, cursor: Cursor) -> Page:
+        return await self._page(user_id, cursor, "inbox")
+
+    async def mark_sent_seen(self, user_key: int, seqs: Sequence[int]) -> int:
+        now = self._clock.now()
+        return await self._write(partial(writes.mark_places, user_key=user_key, seqs=seqs, now=now))
+
+    async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
+        now = self._clock.now()
+        return await self._write(
+            partial(writes.mark_ids, user_id=user_id, notification_ids=notification_ids, now=now)
+        )
+
+    async def mark_all_seen(self, user_id: str) -> int:
+        now = self._clock.now()
+        place = await self._write(partial(writes.last_place, user_id=user_id))
+        if place is None:
+            return 0
+        user_key, last_seq = place
+        mark = partial(
+            writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
+        )
+        return await self._repeat(mark, MARKED_AT_ONCE)
+
+    async def withdraw(self, user_id: str, notification_id: str) -> bool:
+        return await self._write(partial(writes.withdraw, user_id=user_id, notification_id=notification_id))
+
+    # ── users ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def states(self, user_ids: Collection[str]) -> dict[str, State]:
+        return await self._small.run(partial(reads.states, user_ids=tuple(user_ids)))
+
+    async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> int:
+        now = self._clock.now()
+        return await self._write(partial(writes.revoke, user_id=user_id, device_id=device_id, now=now))
+
+    async def newest_revocation(self) -> int:
+        return await self._small.run(reads.newest_revocation)
+
+    async def erase(self, user_id: str) -> None:
+        now = self._clock.now()
+        user_key = await self._write(partial(writes.erase_user, user_id=user_id, now=now))
+        if user_key is not None:
+            remove = partial(writes.remove_erased, user_key=user_key, limit=REMOVED_AT_ONCE)
+            await self._repeat(remove, REMOVED_AT_ONCE)
+
+    # ── who is connected where ────────────────────────────────────────────────────────────────────────
+
+    async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:
+        held = partial(writes.renew_lease, node_id=node_id, until=until, presences=tuple(presences))
+        await self._write(held, size=_SMALL_WRITE * (len(presences) + 1))
+
+    async def end_lease(self, node_id: str) -> None:
+        await self._write(partial(writes.end_lease, node_id=node_id))
+
+    async def presences(self, user_id: str, *, except_node: str) -> list[Presence]:
+        now = self._clock.now()
+        return await self._small.run(
+            partial(reads.presences, user_id=user_id, except_node=except_node, now=now)
+        )
+
+    # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def expire(self, limit: int) -> frozenset[str]:
+        now = self._clock.now()
+        if not await self._small.run(partial(reads.any_expired, now=now)):
+            return frozenset()
+        return await self._write(partial(writes.expire, limit=limit, now=now))
+
+    async def prune(self, *, seen_before: int | None, limit: int) -> int:
+        now = self._clock.now()
+        return await self._write(partial(writes.prune, seen_before=seen_before, limit=limit, now=now))
+
+    async def secret(self) -> str:
+        kept = await self._small.run(reads.secret)
+        if kept is not None:
+            return kept
+        return await self._write(partial(writes.offer_secret, value=secrets.token_urlsafe(32)))
+
+    async def foreign_changes(self) -> int:
+        # the writer's connection: its own commits do not count, and it never looks during one
+        version = await self._writer.run(reads.data_version)
+        return self._writer.generation << 32 | version
+
+    # ── the ways in ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _page(self, user_id: str, cursor: Cursor, kind: str) -> Page:
+        now = self._clock.now()
+        return await self._pages.run(partial(reads.page, user_id=user_id, cursor=cursor, kind=kind, now=now))
+
+    async def _write(self, operation: Callable[[sqlite3.Connection], T], *, size: int = _SMALL_WRITE) -> T:
+        return cast(T, await self._commits.write(operation, size=size))
+
+    async def _repeat(self, operation: Callable[[sqlite3.Connection], int], at_once: int) -> int:
+        """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
+        total = 0
+        while True:
+            count = await self._write(operation)
+            total += count
+            if count < at_once:
+                return total
+
+    async def _commit(self, operations: Sequence[Operation]) -> Sequence[object]:
+        return await self._writer.run(lambda connection: self._transact(connection, operations))
+
+    def _transact(self, connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[object]:
+        """One transaction, in the writer's thread. IMMEDIATE: SQLite lets no reader become a writer late."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_attempt(connection, operation) for operation in operations]
+            self._writer.check_file()
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error) and not concerns_all(error):
+                raise Rejected from error
+            raise
+        return outcomes
+
+
+def _attempt(connection: sqlite3.Connection, operation: Operation) -> object:
+    """What `operation` returns, or the refusal that undid it and nothing else."""
+    connection.execute("SAVEPOINT request")
+    try:
+        outcome = operation(connection)
+    except PNSError as refusal:
+        connection.execute("ROLLBACK TO request")
+        outcome = refusal
+    connection.execute("RELEASE request")
+    return outcome

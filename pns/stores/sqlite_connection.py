@@ -1,0 +1,142 @@
+"""One connection to one SQLite file, that opens itself again after it was lost.
+
+Owns the pragmas, the thread (aiosqlite's) and the watch over the file: a file that was deleted or replaced
+under the running process is noticed before it is written, and never made anew. Knows no table but `schema`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+from urllib.parse import quote
+
+import aiosqlite
+
+from pns.errors import StoreUnavailable
+from pns.stores.sqlite_errors import Moved, lost, unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Identity = tuple[tuple[int, int], ...]
+
+BUSY_SECONDS = 5.0
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a commit is on disk when it returns; NORMAL would lose it with the power
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class SQLiteConnection:
+    """Runs functions on a raw connection, in its own thread, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._uri = f"file:{quote(str(path.absolute()))}?mode=rw"  # rw: never create
+        self._opening = asyncio.Lock()
+        self._wanted = False
+        self._connection: aiosqlite.Connection | None = None
+        self._identity: Identity = ()
+        self.generation = 0
+        """How many times this was opened."""
+
+    async def open(self) -> None:
+        """Connect now. Raises StoreUnavailable."""
+        self._wanted = True
+        await self.run(lambda connection: None)
+
+    async def close(self) -> None:
+        """Finish what is running and end the thread. Safe to call twice, and before `open`."""
+        self._wanted = False
+        async with self._opening:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                try:
+                    await connection.close()
+                except sqlite3.Error as error:  # nothing that was committed is lost by it
+                    log.warning("closing the store failed: %s", error)
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """What `function` returns for the raw connection, run in its thread.
+
+        It is run whole even when the caller is cancelled. Raises what it raises, sqlite3's errors as
+        StoreUnavailable; the connection is opened again at the next use where they say that it is lost.
+        """
+        connection = self._connection or await self._open()
+
+        def watched(raw: sqlite3.Connection) -> T:
+            self.check_file()
+            return function(raw)
+
+        try:
+            return await self._hop(connection, watched)
+        except sqlite3.Error as error:
+            if lost(error):
+                self._discard(connection)
+            raise unavailable(error) from error
+
+    def check_file(self) -> None:
+        """Raise Moved if the file is not the one that was opened. Cheap; call it in any thread."""
+        if _identity(self._path) != self._identity:
+            raise Moved
+
+    async def _open(self) -> aiosqlite.Connection:
+        async with self._opening:
+            if not self._wanted:
+                raise StoreUnavailable("The store is not open.")
+            if self._connection is None:
+                try:
+                    self._connection = await self._connect()
+                except sqlite3.Error as error:
+                    raise unavailable(error) from error
+                self.generation += 1
+            return self._connection
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(
+            self._uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
+        )
+        try:
+            self._identity = await self._hop(connection, self._prepare)
+        except BaseException:
+            connection.stop()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> Identity:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma).fetchall()
+        connection.execute("SELECT version FROM schema").fetchall()
+        identity = _identity(self._path)
+        if not identity:
+            raise Moved
+        return identity
+
+    def _discard(self, connection: aiosqlite.Connection) -> None:
+        if self._connection is connection:
+            self._connection = None
+            connection.stop()  # after what was queued before
+
+    async def _hop(self, connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+        """aiosqlite hops to its thread once a statement; a whole function in one hop goes in here.
+
+        The one place that reaches into aiosqlite: `_execute` queues a function for its thread, and `_conn`
+        is the sqlite3 connection that may only be used there.
+        """
+        run = connection._execute(function, connection._conn)  # type: ignore[no-untyped-call]
+        return cast(T, await run)
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        return tuple((s.st_dev, s.st_ino) for s in (os.stat(path), os.stat(f"{path}-wal")))
+    except OSError:
+        return ()

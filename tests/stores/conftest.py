@@ -1,0 +1,108 @@
+"""The implementations that the contract suite runs on: `store` is one of each, `engine` makes more of them.
+
+Another implementation joins by one more parameter of `engine`; no test knows which one it runs on, apart from
+those in test_sqlite*.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from pns.metrics import Metrics
+from pns.notification import Notification, Page
+from pns.store import Appended, Cursor, Store, Submission
+from pns.stores.sqlite import SQLiteStore
+from pns.testing.clock import FakeClock
+
+Engine = Callable[..., Store]
+
+PLENTY = 2**30
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture(params=["sqlite"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock, metrics: Metrics) -> Engine:
+    """Makes stores that are not open yet, each time another one on the same data."""
+    assert request.param == "sqlite"
+
+    def new(**options: int) -> Store:
+        return SQLiteStore(tmp_path / "pns.db", clock=clock, metrics=metrics, **options)
+
+    return new
+
+
+@pytest.fixture
+async def store(engine: Engine) -> AsyncIterator[Store]:
+    store = engine()
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def other(engine: Engine, store: Store) -> AsyncIterator[Store]:
+    """Another node's store, on the same data."""
+    other = engine()
+    await other.open()
+    yield other
+    await other.close()
+
+
+def submission(user_id: str, *notifications: Notification | str) -> Submission:
+    return Submission(user_id, tuple(Notification(n) if isinstance(n, str) else n for n in notifications))
+
+
+async def append(store: Store, user_id: str, *notifications: Notification | str) -> Appended:
+    return await store.append([submission(user_id, *notifications)])
+
+
+async def named(store: Store, user_id: str, *names: str) -> None:
+    """Append notifications whose id and data are the same word."""
+    await append(store, user_id, *(Notification(name, notification_id=name) for name in names))
+
+
+def cursor(
+    *,
+    after: str = "",
+    before: str | None = None,
+    received_after: int | None = None,
+    limit: int = 500,
+    max_bytes: int = PLENTY,
+) -> Cursor:
+    return Cursor(after=after, before=before, received_after=received_after, limit=limit, max_bytes=max_bytes)
+
+
+async def unseen(store: Store, user_id: str, *, limit: int = 500, max_bytes: int = PLENTY) -> list[str]:
+    return data(await store.unseen(user_id, limit=limit, max_bytes=max_bytes))
+
+
+async def inbox(store: Store, user_id: str) -> list[str]:
+    return data(await store.inbox(user_id, cursor(limit=100_000)))
+
+
+async def seen(store: Store, user_id: str) -> list[str]:
+    return data(await store.seen(user_id, cursor(limit=100_000)))
+
+
+async def count(store: Store, user_id: str) -> int:
+    return (await store.states([user_id]))[user_id].unseen
+
+
+def data(page: Page) -> list[str]:
+    return [item.notification_data for item in page.items]
+
+
+def ids(page: Page) -> list[str]:
+    return [item.notification_id for item in page.items]
