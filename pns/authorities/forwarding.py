@@ -27,13 +27,14 @@ _NEVER_PREFIX = b"sec-websocket-"
 def forwarded_headers(
     raw_headers: Iterable[Header], *, allow: Collection[str], cookie_name: str
 ) -> tuple[Header, ...]:
-    """The headers on the list `allow`, in their order, names in lower case, values byte for byte.
+    """The headers on the list `allow`, in their order, names in lower case, values byte for byte; white space
+    around a value is not part of it (RFC 9110 §5.5).
 
     Several `cookie` headers become one, joined with "; " (RFC 9113 §8.2.3), without the cookie
     `cookie_name`; if nothing is left of it, there is no `cookie` header. Headers of one hop, those named in
     `Connection`, and those that PNS sets itself are left out even if they are on the list.
     """
-    headers = [(name.lower(), value) for name, value in raw_headers]
+    headers = [(name.lower(), value.strip(b" \t")) for name, value in raw_headers]
     refused = NEVER_FORWARDED | _named_in_connection(headers)
     allowed = frozenset(name.lower().encode("latin-1", "replace") for name in allow) - refused
     kept = [header for header in headers if header[0] in allowed and not header[0].startswith(_NEVER_PREFIX)]
@@ -46,7 +47,7 @@ def _named_in_connection(headers: Sequence[Header]) -> frozenset[bytes]:
 
 
 def _with_one_cookie(headers: Sequence[Header], cookie_name: bytes) -> tuple[Header, ...]:
-    cookies = [value for name, value in headers if name == b"cookie"]
+    cookies = [value for name, value in headers if name == b"cookie" and value]
     left = without_cookie(b"; ".join(cookies), cookie_name)
     result: list[Header] = []
     for name, value in headers:

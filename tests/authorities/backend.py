@@ -18,6 +18,7 @@ class Asked:
     line: bytes
     headers: Headers
     raw: bytes
+    reader: asyncio.StreamReader
 
     def all(self, name: bytes) -> list[bytes]:
         return [value for key, value in self.headers if key.lower() == name]
@@ -32,6 +33,7 @@ class Backend:
 
     behaviour: Behaviour
     asked: list[Asked] = field(default_factory=list)
+    connections: int = 0
     open_connections: int = 0
     most_at_once: int = 0
     at_once: int = 0
@@ -46,11 +48,12 @@ class Backend:
             await self.arrived.wait_for(lambda: len(self.asked) >= count)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         self.open_connections += 1
         try:
             while not writer.is_closing():
                 raw = await reader.readuntil(b"\r\n\r\n")
-                await self._answer(_parse(raw), writer)
+                await self._answer(_parse(raw, reader), writer)
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
         finally:
@@ -70,10 +73,10 @@ class Backend:
             self.at_once -= 1
 
 
-def _parse(raw: bytes) -> Asked:
+def _parse(raw: bytes, reader: asyncio.StreamReader) -> Asked:
     line, *lines = raw[:-4].split(b"\r\n")
     headers = [(name, value) for name, _, value in (text.partition(b": ") for text in lines)]
-    return Asked(line, headers, raw)
+    return Asked(line, headers, raw, reader)
 
 
 @contextlib.asynccontextmanager
@@ -133,4 +136,20 @@ async def user_of_cookie(asked: Asked, writer: asyncio.StreamWriter) -> None:
 
 
 async def hang(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
+    """Never answers; ends when the asker has gone."""
+    await asked.reader.read()
+
+
+async def drip_or_hang(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    """By port of the peer, so evenly: silence, half a header, half a body."""
+    drips = (b"", b"HTTP/1.1 200 OK\r\nx-drip: a", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{")
+    writer.write(drips[writer.get_extra_info("peername")[1] % 3])
+    await writer.drain()
+    await hang(asked, writer)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds; for what the kernel reports, where nothing can be awaited."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
