@@ -7,13 +7,13 @@ The conversation decides, the store answers, the outlet writes. A connection end
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from pns.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Send
 from pns.errors import Overloaded, StoreUnavailable, UnknownNotification
 from pns.messages import CloseCode, ErrorCode, error_message
-from pns.outlet import Outlet, SendCall, SlowReader, Socket
+from pns.outlet import Message, Outlet, SendCall, SlowReader, Socket
 
 if TYPE_CHECKING:
     from pns.authority import Credentials
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _AWAY = "the store is away; ask again"
 
-ReceiveCall = Callable[[], Awaitable[dict[str, Any]]]
+ReceiveCall = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Connection:
@@ -64,7 +64,7 @@ class Connection:
 
     # ── what others may do to it; synchronous ─────────────────────────────────────────────────────────
 
-    def tell(self, state: State, message: dict[str, Any] | None = None) -> bool:
+    def tell(self, state: State, message: Message | None = None) -> bool:
         """Take note of the user's newest state. Returns whether its count was news to this connection."""
         if state.revoked(self.device_id) > self.revocation:
             self.end(CloseCode.LOGGED_OUT)

@@ -31,6 +31,7 @@ from pns.sweep import Sweep, recheck_delay
 
 log = logging.getLogger(__name__)
 
+DRAIN_STEP_SECONDS = 0.05
 STOP_SECONDS = 5.0
 """How long a stopping node waits for connections to say goodbye before it drops them."""
 
@@ -194,11 +195,12 @@ class Node:
         """
         self.draining = True
         connections = list(self.hub)
-        steps = max(1, min(len(connections), int(seconds / 0.05)))
+        steps = max(1, min(len(connections), int(seconds / DRAIN_STEP_SECONDS)))
         for step in range(steps):
+            if step:
+                await self.clock.sleep(seconds / steps)
             for connection in connections[step::steps]:
                 connection.end(CloseCode.RESTART)
-            await self.clock.sleep(seconds / steps if connections else 0)
         await self._end_connections()
 
     async def _end_connections(self) -> None:

@@ -7,15 +7,15 @@ whether there is a newer one than was told. Nothing piles up, and no stalled pee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from typing import Any, Protocol
 
 from pns.clock import Clock
 from pns.messages import encode_count
 from pns.store import State
 
-Message = dict[str, Any]
-SendCall = Callable[[Message], Coroutine[Any, Any, None]]
+Message = MutableMapping[str, Any]
+SendCall = Callable[[Message], Awaitable[None]]
 
 
 class Socket(Protocol):
@@ -125,7 +125,7 @@ class Outlet:
         self._told = (state.user_key, state.version)
         self.last_sent = self._clock.monotonic()
         sending = self._send(message)
-        if not self._in_place:
+        if not self._in_place or not isinstance(sending, Coroutine):
             self._follow(sending)
             return
         try:

@@ -69,9 +69,7 @@ class ApplicationEndpoints:
             Route("GET", user, self._authorized(self.user)),
             Route("DELETE", user, self._authorized(self.erase)),
             Route("GET", f"{user}/notifications", self._authorized(self.inbox)),
-            Route(
-                "DELETE", f"{user}/notifications/{{notification_id}}", self._authorized(self.withdraw)
-            ),
+            Route("DELETE", f"{user}/notifications/{{notification_id}}", self._authorized(self.withdraw)),
             Route("POST", f"{user}/seen", self._authorized(self.seen)),
             Route("GET", f"{user}/export", self._authorized(self.export)),
             Route("DELETE", f"{user}/connections", self._authorized(self.disconnect)),
@@ -104,11 +102,7 @@ class ApplicationEndpoints:
         """The user's unseen count and connected devices."""
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
-        devices = [
-            DeviceInfo(presence.device_id, presence.connections, format_timestamp(presence.since))
-            for presence in await self._node.presence.devices(user_id)
-        ]
-        return answer(UserInfo(user_id, await self._unseen(user_id), devices))
+        return answer(await user_info(self._node, user_id))
 
     async def inbox(self, request: Request, parameters: dict[str, str]) -> Response:
         """The user's notifications, seen or not, without marking anything."""
@@ -137,11 +131,10 @@ class ApplicationEndpoints:
         """Everything PNS keeps of the user, a JSON line for each notification."""
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
-        limits = self._node.settings.limits
-        first = Cursor(limit=limits.page_size, max_bytes=limits.page_bytes)
+        pages = read_inbox(self._node, user_id)
         # The first page is read before the answer begins, so that a store that is away is a 503.
-        page = await self._page(user_id, first)
-        response = StreamingResponse(self._lines(user_id, page), media_type="application/x-ndjson")
+        first: list[InboxItem] = await anext(pages, [])
+        response = StreamingResponse(_lines(first, pages), media_type="application/x-ndjson")
         response.raw_headers.extend(API_HEADERS)
         return response
 
@@ -169,15 +162,33 @@ class ApplicationEndpoints:
             at = "after" if cursor.after else "before"
             raise Invalid([(at, str(error))]) from None
 
-    async def _lines(self, user_id: str, page: Page) -> AsyncIterator[bytes]:
-        encoder = msgspec.json.Encoder()
-        limits = self._node.settings.limits
-        while page.items:
-            yield encoder.encode_lines([ExportLine(inbox_item(kept)) for kept in page.items])
-            cursor = Cursor(
-                after=page.items[-1].notification_id, limit=limits.page_size, max_bytes=limits.page_bytes
-            )
-            page = await self._node.store.inbox(user_id, cursor)
+
+async def user_info(node: Node, user_id: str) -> UserInfo:
+    """The user's unseen count and the devices connected to any node."""
+    devices = [
+        DeviceInfo(presence.device_id, presence.connections, format_timestamp(presence.since))
+        for presence in await node.presence.devices(user_id)
+    ]
+    return UserInfo(user_id, (await node.store.states([user_id]))[user_id].unseen, devices)
+
+
+async def read_inbox(node: Node, user_id: str) -> AsyncIterator[list[InboxItem]]:
+    """The user's whole inbox, oldest first, in pages."""
+    limits, after = node.settings.limits, ""
+    while True:
+        cursor = Cursor(after=after, limit=limits.page_size, max_bytes=limits.page_bytes)
+        page = await node.store.inbox(user_id, cursor)
+        if not page.items:
+            return
+        yield [inbox_item(kept) for kept in page.items]
+        after = page.items[-1].notification_id
+
+
+async def _lines(first: list[InboxItem], rest: AsyncIterator[list[InboxItem]]) -> AsyncIterator[bytes]:
+    encoder = msgspec.json.Encoder()
+    yield encoder.encode_lines([ExportLine(item) for item in first])
+    async for page in rest:
+        yield encoder.encode_lines([ExportLine(item) for item in page])
 
 
 def answer(body: Struct | None, *, status: int = 200) -> Response:

@@ -77,7 +77,9 @@ def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Sub
     else:
         bodies, prefix = decoded, "/{index}"
     submissions = [
-        submission(part.user_id, part.notifications, at=prefix.format(index=index), limits=limits, clock=clock)
+        submission(
+            part.user_id, part.notifications, at=prefix.format(index=index), limits=limits, clock=clock
+        )
         for index, part in enumerate(bodies)
     ]
     total = sum(len(part.notifications) for part in submissions)
@@ -87,7 +89,12 @@ def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Sub
 
 
 def submission(
-    user_id: object, notifications: Collection[Notification], *, at: str = "", limits: LimitsSettings, clock: Clock
+    user_id: object,
+    notifications: Collection[Notification],
+    *,
+    at: str = "",
+    limits: LimitsSettings,
+    clock: Clock,
 ) -> Submission:
     """Checked notifications for one user. Raises Invalid with pointers below `at`."""
     errors: list[tuple[str, str]] = []
@@ -146,7 +153,9 @@ def query(request: Request, known: Collection[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in known:
-            raise Invalid([(name, f"there is no such parameter; there are {', '.join(sorted(known)) or 'none'}")])
+            raise Invalid(
+                [(name, f"there is no such parameter; there are {', '.join(sorted(known)) or 'none'}")]
+            )
         if name in values:
             raise Invalid([(name, "must be given once")])
         values[name] = value

@@ -14,17 +14,17 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pns.admission import first_device_id
+from pns.admission import Admitted, first_device_id
 from pns.authorities.forwarding import forwarded_headers
 from pns.authority import Credentials, DeviceAuthority
 from pns.delivery import Connection
-from pns.errors import Problem, TooManyConnections, UpgradeRequired
+from pns.errors import Problem, TooManyConnections, Unavailable, UpgradeRequired
 from pns.messages import SUBPROTOCOL, CloseCode
 from pns.node import Node
 from pns.store import State
 from pns.web.application import answer
 from pns.web.cookie import DeviceCookie
-from pns.web.forwarding import Peer, peer_of
+from pns.web.forwarding import Peer, TrustedProxies
 from pns.web.origin import check_origin, cors_headers, preflight_headers
 from pns.web.problems import Headers, problem_response, refuse_websocket
 from pns.web.routing import Route
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 Known = tuple[str, str] | None
 """(device_id, user_id) of a device cookie that PNS signed."""
+
+
+_NO_HEADERS: Headers = []
 
 
 class Subscribed(Struct, frozen=True):
@@ -50,6 +53,7 @@ class DeviceEndpoints:
         self._node = node
         self._cookie = cookie
         self._settings = node.settings
+        self._proxies = TrustedProxies(node.settings.server.trusted_proxies)
 
     @property
     def routes(self) -> list[Route]:
@@ -63,9 +67,9 @@ class DeviceEndpoints:
 
     async def subscribe(self, request: Request, parameters: dict[str, str]) -> Response:
         """Whether this device may connect, and the device cookie."""
-        cors: Headers = []
+        peer, cors = self._proxies.peer(request.scope), _NO_HEADERS
         try:
-            peer, cors = self._checked(request.scope)
+            cors = _cors(self._origin(request.scope, peer))
             self._node.check_open()
             cookie = await self._cookie()
             credentials, known = self._credentials(request.scope, peer, cookie)
@@ -77,8 +81,8 @@ class DeviceEndpoints:
             return problem_response(problem, cors)
         seconds = self._settings.server.heartbeat_seconds
         response = answer(Subscribed(admitted.user_id, admitted.device_id, seconds))
-        value = cookie.set_cookie(admitted.device_id, admitted.user_id, **_cookie_place(request.scope, peer))
-        response.raw_headers.extend([*cors, (b"set-cookie", value)])
+        set_cookie = _set_cookie(cookie, admitted, request.scope, peer)
+        response.raw_headers.extend([*cors, set_cookie])
         return response
 
     async def upgrade_required(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -90,12 +94,13 @@ class DeviceEndpoints:
     async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
         """CORS: whether a page of another origin may ask. Nobody is logged in for it."""
         try:
-            _, cors = self._checked(request.scope)
+            origin = self._origin(request.scope, self._proxies.peer(request.scope))
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
             return problem_response(problem)
         response = answer(None, status=204)
-        response.raw_headers.extend([*cors, *(preflight_headers() if cors else [])])
+        if origin is not None:
+            response.raw_headers.extend(preflight_headers(origin, self._settings.auth.forward_headers))
         return response
 
     # ── over a WebSocket ──────────────────────────────────────────────────────────────────────────────
@@ -104,24 +109,32 @@ class DeviceEndpoints:
         self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
     ) -> None:
         """Serve one WebSocket until it ends. `authority`, if given, answers instead of the node's own."""
-        cors: Headers = []
+        peer, cors = self._proxies.peer(scope), _NO_HEADERS
         try:
-            peer, cors = self._checked(scope)
+            cors = _cors(self._origin(scope, peer))
             self._node.check_open()
             cookie = await self._cookie()
             credentials, known = self._credentials(scope, peer, cookie)
             connection, state = await self._node.join(credentials, known, authority=authority)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
-            await refuse_websocket(scope, send, problem, cors)
+            await self._refuse(scope, send, problem, cors)
             return
         try:
-            place = _cookie_place(scope, peer)
-            value = cookie.set_cookie(connection.device_id, connection.user_id, **place)
-            await self._accept(scope, receive, send, [*cors, (b"set-cookie", value)])
+            set_cookie = _set_cookie(cookie, connection, scope, peer)
+            await self._accept(scope, receive, send, [*cors, set_cookie])
             await self._run(connection, state, scope, receive, send)
         finally:
             self._node.leave(connection)
+
+    async def _refuse(self, scope: Scope, send: Send, problem: Problem, cors: Headers) -> None:
+        """Before the 101 with an HTTP status; a connection that its host accepted is closed instead."""
+        if not scope.get("pns.accepted"):
+            await refuse_websocket(scope, send, problem, cors)
+            return
+        again = isinstance(problem, Unavailable)
+        code = CloseCode.TRY_AGAIN_LATER if again else CloseCode.LOGGED_OUT
+        await send({"type": "websocket.close", "code": int(code), "reason": problem.code})
 
     async def _accept(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         if scope.get("pns.accepted"):
@@ -140,11 +153,9 @@ class DeviceEndpoints:
 
     # ── both ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _checked(self, scope: Scope) -> tuple[Peer, Headers]:
-        """The peer, and the CORS headers it is owed. Raises OriginNotAllowed."""
-        peer = peer_of(scope, self._settings.server.trusted_proxies)
-        origin = check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
-        return peer, cors_headers(origin) if origin else []
+    def _origin(self, scope: Scope, peer: Peer) -> str | None:
+        """The allowed foreign origin that asks; None for PNS's own and for none. Raises OriginNotAllowed."""
+        return check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
 
     def _credentials(self, scope: Scope, peer: Peer, cookie: DeviceCookie) -> tuple[Credentials, Known]:
         known = cookie.read([value for name, value in scope["headers"] if name == b"cookie"])
@@ -164,5 +175,13 @@ class DeviceEndpoints:
         return credentials, known
 
 
-def _cookie_place(scope: Scope, peer: Peer) -> dict[str, str | bool]:
-    return {"path": scope.get("root_path") or "/", "secure": peer.scheme == "https"}
+def _cors(origin: str | None) -> Headers:
+    return _NO_HEADERS if origin is None else cors_headers(origin)
+
+
+def _set_cookie(
+    cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, peer: Peer
+) -> tuple[bytes, bytes]:
+    path = scope.get("root_path") or "/"
+    secure = peer.scheme == "https"
+    return b"set-cookie", cookie.set_cookie(device.device_id, device.user_id, path=path, secure=secure)

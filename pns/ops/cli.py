@@ -1,0 +1,166 @@
+"""The commands. Each one is a few lines here; what it does stands in the module that it names.
+
+Exit codes: 0 done, 1 failed, 2 wrong use (an unknown option, a setting that is not possible).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pns.errors import PNSError, SettingsError
+from pns.settings import Settings
+
+cli = typer.Typer(
+    name="pns",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="PNS: the notification inbox and live-push server for web applications.",
+    epilog="Start with `pns demo`. Settings: config.toml, or the environment (PNS_SERVER__PORT=8080).",
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="The configuration file. Default: $PNS_CONFIG, else ./config.toml, if any."
+    ),
+]
+
+
+@cli.command()
+def serve(
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Listen here instead of server.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Listen here instead of server.port.")] = None,
+) -> None:
+    """Run the server. SIGTERM or Ctrl-C drains it: connections move on, requests are answered."""
+    from pns.ops.service import run
+
+    raise typer.Exit(run(_load(config, host=host, port=port)))
+
+
+@cli.command()
+def migrate(config: Config = None) -> None:
+    """Bring the store's schema up to date. `pns serve` does it by itself; this does only that."""
+    from pns.ops.service import migrate as migrate_store
+
+    typer.echo(migrate_store(_load(config)))
+
+
+@cli.command()
+def notify(
+    user: Annotated[str, typer.Argument(help="The user's id, as the application names them.")],
+    data: Annotated[str, typer.Argument(help='Text, or JSON such as \'{"title":"Order shipped"}\'.')],
+    url: Annotated[str, typer.Option(help="Where the server is. Default: from the settings.")] = "",
+    key: Annotated[str, typer.Option(help="An API key. Default: the first of app.api_keys.")] = "",
+    config: Config = None,
+) -> None:
+    """Send a notification through a running server; prints its id."""
+    from pns.ops.client import send_notification
+
+    settings = _load(config)
+    key = key or next(iter(settings.app.api_keys), "")
+    if not key:
+        raise SettingsError(
+            "there is no API key: give --key, or set app.api_keys (make one with `pns keygen`)"
+        )
+    typer.echo(asyncio.run(send_notification(url or _own_url(settings), key=key, user_id=user, data=data)))
+
+
+@cli.command()
+def listen(
+    url: Annotated[
+        str, typer.Argument(help="Where PNS is, such as http://127.0.0.1:8080 or https://app/pns.")
+    ],
+    cookie: Annotated[
+        list[str] | None, typer.Option(help="A cookie of the logged-in user, name=value. Repeatable.")
+    ] = None,
+    header: Annotated[list[str] | None, typer.Option(help="A header, 'Name: value'. Repeatable.")] = None,
+) -> None:
+    """Connect as a device and print what it is sent, a message a line. Ends with Ctrl-C."""
+    from pns.ops.client import listen as listen_to
+
+    asyncio.run(listen_to(url, cookies=cookie or [], headers=header or [], echo=typer.echo))
+
+
+@cli.command()
+def keygen() -> None:
+    """Print a new API key, and where to put it."""
+    typer.echo(secrets.token_urlsafe(32))
+    typer.echo(
+        "Put it into app.api_keys in config.toml, or PNS_APP__API_KEYS, and give it to your app.", err=True
+    )
+
+
+@cli.command()
+def demo(
+    embedded: Annotated[bool, typer.Option(help="Mount PNS inside the application.")] = False,
+    port: Annotated[int, typer.Option(help="The application's port; 0 takes any free one.")] = 8000,
+) -> None:
+    """Run a demo application with two users, and PNS beside it. Ends with Ctrl-C."""
+    from pns.ops.demo import run
+
+    raise typer.Exit(run(embedded=embedded, port=port))
+
+
+@cli.command()
+def doctor(
+    config: Config = None,
+    url: Annotated[str, typer.Option(help="Where devices reach PNS. Default: from the settings.")] = "",
+    cookie: Annotated[
+        list[str] | None, typer.Option(help="A cookie of a logged-in user, name=value.")
+    ] = None,
+    origin: Annotated[str, typer.Option(help="The origin of the pages that use PNS.")] = "",
+) -> None:
+    """Ask the running deployment the questions that a stuck operator has; each failure with its remedy."""
+    from pns.ops.doctor import examine
+
+    settings = _load(config)
+    report = asyncio.run(
+        examine(settings, url=url or _own_url(settings), cookies=cookie or [], origin=origin)
+    )
+    raise typer.Exit(report)
+
+
+def _load(path: Path | None, *, host: str | None = None, port: int | None = None) -> Settings:
+    from pns.ops import logs
+
+    given = {"PNS_SERVER__HOST": host, "PNS_SERVER__PORT": port}
+    environ = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
+    settings = Settings.load(path, environ)
+    logs.configure(settings.log)
+    return settings
+
+
+def _own_url(settings: Settings) -> str:
+    host = settings.server.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return (
+        f"http://[{host}]:{settings.server.port}" if ":" in host else f"http://{host}:{settings.server.port}"
+    )
+
+
+def main() -> None:
+    """The `pns` command."""
+    try:
+        cli()
+    except SettingsError as error:
+        typer.echo(f"pns: {error}", err=True)
+        sys.exit(2)
+    except PNSError as error:
+        typer.echo(f"pns: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""From settings to a node: URL scheme → adapter. The one place that knows every adapter by name."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from pns.authorities.any_of import AnyOf
+from pns.authorities.api_key import ApiKeys
+from pns.authorities.application import ApplicationLogin
+from pns.authorities.oauth2 import OAuth2
+from pns.authority import ApplicationAuthority, DeviceAuthority
+from pns.bus import Bus
+from pns.buses.local import LocalBus
+from pns.clock import Clock
+from pns.errors import SettingsError
+from pns.metrics import Metrics
+from pns.settings import Settings
+from pns.store import Store
+from pns.stores.sqlite import SQLiteStore
+
+
+def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
+    """The store of `store.url`, not opened yet. Raises SettingsError."""
+    parts = urlsplit(settings.store.url)
+    if parts.scheme != "sqlite":
+        raise SettingsError(f"store.url: this release has no store for {parts.scheme}://, only sqlite:///")
+    return SQLiteStore(sqlite_path(settings.store.url), clock=clock, metrics=metrics)
+
+
+def sqlite_path(url: str) -> str:
+    """`sqlite:///pns.db` is a relative path, `sqlite:////var/lib/pns.db` an absolute one."""
+    return unquote(urlsplit(url).path.removeprefix("/"))
+
+
+def make_bus(settings: Settings, store: Store, *, clock: Clock, metrics: Metrics) -> Bus:
+    """The bus of `bus.url`, not started yet. Raises SettingsError."""
+    scheme = urlsplit(settings.bus.url).scheme
+    if scheme != "local":
+        raise SettingsError(f"bus.url: this release has no bus for {scheme}://, only local://")
+    return LocalBus(store.foreign_changes, clock=clock, metrics=metrics)
+
+
+def make_device_authority(
+    settings: Settings, store: Store, *, clock: Clock, metrics: Metrics
+) -> DeviceAuthority:
+    """The login call to the application."""
+    return ApplicationLogin(
+        settings.auth, clock=clock, metrics=metrics, newest_revocation=store.newest_revocation
+    )
+
+
+def make_application_authority(settings: Settings, *, clock: Clock) -> ApplicationAuthority:
+    """Who may call the application's endpoints: API keys, access tokens, or nobody."""
+    authorities: list[ApplicationAuthority] = [ApiKeys(settings.app.api_keys)]
+    if settings.app.oauth2.issuer:
+        authorities.append(OAuth2(settings.app.oauth2, clock=clock))
+    return AnyOf(*authorities)

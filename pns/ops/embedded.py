@@ -1,0 +1,211 @@
+"""PNS as a library: a node inside the host application's own process, behind the host's own login.
+
+It owns a node and its web edge, and nothing of the server: what only `pns serve` can promise stands in
+docs/embedding.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketState
+
+from pns.authorities.callback import CallbackLogin, FixedUser, UserOf
+from pns.authority import DeviceAuthority
+from pns.clock import Clock, SystemClock
+from pns.device import parse_user_id
+from pns.errors import Invalid, NotStarted
+from pns.messages import InboxItem
+from pns.metrics import Metrics
+from pns.node import Node
+from pns.notification import Notification
+from pns.ops.compose import make_application_authority, make_bus, make_device_authority, make_store
+from pns.ops.wrap import Wrapped
+from pns.settings import Settings
+from pns.store import EVERY_DEVICE
+from pns.web.app import Web
+from pns.web.application import UserInfo, read_inbox, user_info
+from pns.web.body import submission
+
+Notifications = str | Notification | Iterable[str | Notification]
+
+
+class PNS:
+    """A notification inbox and live push for one application; an ASGI application to be mounted.
+
+    `store`: the store's URL; it goes before `settings.store.url`. `user`: a sync or async callable from the
+    request to the user's id, or None for nobody; it is asked again at every recheck. `settings`: everything
+    else; neither config.toml nor the environment is read unless `Settings.load()` is given here.
+
+    Enter it before use: `lifespan=pns.lifespan`, `async with pns:` or `pns.wrap(app)`. Used before, every
+    method raises NotStarted. Methods raise Invalid for bad arguments, StoreUnavailable or Overloaded when
+    nothing could be stored.
+    """
+
+    def __init__(
+        self,
+        store: str | None = None,
+        *,
+        user: UserOf | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        if store is not None:
+            settings = msgspec.structs.replace(
+                settings, store=msgspec.structs.replace(settings.store, url=store)
+            )
+        self.settings = settings
+        self._user = user
+        self._clock = clock or SystemClock()
+        self._node: Node | None = None
+        self._web: Web | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def __aenter__(self) -> Self:
+        if self._node is not None:
+            raise NotStarted("this PNS is running already: enter it once, in one place")
+        node, web = self._compose()
+        await node.__aenter__()
+        self._node, self._web, self._loop = node, web, asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        node, self._node, self._web, self._loop = self._node, None, None, None
+        if node is not None:
+            await node.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncIterator[None]:
+        """For a framework's `lifespan` parameter: PNS runs as long as `app` does."""
+        async with self:
+            yield
+
+    def wrap(self, app: ASGIApp, path: str = "/pns") -> ASGIApp:
+        """`app` with PNS at `path`; PNS lives as long as the server, whether `app` has a lifespan or not."""
+        return Wrapped(app, self, path=path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._web is None:
+            raise NotStarted
+        await self._web(scope, receive, send)
+
+    # ── for the application ───────────────────────────────────────────────────────────────────────────
+
+    async def notify(self, user_id: str | int, notifications: Notifications) -> list[str]:
+        """Store one or several notifications, all or nothing; returns their ids when they are on disk.
+
+        Raises NotificationIdConflict when an id is taken by other data.
+        """
+        node = self._started
+        if isinstance(notifications, str | Notification):
+            notifications = [notifications]
+        wanted = [Notification(item) if isinstance(item, str) else item for item in notifications]
+        if not wanted:
+            return []
+        checked = submission(user_id, wanted, limits=self.settings.limits, clock=self._clock)
+        return (await node.publisher.notify([checked])).notification_ids
+
+    def notify_sync(self, user_id: str | int, notifications: Notifications) -> list[str]:
+        """`notify` from any other thread, a sync view for example; returns when it is on disk."""
+        loop = self._loop
+        if loop is None:
+            raise NotStarted
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is loop:
+            raise RuntimeError("notify_sync would block the event loop that it waits for: use `await notify`")
+        return asyncio.run_coroutine_threadsafe(self.notify(user_id, notifications), loop).result()
+
+    async def subscribe(self, websocket: WebSocket, user_id: str | int) -> None:
+        """Serve `websocket`, in the application's own endpoint and behind its own login, until it ends.
+
+        Applies the Origin rule and the device cookie, and accepts unless that was done. A revocation ends it;
+        there is no recheck, since nobody but the endpoint knows who this is.
+        """
+        node, web = self._started, self._web
+        assert web is not None
+        user = _user_id(user_id)
+        authority = FixedUser(user, revocation=await node.store.newest_revocation())
+        scope = {**websocket.scope, "pns.accepted": websocket.application_state is WebSocketState.CONNECTED}
+        await web.connect(scope, websocket.receive, websocket.send, authority=authority)
+
+    async def user(self, user_id: str | int) -> UserInfo:
+        """The user's unseen count and connected devices."""
+        return await user_info(self._started, _user_id(user_id))
+
+    async def seen(self, user_id: str | int, notification_ids: Sequence[str] | None = None) -> int:
+        """Mark these seen, or all that are unseen now; returns how many are unseen afterwards."""
+        node, user = self._started, _user_id(user_id)
+        if notification_ids is None:
+            await node.publisher.mark_all_seen(user)
+        else:
+            await node.publisher.mark_seen(user, notification_ids)
+        return (await node.store.states([user]))[user].unseen
+
+    async def withdraw(self, user_id: str | int, notification_id: str) -> None:
+        """Take one notification back; nothing happens if it is not kept any more."""
+        await self._started.publisher.withdraw(_user_id(user_id), notification_id)
+
+    async def export(self, user_id: str | int) -> AsyncIterator[InboxItem]:
+        """Everything PNS keeps of the user, oldest first, read in pages."""
+        async for page in read_inbox(self._started, _user_id(user_id)):
+            for item in page:
+                yield item
+
+    async def disconnect(self, user_id: str | int, device_id: str = EVERY_DEVICE) -> None:
+        """End the user's connections, or one device's, and every login answer from before."""
+        await self._started.publisher.revoke(_user_id(user_id), device_id)
+
+    async def erase(self, user_id: str | int) -> None:
+        """Erase the user with everything PNS keeps of them, and end their connections."""
+        await self._started.publisher.erase(_user_id(user_id))
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _started(self) -> Node:
+        if self._node is None:
+            raise NotStarted
+        return self._node
+
+    def _compose(self) -> tuple[Node, Web]:
+        settings, clock, metrics = self.settings, self._clock, Metrics()
+        store = make_store(settings, clock=clock, metrics=metrics)
+        authority: DeviceAuthority
+        if self._user is None and settings.auth.url:
+            authority = make_device_authority(settings, store, clock=clock, metrics=metrics)
+        else:
+            authority = CallbackLogin(
+                self._user or _nobody,
+                timeout_seconds=settings.auth.timeout_seconds,
+                newest_revocation=store.newest_revocation,
+            )
+        bus = make_bus(settings, store, clock=clock, metrics=metrics)
+        node = Node(settings, store=store, bus=bus, authority=authority, metrics=metrics, clock=clock)
+        return node, Web(node, make_application_authority(settings, clock=clock))
+
+
+async def _nobody(request: HTTPConnection) -> Any:
+    """The login of a PNS that was given no `user`: only `subscribe` lets anybody in."""
+    return None
+
+
+def _user_id(user_id: object) -> str:
+    try:
+        return parse_user_id(user_id)
+    except ValueError as error:
+        raise Invalid([("user_id", str(error))]) from None

@@ -1,0 +1,114 @@
+"""A real `pns serve` in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2 as httpx
+
+from tests.harness.backend import Backend
+
+API_KEY = "test-key-0123456789abcdef"
+
+
+def free_port() -> int:
+    """A loopback port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ServerProcess:
+    """`pns serve` in `folder`; settings as `section__key=value`. Use as `async with`.
+
+    May be killed and started again: port and store stay the same.
+    """
+
+    def __init__(
+        self, folder: Path, *, auth_url: str, command: list[str] | None = None, **settings: object
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "pns.log"
+        self.store = folder / "pns.db"
+        self._command = command or [sys.executable, "-m", "pns.ops.cli", "serve"]
+        self._settings: dict[str, object] = {
+            "auth__url": auth_url,
+            "app__api_keys": API_KEY,
+            "server__port": self.port,
+            "server__drain_seconds": 0,
+            "store__url": f"sqlite:///{self.store}",
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the process: this one's, and the settings."""
+        names = {f"PNS_{key.upper()}": str(value) for key, value in self._settings.items()}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PNS_")}
+        return clean | names | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
+
+    async def start(self, *, ready_within: float = 30.0) -> None:
+        """Start the process and return when it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + ready_within
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                if self.process.poll() is not None:
+                    raise AssertionError(f"pns serve ended with {self.process.returncode}:\n{self.output}")
+                try:
+                    if (await client.get(f"{self.url}/readyz")).status_code == 200:
+                        return
+                except httpx.HTTPError:
+                    pass
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"pns serve is not ready:\n{self.output}")
+                await asyncio.sleep(0.02)
+
+    async def stop(self, sig: signal.Signals = signal.SIGTERM, *, within: float = 30.0) -> int:
+        """Send `sig` and return the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        return await asyncio.to_thread(self.process.wait, within)
+
+    async def kill(self) -> None:
+        """kill -9."""
+        await self.stop(signal.SIGKILL)
+
+    def backend(self, key: str = API_KEY) -> Backend:
+        """The application's side of this server. Use as `async with`."""
+        return Backend(self.url, key)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None and self.process.poll() is None:
+            await self.kill()
