@@ -1,0 +1,357 @@
+"""Access tokens: what admits, what never does, and what happens while the issuer is away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+
+from pns.authorities.issuer_keys import IssuerKeys, _jwks_uri
+from pns.authorities.jwks import verifying_keys
+from pns.authorities.oauth2 import OAuth2
+from pns.authorities.outbound import Doubt
+from pns.errors import AuthUnavailable, SettingsError, Unauthorized
+from pns.settings import OAuth2Settings
+from pns.testing.clock import FakeClock
+
+from .backend import answering, hang, sending
+from .issuer import AUDIENCE, EC, ED, RSA, STRANGER, issuing, public, token
+
+
+@pytest.mark.parametrize(
+    ("key", "header"),
+    [
+        (RSA, {}),
+        (RSA, {"typ": None}),
+        (RSA, {"typ": "at+jwt"}),
+        (RSA, {"typ": "application/AT+JWT"}),
+        (RSA, {"kid": None}),
+        (RSA, {"x5t": "abc", "cty": "x", "nonce": "unknown members are ignored"}),
+        (EC, {}),
+        (EC, {"kid": None}),
+        (ED, {}),
+        (ED, {"alg": "EdDSA"}),
+    ],
+)
+async def test_a_good_token_admits(key: Key, header: dict[str, Any], clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        await OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock), key, **header))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": [AUDIENCE]},
+        {"aud": ["https://other.example", AUDIENCE]},
+        {"scope": "pns.notify"},
+        {"scope": ["openid", "pns.notify"]},
+        {"scope": None, "scp": "a pns.notify b"},
+        {"scope": None, "scp": ["pns.notify"]},
+        {"scope": "a", "scp": ["pns.notify"]},
+        {"nbf": None, "iat": None},
+        {"jti": "x", "client_id": "y", "cnf": {"deep": [1.5]}},
+        {"exp": 10**30},
+    ],
+)
+async def test_other_shapes_of_good_claims(changes: dict[str, Any], clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        await OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock, **changes)))
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])
+async def test_an_algorithm_that_the_key_states(algorithm: str, clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        issuer.keys = [public(RSA, alg=algorithm)]
+        authority = OAuth2(issuer.settings(), clock=clock)
+        await authority.admit(token(issuer.claims(clock), alg=algorithm))
+        with pytest.raises(Unauthorized):
+            await authority.admit(token(issuer.claims(clock), alg="RS256"))
+
+
+async def test_time_has_60_seconds_of_leeway_for_nbf_and_iat_and_none_for_exp(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(), clock=clock)
+        now = clock.now() // 1_000_000
+        await authority.admit(token(issuer.claims(clock, nbf=now + 60, iat=now + 60)))
+        for name in ("nbf", "iat"):
+            with pytest.raises(Unauthorized):
+                await authority.admit(token(issuer.claims(clock, **{name: now + 61})))
+        ending = token(issuer.claims(clock, exp=now + 1))
+        await authority.admit(ending)
+        clock.advance(1)
+        with pytest.raises(Unauthorized):
+            await authority.admit(ending)
+
+
+async def test_an_empty_scope_setting_asks_for_no_scope(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        good = token(issuer.claims(clock, scope=None))
+        await OAuth2(issuer.settings(scope=""), clock=clock).admit(good)
+
+
+@pytest.mark.parametrize("settings", [{"issuer": "https://i.example"}, {"audience": "a"}, {}])
+def test_issuer_and_audience_are_needed(settings: dict[str, str], clock: FakeClock) -> None:
+    with pytest.raises(SettingsError):
+        OAuth2(OAuth2Settings(**settings), clock=clock)
+
+
+# ── keys ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        OctKey.generate_key(256, {"kid": "rsa-1", "alg": "HS256"}).as_dict(private=True),
+        {"kty": "oct", "kid": "rsa-1", "k": "AAAA", "alg": "RS256"},
+        public(RSA, use="enc"),
+        public(RSA, key_ops=["encrypt"]),
+        public(RSA, key_ops="verify"),
+        public(RSA, alg="HS256"),
+        public(RSA, alg="none"),
+        public(RSA, alg="RSA-OAEP"),
+        public(RSA, alg="ES256"),
+        public(RSA, alg=["RS256"]),
+        public(RSA, kid=7),
+        public(RSA, kty="rsa"),
+        public(RSA, kty=None),
+        public(RSA, crv="P-256"),
+        public(RSA, n=""),
+        public(RSA, n="AQAB"),
+        public(RSA, n=5),
+        public(RSA, n="ä"),
+        public(RSA, e=None),
+        public(EC, crv="P-384"),
+        public(EC, crv="secp256k1"),
+        public(EC, y=public(EC)["x"]),
+        public(ED, crv="X25519"),
+        public(ED, x="AA"),
+        {},
+        {"kty": "RSA"},
+        "key",
+        None,
+        [],
+    ],
+)
+def test_a_key_that_may_not_verify_is_left_out_alone(jwk: object) -> None:
+    keys = verifying_keys({"keys": [jwk, public(EC, kid="beside")]})
+    assert [key.kid for key in keys] == ["beside"]
+
+
+@pytest.mark.parametrize("key_set", [None, [], "keys", {}, {"keys": None}, {"keys": {}}, 5])
+def test_what_is_no_key_set(key_set: object) -> None:
+    with pytest.raises(ValueError, match="keys"):
+        verifying_keys(key_set)
+
+
+def test_a_private_key_that_was_published_by_mistake_is_taken_as_a_public_one() -> None:
+    (key,) = verifying_keys({"keys": [RSA.as_dict(private=True)]})
+    assert not key.key.is_private
+
+
+def test_algorithms_of_the_curves() -> None:
+    keys = [ECKey.generate_key(curve) for curve in ("P-256", "P-384", "P-521")]
+    eds = [OKPKey.generate_key(curve) for curve in ("Ed25519", "Ed448")]
+    found = verifying_keys({"keys": [public(key) for key in (*keys, *eds)]})
+    assert [sorted(key.algorithms) for key in found] == [
+        ["ES256"],
+        ["ES384"],
+        ["ES512"],
+        ["Ed25519", "EdDSA"],
+        ["Ed448", "EdDSA"],
+    ]
+
+
+# ── the issuer ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_rotation_is_found_at_the_first_token_of_the_new_key(clock: FakeClock) -> None:
+    new = RSAKey.generate_key(2048, {"kid": "rsa-2"})
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(), clock=clock)
+        await authority.admit(token(issuer.claims(clock)))
+        issuer.keys = [public(new)]
+        clock.advance(60)
+        await authority.admit(token(issuer.claims(clock), new))
+        with pytest.raises(Unauthorized):
+            await authority.admit(token(issuer.claims(clock), RSA))
+        assert issuer.fetches == 2
+
+
+async def test_an_unknown_kid_fetches_once_a_minute(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(), clock=clock)
+        await authority.admit(token(issuer.claims(clock)))
+        for minute in range(1, 4):
+            for attempt in range(20):
+                with pytest.raises(Unauthorized):
+                    await authority.admit(token(issuer.claims(clock), kid=f"unknown-{attempt}"))
+            assert issuer.fetches == minute
+            clock.advance(59.9)
+            with pytest.raises(Unauthorized):
+                await authority.admit(token(issuer.claims(clock), kid="unknown"))
+            assert issuer.fetches == minute
+            clock.advance(0.1)
+
+
+async def test_many_tokens_at_once_are_one_fetch(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        issuer.gate.clear()
+        authority = OAuth2(issuer.settings(), clock=clock)
+        admitting = [
+            asyncio.create_task(authority.admit(token(issuer.claims(clock), key)))
+            for key in (RSA, EC, ED) * 10
+        ]
+        await issuer.backend.until_asked(1)
+        issuer.gate.set()
+        await asyncio.gather(*admitting)
+        assert issuer.fetches == 1
+
+
+async def test_a_cancelled_fetch_is_made_again_for_the_next(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        issuer.gate.clear()
+        authority = OAuth2(issuer.settings(), clock=clock)
+        first, second = (asyncio.create_task(authority.admit(token(issuer.claims(clock)))) for _ in range(2))
+        await issuer.backend.until_asked(1)
+        first.cancel()
+        await issuer.backend.until_asked(2)
+        issuer.gate.set()
+        await second
+        assert first.cancelled()
+
+
+async def test_keys_are_fetched_again_after_an_hour(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(), clock=clock)
+        await authority.admit(token(issuer.claims(clock)))
+        clock.advance(3_599)
+        await authority.admit(token(issuer.claims(clock)))
+        assert issuer.fetches == 1
+        issuer.keys = [public(EC)]
+        clock.advance(1)
+        with pytest.raises(Unauthorized):
+            await authority.admit(token(issuer.claims(clock)))
+        assert issuer.fetches == 2
+
+
+@pytest.mark.parametrize("away", ["500", "redirect", "HTML", "empty set", "gzip", "reset", "list"])
+async def test_while_the_issuer_is_away_the_kept_keys_serve(away: str, clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(), clock=clock)
+        await authority.admit(token(issuer.claims(clock)))
+        good = json.dumps({"keys": [public(STRANGER)]}).encode()
+        issuer.backend.behaviour = {
+            "500": answering(500, good),
+            "redirect": answering(302, good, b"location: /keys"),
+            "HTML": answering(200, b"<html>"),
+            "empty set": answering(200, b'{"keys": []}'),
+            "gzip": answering(200, good, b"content-encoding: gzip"),
+            "reset": sending(b"", then_close=True),
+            "list": answering(200, b"[]"),
+        }[away]
+        clock.advance(86_400)
+        asked = len(issuer.backend.asked)
+        for _ in range(3):
+            await authority.admit(token(issuer.claims(clock)))
+        assert len(issuer.backend.asked) == asked + 1
+        with pytest.raises(AuthUnavailable):  # it may be a new key: nobody can say
+            await authority.admit(token(issuer.claims(clock), kid="new"))
+
+
+async def test_an_hour_old_set_serves_the_others_while_one_asks(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(), clock=clock)
+        await authority.admit(token(issuer.claims(clock)))
+        issuer.gate.clear()
+        clock.advance(3_600)
+        one = asyncio.create_task(authority.admit(token(issuer.claims(clock))))
+        await issuer.backend.until_asked(2)
+        await authority.admit(token(issuer.claims(clock)))
+        assert not one.done()
+        issuer.gate.set()
+        await one
+
+
+async def test_never_fetched_and_away_is_a_doubt_and_then_heals(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        behaviour, issuer.backend.behaviour = issuer.backend.behaviour, answering(503)
+        authority = OAuth2(issuer.settings(), clock=clock)
+        for _ in range(5):
+            with pytest.raises(AuthUnavailable):
+                await authority.admit(token(issuer.claims(clock)))
+        assert len(issuer.backend.asked) == 1
+        with pytest.raises(Unauthorized):  # needs no key to be refused
+            await authority.admit(token(issuer.claims(clock, exp=1)))
+        issuer.backend.behaviour = behaviour
+        clock.advance(5)
+        await authority.admit(token(issuer.claims(clock)))
+
+
+async def test_an_issuer_that_hangs(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pns.authorities.issuer_keys._FETCH_SECONDS", 0.05)
+    async with issuing() as issuer:
+        issuer.backend.behaviour = hang
+        with pytest.raises(AuthUnavailable):
+            await asyncio.wait_for(
+                OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock))), timeout=5
+            )
+
+
+async def test_a_key_set_over_the_limit(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        issuer.body = json.dumps({"keys": [public(RSA)], "x": "y" * 600_000}).encode()
+        with pytest.raises(AuthUnavailable):
+            await OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock)))
+
+
+@pytest.mark.parametrize("path", ["", "/", "/tenant", "/tenant/"])
+@pytest.mark.parametrize("kind", ["openid-configuration", "oauth-authorization-server"])
+async def test_discovery(path: str, kind: str, clock: FakeClock) -> None:
+    async with issuing(path) as issuer:
+        stem = path.rstrip("/")
+        issuer.metadata_at = (
+            f"{stem}/.well-known/{kind}" if kind == "openid-configuration" else f"/.well-known/{kind}{stem}"
+        )
+        await OAuth2(issuer.settings(jwks_url=""), clock=clock).admit(token(issuer.claims(clock)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issuer": "https://evil.example"},
+        {"issuer": None},
+        {"jwks_uri": None},
+        {"jwks_uri": 5},
+        {"jwks_uri": "file:///etc/passwd"},
+        {"jwks_uri": "ftp://localhost/keys"},
+        {"jwks_uri": "http://"},
+        {"jwks_uri": "http://[::1/keys"},
+    ],
+)
+async def test_metadata_that_is_not_ours_is_not_followed(change: dict[str, object], clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        issuer.metadata |= change
+        with pytest.raises(AuthUnavailable):
+            await OAuth2(issuer.settings(jwks_url=""), clock=clock).admit(token(issuer.claims(clock)))
+        assert issuer.fetches == 0
+
+
+def test_an_https_issuer_cannot_name_keys_on_http() -> None:
+    metadata = {"issuer": "https://i.example", "jwks_uri": "http://i.example/keys"}
+    with pytest.raises(Doubt):
+        _jwks_uri(metadata, "https://i.example")
+    metadata["jwks_uri"] = "https://i.example/keys"
+    assert _jwks_uri(metadata, "https://i.example") == "https://i.example/keys"
+
+
+async def test_the_keys_ask_with_nothing_but_what_is_needed(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with issuing() as issuer:
+        await IssuerKeys(issuer.settings(), clock=clock).matching("rsa-1", "RS256")
+        (asked,) = issuer.backend.asked
+        assert [name for name, _ in asked.headers] == [b"host", b"accept", b"accept-encoding"]
