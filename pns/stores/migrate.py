@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pns
 from pns.errors import SchemaError
 from pns.stores.sqlite_errors import locked, unavailable
+from pns.stores.sqlite_rows import SQL
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -63,7 +64,7 @@ def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
         return False
     if not {"schema", "users", "notifications"} <= tables:
         raise SchemaError(f"{path} holds other tables than PNS's. Point store.url at a file of its own.")
-    version, oldest_code = connection.execute("SELECT version, oldest_code FROM schema").fetchone()
+    version, oldest_code = connection.execute(SQL["schema"]).fetchone()
     if oldest_code > SCHEMA_VERSION:
         raise SchemaError(
             f"{path} has schema {version}, which only code of schema {oldest_code} and above can use; this"

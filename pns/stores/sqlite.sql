@@ -237,9 +237,8 @@ WHERE (user_key, seq) IN (
 -- Who was connected to nodes whose lease lapsed.
 DELETE FROM connections
 WHERE (node_id, user_id, device_id) IN (
-  SELECT c.node_id, c.user_id, c.device_id
-  FROM nodes n JOIN connections c ON c.node_id = n.node_id
-  WHERE n.lease_until <= :now LIMIT :limit)
+  SELECT node_id, user_id, device_id FROM connections
+  WHERE node_id IN (SELECT n.node_id FROM nodes n WHERE n.lease_until <= :now) LIMIT :limit)
 
 -- name: prune_nodes
 -- Nodes whose lease lapsed, once nobody is recorded as connected to them.

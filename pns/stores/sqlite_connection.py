@@ -19,6 +19,7 @@ import aiosqlite
 
 from pns.errors import StoreUnavailable
 from pns.stores.sqlite_errors import Moved, lost, unavailable
+from pns.stores.sqlite_rows import SQL
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class SQLiteConnection:
     def _prepare(self, connection: sqlite3.Connection) -> Identity:
         for pragma in _PRAGMAS:
             connection.execute(pragma).fetchall()
-        connection.execute("SELECT version FROM schema").fetchall()
+        connection.execute(SQL["schema"]).fetchall()
         identity = _identity(self._path)
         if not identity:
             raise Moved

@@ -1,0 +1,385 @@
+"""The SQLite schema: every statement reads an index, the file is made once, and strange files are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pns.errors import SchemaError, SettingsError, StoreUnavailable
+from pns.metrics import Metrics
+from pns.notification import Notification
+from pns.stores import migrate as migrating
+from pns.stores.migrate import SCHEMA_VERSION, folder, migrate
+from pns.stores.sqlite import SQLiteStore
+from pns.stores.sqlite_rows import SQL
+from pns.testing.clock import FakeClock
+
+from .conftest import append, inbox
+
+
+def new_store(path: Path) -> SQLiteStore:
+    return SQLiteStore(path, clock=FakeClock(), metrics=Metrics())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "pns.db"
+    migrate(path)
+    return path
+
+
+@pytest.fixture
+def connection(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        yield connection
+
+
+# ── statements and indexes ────────────────────────────────────────────────────────────────────────────
+
+NO_PLAN = {"insert_notification", "newest_revocation", "schema", "rewrite_schema", "next_erased"}
+"""Statements that insert a row, or read a table of a row or two."""
+
+
+def plan(connection: sqlite3.Connection, name: str) -> list[str]:
+    statement = SQL[name]
+    names = re.findall(r"(?<!:):(\w+)", statement)
+    parameters: object = dict.fromkeys(names, 1) if names else (1,) * statement.count("?")
+    if names:
+        lists = [n for n in names if f"json_each(:{n})" in statement]
+        parameters = {**dict.fromkeys(names, 1), **dict.fromkeys(lists, "[1]")}
+    rows = connection.execute("EXPLAIN QUERY PLAN " + statement, parameters)  # type: ignore[arg-type]
+    return [row[3] for row in rows]
+
+
+@pytest.mark.parametrize("name", sorted(SQL.keys() - NO_PLAN))
+def test_every_statement_reads_an_index(connection: sqlite3.Connection, name: str) -> None:
+    steps = plan(connection, name)
+    if name != "presences":  # orders a user's few devices
+        assert not any("TEMP B-TREE" in step for step in steps), steps
+    short = {"asked", "json_each", "n", "CONSTANT"}  # a parameter's list; nodes, a row for each process
+    scans = [step for step in steps if step.startswith("SCAN")]
+    assert [scan for scan in scans if scan.split()[1] not in short] == [], steps
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("unseen_after", "notifications_unseen (user_key=? AND seq>?)"),
+        ("seen_after", "notifications_seen (user_key=? AND seq>?)"),
+        ("seen_before", "notifications_seen (user_key=? AND seq<?)"),
+        ("inbox_after", "(user_key=? AND seq>?)"),
+        ("inbox_before", "(user_key=? AND seq<?)"),
+        ("place", "(user_key=? AND notification_id=?)"),
+        ("known_notifications", "(user_key=? AND notification_id=?)"),
+        ("delete_collapsed", "notifications_collapse (user_key=? AND collapse_key=?)"),
+        ("mark_places", "(user_key=? AND seq=?)"),
+        ("mark_ids", "(user_key=? AND notification_id=?)"),
+        ("mark_oldest", "notifications_unseen (user_key=? AND seq<?)"),
+        ("any_expired", "notifications_expire (expire_date<?)"),
+        ("delete_expired", "notifications_expire (expire_date<?)"),
+        ("prune_seen", "notifications_seen_date (seen_date<?)"),
+        ("prune_revocations", "revocations_revoked_at (revoked_at<?)"),
+        ("presences", "connections_user_id (user_id=?)"),
+    ],
+)
+def test_a_statement_reads_the_index_made_for_it(
+    connection: sqlite3.Connection, name: str, index: str
+) -> None:
+    assert any(index in step for step in plan(connection, name)), plan(connection, name)
+
+
+def test_every_statement_is_used() -> None:
+    source = "".join(path.read_text() for path in Path(migrating.__file__).parent.glob("*.py"))
+    kinds = {f"{kind}_{way}" for kind in ("seen", "inbox") for way in ("after", "before")} | {"unseen_after"}
+    unused = [name for name in SQL if f'"{name}"' not in source and name not in kinds]
+    assert unused == []
+
+
+async def test_a_page_of_a_long_inbox_reads_a_page(tmp_path: Path) -> None:
+    """Steps of SQLite's machine do not grow with the inbox, seen or unseen, forwards or back."""
+    store = new_store(tmp_path / "pns.db")
+    await store.open()
+    costs: list[dict[str, int]] = []
+    for size in (1_000, 4_000):
+        while (await store.states(["42"]))["42"].unseen < size:
+            await append(store, "42", *["x"] * 1_000)
+        costs.append(await asyncio.to_thread(_costs, tmp_path / "pns.db", ["unseen_after", "inbox_before"]))
+        await store.mark_all_seen("42")
+        names = ["seen_after", "seen_before", "inbox_after", "unseen_after"]
+        marked = await asyncio.to_thread(_costs, tmp_path / "pns.db", names)
+        costs[-1] |= {f"{name} when all is seen": cost for name, cost in marked.items()}
+    await store.close()
+    small, large = costs
+    assert sum(cost > 3 for cost in small.values()) == 5
+    assert {name: (small[name], large[name]) for name in small if large[name] > small[name] + 1} == {}
+
+
+def _costs(path: Path, names: list[str]) -> dict[str, int]:
+    """Hundreds of steps of SQLite's machine that a page of each kind takes."""
+    where = {"user_key": 1, "received_after": 0, "now": 2**62, "limit": 50}
+    costs: dict[str, int] = {}
+    with closing(sqlite3.connect(path)) as connection:
+        for name in names:
+            steps: list[None] = []
+            connection.set_progress_handler(partial(steps.append, None), 100)
+            seq = 2**62 if name.endswith("before") else 0
+            connection.execute(SQL[name], {**where, "seq": seq}).fetchall()
+            costs[name] = len(steps)
+    return costs
+
+
+async def test_durable_pragmas(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "pns.db")
+    await store.open()
+    for connection in (store._writer, store._small, store._pages):
+        found = await connection.run(
+            lambda c: [
+                c.execute(f"PRAGMA {p}").fetchone()[0]
+                for p in ("journal_mode", "synchronous", "busy_timeout")
+            ]
+        )
+        assert found == ["wal", 2, 5000]
+    await store.close()
+
+
+# ── migrations ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_migrating_twice_changes_nothing(file: Path) -> None:
+    before = file.read_bytes()
+    migrate(file)
+    assert file.read_bytes() == before
+
+
+def test_the_newest_migration_is_the_schema_of_this_code(connection: sqlite3.Connection) -> None:
+    files = sorted((folder() / "versions").glob("*.py"))
+    assert int(files[-1].name[:4]) == len(files) == SCHEMA_VERSION
+    assert connection.execute(SQL["schema"]).fetchall() == [(SCHEMA_VERSION, 1)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+
+
+_OPEN = """
+import asyncio, sys
+from pathlib import Path
+from pns.clock import SystemClock
+from pns.metrics import Metrics
+from pns.notification import Notification
+from pns.store import Submission
+from pns.stores.sqlite import SQLiteStore
+
+async def main():
+    store = SQLiteStore(sys.argv[1], clock=SystemClock(), metrics=Metrics())
+    sys.stdin.readline()
+    await store.open()
+    await store.append([Submission("42", (Notification(sys.argv[2]),))])
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_many_processes_open_one_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "pns.db"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", _OPEN, str(path), str(i)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(6)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert outputs == [""] * 6
+    assert [process.returncode for process in processes] == [0] * 6
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM schema").fetchone() == (1,)
+        assert connection.execute("SELECT unseen FROM users").fetchall() == [(6,)]
+
+
+async def test_many_stores_of_one_process_open_one_new_file(tmp_path: Path) -> None:
+    stores = [new_store(tmp_path / "pns.db") for _ in range(5)]
+    others = [new_store(tmp_path / f"other{i}.db") for i in range(3)]
+    await asyncio.gather(*(store.open() for store in stores + others))
+    await append(stores[0], "42", "a")
+    assert await inbox(stores[4], "42") == ["a"]
+    assert await inbox(others[0], "42") == []
+    await asyncio.gather(*(store.close() for store in stores + others))
+
+
+_KILLED = """
+import os, sqlite3, sys
+from pathlib import Path
+from pns.stores import migrate
+
+connect, left = migrate._connect, [int(sys.argv[2])]
+
+def killing(path, patience):
+    def count(statement):
+        if left[0] == 0:
+            os.kill(os.getpid(), 9)
+        left[0] -= 1
+    connection = connect(path, patience)
+    connection.set_trace_callback(count)
+    return connection
+
+migrate._connect = killing
+migrate.migrate(Path(sys.argv[1]))
+print(int(sys.argv[2]) - left[0])
+"""
+
+
+def _killed_at(path: Path, statement: int) -> subprocess.CompletedProcess[str]:
+    run = [sys.executable, "-c", _KILLED, str(path), str(statement)]
+    return subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_migration_killed_at_any_statement_is_all_or_nothing(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.db"
+    total = int(_killed_at(whole, 10_000).stdout)
+    assert total > 20
+    points = sorted({0, 1, 2, 3, *range(4, total, max(1, total // 6)), total - 2, total - 1})
+    for point in points:
+        path = tmp_path / f"{point}.db"
+        assert _killed_at(path, point).returncode == -9
+        with closing(sqlite3.connect(path)) as connection:
+            tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        assert tables == 0 or _schema(path) == _schema(whole)
+        migrate(path)
+        assert _schema(path) == _schema(whole)
+
+
+def _schema(path: Path) -> list[tuple[str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+def test_a_newer_schema_that_lets_this_code_run_is_left_alone(
+    file: Path, connection: sqlite3.Connection
+) -> None:
+    connection.execute("UPDATE schema SET version = 7, oldest_code = ?", (SCHEMA_VERSION,))
+    connection.execute("UPDATE alembic_version SET version_num = '0007'")
+    migrate(file)
+    assert connection.execute(SQL["schema"]).fetchall() == [(7, SCHEMA_VERSION)]
+
+
+async def test_a_schema_that_is_too_new_is_refused_by_name(
+    file: Path, connection: sqlite3.Connection
+) -> None:
+    connection.execute("UPDATE schema SET version = 9, oldest_code = 8")
+    store = new_store(file)
+    with pytest.raises(SchemaError, match="pns migrate") as caught:
+        await store.open()
+    assert str(file) in str(caught.value)
+    await store.close()
+
+
+async def test_an_older_schema_is_brought_up_to_date(
+    file: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    versions = tmp_path / "next" / "versions"
+    versions.mkdir(parents=True)
+    for path in [*folder().glob("*.py"), *folder().glob("versions/*.py")]:
+        (tmp_path / "next" / path.relative_to(folder())).write_text(path.read_text())
+    (versions / "0002_more.py").write_text(
+        'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\n'
+        'def upgrade():\n    op.execute("UPDATE schema SET version = 2")\n'
+    )
+    monkeypatch.setattr(migrating, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(migrating, "folder", lambda: tmp_path / "next")
+    store = new_store(file)
+    await store.open()
+    await store.close()
+    assert connection.execute(SQL["schema"]).fetchall() == [(2, 1)]
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = tmp_path / "bad" / "versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "bad" / "env.py").write_text((folder() / "env.py").read_text())
+    source = (folder() / "versions" / "0001_core.py").read_text()
+    (versions / "0001_core.py").write_text(source.replace("_nodes()\n", 'op.execute("nonsense")\n', 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(migrating, "folder", lambda: tmp_path / "bad")
+        with pytest.raises(StoreUnavailable):
+            migrate(tmp_path / "pns.db")
+    with closing(sqlite3.connect(tmp_path / "pns.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    migrate(tmp_path / "pns.db")
+
+
+# ── files that are not ours ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE customers (name)")
+    before = path.read_bytes()
+    store = new_store(path)
+    with pytest.raises(SchemaError, match=re.escape(str(path))):
+        await store.open()
+    await store.close()
+    assert path.read_bytes() == before
+
+
+async def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_bytes(b"Dear diary, " * 1_000)
+    store = new_store(path)
+    with pytest.raises(StoreUnavailable, match=re.escape(str(path))) as caught:
+        await store.open()
+    assert "backup" in str(caught.value)
+    await store.close()
+    assert path.read_bytes() == b"Dear diary, " * 1_000
+
+
+async def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "missing" / "pns.db")
+    with pytest.raises(StoreUnavailable, match="missing"):
+        await store.open()
+    await store.close()
+
+
+@pytest.mark.parametrize("path", ["", ":memory:"])
+def test_a_store_needs_a_file(path: str) -> None:
+    with pytest.raises(SettingsError, match="file"):
+        SQLiteStore(path, clock=FakeClock(), metrics=Metrics())
+
+
+@pytest.mark.parametrize("name", ["a b.db", "100%.db", "ü?#.db", "c&d=e.db"])
+async def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+    store = new_store(tmp_path / name)
+    await store.open()
+    await append(store, "42", Notification("a"))
+    await store.close()
+    assert os.listdir(tmp_path) == [name]
+
+
+async def test_every_begin_of_a_write_is_immediate(tmp_path: Path) -> None:
+    """A transaction that reads before it writes is refused at once if another process wrote in between."""
+    store = new_store(tmp_path / "pns.db")
+    await store.open()
+    statements: list[str] = []
+    await store._writer.run(lambda connection: connection.set_trace_callback(statements.append))
+    await append(store, "42", Notification("a", notification_id="a"))
+    await store.erase("42")
+    await store.close()
+    begins = [statement for statement in statements if statement.startswith("BEGIN")]
+    assert len(begins) == 3
+    assert set(begins) == {"BEGIN IMMEDIATE"}
