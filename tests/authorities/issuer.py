@@ -98,8 +98,7 @@ def token(claims: object, key: Key = RSA, **header: Any) -> bytes:
 
 def signed(header: bytes, claims: bytes, key: Key, *, algorithm: str) -> bytes:
     """Signs the bytes as they are, so that a header may lie about everything."""
-    known = {"RS256", "RS384", "RS512", "PS256", "ES256", "Ed25519"}
-    fallback = {"RSA": "RS256", "EC": "ES256", "OKP": "Ed25519"}[key.key_type]
-    model = JWSRegistry.algorithms[algorithm if algorithm in known else fallback]
+    names = {"RSA": ("RS256", "RS384", "RS512", "PS256"), "EC": ("ES256",), "OKP": ("Ed25519",)}[key.key_type]
+    model = JWSRegistry.algorithms[algorithm if algorithm in names else names[0]]
     content = b64(header) + b"." + b64(claims)
     return b"Bearer " + content + b"." + b64(model.sign(content, key))
