@@ -6,10 +6,14 @@ Implementations in authorities/.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import msgspec
 from starlette.requests import HTTPConnection
+
+UserOf = Callable[[HTTPConnection], object]
+"""From a request to a user id (a string or an integer), or None for nobody; or to an awaitable of it."""
 
 
 class Credentials(msgspec.Struct, frozen=True):

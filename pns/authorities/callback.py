@@ -14,14 +14,11 @@ from collections.abc import Awaitable, Callable
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from pns.authority import Credentials, Login
+from pns.authority import Credentials, Login, UserOf
 from pns.device import parse_user_id
 from pns.errors import AuthUnavailable, Forbidden, Unauthorized
 
 log = logging.getLogger(__name__)
-
-UserOf = Callable[[HTTPConnection], object]
-"""From a request to a user id (a string or an integer), or None for nobody; or to an awaitable of it."""
 
 
 class CallbackLogin:

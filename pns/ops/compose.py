@@ -7,8 +7,9 @@ from urllib.parse import unquote, urlsplit
 from pns.authorities.any_of import AnyOf
 from pns.authorities.api_key import ApiKeys
 from pns.authorities.application import ApplicationLogin
+from pns.authorities.callback import CallbackLogin, FixedUser
 from pns.authorities.oauth2 import OAuth2
-from pns.authority import ApplicationAuthority, DeviceAuthority
+from pns.authority import ApplicationAuthority, DeviceAuthority, UserOf
 from pns.bus import Bus
 from pns.buses.local import LocalBus
 from pns.clock import Clock
@@ -47,6 +48,18 @@ def make_device_authority(
     return ApplicationLogin(
         settings.auth, clock=clock, metrics=metrics, newest_revocation=store.newest_revocation
     )
+
+
+def make_callback_authority(user: UserOf, settings: Settings, store: Store) -> DeviceAuthority:
+    """A function of the host, asked each time."""
+    return CallbackLogin(
+        user, timeout_seconds=settings.auth.timeout_seconds, newest_revocation=store.newest_revocation
+    )
+
+
+async def fixed_user(user_id: str, store: Store) -> DeviceAuthority:
+    """The user whom the host names now, as new as the store's newest revocation."""
+    return FixedUser(user_id, revocation=await store.newest_revocation())
 
 
 def make_application_authority(settings: Settings, *, clock: Clock) -> ApplicationAuthority:

@@ -17,8 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
 
-from pns.authorities.callback import CallbackLogin, FixedUser, UserOf
-from pns.authority import DeviceAuthority
+from pns.authority import DeviceAuthority, UserOf
 from pns.clock import Clock, SystemClock
 from pns.device import parse_user_id
 from pns.errors import Invalid, NotStarted
@@ -26,7 +25,14 @@ from pns.messages import InboxItem
 from pns.metrics import Metrics
 from pns.node import Node
 from pns.notification import Notification
-from pns.ops.compose import make_application_authority, make_bus, make_device_authority, make_store
+from pns.ops.compose import (
+    fixed_user,
+    make_application_authority,
+    make_bus,
+    make_callback_authority,
+    make_device_authority,
+    make_store,
+)
 from pns.ops.wrap import Wrapped
 from pns.settings import Settings
 from pns.store import EVERY_DEVICE
@@ -138,8 +144,7 @@ class PNS:
         """
         node, web = self._started, self._web
         assert web is not None
-        user = _user_id(user_id)
-        authority = FixedUser(user, revocation=await node.store.newest_revocation())
+        authority = await fixed_user(_user_id(user_id), node.store)
         scope = {**websocket.scope, "pns.accepted": websocket.application_state is WebSocketState.CONNECTED}
         await web.connect(scope, websocket.receive, websocket.send, authority=authority)
 
@@ -189,11 +194,7 @@ class PNS:
         if self._user is None and settings.auth.url:
             authority = make_device_authority(settings, store, clock=clock, metrics=metrics)
         else:
-            authority = CallbackLogin(
-                self._user or _nobody,
-                timeout_seconds=settings.auth.timeout_seconds,
-                newest_revocation=store.newest_revocation,
-            )
+            authority = make_callback_authority(self._user or _nobody, settings, store)
         bus = make_bus(settings, store, clock=clock, metrics=metrics)
         node = Node(settings, store=store, bus=bus, authority=authority, metrics=metrics, clock=clock)
         return node, Web(node, make_application_authority(settings, clock=clock))

@@ -15,17 +15,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pns.admission import Admitted, first_device_id
-from pns.authorities.forwarding import forwarded_headers
 from pns.authority import Credentials, DeviceAuthority
 from pns.delivery import Connection
 from pns.errors import Problem, TooManyConnections, Unavailable, UpgradeRequired
+from pns.forwarding import forwarded_headers
 from pns.messages import SUBPROTOCOL, CloseCode
 from pns.node import Node
 from pns.store import State
 from pns.web.application import answer
 from pns.web.cookie import DeviceCookie
-from pns.web.forwarding import Peer, TrustedProxies
 from pns.web.origin import check_origin, cors_headers, preflight_headers
+from pns.web.peer import Peer, TrustedProxies
 from pns.web.problems import Headers, problem_response, refuse_websocket
 from pns.web.routing import Route
 

@@ -1,6 +1,6 @@
 """Which pages may use PNS with their visitors' cookies: the Origin rule, and the CORS headers that follow.
 
-Pure. It asks nobody and trusts no header of a proxy by itself: forwarding.py says what the peer's host and
+Pure. It asks nobody and trusts no header of a proxy by itself: peer.py says what the peer's host and
 scheme are. The rule is the whole CSRF protection of the endpoints for devices, so a doubt is a refusal.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from pns.constraint import DEFAULT_PORTS, Origin, parse_host, parse_origin
 from pns.errors import OriginNotAllowed
 from pns.printable import printable
-from pns.web.forwarding import Peer
+from pns.web.peer import Peer
 
 Headers = Iterable[tuple[bytes, bytes]]
 

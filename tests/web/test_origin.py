@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pns.errors import OriginNotAllowed
-from pns.web.forwarding import Peer
 from pns.web.origin import check_origin, cors_headers, preflight_headers
+from pns.web.peer import Peer
 
 ALLOWED = (
     "https://app.example",

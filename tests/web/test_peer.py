@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pns.web.forwarding import Peer, TrustedProxies
+from pns.web.peer import Peer, TrustedProxies
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "192.0.2.1", "fd00::/8"])
 
