@@ -88,6 +88,17 @@ class Presence(NamedTuple):
     since: int
 
 
+class StoreReport(NamedTuple):
+    """What the doctor tells of a store. `schema` is what it has, `code` what this release was written for."""
+
+    place: str
+    schema: int
+    oldest_code: int
+    code: int
+    durability: str
+    durable: bool
+
+
 class Store(Protocol):
     """See the module's docstring for what every method promises."""
 
@@ -99,6 +110,9 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """Return if the store can be read and its last write worked; else raise StoreUnavailable."""
+
+    async def report(self) -> StoreReport:
+        """Describe the store without making, migrating or changing it; works before `open`."""
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 

@@ -20,7 +20,7 @@ from pns.clock import Clock
 from pns.errors import PNSError, SettingsError
 from pns.metrics import Metrics
 from pns.notification import Page
-from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, Submission
+from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreReport, Submission
 from pns.stores import sqlite_append as appending
 from pns.stores import sqlite_reads as reads
 from pns.stores import sqlite_writes as writes
@@ -81,6 +81,14 @@ class SQLiteStore:
         await self._small.run(reads.newest_revocation)
         if self._commits.trouble is not None:
             await self._write(writes.probe)
+
+    async def report(self) -> StoreReport:
+        beside = SQLiteConnection(self.path)
+        try:
+            await beside.open()
+            return await beside.run(partial(reads.report, path=self.path))
+        finally:
+            await beside.close()
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from pathlib import Path
 from typing import NamedTuple
 
 from pns.errors import UnknownNotification
 from pns.notification import Page, StoredNotification
-from pns.store import Cursor, Presence, State
+from pns.store import Cursor, Presence, State, StoreReport
+from pns.stores.migrate import SCHEMA_VERSION
 from pns.stores.sqlite_rows import all_rows, byte_length, json_array, row, rows
 
 _FIRST, _LAST = 0, 2**63 - 1
 _ANY_TIME = -(2**63)
 _STATES_AT_ONCE = 500
+_SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
 
 
 class _Stored(NamedTuple):
@@ -132,3 +135,18 @@ def data_version(connection: sqlite3.Connection) -> int:
     """A number that changes when another connection has committed."""
     found: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return found
+
+
+def report(connection: sqlite3.Connection, path: Path) -> StoreReport:
+    """See Store.report; `connection` was prepared as all of the store's are."""
+    version, oldest_code = all_rows(connection, "schema", (), tuple[int, int])[0]
+    journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    return StoreReport(
+        place=f"{path}, {path.stat().st_size / 2**20:.1f} MiB, SQLite {sqlite3.sqlite_version}",
+        schema=version,
+        oldest_code=oldest_code,
+        code=SCHEMA_VERSION,
+        durability=f"journal_mode {journal}, synchronous {_SYNCHRONOUS[synchronous]}",
+        durable=journal == "wal" and synchronous >= 2,
+    )

@@ -71,8 +71,6 @@ class HostApplication:
             await asyncio.sleep(self.delay)
         reply = self.decide(asked)
         status, body = reply if isinstance(reply, tuple) else await reply
-        writer.write(
-            f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
+        answer = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        writer.write(f"{answer}\r\n\r\n".encode() + body)
         await writer.drain()

@@ -70,10 +70,8 @@ class ServerProcess:
 
     async def start(self, *, ready_within: float = 30.0) -> None:
         """Start the process and return when it is ready."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
-            )
+        self._spawn()
+        assert self.process is not None
         deadline = time.monotonic() + ready_within
         async with httpx.AsyncClient(trust_env=False) as client:
             while True:
@@ -87,6 +85,12 @@ class ServerProcess:
                 if time.monotonic() > deadline:
                     raise AssertionError(f"pns serve is not ready:\n{self.output}")
                 await asyncio.sleep(0.02)
+
+    def _spawn(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
+            )
 
     async def stop(self, sig: signal.Signals = signal.SIGTERM, *, within: float = 30.0) -> int:
         """Send `sig` and return the exit code."""

@@ -1,0 +1,41 @@
+"""`pns doctor`: asks a running deployment what a stuck operator would; each bad answer has its remedy.
+
+It changes nothing that stays: the one notification that it sends is withdrawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from pns.ops.doctor.application import check_application
+from pns.ops.doctor.database import check_database
+from pns.ops.doctor.finding import Finding, Verdict
+from pns.ops.doctor.way import Way
+from pns.settings import Settings
+
+
+async def examine(settings: Settings, *, url: str, cookies: Sequence[str], origin: str) -> int:
+    """Ask everything, print the report, and return the exit code: 0 when nothing is wrong, else 1.
+
+    `url` is where devices reach PNS, `cookies` those of a logged-in user, `origin` that of the pages.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    findings: list[Finding] = []
+    way = Way(settings, url=url, cookies=cookies, origin=origin)
+    for answers in (check_application(settings, cookies), check_database(settings), way.check()):
+        async for finding in answers:
+            findings.append(finding)
+            _print(console, finding)
+    failed = sum(finding.verdict is Verdict.BAD for finding in findings)
+    left_out = sum(finding.verdict is Verdict.NOT_ASKED for finding in findings)
+    console.print(f"\n{len(findings)} questions, {failed} with a bad answer, {left_out} not asked.")
+    return 1 if failed else 0
+
+
+def _print(console: Console, finding: Finding) -> None:
+    console.print(f"{finding.verdict.value} {finding.question}: {escape(finding.answer)}")
+    if finding.remedy:
+        console.print(f"    → {escape(finding.remedy)}")

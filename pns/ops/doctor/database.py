@@ -1,0 +1,48 @@
+"""Is the store what PNS needs: there, whole, of a schema that this release uses, and durable?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from pns.clock import SystemClock
+from pns.errors import PNSError
+from pns.metrics import Metrics
+from pns.ops.compose import make_store
+from pns.ops.doctor.finding import Finding, bad, good
+from pns.settings import Settings
+from pns.store import StoreReport
+
+PLACE = "the store"
+SCHEMA = "the store's schema"
+DURABLE = "the store's durability"
+
+
+async def check_database(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at the store from beside; it is neither made nor migrated."""
+    try:
+        report = await make_store(settings, clock=SystemClock(), metrics=Metrics()).report()
+    except PNSError as error:
+        yield bad(PLACE, f"{settings.store.url.rpartition('@')[2]}: {error}", _NOT_THERE)
+        return
+    yield good(PLACE, report.place)
+    yield _schema(report)
+    if report.durable:
+        yield good(DURABLE, report.durability)
+    else:
+        yield bad(
+            DURABLE, report.durability, "restart PNS, which sets it again; no other program may change it"
+        )
+
+
+def _schema(report: StoreReport) -> Finding:
+    told = f"version {report.schema}, this release knows {report.code}"
+    if report.schema < report.code:
+        return bad(SCHEMA, told, "run `pns migrate`, or start `pns serve`, which does it")
+    if report.oldest_code > report.code:
+        return bad(SCHEMA, told, "install the newest PNS in use: this one is too old for the store")
+    return good(SCHEMA, told)
+
+
+_NOT_THERE = (
+    "the first `pns serve` makes it; if PNS runs already, its store.url or its working folder is another one"
+)

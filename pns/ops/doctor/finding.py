@@ -1,0 +1,35 @@
+"""One line of the doctor's report: a question, its answer, and the remedy when the answer is bad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    """What a check found; the value is the mark in front of its line."""
+
+    GOOD = "[green]✓[/green]"
+    BAD = "[red]✗[/red]"
+    NOT_ASKED = "[yellow]–[/yellow]"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    question: str
+    verdict: Verdict
+    answer: str
+    remedy: str = ""
+
+
+def good(question: str, answer: str) -> Finding:
+    return Finding(question, Verdict.GOOD, answer)
+
+
+def bad(question: str, answer: str, remedy: str) -> Finding:
+    return Finding(question, Verdict.BAD, answer, remedy)
+
+
+def not_asked(question: str, remedy: str) -> Finding:
+    """The check needs something that was not given; not a failure."""
+    return Finding(question, Verdict.NOT_ASKED, "not asked", remedy)
