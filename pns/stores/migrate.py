@@ -14,7 +14,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
-import pns
 from pns.errors import SchemaError
 from pns.stores.sqlite_errors import locked, unavailable
 from pns.stores.sqlite_rows import SQL
@@ -49,7 +48,7 @@ def migrate(path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
 
 def folder() -> Path:
     """Where the migrations are: inside an installed package, or beside it in a checkout."""
-    package = Path(pns.__file__).parent
+    package = Path(__file__).parents[1]
     packed = package / "migrations"
     return packed if packed.is_dir() else package.parent / "migrations"
 

@@ -1,0 +1,154 @@
+"""The import law and the sizes of the house: read from the source, so that nobody has to remember them.
+
+    values <- contracts <- conversation <- engine <- web <- ops
+
+Adapters hang from the contracts, and only ops/compose.py knows their names.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "pns").rglob("*.py"))
+}
+
+LAYERS = {
+    "values": "backoff clock configuration constraint device errors forwarding looper messages metrics "
+    "notification printable settings timestamp",
+    "contracts": "authority bus store",
+    "conversation": "conversation",
+    "engine": "admission delivery fanout hub node outlet presence pruner publish sweep",
+    "adapters": "authorities buses stores",
+    "web": "web browser",
+    "ops": "ops testing",
+    "public": "",
+}
+MAY_IMPORT = {
+    "values": {"values"},
+    "contracts": {"values", "contracts"},
+    "conversation": {"values", "contracts"},
+    "adapters": {"values", "contracts", "adapters"},
+    "engine": {"values", "contracts", "conversation", "engine"},
+    "web": {"values", "contracts", "engine", "web"},
+    "ops": {"values", "contracts", "engine", "web", "ops", "public"},
+    "public": {"values", "ops"},
+}
+KNOWS_ADAPTERS = "pns.ops.compose"
+PURE = ("pns.conversation", "pns.messages", "pns.notification", "pns.timestamp", "pns.device", "pns.hub")
+NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
+
+MOST_LINES = 450
+MOST_FUNCTION_LINES = 50
+MOST_POSITIONAL = 5
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+def layer(module: str) -> str:
+    """The layer of a module by the first name below `pns`. KeyError for one that stands in no layer."""
+    name = [*module.split("."), ""][1]
+    return {part: found for found, names in LAYERS.items() for part in (names.split() or [""])}[name]
+
+
+def folder(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def imported(module: str) -> Iterator[str]:
+    """Every module of PNS that `module` names in an import, wherever it stands in it."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports by a relative path"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "pns":
+                yield name if name in MODULES else name.rpartition(".")[0] or name
+
+
+def outside(module: str) -> set[str]:
+    """The first names of everything else that `module` imports."""
+    names = [
+        [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    return {name.split(".")[0] for group in names for name in group} - {"pns"}
+
+
+def test_every_module_stands_in_a_layer() -> None:
+    assert {layer(module) for module in MODULES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    for name in imported(module):
+        if module == KNOWS_ADAPTERS and layer(name) == "adapters":
+            continue
+        assert layer(name) in MAY_IMPORT[layer(module)], f"{module} must not import {name}"
+
+
+def test_adapters_do_not_know_each_other() -> None:
+    for module in MODULES:
+        if layer(module) == "adapters":
+            others = {folder(name) for name in imported(module) if layer(name) == "adapters"}
+            assert others <= {folder(module)}, module
+
+
+def test_only_compose_names_adapters() -> None:
+    knowing = {
+        module
+        for module in MODULES
+        if layer(module) != "adapters" and any(layer(name) == "adapters" for name in imported(module))
+    }
+    assert knowing == {KNOWS_ADAPTERS}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_ones_do_no_io(module: str) -> None:
+    assert not outside(module) & NO_IO
+    assert not any(isinstance(node, ast.Await | ast.AsyncFunctionDef) for node in ast.walk(tree(module)))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_what_it_owns(module: str) -> None:
+    path = MODULES[module]
+    lines = path.read_text().count("\n")
+    assert lines <= MOST_LINES, f"{path} has {lines} lines: two things live there"
+    if lines:
+        assert ast.get_docstring(tree(module)), f"{path} does not say what it owns"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_are_short(module: str) -> None:
+    for node in ast.walk(tree(module)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        where = f"{module}.{node.name}"
+        assert (node.end_lineno or 0) - node.lineno < MOST_FUNCTION_LINES, f"{where} is too long"
+        positional = [
+            arg for arg in [*node.args.posonlyargs, *node.args.args] if arg.arg not in ("self", "cls")
+        ]
+        assert len(positional) <= MOST_POSITIONAL, f"{where} takes too many positional arguments"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_are_the_fields_nouns(module: str) -> None:
+    words = ("manager", "handler", "processor", "util", "common", "helper")
+    classes = [node.name for node in ast.walk(tree(module)) if isinstance(node, ast.ClassDef)]
+    for name in [*module.split("."), *classes]:
+        assert not any(word in name.lower() for word in words), f"{module}: {name}"
