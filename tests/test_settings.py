@@ -181,8 +181,9 @@ def test_an_origin_with_a_slash_is_told_how_to_write_it(tmp_path: Path) -> None:
     assert message.endswith('server.allowed_origins[1] must not end in a slash: write "https://b.example"')
 
 
-def test_a_star_is_told_why_not(tmp_path: Path) -> None:
-    message = _refusal(_write(tmp_path, {"server.allowed_origins": '["*"]'}))
+@pytest.mark.parametrize("text", ["*", "https://*.example", "https://app.example:*"])
+def test_a_pattern_is_told_why_not(tmp_path: Path, text: str) -> None:
+    message = _refusal(_write(tmp_path, {"server.allowed_origins": f'["{text}"]'}))
     assert "any page could read" in message
 
 
@@ -308,6 +309,7 @@ def test_names_without_the_double_underscore_are_not_ours(name: str) -> None:
         "PNS_FOO__BAR",
         "PNS_SERVER__PROT",
         "PNS__SERVER__PORT",
+        "PNS__PORT",
         "PNS_server__port",
         "PNS_APP__OAUTH2",
         "PNS_SERVER__PORT__X",

@@ -46,8 +46,8 @@ def _adopt_uvicorn(level: int) -> None:
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
     logging.getLogger("uvicorn").setLevel(level)
+    # Without a handler in reach, uvicorn does not even make its access lines.
     logging.getLogger("uvicorn.access").propagate = False
-    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
@@ -80,7 +80,7 @@ class JSONFormatter(logging.Formatter):
         # A field that is named like one of ours must not stand in its place.
         line |= {f"{name}_" if name in _MEMBERS else name: _plain(value) for name, value in _extra(record)}
         line |= dict(_tracebacks(self, record))
-        return json.dumps(line).replace("\x7f", "\\u007f")
+        return json.dumps(line)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -235,8 +235,9 @@ def test_other_libraries_speak_from_warning_on(name: str) -> None:
 
 
 def test_the_server_speaks_in_the_same_format() -> None:
+    before = io.StringIO()
     for name in UVICORN:
-        logging.getLogger(name).addHandler(logging.StreamHandler(io.StringIO()))
+        logging.getLogger(name).addHandler(logging.StreamHandler(before))
         logging.getLogger(name).propagate = False
     stream = configured(level="debug")
     server = logging.getLogger("uvicorn.error")
@@ -249,6 +250,8 @@ def test_the_server_speaks_in_the_same_format() -> None:
         "INFO uvicorn.error: Uvicorn running on http://a",
         "WARNING uvicorn.asgi: odd",
     ]
+    assert before.getvalue() == ""
+    assert not logging.getLogger("uvicorn.access").hasHandlers()
 
 
 def test_a_connection_is_no_line() -> None:

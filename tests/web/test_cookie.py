@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from http.cookies import SimpleCookie
 
 import pytest
@@ -127,6 +128,19 @@ def test_a_flood_of_forged_cookies_costs_sixteen_tries() -> None:
     forged = b"pns_device=a.b; "
     assert COOKIE.read([forged * 15 + issued()]) == ("d1", "u1")
     assert COOKIE.read([forged * 16 + issued()]) is None
+
+
+def test_more_than_browsers_keep_is_not_looked_at() -> None:
+    texts = [str(COOKIE._serializer.dumps(["d1", os.urandom(size).hex()])) for size in (1000, 3000)]
+    assert [len(text) > 4096 for text in texts] == [False, True]
+    found = [COOKIE.read([b"pns_device=" + text.encode()]) is not None for text in texts]
+    assert found == [True, False]
+
+
+def test_a_cookie_that_was_given_out_stays_valid() -> None:
+    # Another salt, digest or payload would make every browser a new device.
+    kept = b"pns_device=WyJkMSIsInUxIl0.fGT_iY4rGA-rEdkuS9_4g84DVm_WEC8ImcUCwr94mk0"
+    assert COOKIE.read([kept]) == ("d1", "u1")
 
 
 # ── attributes ────────────────────────────────────────────────────────────────────────────────────────

@@ -55,6 +55,11 @@ def test_a_trusted_proxy_is_believed(client: str) -> None:
     assert PROXIES.peer(scope(client, **FORGED)) == Peer("203.0.113.9", "https", "evil.example")
 
 
+def test_an_address_is_in_canonical_form_whoever_sent_it() -> None:
+    assert PROXIES.peer(scope("2001:DB8:0::1")).address == "2001:db8::1"
+    assert PROXIES.peer(scope("::ffff:203.0.113.5")).address == "203.0.113.5"
+
+
 def test_loopback_is_trusted_when_it_is_listed() -> None:
     assert TrustedProxies(["127.0.0.1"]).peer(scope("127.0.0.1", **FORGED)).address == "203.0.113.9"
 
