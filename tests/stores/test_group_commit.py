@@ -95,6 +95,8 @@ async def test_no_half_of_a_cancelled_write_ever_becomes_visible(store: Store, o
             assert len({item.notification_data[1:] for item in items}) <= 1
             assert (await other.states([f"user {user}"]))[f"user {user}"].unseen in (0, 2)
     await writing
+    for user_id in ("user 0", "user 1"):
+        assert await count(store, user_id) == len(await inbox(store, user_id)) == 2
 
 
 async def test_what_may_wait_is_bounded(engine: Engine) -> None:
