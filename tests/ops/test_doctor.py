@@ -1,0 +1,100 @@
+"""The doctor against deployments that are well, and against each that is ill in one way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pns.ops.doctor import examine
+from pns.ops.doctor.application import check_application
+from pns.ops.doctor.finding import Finding, Verdict
+from pns.settings import AuthSettings, Settings
+from tests.harness import HostApplication, ServerProcess
+from tests.harness.application import Reply, by_cookie
+
+
+async def _findings(application: HostApplication, *cookies: str) -> list[Finding]:
+    settings = Settings(auth=AuthSettings(url=application.url, timeout_seconds=0.3))
+    return [finding async for finding in check_application(settings, cookies)]
+
+
+ILL: dict[str, tuple[Reply, str]] = {
+    "csrf": ((403, b"CSRF token missing"), "CSRF"),
+    "login page": ((302, b""), "redirects"),
+    "wrong path": ((404, b""), "auth.url"),
+    "wrong method": ((405, b""), "auth.method"),
+    "broken": ((500, b""), "log"),
+    "html": ((200, b"<html>"), "user_id"),
+    "no user": ((200, b"{}"), "user_id"),
+    "bad user": ((200, b'{"user_id": true}'), "user_id"),
+    "anybody": ((200, b'{"user_id": "guest"}'), "401"),
+}
+
+
+@pytest.mark.parametrize("case", ILL)
+async def test_an_application_that_is_ill_gets_its_own_remedy(case: str) -> None:
+    reply, word = ILL[case]
+    async with HostApplication(lambda asked: reply) as application:
+        without, *_ = await _findings(application)
+    assert without.verdict is Verdict.BAD
+    assert word in without.answer + without.remedy
+
+
+async def test_a_slow_or_absent_application() -> None:
+    async with HostApplication() as application:
+        application.delay = 2
+        slow, *_ = await _findings(application)
+        assert "within" in slow.answer
+    (gone, *_) = await _findings_at("http://127.0.0.1:1/")
+    assert "cannot be reached" in gone.answer
+
+
+async def _findings_at(url: str) -> list[Finding]:
+    settings = Settings(auth=AuthSettings(url=url))
+    return [finding async for finding in check_application(settings, ())]
+
+
+async def test_a_stale_cookie() -> None:
+    async with HostApplication(lambda asked: (401, b"")) as application:
+        without, with_cookie = await _findings(application, "user=alice")
+    assert (without.verdict, with_cookie.verdict) == (Verdict.GOOD, Verdict.BAD)
+    assert "log in again" in with_cookie.remedy
+
+
+async def test_a_deployment_that_is_well(
+    application: HostApplication, server: ServerProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = _settings(server)
+    code = await examine(settings, url=server.url, cookies=["user=alice"], origin=server.url)
+    report = capsys.readouterr().out
+    assert code == 0, report
+    assert "a notification arrives: count 1" in report
+    assert "synchronous FULL" in report
+    assert "0 with a bad answer, 0 not asked" in report
+    async with server.backend() as backend:
+        assert (await backend.user("alice"))["unseen"] == 0, "the doctor's notification was withdrawn"
+
+
+async def test_a_foreign_origin_and_a_missing_cookie_are_told(
+    server: ServerProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = await examine(_settings(server), url=server.url, cookies=[], origin="https://evil.example")
+    report = capsys.readouterr().out
+    assert code == 1
+    assert "https://evil.example is refused" in report
+    assert "server.allowed_origins" in report
+    assert report.count("not asked\n") == 4
+
+
+async def test_nothing_runs_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with HostApplication(by_cookie) as application:
+        settings = _settings(ServerProcess(tmp_path, auth_url=application.url))
+        assert await examine(settings, url="http://127.0.0.1:1", cookies=[], origin="") == 1
+    report = capsys.readouterr().out
+    assert "start `pns serve`" in report
+    assert not (tmp_path / "pns.db").exists(), "the doctor makes nothing"
+
+
+def _settings(server: ServerProcess) -> Settings:
+    return Settings.load(None, {name: value for name, value in server.environment.items() if "PNS_" in name})
