@@ -206,9 +206,13 @@ def _range(number: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _unknown(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"is not a setting; {remedy}"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    if near:
+        return f"is not a setting; did you mean {near[0]}?"
+    few = len(known) < 12
+    return "is not a setting; " + (
+        f"there are {', '.join(known)}" if few else "config.toml lists what there is"
+    )
 
 
 def _refusal(place: str, key: Key, message: str) -> SettingsError:
