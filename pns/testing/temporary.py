@@ -1,0 +1,29 @@
+"""A PNS for one test: on a store of its own that is gone afterwards, with time in the test's hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pns.authorities.callback import UserOf
+from pns.clock import Clock
+from pns.ops.embedded import PNS
+from pns.settings import Settings
+from pns.testing.clock import FakeClock
+
+
+@asynccontextmanager
+async def temporary_pns(
+    *, user: UserOf | None = None, settings: Settings | None = None, clock: Clock | None = None
+) -> AsyncIterator[PNS]:
+    """A started PNS with an empty store; takes what PNS takes.
+
+    Time stands still unless a `clock` is given: keep your FakeClock and `advance` it to see notifications
+    expire, heartbeats come and rechecks happen.
+    """
+    with TemporaryDirectory(prefix="pns-", ignore_cleanup_errors=True) as folder:
+        url = f"sqlite:///{Path(folder) / 'pns.db'}"
+        async with PNS(url, user=user, settings=settings, clock=clock or FakeClock()) as pns:
+            yield pns
