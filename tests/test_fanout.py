@@ -1,0 +1,128 @@
+"""Fan-out: which reads hints cost, who is told, and what a lost hint leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pns.fanout import RETRY_SECONDS, Fanout
+from pns.hub import Hub
+from pns.metrics import Metrics
+from pns.store import State
+from pns.testing.clock import FakeClock
+from tests.engine import StubConnection, StubStore, turns
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@pytest.fixture
+def store() -> StubStore:
+    return StubStore()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def fanout(hub: Hub, store: StubStore, clock: FakeClock, metrics: Metrics) -> AsyncIterator[Fanout]:
+    fanout = Fanout(hub, store.store, clock=clock, metrics=metrics)
+    fanout.start()
+    yield fanout
+    await fanout.stop()
+    await fanout.stop()
+
+
+def joined(hub: Hub, *user_ids: str) -> list[StubConnection]:
+    connections = [StubConnection(user_id) for user_id in user_ids]
+    for connection in connections:
+        hub.attach(connection.connection)
+    return connections
+
+
+async def test_every_connection_of_a_changed_user_is_told_once(
+    fanout: Fanout, hub: Hub, store: StubStore
+) -> None:
+    phone, desk, other = joined(hub, "alice", "alice", "bob")
+    store.by_user["alice"] = State(1, 5, 3)
+    fanout.changed(["alice"])
+    await turns()
+    assert phone.told == desk.told == [State(1, 5, 3)]
+    assert other.told == []
+    assert store.asked == [["alice"]]
+
+
+async def test_users_without_a_connection_cost_no_read(fanout: Fanout, hub: Hub, store: StubStore) -> None:
+    joined(hub, "alice")
+    fanout.changed(["bob", "carol"])
+    await turns()
+    assert store.asked == []
+
+
+async def test_hints_during_a_read_share_the_next_one(fanout: Fanout, hub: Hub, store: StubStore) -> None:
+    joined(hub, "alice", "bob")
+    store.gate.clear()
+    fanout.changed(["alice"])
+    await turns()
+    for _ in range(1000):
+        fanout.changed(["alice", "bob"])
+    store.gate.set()
+    await turns(20)
+    assert store.asked == [["alice"], ["alice", "bob"]]
+
+
+async def test_none_means_anybody(fanout: Fanout, hub: Hub, store: StubStore) -> None:
+    joined(hub, "alice", "bob")
+    fanout.changed(None)
+    await turns()
+    assert store.asked == [["alice", "bob"]]
+
+
+async def test_a_store_that_is_away_is_asked_again(
+    fanout: Fanout, hub: Hub, store: StubStore, clock: FakeClock
+) -> None:
+    (phone,) = joined(hub, "alice")
+    store.away = True
+    fanout.changed(["alice"])
+    await turns()
+    assert phone.told == []
+    store.away = False
+    clock.advance(RETRY_SECONDS)
+    await turns()
+    assert len(phone.told) == 1
+
+
+async def test_a_lost_hint_is_found_by_comparing_and_counted(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    (phone,) = joined(hub, "alice")
+    store.by_user["alice"] = State(1, 1, 1)
+    await fanout.compare()
+    assert phone.told == [State(1, 1, 1)], "told at once"
+    phone.news = False
+    await fanout.compare()
+    assert b"pns_count_drift_total 1.0" in metrics.text(), "and counted when no hint explained it"
+
+
+async def test_a_hint_that_is_merely_late_is_no_drift(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    joined(hub, "alice")
+    await fanout.compare()
+    fanout.changed(["alice"])
+    await fanout.compare()
+    assert b"pns_count_drift_total 0.0" in metrics.text()
+
+
+async def test_stop_is_safe_before_start(hub: Hub, store: StubStore) -> None:
+    await Fanout(hub, store.store, clock=FakeClock(), metrics=Metrics()).stop()

@@ -1,0 +1,110 @@
+"""Loops: the one lifecycle, and the ticks of retention and of the local bus."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+import pytest
+
+from pns.buses.local import WATCH_SECONDS, LocalBus
+from pns.errors import StoreUnavailable
+from pns.looper import Looper
+from pns.metrics import Metrics
+from pns.pruner import BATCH, DAY, PAUSE_SECONDS, Pruner
+from pns.publish import Publisher
+from pns.settings import RetentionSettings
+from pns.store import Store
+from pns.testing.clock import FakeClock
+from tests.engine import turns
+
+
+async def test_a_looper_ticks_survives_errors_and_stops_completely(caplog: pytest.LogCaptureFixture) -> None:
+    clock, metrics, ticks = FakeClock(), Metrics(), []
+
+    async def tick() -> None:
+        ticks.append(clock.monotonic())
+        if len(ticks) == 1:
+            raise ValueError("the first turn")
+
+    looper = Looper("test", tick, every=lambda: 5.0, clock=clock, metrics=metrics)
+    await looper.stop()
+    looper.start()
+    looper.start()
+    for _ in range(3):
+        await turns()
+        clock.advance(5)
+    await turns()
+    await looper.stop()
+    await looper.stop()
+    clock.advance(5)
+    await turns()
+    assert len(ticks) == 3
+    assert b'pns_loop_errors_total{loop="test"} 1.0' in metrics.text()
+    assert "a turn of the loop failed" in caplog.text
+
+
+class RetentionStub:
+    """Counts down rows; records with which cut they were asked for."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.cuts: list[int | None] = []
+
+    async def prune(self, *, seen_before: int | None, limit: int) -> int:
+        self.cuts.append(seen_before)
+        removed = min(limit, self.rows)
+        self.rows -= removed
+        return removed
+
+    async def expire(self, limit: int) -> int:
+        return await self.prune(seen_before=None, limit=limit)
+
+
+async def test_retention_goes_in_small_batches_with_pauses() -> None:
+    clock, stub = FakeClock(), RetentionStub(rows=2 * BATCH + 1)
+    pruner = Pruner(cast(Store, stub), cast(Publisher, stub), RetentionSettings(seen_days=30), clock)
+    looper = Looper("prune", pruner.prune, every=lambda: 60.0, clock=clock, metrics=Metrics())
+    looper.start()
+    for seconds in (0, 60, PAUSE_SECONDS, PAUSE_SECONDS):
+        await turns()
+        clock.advance(seconds)
+    await turns()
+    await looper.stop()
+    assert stub.rows == 0
+    assert len(stub.cuts) == 3
+    assert stub.cuts[0] is not None
+    assert 0 <= clock.now() - 30 * DAY - stub.cuts[0] < 1_000_000
+
+
+async def test_zero_days_keep_the_seen_for_ever() -> None:
+    stub = RetentionStub(rows=1)
+    pruner = Pruner(cast(Store, stub), cast(Publisher, stub), RetentionSettings(seen_days=0), FakeClock())
+    await pruner.prune()
+    assert stub.cuts == [None]
+
+
+async def test_the_local_bus_calls_and_watches() -> None:
+    clock, heard, version = FakeClock(), list[Collection[str] | None](), 1
+
+    async def foreign_changes() -> int:
+        if version < 0:
+            raise StoreUnavailable
+        return version
+
+    bus = LocalBus(foreign_changes, clock=clock, metrics=Metrics())
+    bus.signal(["nobody listens yet"])
+    await bus.start(heard.append)
+    bus.signal(["alice"])
+    assert heard == [["alice"]]
+    for now_at, expected in ((1, 1), (2, 2), (2, 2), (-1, 2), (3, 3)):
+        version = now_at
+        await turns()
+        clock.advance(WATCH_SECONDS)
+        await turns()
+        assert len(heard) == expected
+    assert heard[1:] == [None, None], "another process wrote: anybody may have changed"
+    await bus.stop()
+    await bus.stop()
+    bus.signal(["after"])
+    assert len(heard) == 3
