@@ -78,6 +78,11 @@ class Connection:
             if self._driver is not None:
                 self._driver.cancel()
 
+    def drop(self) -> None:
+        """End without a goodbye, where the server can: what the peer has not read is lost to it."""
+        if self.outlet is not None:
+            self.outlet.abort()
+
     # ── its own task ──────────────────────────────────────────────────────────────────────────────────
 
     def plug_in(self, send: SendCall, socket: Socket | None) -> Outlet:

@@ -130,12 +130,15 @@ class Node:
 
     async def crowded(self, user_id: str, *, new: int = 0) -> bool:
         """Whether the user would have too many connections, with `new` more: exact here, else approximate."""
-        here = len(self.hub.of(user_id))
         limit = self.settings.limits.connections_per_user
-        if here + new > limit:
+        if self._here(user_id) + new > limit:
             return True
         elsewhere = sum(presence.connections for presence in await self.presence.elsewhere(user_id))
-        return here + elsewhere + new > limit
+        return self._here(user_id) + elsewhere + new > limit
+
+    def _here(self, user_id: str) -> int:
+        # Of several that come at once beyond the limit, each that was turned away makes room for the next.
+        return sum(connection.ending is None for connection in self.hub.of(user_id))
 
     async def join(
         self,

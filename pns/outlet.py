@@ -171,6 +171,7 @@ class Outlet:
                 async with asyncio.timeout(self._timeout):
                     await self._socket.writable.wait()
             except TimeoutError:
+                self.closed = True
                 raise SlowReader from None
 
     async def answer(self, text: str) -> None:
@@ -188,23 +189,25 @@ class Outlet:
             self._release()
 
     async def close(self, code: int, reason: str) -> None:
-        """Say goodbye with `code` if the peer reads; drop it if it does not."""
-        if self.closed:
-            self._abort()
-            return
-        await self._turn()
-        self.closed = True
+        """Say goodbye with `code` if the peer reads; drop it if it does not, after the timeout at most."""
         try:
             async with asyncio.timeout(self._timeout):
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                if not self.closed:
+                    await self._turn()
+                if not self.closed:
+                    self.closed = True
+                    await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                    return
         except TimeoutError:
-            self._abort()
+            self.closed = True
+        self.abort()
 
     async def _turn(self) -> None:
         while self._task is not None:
             await asyncio.wait([self._task])
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Drop the connection at once, where the server can."""
         if self._socket is not None:
             self._socket.abort()
 

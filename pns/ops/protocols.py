@@ -9,55 +9,81 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 # Read by websockets when it is imported: its own 8 KiB a line and 128 headers refuse cookies that browsers
 # send, and uvicorn never flushes that refusal, so the handshake would hang.
+MAX_LINE_BYTES = 65_536
 MAX_HEAD_BYTES = 131_072
 MAX_HEADERS = 256
-os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(MAX_HEAD_BYTES))
+os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(MAX_LINE_BYTES))
 os.environ.setdefault("WEBSOCKETS_MAX_NUM_HEADERS", str(MAX_HEADERS))
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: E402
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: E402
 from websockets.http11 import Request as HandshakeRequest  # noqa: E402
 
-HEAD_SECONDS = 10.0
-BODY_SECONDS = 30.0
+TOO_LARGE = b"431 Request Header Fields Too Large"
+BAD_REQUEST = b"400 Bad Request"
+TOO_LATE = b"408 Request Timeout"
+LINGER_SECONDS = 1.0
+"""How long a refused peer's bytes are still taken, and dropped: closing at once would reset the connection
+and with it the answer (RFC 9112, section 9.6)."""
+FLUSH_SECONDS = 20.0
+"""How long an ended WebSocket may take to read what was sent to it before it is dropped."""
+
+
+class Refused(Exception):
+    """Stops the parser: the request was answered already."""
 
 
 class HTTPProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose requests must arrive: the head within HEAD_SECONDS, the body within BODY_SECONDS."""
+    """HTTP/1.1 whose requests must arrive: the head within `head_seconds`, the body within `body_seconds`."""
+
+    head_seconds: ClassVar[float] = 10.0
+    body_seconds: ClassVar[float] = 30.0
 
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes: int | None = 0
     """Bytes of the head that is arriving; None while a body arrives or nothing is expected."""
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect(HEAD_SECONDS)
+        self._expect(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(None)
+        # uvicorn leaves this timer, and with it the connection, when there was an error.
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self.timeout_keep_alive_task is not None:
+            # Idle until now. Not only at `on_message_begin`: an empty line before a request begins none.
+            self._begin_head()
         if self._head_bytes is not None:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self._is_body(data):
-                self._refuse(b"431 Request Header Fields Too Large")
-                return
         super().data_received(data)
+        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._head_bytes is None:
-            self._head_bytes = 0
-            self._expect(HEAD_SECONDS)
+            self._begin_head()
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
-        self._expect(BODY_SECONDS)
+        self._expect(self.body_seconds)
+        if self._is_large():
+            self._refuse(TOO_LARGE)
+            raise Refused
+        if not self.url.isascii():
+            self._refuse(BAD_REQUEST)
+            raise Refused
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -66,11 +92,30 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._expect(None)
+        self._head_bytes = None
+        if self._is_answering():
+            # Pipelined behind a request: its answer would stand in the midst of the WebSocket.
+            self.flow.pause_reading()
+            self.cycle.keep_alive = False
+            return
         super().handle_websocket_upgrade()
 
-    def _is_body(self, data: bytes) -> bool:
-        """Whether the head ends in `data`, so that what makes it large may be the body."""
-        return b"\r\n\r\n" in data
+    def send_400_response(self, msg: str) -> None:
+        self._expect(None)
+        if not self._refused:
+            super().send_400_response(msg)
+
+    def _begin_head(self) -> None:
+        self._head_bytes = 0
+        self._expect(self.head_seconds)
+
+    def _is_large(self) -> bool:
+        sizes = [len(name) + len(value) + 4 for name, value in self.headers]
+        sizes.append(len(self.url) + 16)
+        return len(sizes) > MAX_HEADERS or max(sizes) > MAX_LINE_BYTES or sum(sizes) > MAX_HEAD_BYTES
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _expect(self, seconds: float | None) -> None:
         if self._deadline is not None:
@@ -78,24 +123,50 @@ class HTTPProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(seconds, self._late) if seconds is not None else None
 
     def _late(self) -> None:
-        self._refuse(b"408 Request Timeout")
+        self._deadline = None
+        if self._head_bytes is not None and self._is_answering():
+            # The head of a request behind the one that is being answered: it may wait as long.
+            self._expect(self.head_seconds)
+        elif self._head_bytes is None and (self.cycle.response_started or self.pipeline):
+            # The answer did not wait for the body.
+            self.transport.close()
+        else:
+            self._refuse(TOO_LATE)
 
     def _refuse(self, status: bytes) -> None:
         """Answer and close, whatever else was to come."""
         self._expect(None)
+        self._refused = True
+        if self._is_answering():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         if not self.transport.is_closing():
             self.transport.write(
                 b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             )
-            self.transport.close()
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket whose peer must read: what it does not take is dropped with the connection."""
 
+    _flush: asyncio.TimerHandle | None = None
+
     def abort(self) -> None:
         """Drop the connection and what is buffered for it, now."""
         self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+        super().connection_lost(exc)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        if not self.disconnected:
+            # Closing flushes first: a peer that takes a byte now and then would hold the rest for days.
+            self._flush = self.loop.call_later(FLUSH_SECONDS, self.abort)
 
     def handle_connect(self, event: HandshakeRequest) -> None:
         super().handle_connect(event)
@@ -111,6 +182,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
 
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:
+            # A broken frame before the 101: there is no WebSocket yet that could be closed with a code.
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+            self.transport.close()
+            return
+        super().handle_parser_exception()
+
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
             self.frames = []
@@ -119,15 +198,27 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         super().send_receive_event_to_app()
 
+    # A peer that sends pings and reads no pongs would fill the buffer without end, so whoever does not read
+    # is not read from.
+
+    async def receive(self) -> Any:
+        event = await super().receive()
+        if not self.writable.is_set():
+            self._stop_reading()
+        return event
+
     def pause_writing(self) -> None:
         super().pause_writing()
-        # A peer that sends pings and reads no pongs would fill the buffer without end.
-        self.transport.pause_reading()
+        self._stop_reading()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if not self.read_paused:
+        if not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def _stop_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

@@ -23,14 +23,15 @@ from pns.web.app import Web
 log = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES = 65_536
-USER_TIMEOUT_SECONDS = 20
+USER_TIMEOUT_SECONDS = 20.0
 """How long TCP keeps bytes that the peer does not acknowledge (RFC 5482)."""
 PING_SECONDS = 20.0
 BACKLOG = 4096
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket whose connections have a small send buffer and end when the peer takes nothing.
+def listen(host: str, port: int, *, user_timeout: float = USER_TIMEOUT_SECONDS) -> socket.socket:
+    """A listening socket whose connections have a small send buffer and end when the peer takes nothing
+    for `user_timeout` seconds.
 
     Raises OSError when the address cannot be had.
     """
@@ -42,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_SECONDS * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(user_timeout * 1000))
         listener.bind((host, port))
     except BaseException:
         listener.close()
@@ -70,9 +71,16 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             self.force_exit = True
-            if self._drain is not None and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._drain.cancel)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._cut_short)
         super().handle_exit(sig, frame)
+
+    def _cut_short(self) -> None:
+        """Wait for nobody any more: who is still connected is dropped, and so what waits for them ends."""
+        if self._drain is not None:
+            self._drain.cancel()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -82,11 +90,21 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def make_server(settings: Settings, node: Node, web: Web) -> Server:
-    """A server for `web`, to be run inside `async with node`."""
+def make_server(
+    settings: Settings,
+    node: Node,
+    web: Web,
+    *,
+    http: type[HTTPProtocol] = HTTPProtocol,
+    ping_seconds: float = PING_SECONDS,
+) -> Server:
+    """A server for `web`, to be run inside `async with node`.
+
+    A peer is pinged after `ping_seconds` and dropped when it has not answered after as many again.
+    """
     config = uvicorn.Config(
         web,
-        http=HTTPProtocol,
+        http=http,
         ws=WebSocketProtocol,
         lifespan="off",
         log_config=None,
@@ -94,8 +112,8 @@ def make_server(settings: Settings, node: Node, web: Web) -> Server:
         proxy_headers=False,
         server_header=False,
         ws_max_size=settings.limits.max_message_bytes,
-        ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=PING_SECONDS,
+        ws_ping_interval=ping_seconds,
+        ws_ping_timeout=ping_seconds,
         ws_per_message_deflate=settings.server.compression,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=5,
@@ -106,7 +124,11 @@ def make_server(settings: Settings, node: Node, web: Web) -> Server:
 
 async def serve(settings: Settings, node: Node, web: Web, listener: socket.socket) -> None:
     """Serve until a signal says to stop. Raises what the node raises when it cannot start."""
-    server = make_server(settings, node, web)
+    await run_server(make_server(settings, node, web), node, listener)
+
+
+async def run_server(server: Server, node: Node, listener: socket.socket) -> None:
+    """As `serve`, with a server that was made before."""
     with server.capture_signals():
         async with node:
             log.info("PNS is ready", extra={"address": address_of(listener), "node": node.node_id})
