@@ -2,7 +2,7 @@
 
 Owns the questions under way and the yeses still good, so that equal requests are one question. It never
 decides by itself: 200 with a `user_id` is a yes, 401 and 403 are a no, everything else is a doubt, and a
-doubt never lets anybody in. How the question goes over the wire: outbound.py; which headers: forwarding.py.
+doubt never lets anybody in. Its way over the wire: outbound.py. Which headers it carries: pns/forwarding.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pns.authorities.yeses import Yeses
 from pns.authority import Credentials, Login
 from pns.clock import Clock
 from pns.device import parse_user_id
-from pns.errors import AuthUnavailable, Forbidden, Unauthorized
+from pns.errors import AuthUnavailable, Forbidden, SettingsError, Unauthorized
 from pns.metrics import Metrics
 from pns.settings import AuthSettings
 
@@ -35,7 +35,7 @@ class ApplicationLogin:
 
     Equal requests (all headers but `x-pns-device-id`, byte for byte) asked at the same time are one
     question. Whoever waits may be cancelled at any time: the question goes on for the others. Raises what
-    `newest_revocation` raises, too: without the store nobody is let in.
+    `newest_revocation` raises, too: without the store nobody is let in. SettingsError for an impossible URL.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ApplicationLogin:
         newest_revocation: Callable[[], Awaitable[int]],
     ) -> None:
         self._settings = settings
-        self._url = httpx.URL(settings.url)
+        self._url = _checked_url(settings.url)
         self._metrics = metrics
         self._newest_revocation = newest_revocation
         self._turns = asyncio.Semaphore(settings.max_concurrency)
@@ -183,6 +183,16 @@ class _Question:
         if self.task.cancelled():
             raise AuthUnavailable
         return self.task.result()
+
+
+def _checked_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SettingsError("auth.url must be an absolute URL that begins with http:// or https://")
+    return url
 
 
 def _headers(method: str, credentials: Credentials) -> list[Header]:

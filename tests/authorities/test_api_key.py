@@ -77,6 +77,12 @@ async def test_every_key_is_compared_at_equal_length(monkeypatch: pytest.MonkeyP
     assert {len(digest) for pair in compared for digest in pair} == {hashlib.sha256().digest_size}
 
 
+@pytest.mark.parametrize("key", ["clé", "a b", " a", "a\0", "\x7f"])
+async def test_a_key_that_no_header_can_hold_admits_nobody(key: str) -> None:
+    with pytest.raises(Unauthorized):
+        await ApiKeys([key]).admit(b"Bearer " + key.encode())
+
+
 def test_memory_holds_no_key() -> None:
     assert KEYS[0] not in repr(vars(ApiKeys(KEYS)))
 

@@ -154,6 +154,7 @@ MATRIX: dict[str, Case] = {
     "kid URL": header(kid="http://127.0.0.1/keys"),
     "kid NUL": header(kid="rsa-1\0"),
     "kid empty": header(kid=""),
+    "kid null": raw_header(b'{"alg":"RS256","kid":null}'),
     "kid a number": header(kid=1),
     "kid a list": header(kid=["rsa-1"]),
     "kid an object": header(kid={"$ne": None}),
@@ -189,6 +190,8 @@ MATRIX: dict[str, Case] = {
     "exp twice": raw_claims(lambda text: text[:-1] + ', "exp": 4000000000}'),
     "exp twice, escaped": raw_claims(lambda text: text[:-1] + ', "\\u0065xp": 4000000000}'),
     "nbf ahead": claim(nbf=From(61)),
+    "nbf true": claim(nbf=True),
+    "iat null": raw_claims(lambda text: text.replace('"iat": ', '"iat": null, "was": ')),
     "nbf a string": claim(nbf="0"),
     "iat ahead": claim(iat=From(61)),
     "iat a float": claim(iat=0.5),
@@ -259,6 +262,16 @@ async def test_it_never_admits(name: str, clock: FakeClock) -> None:
         for key in (RSA, EC, ED):
             await authority.admit(token(issuer.claims(clock), key))
         assert {asked.line for asked in issuer.backend.asked} == {b"GET /keys HTTP/1.1"}
+
+
+@pytest.mark.parametrize(
+    "name", ["alg none", "HS256 by the public key as PEM", "jku", "crit", "exp passed", "1 MB"]
+)
+async def test_what_is_refused_anyway_costs_the_issuer_nothing(name: str, clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        with pytest.raises(Unauthorized):
+            await OAuth2(issuer.settings(), clock=clock).admit(MATRIX[name](issuer, clock))
+        assert issuer.backend.asked == []
 
 
 async def test_api_keys_and_tokens_side_by_side(clock: FakeClock) -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from pns.authorities.issuer_keys import IssuerKeys, _jwks_uri
@@ -18,7 +19,7 @@ from pns.settings import OAuth2Settings
 from pns.testing.clock import FakeClock
 
 from .backend import answering, hang, sending
-from .issuer import AUDIENCE, EC, ED, RSA, STRANGER, issuing, public, token
+from .issuer import AUDIENCE, EC, ED, RSA, STRANGER, b64, issuing, public, token
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,12 @@ def test_a_key_that_may_not_verify_is_left_out_alone(jwk: object) -> None:
 def test_what_is_no_key_set(key_set: object) -> None:
     with pytest.raises(ValueError, match="keys"):
         verifying_keys(key_set)
+
+
+def test_a_short_rsa_key_is_left_out() -> None:
+    short = rsa.generate_private_key(65537, 1024).public_key().public_numbers()
+    jwk = {"kty": "RSA", "n": b64(short.n.to_bytes(128)).decode(), "e": "AQAB"}
+    assert verifying_keys({"keys": [jwk]}) == ()
 
 
 def test_a_private_key_that_was_published_by_mistake_is_taken_as_a_public_one() -> None:

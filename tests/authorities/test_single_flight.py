@@ -12,7 +12,7 @@ from pns.authorities.application import ApplicationLogin
 from pns.authorities.outbound import Doubt, Outbound
 from pns.authorities.yeses import Yeses
 from pns.authority import Credentials, Login
-from pns.errors import AuthUnavailable, StoreUnavailable, Unauthorized
+from pns.errors import AuthUnavailable, SettingsError, StoreUnavailable, Unauthorized
 from pns.settings import AuthSettings
 from pns.testing.clock import FakeClock
 
@@ -457,3 +457,16 @@ async def test_stop_before_start(world: World) -> None:
     await authority.stop()
     with pytest.raises(AuthUnavailable):
         await authority.login(cookie("sid=42"))
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/login", "ftp://localhost/", "http://", "http://[::1/", "/login"]
+)
+def test_a_url_that_cannot_be_asked_is_refused_at_once(url: str, world: World) -> None:
+    with pytest.raises(SettingsError, match=r"auth\.url"):
+        ApplicationLogin(
+            AuthSettings(url=url),
+            clock=world.clock,
+            metrics=world.metrics,
+            newest_revocation=world.revocations.newest,
+        )
