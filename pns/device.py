@@ -10,6 +10,9 @@ from uuid import uuid4
 
 MAX_USER_ID = 255
 
+USER_ID_PATTERN = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f]+$"
+"""What `parse_user_id` takes, its length aside, as a regular expression of JSON Schema."""
+
 
 def parse_user_id(value: object) -> str:
     """The user id that `value` names: a string as it is, an integer as its decimal digits.

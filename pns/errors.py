@@ -24,7 +24,12 @@ class PNSError(Exception):
     """Something went wrong in PNS."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+        super().__init__(message or text_of(type(self)))
+
+
+def text_of(kind: type[PNSError]) -> str:
+    """What an error of this class says where nothing better is known: its docstring, on one line."""
+    return " ".join((kind.__doc__ or "").split())
 
 
 class SettingsError(PNSError):
@@ -56,8 +61,7 @@ class Problem(PNSError):
     @property
     def title(self) -> str:
         """The class's first sentence: the same for every problem of one `code`."""
-        text = " ".join((type(self).__doc__ or "").split())
-        return text.split(". ")[0].rstrip(".")
+        return text_of(type(self)).split(". ")[0].rstrip(".")
 
 
 class BadJSON(Problem):

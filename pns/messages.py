@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from pns.notification import StoredNotification
-from pns.timestamp import format_timestamp, parse_timestamp
+from pns.timestamp import Timestamp, format_timestamp, parse_timestamp
 
 SUBPROTOCOL = "pns.v1"
 
@@ -62,22 +62,22 @@ class NewItem(Struct, frozen=True, omit_defaults=True):
 
     notification_id: str
     notification_data: str
-    create_date: str
+    create_date: Timestamp
     category: str | UnsetType = UNSET
     collapse_key: str | UnsetType = UNSET
-    expire_date: str | UnsetType = UNSET
+    expire_date: Timestamp | UnsetType = UNSET
 
 
 class SeenItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
     """One seen notification."""
 
-    seen_date: str
+    seen_date: Timestamp
 
 
 class InboxItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
     """One notification, seen or not, as the application reads it; `seen_date` is null until it is seen."""
 
-    seen_date: str | None
+    seen_date: Timestamp | None
 
 
 class CountChanged(Struct, frozen=True):

@@ -34,7 +34,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `collapse_key`: replaces the user's unseen notification with the same key.
     """
 
-    notification_data: Annotated[str, Meta(min_length=1)]
+    notification_data: Annotated[str, Meta(min_length=1, extra_json_schema={"pattern": r"^[^\x00]*$"})]
     notification_id: Name | None = None
     create_date: Moment | None = None
     category: Name | None = None

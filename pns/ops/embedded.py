@@ -37,7 +37,8 @@ from pns.ops.wrap import Wrapped
 from pns.settings import Settings
 from pns.store import EVERY_DEVICE
 from pns.web.app import Web
-from pns.web.application import UserInfo, read_inbox, user_info
+from pns.web.application import read_inbox, user_info
+from pns.web.application_calls import UserInfo
 from pns.web.body import submission
 
 Notifications = str | Notification | Iterable[str | Notification]

@@ -15,6 +15,7 @@ from pns.authority import ApplicationAuthority, DeviceAuthority
 from pns.errors import NotFound, NotStarted, Problem
 from pns.node import Node
 from pns.web.application import ApplicationEndpoints
+from pns.web.contract.endpoints import ContractEndpoints
 from pns.web.cookie import DeviceCookie
 from pns.web.devices import DeviceEndpoints
 from pns.web.operations import OperatorEndpoints
@@ -34,7 +35,8 @@ class Web:
         self._devices = DeviceEndpoints(node, self._cookie)
         application = ApplicationEndpoints(node, authority)
         operator = OperatorEndpoints(node, application.authorize)
-        self.routes = Routes([*self._devices.routes, *application.routes, *operator.routes])
+        contract = ContractEndpoints(node.settings, lambda: self.routes.routes)
+        self.routes = Routes([*self._devices.routes, *application.routes, *operator.routes, *contract.routes])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._node.started and not self._node.draining:

@@ -19,39 +19,20 @@ from pns.node import Node
 from pns.notification import Page
 from pns.store import EVERY_DEVICE, Cursor
 from pns.timestamp import format_timestamp
-from pns.web.body import decode_notify, decode_seen, path_user_id, query, query_cursor, read_body
+from pns.web import application_calls as calls
+from pns.web.application_calls import DeviceInfo, ExportLine, Inbox, Notified, Unseen, UserInfo
+from pns.web.body import (
+    decode_notify,
+    decode_seen,
+    name,
+    path_user_id,
+    query,
+    query_cursor,
+    read_body,
+)
+from pns.web.contract.operation import Operation
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Endpoint, Route
-
-
-class Notified(Struct, frozen=True):
-    """The ids of all notifications of the request, in its order."""
-
-    notification_ids: list[str]
-
-
-class DeviceInfo(Struct, frozen=True):
-    device_id: str
-    connections: int
-    connected_since: str
-
-
-class UserInfo(Struct, frozen=True):
-    user_id: str
-    unseen: int
-    devices: list[DeviceInfo]
-
-
-class Inbox(Struct, frozen=True):
-    notifications: list[InboxItem]
-
-
-class Unseen(Struct, frozen=True):
-    unseen: int
-
-
-class ExportLine(Struct, frozen=True):
-    notification: InboxItem
 
 
 class ApplicationEndpoints:
@@ -64,16 +45,20 @@ class ApplicationEndpoints:
     @property
     def routes(self) -> list[Route]:
         user = "/users/{user_id}"
+        inbox = f"{user}/notifications"
         return [
-            Route("POST", "/notify", self._authorized(self.notify)),
-            Route("GET", user, self._authorized(self.user)),
-            Route("DELETE", user, self._authorized(self.erase)),
-            Route("GET", f"{user}/notifications", self._authorized(self.inbox)),
-            Route("DELETE", f"{user}/notifications/{{notification_id}}", self._authorized(self.withdraw)),
-            Route("POST", f"{user}/seen", self._authorized(self.seen)),
-            Route("GET", f"{user}/export", self._authorized(self.export)),
-            Route("DELETE", f"{user}/connections", self._authorized(self.disconnect)),
+            self._route("POST", "/notify", self.notify, calls.NOTIFY),
+            self._route("GET", user, self.user, calls.USER_INFO),
+            self._route("DELETE", user, self.erase, calls.ERASE),
+            self._route("GET", inbox, self.inbox, calls.INBOX),
+            self._route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
+            self._route("POST", f"{user}/seen", self.seen, calls.SEEN),
+            self._route("GET", f"{user}/export", self.export, calls.EXPORT),
+            self._route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
         ]
+
+    def _route(self, method: str, template: str, endpoint: Endpoint, operation: Operation) -> Route:
+        return Route(method, template, self._authorized(endpoint), operation)
 
     def _authorized(self, endpoint: Endpoint) -> Endpoint:
         async def authorized(request: Request, parameters: dict[str, str]) -> Response:
@@ -124,7 +109,8 @@ class ApplicationEndpoints:
         """Take one notification back."""
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
-        await self._node.publisher.withdraw(user_id, parameters["notification_id"])
+        notification_id = name("notification_id", parameters["notification_id"])
+        await self._node.publisher.withdraw(user_id, notification_id)
         return answer(None, status=204)
 
     async def export(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -141,7 +127,9 @@ class ApplicationEndpoints:
     async def disconnect(self, request: Request, parameters: dict[str, str]) -> Response:
         """Revoke the user's connections and logins, or those of one device."""
         user_id = path_user_id(parameters["user_id"])
-        device_id = query(request, {"device_id"}).get("device_id", EVERY_DEVICE)
+        wanted = query(request, {"device_id"}).get("device_id")
+        # An empty one would mean all devices, which only leaving it out may mean.
+        device_id = EVERY_DEVICE if wanted is None else name("device_id", wanted)
         await self._node.publisher.revoke(user_id, device_id)
         return answer(None, status=202)
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import ClientDisconnect, Request
 
 from pns.clock import Clock
-from pns.device import parse_user_id
+from pns.device import MAX_USER_ID, USER_ID_PATTERN, parse_user_id
 from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
 from pns.notification import CREATE_DATE_LEEWAY, Name, Notification
 from pns.settings import LimitsSettings
@@ -24,19 +24,29 @@ from pns.store import Cursor, Submission
 T = TypeVar("T")
 
 MAX_NOTIFICATIONS = 1000
+NAME_RULE = "1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `:` and `-`"
+
+
+UserId = Annotated[
+    str | int,
+    Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_USER_ID, "pattern": USER_ID_PATTERN}),
+]
+"""As it is sent; `parse_user_id` checks it, and says better what is wrong."""
+
+NotificationIds = Annotated[list[Name], Meta(max_length=MAX_NOTIFICATIONS)]
 
 
 class NotifyBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Notifications for one user, stored in this order."""
 
-    user_id: str | int
+    user_id: UserId
     notifications: list[Notification]
 
 
 class SeenBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Which notifications are seen: these, or all that are unseen now."""
 
-    notification_ids: list[Name] | None = None
+    notification_ids: NotificationIds | None = None
     all: bool = False
 
 
@@ -119,8 +129,6 @@ def decode_seen(body: bytes) -> SeenBody:
     seen = decode(body, SeenBody)
     if (seen.notification_ids is None) == (not seen.all):
         raise Invalid([("", 'must be either {"notification_ids": […]} or {"all": true}')])
-    if seen.notification_ids is not None and len(seen.notification_ids) > MAX_NOTIFICATIONS:
-        raise Invalid([("/notification_ids", f"must hold at most {MAX_NOTIFICATIONS} ids")])
     return seen
 
 
@@ -132,6 +140,14 @@ def path_user_id(text: str) -> str:
         raise Invalid([("user_id", str(error))]) from None
 
 
+def name(at: str, text: str) -> str:
+    """`text`, found at `at`, as an id that may exist. Raises Invalid."""
+    try:
+        return msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        raise Invalid([(at, f"must be {NAME_RULE}")]) from None
+
+
 def query_cursor(request: Request, limits: LimitsSettings) -> Cursor:
     """`?after=&before=&limit=` as a cursor. Raises Invalid."""
     values = query(request, {"after", "before", "limit"})
@@ -140,6 +156,9 @@ def query_cursor(request: Request, limits: LimitsSettings) -> Cursor:
         raise Invalid([("limit", "must be a whole number of at least 1")])
     if values.get("after") and "before" in values:
         raise Invalid([("before", "give `after` or `before`, not both")])
+    for at in ("after", "before"):
+        if values.get(at):
+            name(at, values[at])
     return Cursor(
         after=values.get("after", ""),
         before=values.get("before"),
@@ -163,9 +182,14 @@ def query(request: Request, known: Collection[str]) -> dict[str, str]:
 
 
 def invalid(text: str) -> Invalid:
-    """msgspec's «Expected `str`, got `int` - at `$.notifications[0].x`» with a JSON pointer."""
+    """msgspec's «Expected `str`, got `int` - at `$.notifications[0].x`» with a JSON pointer (RFC 6901)."""
     message, _, path = text.partition(" - at `$")
     pointer = re.sub(r"\[(\d+)\]|\.([^.\[]+)", lambda found: f"/{found[1] or found[2]}", path.rstrip("`"))
+    member = re.search(r"(?:unknown|required) field `(.*)`", message, re.DOTALL)
+    if member:
+        pointer += "/" + member[1].replace("~", "~0").replace("/", "~1")
+    elif "matching regex" in message:
+        message = f"must be {NAME_RULE}"
     return Invalid([(pointer, message)])
 
 

@@ -17,12 +17,13 @@ from starlette.types import Receive, Scope, Send
 from pns.admission import Admitted, first_device_id
 from pns.authority import Credentials, DeviceAuthority
 from pns.delivery import Connection
-from pns.errors import Problem, TooManyConnections, Unavailable, UpgradeRequired
+from pns.errors import OriginNotAllowed, Problem, TooManyConnections, Unavailable, UpgradeRequired
 from pns.forwarding import forwarded_headers
 from pns.messages import SUBPROTOCOL, CloseCode
 from pns.node import Node
 from pns.store import State
 from pns.web.application import answer
+from pns.web.contract.operation import DEVICE, Answer, Operation
 from pns.web.cookie import DeviceCookie
 from pns.web.origin import check_origin, cors_headers, preflight_headers
 from pns.web.peer import Peer, TrustedProxies
@@ -46,6 +47,23 @@ class Subscribed(Struct, frozen=True):
     heartbeat_seconds: float
 
 
+_COOKIE = {"Set-Cookie": "The signed device cookie."}
+
+_SUBSCRIBE = Operation(
+    caller="device",
+    answers=(Answer(200, "This device may connect.", body=Subscribed, headers=_COOKIE),),
+    problems=(*DEVICE, TooManyConnections),
+)
+_UPGRADE = Operation(
+    caller="device",
+    answers=(Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", headers=_COOKIE),),
+    problems=(*DEVICE, UpgradeRequired),
+)
+_PREFLIGHT = Operation(
+    caller="device", answers=(Answer(204, "A page of this origin may ask."),), problems=(OriginNotAllowed,)
+)
+
+
 class DeviceEndpoints:
     """What a device may ask of a node. `cookie` makes the device cookie once the store can be read."""
 
@@ -58,9 +76,9 @@ class DeviceEndpoints:
     @property
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/subscribe", self.subscribe),
-            Route("GET", "/subscribe", self.upgrade_required),
-            Route("OPTIONS", "/subscribe", self.preflight),
+            Route("POST", "/subscribe", self.subscribe, _SUBSCRIBE),
+            Route("GET", "/subscribe", self.upgrade_required, _UPGRADE),
+            Route("OPTIONS", "/subscribe", self.preflight, _PREFLIGHT),
         ]
 
     # ── over HTTP ─────────────────────────────────────────────────────────────────────────────────────

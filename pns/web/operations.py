@@ -11,6 +11,7 @@ from starlette.responses import Response
 from pns.metrics import Metrics
 from pns.node import Node
 from pns.web.application import answer
+from pns.web.contract.operation import APPLICATION, Answer, Operation
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
 
@@ -23,6 +24,18 @@ class Health(Struct, frozen=True, omit_defaults=True):
     degraded: list[str] = []
 
 
+_LIVEZ = Operation(caller="operator", answers=(Answer(200, "It answers.", body=Health),))
+_READYZ = Operation(
+    caller="operator",
+    answers=(Answer(200, "It can serve.", body=Health), Answer(503, "It cannot, and why.", body=Health)),
+)
+_METRICS = Operation(
+    caller="operator",
+    answers=(Answer(200, "Prometheus' text format.", body=str, media_type="text/plain"),),
+    problems=APPLICATION,
+)
+
+
 class OperatorEndpoints:
     """Open to everybody, and without host names; /metrics is authorized as /notify unless it is public."""
 
@@ -33,9 +46,9 @@ class OperatorEndpoints:
     @property
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/livez", self.livez),
-            Route("GET", "/readyz", self.readyz),
-            Route("GET", "/metrics", self.metrics),
+            Route("GET", "/livez", self.livez, _LIVEZ),
+            Route("GET", "/readyz", self.readyz, _READYZ),
+            Route("GET", "/metrics", self.metrics, _METRICS),
         ]
 
     async def livez(self, request: Request, parameters: dict[str, str]) -> Response:

@@ -13,16 +13,21 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from pns.errors import MethodNotAllowed, NotFound
+from pns.web.contract.operation import Operation
 
 Endpoint = Callable[[Request, dict[str, str]], Awaitable[Response]]
 
 
 class Route(NamedTuple):
-    """`template` such as `/users/{user_id}/seen`; the endpoint gets the decoded parameters by name."""
+    """`template` such as `/users/{user_id}/seen`; the endpoint gets the decoded parameters by name.
+
+    `operation` is what the contract shows of it, next to the endpoint's docstring.
+    """
 
     method: str
     template: str
     endpoint: Endpoint
+    operation: Operation
 
 
 class Routes:
@@ -60,6 +65,8 @@ def _match(template: list[str], segments: list[str]) -> dict[str, str] | None:
             try:
                 parameters[wanted[1:-1]] = unquote_to_bytes(segment).decode()
             except UnicodeDecodeError:
+                return None
+            if not segment:
                 return None
         elif unquote(segment) != wanted:
             return None

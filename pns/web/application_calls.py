@@ -1,0 +1,107 @@
+"""What the application may call: the shape of each answer, and what the contract shows of each endpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from pns.errors import BadJSON, Invalid, NotificationIdConflict, TooLarge, UnsupportedMediaType
+from pns.messages import InboxItem
+from pns.notification import Name
+from pns.timestamp import Timestamp
+from pns.web.body import NotifyBody, SeenBody
+from pns.web.contract.operation import APPLICATION, STORE, USER, Answer, Operation, Parameter, Problems
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Notified(Struct, frozen=True):
+    """The ids of all notifications of the request, in its order."""
+
+    notification_ids: list[str]
+
+
+class DeviceInfo(Struct, frozen=True):
+    device_id: str
+    connections: Count
+    connected_since: Timestamp
+
+
+class UserInfo(Struct, frozen=True):
+    user_id: str
+    unseen: Count
+    devices: list[DeviceInfo]
+
+
+class Inbox(Struct, frozen=True):
+    notifications: list[InboxItem]
+
+
+class Unseen(Struct, frozen=True):
+    unseen: Count
+
+
+class ExportLine(Struct, frozen=True):
+    notification: InboxItem
+
+
+READING_BODY: Problems = (BadJSON, TooLarge, UnsupportedMediaType)
+
+NOTIFY = Operation(
+    caller="application",
+    body=NotifyBody | list[NotifyBody],
+    answers=(
+        Answer(201, "Durable: at least one of them is new.", body=Notified),
+        Answer(200, "All of them were stored before, with the same data.", body=Notified),
+    ),
+    problems=(*APPLICATION, *READING_BODY, Invalid, NotificationIdConflict, *STORE),
+)
+USER_INFO = Operation(caller="application", answers=(Answer(200, "The user.", body=UserInfo),), problems=USER)
+ERASE = Operation(
+    caller="application",
+    answers=(Answer(204, "Erased; the user's connections are closed with 4501."),),
+    problems=USER,
+)
+INBOX = Operation(
+    caller="application",
+    parameters=(
+        Parameter("after", "Oldest first, behind this notification_id.", str),
+        Parameter("before", "Newest first, before this notification_id; empty: from the newest.", str),
+        Parameter(
+            "limit",
+            "Default and most {limits.page_size} (`limits.page_size`); a page also ends at "
+            "{limits.page_bytes} bytes of data (`limits.page_bytes`).",
+            Annotated[int, Meta(ge=1, le=10**18 - 1)],
+        ),
+    ),
+    answers=(Answer(200, "A page; an empty one is the end.", body=Inbox),),
+    problems=USER,
+)
+WITHDRAW = Operation(
+    caller="application", answers=(Answer(204, "It is kept no longer; the count follows."),), problems=USER
+)
+SEEN = Operation(
+    caller="application",
+    body=SeenBody,
+    answers=(Answer(200, "How many are unseen afterwards.", body=Unseen),),
+    problems=(*USER, *READING_BODY),
+)
+EXPORT = Operation(
+    caller="application",
+    answers=(
+        Answer(
+            200,
+            "Oldest first, a line for each; the schema is a line's.",
+            body=ExportLine,
+            media_type="application/x-ndjson",
+        ),
+    ),
+    problems=USER,
+)
+DISCONNECT = Operation(
+    caller="application",
+    parameters=(Parameter("device_id", "Only this device; all of the user's without it.", Name),),
+    answers=(Answer(202, "Revoked: connections close with 4501, and older logins no longer count."),),
+    problems=USER,
+)
