@@ -265,7 +265,7 @@ async def test_it_never_admits(name: str, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["alg none", "HS256 by the public key as PEM", "jku", "crit", "exp passed", "1 MB"]
+    "name", ["alg none", "HS256 by the public key as PEM", "jku", "crit", "exp passed", "1 MB", "kid null"]
 )
 async def test_what_is_refused_anyway_costs_the_issuer_nothing(name: str, clock: FakeClock) -> None:
     async with issuing() as issuer:
