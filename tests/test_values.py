@@ -1,4 +1,4 @@
-"""The values: ids, times, notifications, backoff, messages and their codes."""
+"""The values: ids, times, notifications, messages and their codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pns import errors
-from pns.backoff import full_jitter
 from pns.device import parse_user_id
 from pns.messages import CloseCode, CountChanged, encode, encode_count
 from pns.notification import Notification, new_notification_id
@@ -110,15 +109,6 @@ def test_ids_are_uuids_of_version_7_in_the_order_of_time() -> None:
         parsed = uuid.UUID(text)
         assert (parsed.version, parsed.variant, str(parsed)) == (7, uuid.RFC_4122, text)
     assert uuid.UUID(ids[0]).int >> 80 == now // 1000
-
-
-def test_backoff_is_spread_over_the_whole_range() -> None:
-    def delay(attempt: int, random: float) -> float:
-        return full_jitter(attempt, base=0.5, cap=20, random=lambda: random)
-
-    assert [delay(attempt, 1.0) for attempt in range(7)] == [0.5, 1, 2, 4, 8, 16, 20]
-    assert delay(10_000, 1.0) == 20
-    assert delay(3, 0.0) == 0
 
 
 def test_the_quick_count_is_the_message() -> None:
