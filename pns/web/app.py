@@ -17,7 +17,7 @@ from pns.node import Node
 from pns.web.application import ApplicationEndpoints
 from pns.web.contract.endpoints import ContractEndpoints
 from pns.web.cookie import DeviceCookie
-from pns.web.devices import DeviceEndpoints
+from pns.web.devices import SUBSCRIBE, DeviceEndpoints
 from pns.web.operations import OperatorEndpoints
 from pns.web.problems import problem_response, refuse_websocket
 from pns.web.routing import Routes, encoded_path
@@ -54,7 +54,7 @@ class Web:
         await self._devices.connect(scope, receive, send, authority=authority)
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if encoded_path(scope) == "/subscribe":
+        if encoded_path(scope) == SUBSCRIBE:
             await self.connect(scope, receive, send)
         else:
             await refuse_websocket(scope, send, NotFound())
@@ -65,10 +65,11 @@ class Web:
             return await endpoint(request, parameters)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
-            return problem_response(problem)
+            return problem_response(problem, self._devices.cors(request.scope))
         except Exception:
             log.exception("a request failed", extra={"method": request.method})
-            return problem_response(Problem("PNS failed; its log says why"))
+            failure = Problem("PNS failed; its log says why")
+            return problem_response(failure, self._devices.cors(request.scope))
 
     async def _cookie(self) -> DeviceCookie:
         if self._device_cookie is None:

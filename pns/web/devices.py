@@ -27,8 +27,8 @@ from pns.web.contract.operation import DEVICE, Answer, Operation
 from pns.web.cookie import DeviceCookie
 from pns.web.origin import check_origin, cors_headers, preflight_headers
 from pns.web.peer import Peer, TrustedProxies
-from pns.web.problems import Headers, problem_response, refuse_websocket
-from pns.web.routing import Route
+from pns.web.problems import Headers, refuse_websocket
+from pns.web.routing import Route, encoded_path
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ Known = tuple[str, str] | None
 """(device_id, user_id) of a device cookie that PNS signed."""
 
 
+SUBSCRIBE = "/subscribe"
 _NO_HEADERS: Headers = []
 
 
@@ -76,27 +77,23 @@ class DeviceEndpoints:
     @property
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/subscribe", self.subscribe, _SUBSCRIBE),
-            Route("GET", "/subscribe", self.upgrade_required, _UPGRADE),
-            Route("OPTIONS", "/subscribe", self.preflight, _PREFLIGHT),
+            Route("POST", SUBSCRIBE, self.subscribe, _SUBSCRIBE),
+            Route("GET", SUBSCRIBE, self.upgrade_required, _UPGRADE),
+            Route("OPTIONS", SUBSCRIBE, self.preflight, _PREFLIGHT),
         ]
 
     # ── over HTTP ─────────────────────────────────────────────────────────────────────────────────────
 
     async def subscribe(self, request: Request, parameters: dict[str, str]) -> Response:
         """Whether this device may connect, and the device cookie."""
-        peer, cors = self._proxies.peer(request.scope), _NO_HEADERS
-        try:
-            cors = _cors(self._origin(request.scope, peer))
-            self._node.check_open()
-            cookie = await self._cookie()
-            credentials, known = self._credentials(request.scope, peer, cookie)
-            admitted = await self._node.admission.admit(credentials, known)
-            if await self._node.crowded(admitted.user_id, new=1):
-                raise TooManyConnections
-        except Problem as problem:
-            self._node.metrics.refusals.labels(problem.code).inc()
-            return problem_response(problem, cors)
+        peer = self._proxies.peer(request.scope)
+        cors = _cors(self._origin(request.scope, peer))
+        self._node.check_open()
+        cookie = await self._cookie()
+        credentials, known = self._credentials(request.scope, peer, cookie)
+        admitted = await self._node.admission.admit(credentials, known)
+        if await self._node.crowded(admitted.user_id, new=1):
+            raise TooManyConnections
         seconds = self._settings.server.heartbeat_seconds
         response = answer(Subscribed(admitted.user_id, admitted.device_id, seconds))
         set_cookie = _set_cookie(cookie, admitted, request.scope, peer)
@@ -105,21 +102,28 @@ class DeviceEndpoints:
 
     async def upgrade_required(self, request: Request, parameters: dict[str, str]) -> Response:
         """A plain GET: this path opens a WebSocket."""
-        response = problem_response(UpgradeRequired())
-        response.raw_headers.append((b"upgrade", b"websocket"))
-        return response
+        self._origin(request.scope, self._proxies.peer(request.scope))
+        raise UpgradeRequired
 
     async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
         """CORS: whether a page of another origin may ask. Nobody is logged in for it."""
-        try:
-            origin = self._origin(request.scope, self._proxies.peer(request.scope))
-        except Problem as problem:
-            self._node.metrics.refusals.labels(problem.code).inc()
-            return problem_response(problem)
+        origin = self._origin(request.scope, self._proxies.peer(request.scope))
         response = answer(None, status=204)
         if origin is not None:
             response.raw_headers.extend(preflight_headers(origin, self._settings.auth.forward_headers))
         return response
+
+    def cors(self, scope: Scope) -> Headers:
+        """The CORS headers of an error: what a page of an allowed foreign origin needs to read it here.
+
+        None where no device asks, and for a page that is refused.
+        """
+        if encoded_path(scope) != SUBSCRIBE:
+            return _NO_HEADERS
+        try:
+            return _cors(self._origin(scope, self._proxies.peer(scope)))
+        except OriginNotAllowed:
+            return _NO_HEADERS
 
     # ── over a WebSocket ──────────────────────────────────────────────────────────────────────────────
 

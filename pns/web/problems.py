@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
-from pns.errors import Invalid, MethodNotAllowed, Problem, Unauthorized
+from pns.errors import Invalid, MethodNotAllowed, Problem, Unauthorized, UpgradeRequired
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -53,6 +53,8 @@ def problem_headers(problem: Problem) -> Headers:
         headers.append((b"retry-after", str(problem.retry_after).encode()))
     if isinstance(problem, MethodNotAllowed):
         headers.append((b"allow", ", ".join(problem.allow).encode()))
+    if isinstance(problem, UpgradeRequired):
+        headers.append((b"upgrade", b"websocket"))
     if isinstance(problem, Unauthorized):
         headers.append((b"www-authenticate", b'Bearer realm="pns"'))
     return headers
