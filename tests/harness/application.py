@@ -11,7 +11,8 @@ from typing import Self
 import msgspec
 
 Asked = dict[str, str]
-Reply = tuple[int, bytes]
+Header = tuple[str, str]
+Reply = tuple[int, bytes] | tuple[int, bytes, list[Header]]
 Decide = Callable[[Asked], Reply | Awaitable[Reply]]
 
 
@@ -24,11 +25,14 @@ def by_cookie(asked: Asked) -> Reply:
 
 
 class HostApplication:
-    """Answers every request by `decide`. `asked` holds the headers of each, names in lower case."""
+    """Answers every request by `decide`. `asked` holds the headers of each, names in lower case; `heads` the
+    bytes of each as they came.
+    """
 
     def __init__(self, decide: Decide = by_cookie) -> None:
         self.decide = decide
         self.asked: list[Asked] = []
+        self.heads: list[bytes] = []
         self.delay = 0.0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -67,10 +71,16 @@ class HostApplication:
         lines = head.decode("latin-1").split("\r\n")[1:-2]
         asked = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         self.asked.append(asked)
+        self.heads.append(head)
         if self.delay:
             await asyncio.sleep(self.delay)
         reply = self.decide(asked)
-        status, body = reply if isinstance(reply, tuple) else await reply
-        answer = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        writer.write(f"{answer}\r\n\r\n".encode() + body)
+        status, body, *more = reply if isinstance(reply, tuple) else await reply
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", len(body)),
+            *(more[0] if more else []),
+        ]
+        lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers)]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         await writer.drain()

@@ -86,6 +86,12 @@ class ServerProcess:
                     raise AssertionError(f"pns serve is not ready:\n{self.output}")
                 await asyncio.sleep(0.02)
 
+    async def refuses(self, *, within: float = 30.0) -> int:
+        """Start a server that cannot run; returns its exit code."""
+        self._spawn()
+        assert self.process is not None
+        return await asyncio.to_thread(self.process.wait, within)
+
     def _spawn(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
