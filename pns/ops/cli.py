@@ -108,7 +108,7 @@ def demo(
     """Run a demo application with two users, and PNS beside it. Ends with Ctrl-C."""
     from pns.ops.demo import run
 
-    raise typer.Exit(run(embedded=embedded, port=port))
+    raise typer.Exit(run(embedded=embedded, port=port, echo=typer.echo))
 
 
 @cli.command()

@@ -1,0 +1,82 @@
+"""`pns demo`: an application with two users and a login of its own, and PNS beside it or inside it.
+
+Beside it, PNS is `pns serve` in a process of its own, which asks the application over HTTP who a device is;
+embedded, it is mounted at /pns of the same server. Everything listens on loopback, and what is stored lies
+in a temporary folder and goes with it. Never reads config.toml or the settings of the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pns.errors import PNSError
+from pns.ops import logs
+from pns.ops.demo.application import make_application
+from pns.ops.demo.banner import banner
+from pns.ops.demo.process import PNSProcess
+from pns.ops.demo.remote import RemotePNS
+from pns.ops.demo.server import Server
+from pns.ops.demo.sessions import Sessions
+from pns.ops.embedded import PNS
+from pns.ops.server import address_of, listen
+from pns.settings import AppSettings, LogSettings, Settings
+
+HOST = "127.0.0.1"
+
+
+def run(*, embedded: bool, port: int, echo: Callable[[str], object]) -> int:
+    """Run the demo on `port` of 127.0.0.1 (0: any free one) until Ctrl-C; returns the exit code.
+
+    `echo` is given what to tell the user once the page can be opened. Raises PNSError when the port is taken,
+    or when PNS does not start or ends by itself.
+    """
+    logs.configure(LogSettings(level="warning"))
+    demo = _embedded if embedded else _separate
+    with _listener(port) as listener, TemporaryDirectory(prefix="pns-demo-") as folder:
+        asyncio.run(demo(listener, Path(folder), echo))
+    return 0
+
+
+async def _separate(listener: socket.socket, folder: Path, echo: Callable[[str], object]) -> None:
+    address, port, key = address_of(listener), listener.getsockname()[1], secrets.token_urlsafe(24)
+    async with (
+        PNSProcess(folder, application_port=port, key=key) as process,
+        RemotePNS(process.url, key=key) as remote,
+    ):
+        application = make_application(remote, sessions=Sessions(port), pns_port=process.port)
+        words = banner(address, pns=process.url, key=key, embedded=False)
+        server = Server(application, on_start=lambda: echo(words))
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(process.ended(server.stop))
+            await server.serve(sockets=[listener])
+            watch.cancel()
+        process.check()
+
+
+async def _embedded(listener: socket.socket, folder: Path, echo: Callable[[str], object]) -> None:
+    address, port, key = address_of(listener), listener.getsockname()[1], secrets.token_urlsafe(24)
+    sessions = Sessions(port)
+    settings = Settings(app=AppSettings(api_keys=(key,)))
+    pns = PNS(f"sqlite:///{folder / 'pns.db'}", user=sessions.user, settings=settings)
+    application = make_application(pns, sessions=sessions, mounted=pns)
+    words = banner(address, pns=f"{address}/pns", key=key, embedded=True)
+    server = Server(application, on_start=lambda: echo(words))
+    await server.serve(sockets=[listener])
+    if not server.started:
+        raise PNSError("the demo could not start; the log above says why")
+
+
+def _listener(port: int) -> socket.socket:
+    try:
+        return listen(HOST, port)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PNSError(
+            f"cannot listen on {HOST}:{port}: {reason}. Take another port, or 0 for any: "
+            "pns demo --port 0 (make run PORT=0)"
+        ) from None

@@ -1,0 +1,120 @@
+"""The demo application: its own login with two users, a page, and the two places where it meets PNS.
+
+These are `/pns-auth`, which PNS asks who a device is (an embedded PNS asks the sessions themselves), and
+`/notify`, which passes a form on to PNS. Everything else would be in it without PNS, too.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Protocol
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pns.errors import PNSError
+from pns.ops.demo.page import ASSETS, page
+from pns.ops.demo.sessions import MAX_AGE_SECONDS, Sessions
+from pns.ops.embedded import PNS
+
+USERS = {"alice": "Alice", "bob": "Bob"}
+
+
+class Notifies(Protocol):
+    """What the application needs of PNS, which may be far (RemotePNS) or near (pns.PNS)."""
+
+    async def notify(self, user_id: str, notification: str, /) -> object: ...
+
+    async def disconnect(self, user_id: str, /) -> object: ...
+
+
+def make_application(
+    pns: Notifies, *, sessions: Sessions, pns_port: int | None = None, mounted: PNS | None = None
+) -> Starlette:
+    """The application; its pages find PNS on `pns_port` of the same host, or at /pns where it is `mounted`."""
+    demo = _Demo(pns, sessions, pns_port)
+    routes: list[BaseRoute] = [
+        Route("/", demo.home),
+        Route("/login", demo.login, methods=["POST"]),
+        Route("/logout", demo.logout, methods=["POST"]),
+        Route("/notify", demo.notify, methods=["POST"]),
+        Route("/pns-auth", demo.who, methods=["POST"]),
+        Mount("/assets", StaticFiles(directory=ASSETS)),
+    ]
+    if mounted is None:
+        return Starlette(routes=routes)
+    return Starlette(routes=[*routes, Mount("/pns", app=mounted)], lifespan=mounted.lifespan)
+
+
+class _Demo:
+    def __init__(self, pns: Notifies, sessions: Sessions, pns_port: int | None) -> None:
+        self._pns = pns
+        self._sessions = sessions
+        self._pns_port = pns_port
+
+    async def home(self, request: Request) -> Response:
+        user_id = await self._sessions.user(request)
+        if user_id is None:
+            return page("login.html")
+        return page("inbox.html", pns=self._pns_address(request), name=USERS[user_id])
+
+    async def login(self, request: Request) -> Response:
+        user_id = (await _form(request)).get("user", "")
+        if user_id not in USERS:
+            return PlainTextResponse("There is no such user.", status_code=400)
+        response = RedirectResponse("/", status_code=303)
+        response.set_cookie(
+            self._sessions.cookie_name,
+            self._sessions.begin(user_id),
+            max_age=MAX_AGE_SECONDS,
+            httponly=True,
+            samesite="lax",
+        )
+        return response
+
+    async def logout(self, request: Request) -> Response:
+        user_id = self._sessions.end(request)
+        if user_id is not None:
+            # Now, rather than at the next recheck. The user's other pages are asked about and come back.
+            with suppress(PNSError):  # a recheck ends them where PNS is away now
+                await self._pns.disconnect(user_id)
+        response = RedirectResponse("/", status_code=303)
+        response.delete_cookie(self._sessions.cookie_name)
+        return response
+
+    async def notify(self, request: Request) -> Response:
+        if await self._sessions.user(request) is None:
+            return PlainTextResponse("Log in first.", status_code=401)
+        form = await _form(request)
+        if form.get("user") not in USERS or not form.get("title"):
+            return PlainTextResponse("Choose a user, and give a title.", status_code=400)
+        data = {name: form[name] for name in ("title", "body") if form.get(name)}
+        try:
+            await self._pns.notify(form["user"], json.dumps(data, ensure_ascii=False))
+        except PNSError as error:
+            return PlainTextResponse(str(error), status_code=502)
+        return Response(status_code=204)
+
+    async def who(self, request: Request) -> Response:
+        """Who the device is that PNS was asked by; PNS passes its cookies on."""
+        user_id = await self._sessions.user(request)
+        if user_id is None:
+            return JSONResponse({}, status_code=401)
+        return JSONResponse({"user_id": user_id})
+
+    def _pns_address(self, request: Request) -> str:
+        if self._pns_port is None:
+            return "/pns"
+        # The name in the address bar: a cookie of localhost is none of 127.0.0.1.
+        host = "localhost" if request.headers.get("host", "").startswith("localhost") else "127.0.0.1"
+        return f"http://{host}:{self._pns_port}"
+
+
+async def _form(request: Request) -> dict[str, str]:
+    fields = parse_qs((await request.body()).decode("utf-8", "replace"))
+    return {name: values[0] for name, values in fields.items()}

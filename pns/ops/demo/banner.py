@@ -1,0 +1,32 @@
+"""What `pns demo` says when it runs: where to go, and what to try."""
+
+from __future__ import annotations
+
+import typer
+
+
+def banner(address: str, *, pns: str, key: str, embedded: bool) -> str:
+    """The text for the terminal; `pns` is where PNS is and `key` an API key that it takes."""
+    where = (
+        f"inside the application, at {pns}"
+        if embedded
+        else f"beside it, at {pns}; it asks {address}/pns-auth who a device is"
+    )
+    return f"""
+  {typer.style(" PNS demo ", reverse=True, bold=True)}
+
+  Open  {typer.style(address, bold=True, underline=True)}
+  PNS   {where}
+
+  Try
+    1. Log in as Alice. In a private window, or another browser, log in as Bob.
+    2. Notify one from the other: the count is there before you look up.
+    3. Open Alice a second time: both of her pages follow each other.
+    4. Notify from a terminal, as an application would:
+
+       curl {pns}/notify -H 'content-type: application/json' \\
+         -H 'authorization: Bearer {key}' \\
+         -d '{{"user_id": "alice", "notifications": [{{"notification_data": "Hello from curl"}}]}}'
+
+  Ctrl-C ends {"it" if embedded else "both"}. Nothing is kept.
+"""

@@ -1,0 +1,29 @@
+"""The demo's pages: files with holes in them, answered under a policy that runs no script but the demo's."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from string import Template
+
+from starlette.responses import HTMLResponse
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def page(file: str, *, pns: str = "", **values: str) -> HTMLResponse:
+    """The page in `file` of the assets, its `$holes` filled with escaped text. Its script may connect to `pns`."""
+    texts = {key: escape(text) for key, text in {"pns": pns, **values}.items()}
+    html = Template((ASSETS / file).read_text("utf-8")).substitute(texts)
+    return HTMLResponse(html, headers={**_HEADERS, "content-security-policy": _policy(pns)})
+
+
+_HEADERS = {"cache-control": "no-store", "referrer-policy": "same-origin", "x-content-type-options": "nosniff"}
+
+
+def _policy(pns: str) -> str:
+    foreign = f" {pns} {pns.replace('http', 'ws', 1)}" if pns.startswith("http") else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"connect-src 'self'{foreign}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )

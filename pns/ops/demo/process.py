@@ -1,0 +1,118 @@
+"""`pns serve` as a process beside the demo application: started before it, ended after it.
+
+The process itself is pns.ops.demo.child. Its standard input is a pipe that only this side holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2 as httpx
+
+from pns.errors import PNSError
+
+HOST = "127.0.0.1"
+START_SECONDS = 30.0
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.02
+
+
+class PNSProcess:
+    """PNS on a port of its own, its store in `folder`. Use as `async with`: ready on entry, gone on exit.
+
+    Raises PNSError on entry when it does not become ready.
+    """
+
+    def __init__(self, folder: Path, *, application_port: int, key: str) -> None:
+        self.port = _port_near(application_port)
+        self.url = f"http://{HOST}:{self.port}"
+        self._folder = folder
+        self._settings = {
+            "SERVER__PORT": str(self.port),
+            "SERVER__ALLOWED_ORIGINS": f"http://{HOST}:{application_port},http://localhost:{application_port}",
+            "SERVER__DRAIN_SECONDS": "0",
+            "AUTH__URL": f"http://{HOST}:{application_port}/pns-auth",
+            "APP__API_KEYS": key,
+            "STORE__URL": f"sqlite:///{folder / 'pns.db'}",
+            "LOG__LEVEL": "warning",
+        }
+        self._process: Process | None = None
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        # A session of its own: Ctrl-C in the terminal is for the parent, which ends this one after itself.
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pns.ops.demo.child"),
+            cwd=self._folder,
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            await self._ready()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def ended(self, tell: Callable[[], object]) -> None:
+        """Wait until the process has ended, then call `tell`."""
+        assert self._process is not None
+        await self._process.wait()
+        tell()
+
+    def check(self) -> None:
+        """Raises PNSError if the process has ended by itself."""
+        if self._process is not None and self._process.returncode is not None:
+            raise PNSError(f"PNS ended by itself, with exit code {self._process.returncode}")
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PNS_")}
+        return inherited | {f"PNS_{name}": value for name, value in self._settings.items()}
+
+    async def _ready(self) -> None:
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False) as http:
+            while True:
+                self.check()
+                with suppress(httpx.HTTPError):
+                    if (await http.get(f"{self.url}/readyz")).is_success:
+                        return
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _port_near(port: int) -> int:
+    """The next port if it is free, because that is easy to remember; else any."""
+    for wanted in (port + 1, 0):
+        with socket.socket() as probe, suppress(OSError, OverflowError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, wanted))
+            return int(probe.getsockname()[1])
+    raise PNSError("this machine has no free port left")

@@ -1,0 +1,49 @@
+"""How the demo application calls a PNS that runs beside it: HTTP, with an API key."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2 as httpx
+
+from pns.errors import PNSError
+
+TIMEOUT_SECONDS = 10.0
+
+
+class RemotePNS:
+    """The two calls that the demo makes, as an embedded PNS has them. Use as `async with`."""
+
+    def __init__(self, url: str, *, key: str) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={"authorization": f"Bearer {key}"},
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def notify(self, user_id: str, notification: str) -> object:
+        """Store one notification durably. Raises PNSError with PNS's own words when it was not."""
+        body = {"user_id": user_id, "notifications": [{"notification_data": notification}]}
+        return await self._call("POST", "/notify", json=body)
+
+    async def disconnect(self, user_id: str) -> object:
+        """End the user's connections; each may come back that the application still knows."""
+        return await self._call("DELETE", f"/users/{user_id}/connections")
+
+    async def _call(self, method: str, path: str, **options: Any) -> None:
+        try:
+            response = await self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise PNSError(f"PNS did not answer: {error or type(error).__name__}") from None
+        if response.is_error:
+            raise PNSError(f"PNS answered {response.status_code}: {response.text}")

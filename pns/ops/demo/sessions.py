@@ -1,0 +1,44 @@
+"""The demo application's logins: who is behind a signed session cookie.
+
+The cookie names a session that this process keeps, so that a logout ends it wherever the cookie went.
+PNS knows nothing of it: that is the point of the demo.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from starlette.requests import HTTPConnection
+
+MAX_AGE_SECONDS = 86_400
+
+
+class Sessions:
+    """The sessions of one run of the demo; a restart ends them all."""
+
+    def __init__(self, port: int) -> None:
+        # Cookies do not know ports: two demos on one machine must not log each other out.
+        self.cookie_name = f"demo_session_{port}"
+        self._serializer = URLSafeSerializer(secrets.token_bytes(32), salt="demo session")
+        self._users: dict[str, str] = {}
+
+    def begin(self, user_id: str) -> str:
+        """Log `user_id` in; returns the cookie's value."""
+        session = secrets.token_urlsafe(16)
+        self._users[session] = user_id
+        return str(self._serializer.dumps(session))
+
+    async def user(self, request: HTTPConnection) -> str | None:
+        """Who is logged in, or None; what an embedded PNS is given as `user=`."""
+        return self._users.get(self._session(request))
+
+    def end(self, request: HTTPConnection) -> str | None:
+        """Log out; returns who it was."""
+        return self._users.pop(self._session(request), None)
+
+    def _session(self, request: HTTPConnection) -> str:
+        try:
+            return str(self._serializer.loads(request.cookies.get(self.cookie_name, "")))
+        except BadSignature:
+            return ""
