@@ -10,7 +10,7 @@ from uuid import uuid4
 
 MAX_USER_ID = 255
 
-USER_ID_PATTERN = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f]+$"
+USER_ID_PATTERN = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
 """What `parse_user_id` takes, its length aside, as a regular expression of JSON Schema."""
 
 

@@ -1,0 +1,47 @@
+"""The web edge of a node in this process, behind no server: requests go straight into the application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from pns.ops.service import make_service
+from pns.settings import AppSettings, AuthSettings, SessionSettings, Settings, StoreSettings
+from pns.web.app import Web
+from tests.harness.server import API_KEY as KEY
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        app=AppSettings(api_keys=(KEY,)),
+        auth=AuthSettings(url="http://127.0.0.1:9/nobody-listens-here"),
+        session=SessionSettings(secret="a secret of the tests alone"),
+        store=StoreSettings(url=f"sqlite:///{tmp_path}/pns.db"),
+    )
+
+
+@pytest.fixture
+async def web(settings: Settings) -> AsyncIterator[Web]:
+    node, web = make_service(settings)
+    async with node:
+        yield web
+
+
+@pytest.fixture
+async def client(web: Web) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without authorization."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=web), base_url="http://pns.test"
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def application(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The same client with the application's key."""
+    client.headers["authorization"] = f"Bearer {KEY}"
+    return client
