@@ -36,7 +36,7 @@ class Notifies(Protocol):
 def make_application(
     pns: Notifies, *, sessions: Sessions, pns_port: int | None = None, mounted: PNS | None = None
 ) -> Starlette:
-    """The application; its pages find PNS on `pns_port` of the same host, or at /pns where it is `mounted`."""
+    """The application. Its pages find PNS on `pns_port` of the same host, or `mounted` at /pns."""
     demo = _Demo(pns, sessions, pns_port)
     routes: list[BaseRoute] = [
         Route("/", demo.home),

@@ -12,13 +12,17 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 def page(file: str, *, pns: str = "", **values: str) -> HTMLResponse:
-    """The page in `file` of the assets, its `$holes` filled with escaped text. Its script may connect to `pns`."""
+    """The page in `file`, its `$holes` filled with escaped text. Its script may connect to `pns`."""
     texts = {key: escape(text) for key, text in {"pns": pns, **values}.items()}
     html = Template((ASSETS / file).read_text("utf-8")).substitute(texts)
     return HTMLResponse(html, headers={**_HEADERS, "content-security-policy": _policy(pns)})
 
 
-_HEADERS = {"cache-control": "no-store", "referrer-policy": "same-origin", "x-content-type-options": "nosniff"}
+_HEADERS = {
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
 
 
 def _policy(pns: str) -> str:

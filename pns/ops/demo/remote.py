@@ -31,14 +31,14 @@ class RemotePNS:
     ) -> None:
         await self._http.aclose()
 
-    async def notify(self, user_id: str, notification: str) -> object:
+    async def notify(self, user_id: str, notification: str) -> None:
         """Store one notification durably. Raises PNSError with PNS's own words when it was not."""
         body = {"user_id": user_id, "notifications": [{"notification_data": notification}]}
-        return await self._call("POST", "/notify", json=body)
+        await self._call("POST", "/notify", json=body)
 
-    async def disconnect(self, user_id: str) -> object:
+    async def disconnect(self, user_id: str) -> None:
         """End the user's connections; each may come back that the application still knows."""
-        return await self._call("DELETE", f"/users/{user_id}/connections")
+        await self._call("DELETE", f"/users/{user_id}/connections")
 
     async def _call(self, method: str, path: str, **options: Any) -> None:
         try:
