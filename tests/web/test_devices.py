@@ -2,66 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from http import HTTPMethod
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx2 as httpx
 import pytest
 
 from pns.authority import Credentials, Login
-from pns.clock import SystemClock
 from pns.errors import AuthUnavailable, Forbidden, Unauthorized
-from pns.metrics import Metrics
-from pns.node import Node
-from pns.ops.compose import make_application_authority, make_bus, make_store
-from pns.settings import LimitsSettings, ServerSettings, Settings, StoreSettings
-from pns.web.app import Web
+from pns.settings import LimitsSettings
 from tests.engine import StubAuthority
+from tests.web.edge import FOREIGN, an_edge
 
-FOREIGN = "https://app.example"
 CORS = {
     "access-control-allow-origin": FOREIGN,
     "access-control-allow-credentials": "true",
     "access-control-expose-headers": "Retry-After",
     "vary": "Origin",
 }
-Answer = Login | Exception
-
-
-class Edge(NamedTuple):
-    """A node's web edge with an application that answers from a list."""
-
-    client: httpx.AsyncClient
-    authority: StubAuthority
-    node: Node
-
-    async def ask(
-        self, method: str, origin: str | None = FOREIGN, path: str = "/subscribe"
-    ) -> httpx.Response:
-        headers = {} if origin is None else {"origin": origin}
-        return await self.client.request(method, path, headers=headers)
-
-
-@asynccontextmanager
-async def an_edge(
-    folder: Path, *answers: Answer, limits: LimitsSettings | None = None
-) -> AsyncIterator[Edge]:
-    settings = Settings(
-        server=ServerSettings(allowed_origins=(FOREIGN,)),
-        store=StoreSettings(url=f"sqlite:///{folder / 'pns.db'}"),
-        limits=limits or LimitsSettings(),
-    )
-    clock, metrics, authority = SystemClock(), Metrics(), StubAuthority(*answers)
-    store = make_store(settings, clock=clock, metrics=metrics)
-    bus = make_bus(settings, store, clock=clock, metrics=metrics)
-    node = Node(settings, store=store, bus=bus, authority=authority, metrics=metrics)
-    web = Web(node, make_application_authority(settings, clock=clock))
-    transport = httpx.ASGITransport(app=web)
-    async with node, httpx.AsyncClient(transport=transport, base_url="http://pns.example") as client:
-        yield Edge(client, authority, node)
 
 
 def cors_of(response: httpx.Response) -> dict[str, str]:
@@ -78,7 +36,7 @@ ERRORS: dict[int, Exception] = {
 
 @pytest.mark.parametrize("status", ERRORS)
 async def test_an_allowed_page_can_read_every_error(tmp_path: Path, status: int) -> None:
-    async with an_edge(tmp_path, ERRORS[status]) as edge:
+    async with an_edge(tmp_path, StubAuthority(ERRORS[status])) as edge:
         response = await edge.ask("POST")
     assert response.status_code == status
     assert cors_of(response) == CORS
@@ -86,7 +44,7 @@ async def test_an_allowed_page_can_read_every_error(tmp_path: Path, status: int)
 
 async def test_an_allowed_page_can_read_that_the_user_has_too_many(tmp_path: Path) -> None:
     limits = LimitsSettings(connections_per_user=1)
-    async with an_edge(tmp_path, Login("42", 0), Login("42", 0), limits=limits) as edge:
+    async with an_edge(tmp_path, StubAuthority(Login("42", 0), Login("42", 0)), limits=limits) as edge:
         await edge.node.join(Credentials(headers=(), forwarded=(), device_id="other"), None)
         response = await edge.ask("POST")
     assert response.status_code == 429
@@ -95,7 +53,7 @@ async def test_an_allowed_page_can_read_that_the_user_has_too_many(tmp_path: Pat
 
 
 async def test_a_yes_has_the_headers_once(tmp_path: Path) -> None:
-    async with an_edge(tmp_path, Login("42", 0)) as edge:
+    async with an_edge(tmp_path, StubAuthority(Login("42", 0))) as edge:
         response = await edge.ask("POST")
     assert response.status_code == 200
     assert response.json()["user_id"] == "42"
@@ -104,17 +62,19 @@ async def test_a_yes_has_the_headers_once(tmp_path: Path) -> None:
 
 
 async def test_a_plain_get_says_what_is_wanted(tmp_path: Path) -> None:
-    async with an_edge(tmp_path) as edge:
+    authority = StubAuthority()
+    async with an_edge(tmp_path, authority) as edge:
         for origin in (FOREIGN, "http://pns.example", None):
             response = await edge.ask("GET", origin)
             assert (response.status_code, response.json()["code"]) == (426, "upgrade_required")
             assert response.headers["upgrade"] == "websocket"
             assert cors_of(response) == (CORS if origin == FOREIGN else {})
-    assert edge.authority.calls == []
+    assert authority.calls == []
 
 
 async def test_a_wrong_method_too(tmp_path: Path) -> None:
-    async with an_edge(tmp_path) as edge:
+    authority = StubAuthority()
+    async with an_edge(tmp_path, authority) as edge:
         for method in ("PUT", "DELETE", "PATCH"):
             response = await edge.ask(method)
             assert response.status_code == 405
@@ -123,25 +83,27 @@ async def test_a_wrong_method_too(tmp_path: Path) -> None:
 
 
 async def test_the_preflight_asks_nobody(tmp_path: Path) -> None:
-    async with an_edge(tmp_path) as edge:
+    authority = StubAuthority()
+    async with an_edge(tmp_path, authority) as edge:
         response = await edge.ask("OPTIONS")
         refused = await edge.ask("OPTIONS", "https://evil.example")
     assert (response.status_code, response.content) == (204, b"")
     assert cors_of(response) == CORS
     assert response.headers["access-control-allow-methods"] == "GET, POST"
     assert (refused.status_code, cors_of(refused)) == (403, {})
-    assert edge.authority.calls == []
+    assert authority.calls == []
 
 
 async def test_a_refused_page_can_read_nothing_and_asks_nobody(tmp_path: Path) -> None:
-    async with an_edge(tmp_path) as edge:
+    authority = StubAuthority()
+    async with an_edge(tmp_path, authority) as edge:
         for method in ("GET", "POST", "OPTIONS", "PUT"):
             for origin in ("https://evil.example", "null"):
                 response = await edge.ask(method, origin)
                 assert response.status_code == (405 if method == "PUT" else 403)
                 assert cors_of(response) == {}
                 assert "set-cookie" not in response.headers
-    assert edge.authority.calls == []
+    assert authority.calls == []
 
 
 APPLICATION_ENDPOINTS = [
@@ -159,7 +121,8 @@ APPLICATION_ENDPOINTS = [
 
 
 async def test_what_is_not_for_devices_is_for_no_page(tmp_path: Path) -> None:
-    async with an_edge(tmp_path) as edge:
+    authority = StubAuthority()
+    async with an_edge(tmp_path, authority) as edge:
         for method, path in APPLICATION_ENDPOINTS:
             response = await edge.ask(method, path=path)
             assert response.status_code in (401, 404, 405)
