@@ -1,0 +1,79 @@
+# Everything here does its own set-up: it makes .venv, installs what is missing and says so. It needs Python
+# 3.11 or newer, and on Debian apt, with sudo if you are not root. PYTHON chooses another interpreter.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+PORT ?= 8000
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PROPERTIES = $(shell grep -rlE '^(from|import) (hypothesis|schemathesis)' --include='test_*.py' tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types soak fuzz bench format dist clean packages
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/run ## the demo: an application with two users, PNS beside it (EMBEDDED=1: inside it; PORT=8000)
+	@$(BIN)/pns demo --port $(PORT) $(if $(filter-out 0,$(EMBEDDED)),--embedded)
+
+test: lint types packages ## all checks and tests, but for the long ones
+	$(BIN)/pytest
+
+lint: .venv/test ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/test ## mypy, strict
+	$(BIN)/mypy
+
+soak: .venv/test packages ## the long variants of the tests; takes hours
+	PNS_SOAK=1 $(BIN)/pytest -m soak --timeout 14400
+
+fuzz: .venv/test ## the property tests, short and long variants
+	PNS_SOAK=1 $(BIN)/pytest -m 'soak or not soak' --timeout 14400 $(PROPERTIES)
+
+bench: .venv/test packages ## measure, each figure beside the one that says what it is worth
+	$(BIN)/python -m bench
+
+format: .venv/test ## let ruff put imports and lines in order
+	$(BIN)/ruff check --select I --fix
+	$(BIN)/ruff format
+
+dist: .venv/test ## the wheel and the source archive, in dist/
+	$(BIN)/python -m build --no-isolation
+	@ls -l dist
+
+clean: ## remove .venv and everything that was made
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .demo
+	find pns tests bench migrations -name __pycache__ -prune -exec rm -rf {} +
+
+# ── set-up ──────────────────────────────────────────────────────────────────────────────────────────
+
+.venv/run: pyproject.toml | .venv/bin/python
+	@echo "· installing PNS into .venv"
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/test: pyproject.toml | .venv/bin/python
+	@echo "· installing PNS, and what its tests and checks need, into .venv"
+	@$(PIP) --editable '.[test,lint]'
+	@touch .venv/run $@
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "PNS needs Python 3.11 or newer: set PYTHON to where it is" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "PNS needs Python 3.11 or newer, $(PYTHON) is older: set PYTHON" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call apt,python3-venv); }
+	@echo "· making .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+
+packages:
+	@command -v strace >/dev/null || { $(call apt,strace); }
+
+define apt
+echo "· installing $(1) with apt-get"; \
+	$(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $(1) >/dev/null
+endef
