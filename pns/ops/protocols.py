@@ -8,20 +8,20 @@ uvicorn closes a connection by flushing first, so a peer that never reads keeps 
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any, ClassVar
 
-# Read by websockets when it is imported: its own 8 KiB a line and 128 headers refuse cookies that browsers
-# send, and uvicorn never flushes that refusal, so the handshake would hang.
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
+
 MAX_LINE_BYTES = 65_536
 MAX_HEAD_BYTES = 131_072
 MAX_HEADERS = 256
-os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(MAX_LINE_BYTES))
-os.environ.setdefault("WEBSOCKETS_MAX_NUM_HEADERS", str(MAX_HEADERS))
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: E402
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: E402
-from websockets.http11 import Request as HandshakeRequest  # noqa: E402
+# websockets' own 8 KiB a line and 128 headers refuse cookies that browsers send. It reads them from the
+# environment when it is imported, which may have happened before.
+http11.MAX_LINE_LENGTH = MAX_LINE_BYTES
+http11.MAX_NUM_HEADERS = MAX_HEADERS
 
 TOO_LARGE = b"431 Request Header Fields Too Large"
 BAD_REQUEST = b"400 Bad Request"
@@ -141,9 +141,7 @@ class HTTPProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if not self.transport.is_closing():
-            self.transport.write(
-                b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-            )
+            self.transport.write(_answer(status))
             self.transport.write_eof()
             self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
@@ -168,7 +166,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # Closing flushes first: a peer that takes a byte now and then would hold the rest for days.
             self._flush = self.loop.call_later(FLUSH_SECONDS, self.abort)
 
-    def handle_connect(self, event: HandshakeRequest) -> None:
+    def handle_connect(self, event: http11.Request) -> None:
         super().handle_connect(event)
         if not self.handshake_complete:
             extensions: dict[str, Any] = self.scope["extensions"]
@@ -177,9 +175,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         # The HTTP protocol hands over a complete head: a handshake that has not begun now was refused, and
-        # the refusal is still to be sent.
+        # uvicorn would leave the peer without an answer.
         if not self.handshake_initiated and not self.transport.is_closing():
-            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.write(b"".join(self.conn.data_to_send()) or _answer(BAD_REQUEST))
             self.transport.close()
 
     def handle_parser_exception(self) -> None:
@@ -224,6 +222,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         if self.transport.get_write_buffer_size():
             self.transport.abort()
+
+
+def _answer(status: bytes) -> bytes:
+    return b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 def _is_utf8(frames: list[bytes]) -> bool:

@@ -1,0 +1,57 @@
+"""`pns serve` with other deadlines than the real ones: `python -m tests.harness.hasty ping=1 head=0.5`.
+
+`plain=http` or `plain=websocket` takes uvicorn's own protocol in place of PNS's: the control that shows what
+a test of that protocol would see without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
+
+from pns.ops import protocols, server, service
+from pns.ops.logs import configure
+from pns.settings import Settings
+
+DEFAULTS = {"ping": "20", "head": "10", "body": "30", "user_timeout": "20", "keep_alive": "5", "plain": ""}
+
+
+def command(**options: object) -> list[str]:
+    """The command line for ServerProcess."""
+    words = [f"{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "tests.harness.hasty", *words]
+
+
+def main(arguments: list[str]) -> None:
+    options = DEFAULTS | dict(argument.split("=") for argument in arguments)
+
+    class Hasty(protocols.HTTPProtocol):
+        head_seconds = float(options["head"])
+        body_seconds = float(options["body"])
+
+    settings = Settings.load()
+    configure(settings.log)
+    node, web = service.make_service(settings)
+    made = server.make_server(settings, node, web, http=Hasty, ping_seconds=float(options["ping"]))
+    made.config.timeout_keep_alive = int(options["keep_alive"])
+    if options["plain"] == "http":
+        made.config.http = HttpToolsProtocol
+    elif options["plain"] == "websocket":
+        made.config.ws = WebSocketsSansIOProtocol
+        http11.MAX_LINE_LENGTH, http11.MAX_NUM_HEADERS = 8192, 128
+    address = settings.server
+    loop_factory = uvicorn.Config(web, log_config=None).get_loop_factory()
+    with (
+        server.listen(address.host, address.port, user_timeout=float(options["user_timeout"])) as listener,
+        asyncio.Runner(loop_factory=loop_factory) as runner,
+    ):
+        runner.run(server.run_server(made, node, listener))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
