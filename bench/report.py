@@ -1,0 +1,81 @@
+"""The one table: every figure beside what it is compared with, on the screen and in bench/RESULTS.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.table import Table
+
+from bench.machine import Machine
+
+_HEADINGS = ("what", "PNS", "compared with", "ratio", "goal", "", "how busy")
+
+
+class Goal(NamedTuple):
+    """What a ratio must reach: at least, or at most, `bound`."""
+
+    bound: float
+    at_most: bool = False
+
+    def holds(self, ratio: float) -> bool:
+        return ratio <= self.bound if self.at_most else ratio >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
+
+
+class Figure(NamedTuple):
+    """One line. `ratio` is PNS's value to the one that it is compared with, both of the same run."""
+
+    what: str
+    value: str
+    compared: str = ""
+    ratio: float | None = None
+    goal: Goal | None = None
+    load: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if self.goal is None or self.ratio is None:
+            return ""
+        return "holds" if self.goal.holds(self.ratio) else "MISSED"
+
+    @property
+    def cells(self) -> Sequence[str]:
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        goal = "" if self.goal is None else str(self.goal)
+        return self.what, self.value, self.compared, ratio, goal, self.verdict, self.load
+
+
+def table(figures: Iterable[Figure]) -> Table:
+    """For a terminal."""
+    shown = Table(*_HEADINGS)
+    for figure in figures:
+        shown.add_row(*figure.cells)
+    return shown
+
+
+def write(path: Path, figures: Iterable[Figure], machine: Machine, *, quick: bool) -> None:
+    """For people who read it later."""
+    lines = [
+        "# What PNS reaches",
+        "",
+        "Written by `make bench` (`python -m bench`). Both values of a line come from the same run, measured",
+        "in turns, and are medians of the turns; the ratio is the median of the ratios of each turn. Server",
+        "and load generator had a core each. Times and rates depend on the machine, ratios much less.",
+        "",
+        *(["**A quick run: it shows that everything works, the figures say little.**", ""] if quick else []),
+        *(f"- {line}" for line in machine.lines),
+        "",
+        _row(_HEADINGS),
+        _row("---" for _ in _HEADINGS),
+        *(_row(figure.cells) for figure in figures),
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,48 @@
+"""A server of bench/server.py in a process of its own, pinned to the server's core."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from tests.harness.server import API_KEY, ServerProcess
+
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE = CORES[0]
+GENERATOR_CORE = CORES[-1]
+KEY = API_KEY
+
+
+class Server(ServerProcess):
+    """One kind of server (see bench/server.py). `busy` and `generator_busy`: shares of a core, a measurement
+    each, while this server was measured."""
+
+    def __init__(self, kind: str, folder: Path, *, auth_url: str, **settings: object) -> None:
+        own = folder / f"{kind}-{len(list(folder.iterdir()))}"
+        own.mkdir()
+        command = [sys.executable, "-m", "bench.server", kind, str(SERVER_CORE)]
+        everybody = {"limits__connections_per_user": 100_000, "log__level": "warning"}
+        super().__init__(own, auth_url=auth_url, command=command, **everybody, **settings)
+        self.kind = kind
+        self.busy: list[float] = []
+        self.generator_busy: list[float] = []
+
+    def cpu_seconds(self) -> float:
+        """CPU time used so far, by all threads."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def resident_bytes(self) -> int:
+        return int(psutil.Process(self.pid).memory_info().rss)
+
+    @property
+    def load(self) -> str:
+        """How busy server and generator were, as text; a server that is not busy was not the bottleneck."""
+        if not self.busy:
+            return ""
+        server, generator = statistics.median(self.busy), statistics.median(self.generator_busy)
+        return f"server {server:.0%}, generator {generator:.0%} of a core"

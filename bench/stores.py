@@ -1,0 +1,70 @@
+"""The stores that PNS's own is compared with: one that keeps only counts, in memory, and one without group
+commit. Both keep what the comparison needs of the Store contract, and promise nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from pns.clock import Clock
+from pns.metrics import Metrics
+from pns.notification import new_notification_id
+from pns.store import Appended, Presence, State, Store, Submission
+from pns.stores.group_commit import GroupCommit
+from pns.stores.sqlite import Operation, SQLiteStore
+
+
+class MemoryStore(Store):
+    """Accepts everything at once and counts it: the limit of what any store could reach.
+
+    What a node asks in the background is answered with nothing; what nobody asks here is not there.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._unseen: Counter[str] = Counter()
+
+    async def append(self, submissions: Sequence[Submission]) -> Appended:
+        now = self._clock.now()
+        ids: list[str] = []
+        for submission in submissions:
+            self._unseen[submission.user_id] += len(submission.notifications)
+            ids.extend(kept.notification_id or new_notification_id(now) for kept in submission.notifications)
+        return Appended(ids, len(ids), frozenset(submission.user_id for submission in submissions))
+
+    async def states(self, user_ids: Collection[str]) -> dict[str, State]:
+        return {user_id: State(1, self._unseen[user_id], self._unseen[user_id]) for user_id in user_ids}
+
+    async def newest_revocation(self) -> int:
+        return 0
+
+    async def presences(self, user_id: str, *, except_node: str) -> list[Presence]:
+        return []
+
+    async def expire(self, limit: int) -> frozenset[str]:
+        return frozenset()
+
+    async def prune(self, *, seen_before: int | None, limit: int) -> int:
+        return 0
+
+    async def secret(self) -> str:
+        return "the secret of a store that forgets"
+
+    async def foreign_changes(self) -> int:
+        return 0
+
+
+class OneByOne(GroupCommit[Operation]):
+    """A commit for each write: what a store does that knows nothing of its neighbours."""
+
+    async def _settle(self, batch: Sequence[Any]) -> bool:
+        return all([await super(OneByOne, self)._settle([write]) for write in batch])
+
+
+def one_by_one(store: Store, *, clock: Clock, metrics: Metrics) -> Store:
+    """`store` with its group commit turned off. Must be called before it is opened."""
+    assert isinstance(store, SQLiteStore)
+    store._commits = OneByOne(store._commit, clock=clock, metrics=metrics, max_waiting_bytes=64 * 2**20)
+    return store

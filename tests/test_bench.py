@@ -1,0 +1,89 @@
+"""`python -m bench --quick` runs every measurement and writes the whole table. No figure is judged here: what
+a machine reaches while it runs tests says nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import machine, report
+from bench.report import Figure, Goal
+
+ROOT = Path(__file__).parents[1]
+ROWS = (
+    r"notifies/s.*without a store.*≥ 0.5",
+    r"notifies/s.*a commit for each request",
+    r"notifications/s, 100 a request",
+    r"counts/s.*only sends.*≥ 0.8",
+    r"KiB resident.*idle connections.*≤ 1.5",
+    r"new connections/s.*login call",
+    r"new connections/s.*from the cache",
+    r"ms from POST to frame.*p50",
+    r"ms from POST to frame.*p99",
+    *(rf"ms to {what}.*{size}.*≤ 1.5"
+      for what in ("the first count", "the first unseen page", "one durable notify")
+      for size in ("stored", "unseen of one user")),
+)  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+async def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
+    output = tmp_path / "RESULTS.md"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench", "--quick", "--output", str(output)),
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, printed.decode()
+    lines = output.read_text().splitlines()
+    for row in ROWS:
+        assert any(re.search(row, line) for line in lines), f"{row} is not in\n{output.read_text()}"
+    assert any(re.search(r"fsync p50 \d+\.\d\d ms", line) for line in lines)
+    assert str(tmp_path) not in output.read_text()
+
+
+async def test_a_wrong_name_is_a_wrong_use() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench", "--only", "nonsense"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 2, printed.decode()
+
+
+@pytest.mark.parametrize(
+    ("goal", "ratio", "holds"),
+    [
+        (Goal(0.5), 0.5, True),
+        (Goal(0.5), 0.49, False),
+        (Goal(1.5, at_most=True), 1.5, True),
+        (Goal(1.5, at_most=True), 1.51, False),
+    ],
+)
+def test_a_missed_goal_says_so(goal: Goal, ratio: float, holds: bool) -> None:
+    assert Figure("x", "1", "2", ratio, goal).verdict == ("holds" if holds else "MISSED")
+
+
+def test_where_a_sync_costs_nothing_group_commit_is_not_judged() -> None:
+    assert machine.Machine((), fsync_seconds=0.0003).commits_cost
+    assert not machine.Machine((), fsync_seconds=0.0002).commits_cost
+
+
+def test_the_table_names_its_machine(tmp_path: Path) -> None:
+    described = machine.describe(tmp_path)
+    report.write(tmp_path / "table.md", [Figure("a", "1")], described, quick=True)
+    text = (tmp_path / "table.md").read_text()
+    for line in described.lines:
+        assert line in text
+    assert "quick" in text
