@@ -1,4 +1,4 @@
-"""The inbox, its users, revocations, nodes and secrets.
+"""The inbox, its users, revocations, nodes and the session secret.
 
 Times are microseconds since the epoch. `seq` is a user's own sequence. The partial indexes make every page,
 collapse, expiry and pruning a read of an index, however long an inbox is.
@@ -18,7 +18,7 @@ def upgrade() -> None:
     _notifications()
     _revocations()
     _nodes()
-    op.create_table("secrets", sa.Column("name", sa.Text, primary_key=True), _column("value", sa.Text))
+    op.create_table("meta", sa.Column("name", sa.Text, primary_key=True), _column("value", sa.Text))
     schema = op.create_table("schema", _column("version", sa.Integer), _column("oldest_code", sa.Integer))
     op.bulk_insert(schema, [{"version": 1, "oldest_code": 1}])
 

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from pns.errors import SchemaError
-from pns.stores.sqlite_errors import locked, unavailable
+from pns.stores.sqlite_errors import ENGINE_ERRORS, locked, unavailable
 from pns.stores.sqlite_rows import SQL
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def migrate(path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
             current = _is_current(connection, path)
         if not current:
             _upgrade(path, patience)
-    except sqlite3.Error as error:
+    except ENGINE_ERRORS as error:
         raise unavailable(error, path) from error
 
 
@@ -60,6 +60,7 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
 def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if not tables:
+        _refuse_remains(connection, path)
         return False
     if not {"schema", "users", "notifications"} <= tables:
         raise SchemaError(f"{path} holds other tables than PNS's. Point store.url at a file of its own.")
@@ -70,6 +71,15 @@ def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
             f" release is of schema {SCHEMA_VERSION}. Install the newest release in use, then `pns migrate`."
         )
     return bool(version >= SCHEMA_VERSION)
+
+
+def _refuse_remains(connection: sqlite3.Connection, path: Path) -> None:
+    """Never make a new store out of a file that holds something which cannot be read any more."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    if pages > 1:
+        raise SchemaError(
+            f"{path} has no tables but is not empty: restore it from a backup, or move it away."
+        )
 
 
 def _upgrade(path: Path, patience: float) -> None:

@@ -27,7 +27,7 @@ from pns.stores import sqlite_writes as writes
 from pns.stores.group_commit import GroupCommit, Rejected
 from pns.stores.migrate import migrate
 from pns.stores.sqlite_connection import SQLiteConnection
-from pns.stores.sqlite_errors import concerns_all
+from pns.stores.sqlite_errors import ENGINE_ERRORS, Stuck, concerns_all
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], object]
@@ -53,9 +53,10 @@ class SQLiteStore:
             raise SettingsError("PNS keeps notifications in a file: name one, as in sqlite:///pns.db.")
         self.path = Path(path)
         self._clock = clock
-        self._writer = SQLiteConnection(self.path)
-        self._small = SQLiteConnection(self.path)
-        self._pages = SQLiteConnection(self.path)
+        self._connections: list[SQLiteConnection] = []
+        self._writer = SQLiteConnection(self.path, self._connections)
+        self._small = SQLiteConnection(self.path, self._connections)
+        self._pages = SQLiteConnection(self.path, self._connections)
         self._commits: GroupCommit[Operation] = GroupCommit(
             self._commit, clock=clock, metrics=metrics, max_waiting_bytes=max_waiting_bytes
         )
@@ -63,7 +64,7 @@ class SQLiteStore:
     async def open(self) -> None:
         try:
             await asyncio.to_thread(migrate, self.path)
-            for connection in (self._writer, self._small, self._pages):
+            for connection in self._connections:
                 await connection.open()
             self._commits.start()
         except BaseException:
@@ -74,7 +75,7 @@ class SQLiteStore:
         try:
             await self._commits.close()
         finally:
-            for connection in (self._pages, self._small, self._writer):
+            for connection in self._connections:
                 await connection.close()
 
     async def check(self) -> None:
@@ -83,7 +84,7 @@ class SQLiteStore:
             await self._write(writes.probe)
 
     async def report(self) -> StoreReport:
-        beside = SQLiteConnection(self.path)
+        beside = SQLiteConnection(self.path, [])
         try:
             await beside.open()
             return await beside.run(partial(reads.report, path=self.path))
@@ -217,13 +218,23 @@ class SQLiteStore:
             outcomes = [_attempt(connection, operation) for operation in operations]
             self._writer.check_file()
             connection.execute("COMMIT")
-        except BaseException as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error) and not concerns_all(error):
-                raise Rejected from error
+        except ENGINE_ERRORS as error:
+            _roll_back(connection)
+            if concerns_all(error):
+                raise
+            raise Rejected from error
+        except BaseException:
+            _roll_back(connection)
             raise
         return outcomes
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    try:
+        if connection.in_transaction:  # after some errors SQLite has done it
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise Stuck from error
 
 
 def _attempt(connection: sqlite3.Connection, operation: Operation) -> object:

@@ -256,16 +256,17 @@ WHERE revocation IN (
 
 -- name: read_secret
 -- The session secret.
-SELECT value FROM secrets WHERE name = 'session'
+SELECT value FROM meta WHERE name = 'session secret'
 
 -- name: offer_secret
 -- The first offer wins; every node reads the winner's.
-INSERT INTO secrets (name, value) VALUES ('session', :value) ON CONFLICT (name) DO NOTHING
+INSERT INTO meta (name, value) VALUES ('session secret', :value) ON CONFLICT (name) DO NOTHING
 
 -- name: schema
 -- Which schema is this?
 SELECT version, oldest_code FROM schema
 
--- name: rewrite_schema
--- A write that changes nothing, to learn whether writing works.
-UPDATE schema SET version = version
+-- name: put_probe
+-- A write that nobody reads, to learn whether writing works.
+INSERT INTO meta (name, value) VALUES ('probe', :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value

@@ -7,7 +7,6 @@ under the running process is noticed before it is written, and never made anew. 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sqlite3
 from collections.abc import Callable
@@ -18,10 +17,8 @@ from urllib.parse import quote
 import aiosqlite
 
 from pns.errors import StoreUnavailable
-from pns.stores.sqlite_errors import Moved, lost, unavailable
+from pns.stores.sqlite_errors import ENGINE_ERRORS, Moved, lost, unavailable
 from pns.stores.sqlite_rows import SQL
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Identity = tuple[tuple[int, int], ...]
@@ -37,17 +34,23 @@ _PRAGMAS = (
 
 
 class SQLiteConnection:
-    """Runs functions on a raw connection, in its own thread, one after the other."""
+    """Runs functions on a raw connection, in its own thread, one after the other.
 
-    def __init__(self, path: Path) -> None:
+    `siblings` are all connections to the file. When one is lost all are: they share the log and its index.
+    """
+
+    def __init__(self, path: Path, siblings: list[SQLiteConnection]) -> None:
         self._path = path
         self._uri = f"file:{quote(str(path.absolute()))}?mode=rw"  # rw: never create
+        self._siblings = siblings
         self._opening = asyncio.Lock()
         self._wanted = False
         self._connection: aiosqlite.Connection | None = None
+        self._ended: asyncio.Future[object] | None = None
         self._identity: Identity = ()
         self.generation = 0
         """How many times this was opened."""
+        siblings.append(self)
 
     async def open(self) -> None:
         """Connect now. Raises StoreUnavailable."""
@@ -58,18 +61,14 @@ class SQLiteConnection:
         """Finish what is running and end the thread. Safe to call twice, and before `open`."""
         self._wanted = False
         async with self._opening:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                try:
-                    await connection.close()
-                except sqlite3.Error as error:  # nothing that was committed is lost by it
-                    log.warning("closing the store failed: %s", error)
+            self._discard()
+            await self._until_ended()
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """What `function` returns for the raw connection, run in its thread.
 
-        It is run whole even when the caller is cancelled. Raises what it raises, sqlite3's errors as
-        StoreUnavailable; the connection is opened again at the next use where they say that it is lost.
+        It is run whole even when the caller is cancelled. Raises what it raises, the engine's errors as
+        StoreUnavailable; the file is opened again at the next use where they say that it was lost.
         """
         connection = self._connection or await self._open()
 
@@ -79,9 +78,10 @@ class SQLiteConnection:
 
         try:
             return await self._hop(connection, watched)
-        except sqlite3.Error as error:
-            if lost(error):
-                self._discard(connection)
+        except ENGINE_ERRORS as error:
+            if lost(error) and self._connection is connection:
+                for sibling in self._siblings:
+                    sibling._discard()
             raise unavailable(error) from error
 
     def check_file(self) -> None:
@@ -94,9 +94,11 @@ class SQLiteConnection:
             if not self._wanted:
                 raise StoreUnavailable("The store is not open.")
             if self._connection is None:
+                for sibling in self._siblings:
+                    await sibling._until_ended()
                 try:
                     self._connection = await self._connect()
-                except sqlite3.Error as error:
+                except ENGINE_ERRORS as error:
                     raise unavailable(error) from error
                 self.generation += 1
             return self._connection
@@ -108,23 +110,27 @@ class SQLiteConnection:
         try:
             self._identity = await self._hop(connection, self._prepare)
         except BaseException:
-            connection.stop()
+            self._ended = connection.stop()
             raise
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> Identity:
+        connection.execute(SQL["schema"]).fetchall()  # first: a file that is not ours stays as it is
         for pragma in _PRAGMAS:
             connection.execute(pragma).fetchall()
-        connection.execute(SQL["schema"]).fetchall()
         identity = _identity(self._path)
         if not identity:
             raise Moved
         return identity
 
-    def _discard(self, connection: aiosqlite.Connection) -> None:
-        if self._connection is connection:
-            self._connection = None
-            connection.stop()  # after what was queued before
+    def _discard(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._ended = connection.stop()  # closed after what was asked of it before
+
+    async def _until_ended(self) -> None:
+        if self._ended is not None:
+            await asyncio.wait([self._ended])
 
     async def _hop(self, connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
         """aiosqlite hops to its thread once a statement; a whole function in one hop goes in here.
@@ -138,6 +144,7 @@ class SQLiteConnection:
 
 def _identity(path: Path) -> Identity:
     try:
-        return tuple((s.st_dev, s.st_ino) for s in (os.stat(path), os.stat(f"{path}-wal")))
+        files = [os.stat(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")]
     except OSError:
         return ()
+    return tuple((file.st_dev, file.st_ino) for file in files)

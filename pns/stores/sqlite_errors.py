@@ -34,10 +34,20 @@ _LOST = {
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+ENGINE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What the engine raises; the second when a damaged file makes a message that is no text."""
+
+
 class Moved(sqlite3.OperationalError):
     """The store's file was deleted or replaced while it was open."""
 
     sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+
+
+class Stuck(sqlite3.OperationalError):
+    """A transaction could not be rolled back: the connection is of no use any more."""
+
+    sqlite_errorcode = sqlite3.SQLITE_IOERR
 
 
 class Damaged(sqlite3.DatabaseError):
@@ -46,17 +56,17 @@ class Damaged(sqlite3.DatabaseError):
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
-def locked(error: sqlite3.Error) -> bool:
+def locked(error: BaseException) -> bool:
     """Whether another connection is in the way."""
     return _code(error) in _LOCKED
 
 
-def lost(error: sqlite3.Error) -> bool:
+def lost(error: BaseException) -> bool:
     """Whether the connection must be opened again before it can be trusted."""
     return _code(error) in _LOST
 
 
-def concerns_all(error: sqlite3.Error) -> bool:
+def concerns_all(error: BaseException) -> bool:
     """Whether the engine itself is away, so that trying part of a batch again is no use."""
     return _code(error) in _SENTENCES
 
@@ -65,12 +75,12 @@ def unavailable(error: BaseException | None, path: Path | None = None) -> StoreU
     """What the caller is told of `error`, with `path` where an operator reads it."""
     if isinstance(error, Moved):
         sentence = "The store's file was deleted or replaced. Put it back, or stop PNS and restore a backup."
-    elif isinstance(error, sqlite3.Error):
-        sentence = _SENTENCES.get(_code(error), f"The store refused a statement ({error}).")
     else:
-        sentence = f"The store could not be used ({error})."
+        sentence = _SENTENCES.get(_code(error), f"The store refused a statement ({error}).")
     return StoreUnavailable(f"{path}: {sentence}" if path else sentence)
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: BaseException | None) -> int:
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -10,11 +10,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from secrets import token_hex
 
 from pns.store import EVERY_DEVICE, Presence
 from pns.stores.sqlite_rows import SQL, all_rows, change, json_array, row
 
 DAY = 24 * 3600 * 1_000_000
+PROBE_BYTES = 32_768
 
 # ── seen and withdrawn ────────────────────────────────────────────────────────────────────────────────
 
@@ -170,5 +172,5 @@ def offer_secret(connection: sqlite3.Connection, value: str) -> str:
 
 
 def probe(connection: sqlite3.Connection) -> None:
-    """Write something that changes nothing, to learn whether writing works."""
-    change(connection, "rewrite_schema", ())
+    """Learn whether writing works. Takes as much room as a small request: pages that stay equal take none."""
+    change(connection, "put_probe", {"value": token_hex(PROBE_BYTES // 2)})
