@@ -160,7 +160,9 @@ class Device:
         if message is None:
             assert self._task is not None
             self._from_app.put_nowait(None)
-            await self._task  # raises what ended the application
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()  # raises what ended the application
             raise Closed(1006)
         return message
 

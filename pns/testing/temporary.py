@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pns.authorities.callback import UserOf
+from pns.authority import UserOf
 from pns.clock import Clock
 from pns.ops.embedded import PNS
 from pns.settings import Settings
