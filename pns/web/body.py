@@ -35,6 +35,8 @@ UserId = Annotated[
 
 NotificationIds = Annotated[list[Name], Meta(max_length=MAX_NOTIFICATIONS)]
 
+_CHARSET = re.compile(r'(?:^|;)\s*charset\s*=\s*"?([^";\s]*)')
+
 
 class NotifyBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Notifications for one user, stored in this order."""
@@ -52,9 +54,7 @@ class SeenBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises TooLarge without reading on, and UnsupportedMediaType."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" or request.headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMediaType
+    _check_media_type(request)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > max_bytes:
         raise TooLarge
@@ -67,6 +67,16 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     except ClientDisconnect:
         raise BadJSON("the body ended before it was complete") from None
     return bytes(body)
+
+
+def _check_media_type(request: Request) -> None:
+    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = _CHARSET.search(parameters)
+    coding = request.headers.get("content-encoding", "identity")
+    if media_type.strip() != "application/json" or coding != "identity":
+        raise UnsupportedMediaType
+    if charset is not None and charset[1] not in ("utf-8", "us-ascii"):
+        raise UnsupportedMediaType("JSON is sent as UTF-8 (RFC 8259 §8.1); leave out the other charset")
 
 
 def decode(body: bytes, shape: type[T]) -> T:

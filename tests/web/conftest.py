@@ -41,7 +41,7 @@ async def client(web: Web) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def application(client: httpx.AsyncClient) -> httpx.AsyncClient:
+def caller(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """The same client with the application's key."""
     client.headers["authorization"] = f"Bearer {KEY}"
     return client

@@ -56,10 +56,10 @@ async def test_without_a_key_every_route_is_shut(
         assert response.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_with_the_key_no_route_is_shut(web: Web, application: httpx.AsyncClient) -> None:
+async def test_with_the_key_no_route_is_shut(web: Web, caller: httpx.AsyncClient) -> None:
     for route in web.routes.routes:
         if (route.method, route.template) not in OPEN:
-            response = await application.request(route.method, path_of(route.template))
+            response = await caller.request(route.method, path_of(route.template))
             assert response.status_code not in (401, 403, 500), f"{route.method} {route.template}"
 
 
