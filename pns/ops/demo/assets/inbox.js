@@ -5,8 +5,9 @@ import { connect } from './connection.js'
 const PAGE = 5
 const FRAMES = 200
 const { pns, name } = document.body.dataset
-const [state, count, mark, unseen, seen, older, frames, form, sent] =
-  ['state', 'count', 'mark', 'unseen', 'seen', 'older', 'frames', 'notify', 'sent'].map(id => document.getElementById(id))
+const [state, leave, count, mark, unseen, seen, older, frames, form, sent] =
+  ['state', 'leave', 'count', 'mark', 'unseen', 'seen', 'older', 'frames', 'notify', 'sent']
+    .map(id => document.getElementById(id))
 
 let last = null // the newest unseen notification that is shown
 let asked = false // for the unseen ones, and whether to ask once more after that answer
@@ -17,6 +18,7 @@ const connection = connect(pns, {
   state (text) {
     state.textContent = text
     state.className = text.split(' ')[0]
+    leave.textContent = text === 'logged out' ? 'Log in' : 'Log out'
     if (text === 'connecting') forget()
   },
   passed: addFrame,
