@@ -8,6 +8,7 @@ uvicorn closes a connection by flushing first, so a peer that never reads keeps 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -195,6 +196,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             return
         super().send_receive_event_to_app()
+
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        # Not a coroutine of its own: this is the way of every message.
+        if message["type"] == "websocket.http.response.body":
+            return self._refuse(message)
+        return super().send(message)
+
+    async def _refuse(self, message: Any) -> None:
+        await super().send(message)
+        # uvicorn takes a refusal that was answered for a handshake that nobody finished: an error in its log.
+        self.handshake_complete = True
 
     # A peer that sends pings and reads no pongs would fill the buffer without end, so whoever does not read
     # is not read from.
