@@ -150,7 +150,8 @@ class Connection:
 
     async def _read(self, effect: ReadUnseen | ReadSeen) -> Send:
         try:
-            return self._conversation.answer(await self._page(effect))
+            async with self._node.page_turns:
+                return self._conversation.answer(await self._page(effect))
         except UnknownNotification as error:
             return self._conversation.fail(ErrorCode.UNKNOWN_NOTIFICATION, str(error))
         except (StoreUnavailable, Overloaded):

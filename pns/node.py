@@ -33,6 +33,9 @@ from pns.sweep import Sweep, recheck_delay
 log = logging.getLogger(__name__)
 
 DRAIN_STEP_SECONDS = 0.05
+PAGES_AT_ONCE = 4
+"""Pages that are read and encoded at the same time: more would only make each turn of the event loop, and so
+everybody else's wait, longer."""
 STOP_SECONDS = 5.0
 """How long a stopping node waits for connections to say goodbye before it drops them."""
 
@@ -51,7 +54,7 @@ class Node:
         clock: Clock | None = None,
         in_place: bool = False,
     ) -> None:
-        """`in_place`: sends may be started without a task of their own; see Outlet."""
+        """`in_place`: counts may go straight to the server's socket; see Outlet."""
         self.settings = settings
         self.store = store
         self.bus = bus
@@ -67,6 +70,7 @@ class Node:
         self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
         self.pruner = Pruner(store, self.publisher, settings.retention, self.clock)
         self._sweep = Sweep(self)
+        self.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
         self._stack = AsyncExitStack()
         self.started = False
         self.draining = False
