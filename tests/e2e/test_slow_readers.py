@@ -12,6 +12,7 @@ import socket
 import statistics
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ PAGE = 4
 """Notifications of the largest size that fill a page."""
 ASK = frame(TEXT, json.dumps({"unseenNotificationDataRequest": {"ack": True}}).encode())
 FOR_EVER = 600
-MANY = {"limits__connections_per_user": 5000}
+MANY: dict[str, Any] = {"limits__connections_per_user": 5000, "limits__requests_per_second": 1000}
 
 
 @contextlib.asynccontextmanager
@@ -205,27 +206,28 @@ async def hold_up(server: ServerProcess, backend: Backend, *, devices: int, noti
     async with contextlib.AsyncExitStack() as stack:
         other = await stack.enter_async_context(Device.connect(server.url, "other"))
         await other.count()
-        pagers = await stack.enter_async_context(asyncio.TaskGroup())
-        tasks = []
-        for _ in range(devices):
-            peer = await stack.enter_async_context(RawPeer.subscribe(server.url, "big"))
-            tasks.append(pagers.create_task(page_for_ever(peer, pages)))
-        await eventually(lambda: len(pages) >= devices, within=60)
-        took = await latency(other, backend, user="other", notifies=notifies)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        peers = [
+            await stack.enter_async_context(RawPeer.subscribe(server.url, "big")) for _ in range(devices)
+        ]
+        async with asyncio.TaskGroup() as group:
+            pagers = [group.create_task(page_for_ever(peer, pages)) for peer in peers]
+            await eventually(lambda: len(pages) >= 2 * devices, within=60)
+            took = await latency(other, backend, user="other", notifies=notifies)
+            for pager in pagers:
+                pager.cancel()
     return took
 
 
 async def test_300_devices_paging_hold_up_no_count(application: HostApplication, tmp_path: Path) -> None:
-    """Pages are read on another connection to the database than counts (with one for both: 10 s and more)."""
+    """The fix: Node.page_turns lets few pages be built at a time (with all at once each count took about a
+    second), on another connection to the database than counts (with one for both: 10 s and more).
+    """
     async with (
         ServerProcess(tmp_path, auth_url=application.url, **MANY) as server,
         server.backend() as backend,
     ):
         took = await hold_up(server, backend, devices=300, notifies=10)
-    assert max(took) < 3
+    assert statistics.median(took) < 0.3
 
 
 @pytest.mark.soak
