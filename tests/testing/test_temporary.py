@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -66,18 +67,22 @@ async def test_a_device_sees_its_close_code_and_whatever_came_before() -> None:
             await device.receive()
 
 
-async def test_it_ends_with_devices_still_connected() -> None:
+async def test_before_the_start_it_says_what_to_add() -> None:
     device = Device.connect(PNS("sqlite:///unused.db"))
     with pytest.raises(NotStarted):
         await device.__aenter__()
+
+
+async def test_it_ends_with_devices_still_connected() -> None:
     async with temporary_pns(user=by_header) as pns:
         connected = Device.connect(pns, headers={"user": "42"})
         open_device = await connected.__aenter__()
-        store = pns.settings.store.url.removeprefix("sqlite:///")
-        assert os.path.exists(store)
+        folder = Path(pns.settings.store.url.removeprefix("sqlite:///")).parent
+        assert os.listdir(folder)
     assert await open_device.closed() == 1012
     await connected.__aexit__(None, None, None)
-    assert not os.path.exists(store)
+    with pytest.raises(FileNotFoundError):
+        os.listdir(folder)
 
 
 async def test_a_failing_application_fails_the_test() -> None:
