@@ -47,6 +47,7 @@ class HTTPProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes: int | None = 0
     """Bytes of the head that is arriving; None while a body arrives or nothing is expected."""
+    _in_body = False
     _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -62,8 +63,9 @@ class HTTPProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        if self.timeout_keep_alive_task is not None:
+        if self.timeout_keep_alive_task is not None and not self._in_body:
             # Idle until now. Not only at `on_message_begin`: an empty line before a request begins none.
+            # An answer that did not wait for its body leaves the rest of that to come, which is no head.
             self._begin_head()
         if self._head_bytes is not None:
             self._head_bytes += len(data)
@@ -78,6 +80,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
+        self._in_body = True
         self._expect(self.body_seconds)
         if self._is_large():
             self._refuse(TOO_LARGE)
@@ -88,6 +91,7 @@ class HTTPProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         self._expect(None)
         super().on_message_complete()
 
