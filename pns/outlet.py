@@ -7,7 +7,7 @@ whether there is a newer one than was told. Nothing piles up, and no stalled pee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from pns.clock import Clock
@@ -22,7 +22,10 @@ class Socket(Protocol):
     """What PNS's own server adds to ASGI, in `scope["extensions"]["pns.socket"]`."""
 
     writable: asyncio.Event
-    """Set while the send buffer takes more."""
+    """Set while the send buffer takes more, and once the connection is lost."""
+
+    def send_text(self, text: str) -> None:
+        """Send a text message at once; nothing once the connection ends. For short ones, while `writable`."""
 
     def abort(self) -> None:
         """Drop the connection and what is buffered for it, now."""
@@ -35,16 +38,15 @@ class SlowReader(Exception):
 class Outlet:
     """Sends to one socket.
 
-    With `in_place` a count is sent without a task of its own: the server's `send` is started by hand and
-    only one that suspends, because the peer's buffer is full, gets a task. That is sound for a server's own
-    `send`; under a host's middleware (one `asyncio.timeout` around `send` is enough) it would tie that
-    timeout to the wrong task, so there every send has a task.
+    With `in_place` a count goes straight to `socket`, without a coroutine, and a task waits only for a peer
+    whose buffer is full. That is for PNS's own server: a host's middleware around `send` would be passed by,
+    so there every count is a `send` in a task of its own.
     """
 
     __slots__ = (
         "_busy",
         "_clock",
-        "_in_place",
+        "_direct",
         "_newest",
         "_on_slow",
         "_send",
@@ -69,7 +71,7 @@ class Outlet:
         """`timeout`: seconds a send may take. `on_slow` is called once when a count took longer."""
         self._send = send
         self._socket = socket
-        self._in_place = in_place
+        self._direct = socket if in_place else None
         self._timeout = timeout
         self._clock = clock
         self._on_slow = on_slow
@@ -122,27 +124,23 @@ class Outlet:
     def _start(self, message: Message, state: State) -> None:
         if self.closed:
             return
+        direct = self._direct
+        if direct is not None and not direct.writable.is_set():
+            # Nothing is told yet: when the peer reads again, it is told what is newest then.
+            self._follow(direct.writable.wait())
+            return
         self._told = (state.user_key, state.version)
         self.last_sent = self._clock.monotonic()
-        sending = self._send(message)
-        if not self._in_place or not isinstance(sending, Coroutine):
-            self._follow(sending)
-            return
-        try:
-            waits_for = sending.send(None)
-        except StopIteration:
-            return
-        except Exception:
-            # The peer is gone; its own disconnect event ends the connection.
-            self.closed = True
-            return
-        self._follow(_Resumed(sending, waits_for))
+        if direct is not None:
+            direct.send_text(message["text"])
+        else:
+            self._follow(self._send(message))
 
-    def _follow(self, sending: Awaitable[None]) -> None:
+    def _follow(self, sending: Awaitable[object]) -> None:
         self._busy = True
         self._task = asyncio.create_task(self._finish(sending))
 
-    async def _finish(self, sending: Awaitable[None]) -> None:
+    async def _finish(self, sending: Awaitable[object]) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 await sending
@@ -215,31 +213,3 @@ class Outlet:
 def count_message(state: State) -> Message:
     """The ASGI message that tells `state`."""
     return {"type": "websocket.send", "text": encode_count(state.unseen)}
-
-
-class _Resumed:
-    """Awaits a coroutine that was started by hand and has already yielded `waits_for`.
-
-    The same coroutine must go on: closing it and starting anew could write twice under a server that writes
-    before it suspends.
-    """
-
-    __slots__ = ("_coroutine", "_waits_for")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        waits_for = self._waits_for
-        while True:
-            try:
-                value = yield waits_for
-            except BaseException as error:
-                thrown: BaseException | None = error
-            else:
-                thrown = None
-            try:
-                waits_for = self._coroutine.throw(thrown) if thrown else self._coroutine.send(value)
-            except StopIteration:
-                return

@@ -2,7 +2,7 @@
 request, limits for a request's head, and an end for peers that stop reading.
 
 uvicorn closes a connection by flushing first, so a peer that never reads keeps it; ASGI has no abort.
-`scope["extensions"]["pns.socket"]` is the protocol itself: `abort()` and `writable` (pns.outlet.Socket).
+`scope["extensions"]["pns.socket"]` is the protocol itself, as a pns.outlet.Socket.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
+from websockets.protocol import State
 
 MAX_LINE_BYTES = 65_536
 MAX_HEAD_BYTES = 131_072
@@ -159,6 +160,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def abort(self) -> None:
         """Drop the connection and what is buffered for it, now."""
         self.transport.abort()
+
+    def send_text(self, text: str) -> None:
+        """See pns.outlet.Socket. What `send` does, without its coroutine and its frame objects."""
+        conn = self.conn
+        if self.close_sent or conn.state is not State.OPEN or self.transport.is_closing():
+            return
+        payload = text.encode()
+        if len(payload) < 126 and not conn.extensions:
+            # RFC 6455 §5.2: FIN and the text opcode, then the length; what a server sends has no mask.
+            self.transport.write(bytes((0x81, len(payload))) + payload)
+        else:
+            conn.send_text(payload)
+            self.transport.write(b"".join(conn.data_to_send()))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._flush is not None:
