@@ -1,0 +1,306 @@
+"""What the docs list is what the code has: settings, messages, codes, metrics, commands, endpoints, packages.
+
+How the code blocks of the docs are run stands in tests/docs/test_snippets.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import typer
+
+from pns import configuration, errors
+from pns.authorities.api_key import ApiKeys
+from pns.messages import (
+    DATA_SEEN,
+    ERROR_CODES,
+    FROM_PNS,
+    REQUESTS,
+    SEEN_REQUEST,
+    UNSEEN_REQUEST,
+    CloseCode,
+    SeenItem,
+)
+from pns.metrics import Metrics
+from pns.notification import Notification
+from pns.ops.cli import cli
+from pns.ops.service import make_service
+from pns.settings import AuthSettings, Settings
+from pns.stores.sqlite_errors import _SENTENCES, Moved, unavailable
+from pns.web.app import Web
+from pns.web.contract.asyncapi import message_name
+from pns.web.contract.openapi import problem_classes
+from pns.web.routing import Route
+
+from .docs.pages import PAGES, ROOT, anchors, code, codes, links, page, plain, prose, table
+
+PROTOCOL, OPERATIONS, GUARANTEES = "docs/protocol.md", "docs/operations.md", "docs/guarantees.md"
+
+
+# ── settings ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_code() -> dict[str, tuple[str, str]]:
+    """Every key: its default as TOML writes it, and what it takes."""
+    defaults = msgspec.to_builtins(Settings())
+
+    def default(key: tuple[str, ...]) -> Any:
+        value = defaults
+        for name in key:
+            value = value[name]
+        return int(value) if isinstance(value, float) and value == int(value) else value
+
+    return {
+        ".".join(key): (json.dumps(default(key)), configuration.allowed(kind))
+        for key, kind in configuration._keys(Settings)
+    }
+
+
+def test_settings() -> None:
+    documented = {
+        code(key): (code(default), plain(takes)) for _, (key, default, takes, _) in table(OPERATIONS, "key")
+    }
+    assert documented == in_code()
+    assert list(documented) == list(in_code())
+
+
+def explained(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """The keys of config.toml and their comments."""
+    section, comment = "", []
+    for line in lines:
+        if line.startswith("#"):
+            comment.append(line[1:].strip())
+            continue
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif "=" in line:
+            yield f"{section}.{line.partition('=')[0].strip()}", " ".join(comment)
+        comment = []
+
+
+def test_settings_are_explained_as_in_config_toml() -> None:
+    documented = {code(key): text.replace(r"\|", "|") for _, (key, _, _, text) in table(OPERATIONS, "key")}
+    assert documented == dict(explained(page("config.toml").splitlines()))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_setting_and_variable_that_is_named_exists(path: Path) -> None:
+    keys = in_code()
+    sections = {key.partition(".")[0] for key in keys}
+    text = path.read_text("utf-8")
+    for name in re.findall(r"`([a-z]+\.[a-z0-9_.]+)`", text):
+        if name.partition(".")[0] in sections - {"app"} and not name.endswith((".md", ".py", ".db")):
+            assert name in keys, name
+    variables = {"PNS_" + key.replace(".", "__").upper() for key in keys} | {"PNS_CONFIG", "PNS_KEY"}
+    assert set(re.findall(r"\bPNS_[A-Z0-9_]+", text)) <= variables
+
+
+# ── the protocol ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def routes(tmp_path: Path) -> tuple[Route, ...]:
+    node, _ = make_service(Settings(auth=AuthSettings(url="http://127.0.0.1:9/pns-auth")))
+    return Web(node, ApiKeys([])).routes.routes
+
+
+def test_endpoints(routes: tuple[Route, ...]) -> None:
+    documented = {
+        (method, code(path)): (caller, {int(status) for status in re.findall(r"\b[1-5]\d\d\b", answer)})
+        for _, (method, path, caller, answer) in table(PROTOCOL, "method", "path")
+    }
+    assert set(documented) == {(route.method, route.template) for route in routes}
+    for route in routes:
+        caller, statuses = documented[route.method, route.template]
+        assert caller == route.operation.caller, route.template
+        assert {answer.status for answer in route.operation.answers} <= statuses, route.template
+
+
+def test_problems() -> None:
+    documented = {code(name): int(status) for _, (name, status, _) in table(PROTOCOL, "code", "status")}
+    assert documented == {problem.code: problem.status for problem in problem_classes()}
+    waits = {problem.code for problem in problem_classes() if problem.retry_after is not None}
+    assert waits == {name for name, status in documented.items() if status == 503} | {"too_many_connections"}
+    assert errors.Unavailable.code not in documented
+
+
+def test_messages() -> None:
+    from_pns = [code(name) for _, (name, _) in table(PROTOCOL, "message", "when")]
+    assert from_pns == [message_name(message) for message in FROM_PNS]
+    from_device = [code(name) for _, (name, _) in table(PROTOCOL, "message", "means")]
+    assert from_device == list(REQUESTS)
+
+
+@pytest.mark.parametrize("name", [UNSEEN_REQUEST, SEEN_REQUEST, DATA_SEEN])
+def test_members_of_requests(name: str) -> None:
+    rows = table(PROTOCOL, f"member of `{name}`")
+    fields = msgspec.structs.fields(REQUESTS[name])
+    assert [code(row.cells[0]) for row in rows] == [field.encode_name for field in fields]
+    assert [row.cells[1].startswith("required") for row in rows] == [field.required for field in fields]
+
+
+def members(*, of: type[msgspec.Struct]) -> set[str]:
+    return {field.encode_name for field in msgspec.structs.fields(of)}
+
+
+def test_members_of_notifications_and_items() -> None:
+    text = page(PROTOCOL)
+    tables = re.findall(r"^\| member \| is \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    submitted, item = [{code(line[2:]) for line in found.splitlines()} for found in tables]
+    assert submitted == members(of=Notification)
+    assert item == members(of=SeenItem)
+
+
+def test_error_codes() -> None:
+    # Two tables of this page have these columns' names: the other one has a status.
+    section = page(PROTOCOL).partition("### Error codes")[2].partition("###")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == ERROR_CODES
+
+
+def test_close_codes() -> None:
+    rows = table(PROTOCOL, "code", "cause")
+    assert {int(row.cells[0]): plain(row.cells[1]) for row in rows} == {
+        int(close): close.cause for close in CloseCode
+    }
+    for number, _, then in (row.cells for row in rows):
+        assert ("POST /subscribe" in then) == (4500 <= int(number) <= 4999), number
+        assert ("20 s" in then) == (int(number) in (1002, 1003, 1007, 1009)), number
+
+
+# ── operations ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def exposed() -> dict[str, list[str]]:
+    """The metrics as they are exposed, and their labels."""
+    metrics = Metrics()
+    labels = {
+        metric._name: list(metric._labelnames)
+        for metric in vars(metrics).values()
+        if hasattr(metric, "_labelnames")
+    }
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: labels[family.name]
+        for family in metrics.registry.collect()
+    }
+
+
+def test_metrics() -> None:
+    documented = {code(name): codes(labels) for _, (name, labels, _, _) in table(OPERATIONS, "metric")}
+    assert documented == exposed()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_metric_that_is_named_exists(path: Path) -> None:
+    known = set(exposed()) | {"pns_device", "pns_auth"}
+    assert set(re.findall(r"\bpns_[a-z_]+", path.read_text("utf-8"))) <= known
+
+
+def commands() -> dict[str, tuple[list[str], list[str]]]:
+    """Every command: its arguments, and its options."""
+    group = typer.main.get_command(cli)
+    found = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        arguments = [str(one.name).upper() for one in command.params if one.param_type_name == "argument"]
+        options = [one.opts[0] for one in command.params if one.param_type_name == "option"]
+        found[name] = (arguments, options)
+    return found
+
+
+def test_commands() -> None:
+    documented = {}
+    for _, (command, options, _) in table(OPERATIONS, "command"):
+        program, name, *arguments = code(command).split()
+        assert program == "pns"
+        documented[name] = (arguments, codes(options))
+    assert documented == commands()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_that_is_named_exists(path: Path) -> None:
+    for name, rest in re.findall(r"(?:`|^|/)pns ([a-z]+)([^`\n]*)", path.read_text("utf-8"), re.MULTILINE):
+        assert name in commands(), name
+        assert set(re.findall(r"--[a-z]+", rest)) <= {*commands()[name][1], "--help"}, rest
+
+
+def test_what_the_503_says() -> None:
+    told = {str(unavailable(Moved()))} | set(_SENTENCES.values())
+    firsts = {re.split(r"(?<=\.) ", sentence)[0] for sentence in told}
+    assert {detail for _, (detail, _) in table(OPERATIONS, "detail")} == firsts
+
+
+def test_log_lines_are_those_of_the_code() -> None:
+    logged = "".join(
+        part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "\n"
+        for path in sorted((ROOT / "pns").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("info", "warning", "error", "exception", "write")
+        for argument in call.args
+        for part in [*ast.walk(argument), ast.Constant(value="\n")]
+    )
+    for _, (line, _) in table(OPERATIONS, "line", "means"):
+        assert code(line) in logged, line
+
+
+# ── promises, packages, links ─────────────────────────────────────────────────────────────────────────
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    for place, (_, _, proof) in table(GUARANTEES, "promise"):
+        assert codes(proof), place
+        for test in codes(proof):
+            path, separator, name = test.partition("::")
+            assert separator, f"{place}: {test} is no test"
+            functions = [
+                node
+                for node in ast.walk(ast.parse(page(path)))
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            ]
+            assert name in [function.name for function in functions], f"{place}: there is no {test}"
+
+
+def test_packages() -> None:
+    project = tomllib.loads(page("pyproject.toml"))["project"]
+    needed = {re.split(r"[\[<>=~ ]", line)[0] for line in project["dependencies"]}
+    rows = table("README.md", "package")
+    assert {row.cells[0] for row in rows} == needed
+    assert all(row.cells[1] for row in rows)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in links(path):
+        if link.startswith("https://"):
+            continue
+        file, _, fragment = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.is_file(), f"{path.name}: {link}"
+        if fragment:
+            assert fragment in anchors(target), f"{path.name}: {link}"
+
+
+def test_every_page_can_be_found_from_the_readme() -> None:
+    found, more = {PAGES[0]}, [PAGES[0]]
+    while more:
+        here = more.pop()
+        files = {(here.parent / link.partition("#")[0]).resolve() for link in links(here) if ":" not in link}
+        new = (files & set(PAGES)) - found
+        found |= new
+        more += new
+    assert found == set(PAGES)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pages_are_plain(path: Path) -> None:
+    """No table without its rows' backticks closed, no line that ends in a space, no tab."""
+    assert all(line == line.rstrip() and "\t" not in line for line in path.read_text("utf-8").splitlines())
+    assert prose(path).count("`") % 2 == 0
