@@ -167,6 +167,7 @@ async def test_only_allowed_pages_connect(tmp_path: Path) -> None:
             await door.lets_in(("Origin", origin), cors=origin)
         for origin in REFUSED:
             await door.keeps_out(("Origin", origin))
+    assert "ERROR" not in door.server.output, "a refusal is everyday life"
 
 
 async def test_two_origins_are_none(tmp_path: Path) -> None:
