@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -369,6 +370,37 @@ async def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     await append(store, "42", Notification("a"))
     await store.close()
     assert os.listdir(tmp_path) == [name]
+
+
+async def test_no_thread_outlives_a_store(tmp_path: Path) -> None:
+    """aiosqlite's threads would keep the process from ending."""
+
+    def alive() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+
+    def all_end() -> bool:
+        for thread in alive():
+            thread.join(10)
+        return not alive()
+
+    path = tmp_path / "pns.db"
+    store = new_store(path)
+    await store.open()
+    reading = asyncio.create_task(store.unseen("42", limit=1, max_bytes=1))
+    await asyncio.sleep(0)
+    reading.cancel()
+    assert len(alive()) == 3
+    await store.close()
+    assert all_end()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE schema SET oldest_code = 99")
+    with pytest.raises(SchemaError):
+        await store.open()
+    assert all_end()
+    await asyncio.to_thread(path.write_bytes, b"no database" * 1_000)
+    with pytest.raises(StoreUnavailable):
+        await store.open()
+    assert all_end()
 
 
 async def test_every_begin_of_a_write_is_immediate(tmp_path: Path) -> None:

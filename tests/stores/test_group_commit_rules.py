@@ -1,0 +1,177 @@
+"""The group commit by itself, on an engine that a test holds still, lets fail and sends away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from pns.errors import Overloaded, StoreUnavailable
+from pns.metrics import Metrics
+from pns.stores.group_commit import GroupCommit, Rejected
+from pns.testing.clock import FakeClock
+
+
+class Engine:
+    """Commits words. A batch that holds "poison" is refused, one with "bug" fails, while away all is."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.committed: list[str] = []
+        self.away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.busy = asyncio.Event()
+
+    async def commit(self, words: Sequence[str]) -> Sequence[object]:
+        self.batches.append(list(words))
+        self.busy.set()
+        await self.gate.wait()
+        if self.away:
+            raise StoreUnavailable("away")
+        if "poison" in words:
+            raise Rejected("poison")
+        if "bug" in words:
+            raise ZeroDivisionError
+        self.committed += [word for word in words if word != "conflict"]
+        return [KeyError(word) if word == "conflict" else word.upper() for word in words]
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+async def commits(engine: Engine, clock: FakeClock, metrics: Metrics) -> AsyncIterator[GroupCommit[str]]:
+    commits: GroupCommit[str] = GroupCommit(
+        engine.commit, clock=clock, metrics=metrics, max_waiting_bytes=100
+    )
+    commits.start()
+    yield commits
+    engine.gate.set()
+    await commits.close()
+
+
+async def write_all(commits: GroupCommit[str], *words: str) -> list[object]:
+    return await asyncio.gather(*(commits.write(word, size=1) for word in words), return_exceptions=True)
+
+
+async def test_all_that_waits_goes_into_the_next_commit(
+    engine: Engine, commits: GroupCommit[str], metrics: Metrics
+) -> None:
+    engine.gate.clear()
+    first = asyncio.create_task(commits.write("a", size=1))
+    await engine.busy.wait()
+    rest = asyncio.create_task(write_all(commits, "b", "c", "d"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    engine.gate.set()
+    assert await first == "A"
+    assert await rest == ["B", "C", "D"]
+    assert engine.batches == [["a"], ["b", "c", "d"]]
+    assert metrics.registry.get_sample_value("pns_commit_size_sum") == 4
+
+
+async def test_a_refusal_of_one_is_its_own(engine: Engine, commits: GroupCommit[str]) -> None:
+    before, conflict, after = await write_all(commits, "a", "conflict", "b")
+    assert (before, after) == ("A", "B")
+    assert isinstance(conflict, KeyError)
+    assert len(engine.batches) == 1
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("poison", Rejected), ("bug", ZeroDivisionError)])
+async def test_a_fault_of_a_batch_is_put_down_to_one(
+    engine: Engine, commits: GroupCommit[str], fault: str, kind: type[Exception]
+) -> None:
+    results = await write_all(commits, "a", fault, "b", fault)
+    assert [results[0], results[2]] == ["A", "B"]
+    assert {type(results[1]), type(results[3])} == {kind}
+    assert engine.batches == [["a", fault, "b", fault], ["a"], [fault], ["b"], [fault]]
+    assert commits.trouble is None
+
+
+async def test_an_engine_that_is_away_is_tried_once_for_all_who_wait(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    engine.away = True
+    engine.gate.clear()
+    first = asyncio.create_task(write_all(commits, "a", "b"))
+    await engine.busy.wait()
+    later = asyncio.create_task(write_all(commits, "c", "d"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    engine.gate.set()
+    errors = [*await first, *await later]
+    assert [str(error) for error in errors] == ["away"] * 4
+    assert len({id(error) for error in errors}) == 4
+    assert engine.batches == [["a", "b"]]
+    assert str(commits.trouble) == "away"
+    engine.away = False
+    assert await write_all(commits, "e") == ["E"]
+    assert commits.trouble is None
+
+
+async def test_an_engine_that_goes_away_among_single_tries_is_not_asked_again(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    commit = engine.commit
+
+    async def leaving(words: Sequence[str]) -> Sequence[object]:
+        engine.away = words == ["b"]
+        return await commit(words)
+
+    commits._commit = leaving
+    results = await write_all(commits, "a", "poison", "b", "c", "d")
+    assert results[0] == "A"
+    assert [str(result) for result in results[1:]] == ["poison", "away", "away", "away"]
+    assert engine.batches[1:] == [["a"], ["poison"], ["b"]]
+
+
+async def test_a_cancelled_callers_write_is_made(engine: Engine, commits: GroupCommit[str]) -> None:
+    engine.gate.clear()
+    held = asyncio.create_task(commits.write("a", size=1))
+    await engine.busy.wait()
+    doomed = [asyncio.create_task(commits.write(word, size=1)) for word in "bc"]
+    await asyncio.sleep(0)
+    for task in (held, *doomed):
+        task.cancel()
+    await asyncio.wait([held, *doomed])
+    engine.gate.set()
+    assert await write_all(commits, "d") == ["D"]
+    assert engine.committed == ["a", "b", "c", "d"]
+
+
+async def test_bytes_count_until_they_are_answered(engine: Engine, commits: GroupCommit[str]) -> None:
+    engine.gate.clear()
+    held = asyncio.create_task(commits.write("a", size=90))
+    await engine.busy.wait()
+    with pytest.raises(Overloaded):
+        await commits.write("b", size=11)
+    fits = asyncio.create_task(commits.write("c", size=10))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await commits.write("d", size=1)
+    engine.gate.set()
+    assert [await held, await fits] == ["A", "C"]
+    assert await commits.write("e", size=1_000) == "E"
+
+
+async def test_closing_waits_for_what_waits_and_takes_nothing_more(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    engine.gate.clear()
+    first = asyncio.create_task(commits.write("a", size=1))
+    await engine.busy.wait()
+    second = asyncio.create_task(commits.write("b", size=1))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(commits.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable):
+        await commits.write("c", size=1)
+    assert not closing.done()
+    engine.gate.set()
+    await closing
+    assert [first.result(), second.result()] == ["A", "B"]
+    await commits.close()
