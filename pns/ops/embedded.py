@@ -14,13 +14,13 @@ from typing import Any, Self
 
 import msgspec
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pns.authority import DeviceAuthority, UserOf
 from pns.clock import Clock, SystemClock
 from pns.device import parse_user_id
-from pns.errors import Invalid, NotStarted
+from pns.errors import Invalid, NotStarted, PNSError
 from pns.messages import InboxItem
 from pns.metrics import Metrics
 from pns.node import Node
@@ -39,7 +39,7 @@ from pns.store import EVERY_DEVICE
 from pns.web.app import Web
 from pns.web.application import read_inbox, user_info
 from pns.web.application_calls import UserInfo
-from pns.web.body import submission
+from pns.web.body import invalid, submission
 
 Notifications = str | Notification | Iterable[str | Notification]
 
@@ -52,7 +52,8 @@ class PNS:
     else; neither config.toml nor the environment is read unless `Settings.load()` is given here.
 
     Enter it before use: `lifespan=pns.lifespan`, `async with pns:` or `pns.wrap(app)`. Used before, every
-    method raises NotStarted. Methods raise Invalid for bad arguments, StoreUnavailable or Overloaded when
+    method raises NotStarted. It belongs to the event loop that it was entered in; only `notify_sync` may be
+    called from elsewhere. Methods raise Invalid for bad arguments, StoreUnavailable or Overloaded when
     nothing could be stored.
     """
 
@@ -79,19 +80,29 @@ class PNS:
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
-        if self._node is not None:
-            raise NotStarted("this PNS is running already: enter it once, in one place")
-        node, web = self._compose()
-        await node.__aenter__()
-        self._node, self._web, self._loop = node, web, asyncio.get_running_loop()
+        if self._loop is not None:
+            raise PNSError("this PNS runs already: enter it once, in one place")
+        self._loop = asyncio.get_running_loop()
+        try:
+            node, web = self._compose()
+            await node.__aenter__()
+        except BaseException:
+            self._loop = None
+            raise
+        self._node, self._web = node, web
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        node, self._node, self._web, self._loop = self._node, None, None, None
-        if node is not None:
+        node = self._node
+        if node is None:
+            return
+        try:
             await node.__aexit__(kind, error, trace)
+        finally:
+            # Not before: whoever asks meanwhile is told that this node is going down.
+            self._node = self._web = self._loop = None
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
@@ -116,9 +127,7 @@ class PNS:
         Raises NotificationIdConflict when an id is taken by other data.
         """
         node = self._started
-        if isinstance(notifications, str | Notification):
-            notifications = [notifications]
-        wanted = [Notification(item) if isinstance(item, str) else item for item in notifications]
+        wanted = _checked(notifications)
         if not wanted:
             return []
         checked = submission(user_id, wanted, limits=self.settings.limits, clock=self._clock)
@@ -127,7 +136,7 @@ class PNS:
     def notify_sync(self, user_id: str | int, notifications: Notifications) -> list[str]:
         """`notify` from any other thread, a sync view for example; returns when it is on disk."""
         loop = self._loop
-        if loop is None:
+        if loop is None or self._node is None:
             raise NotStarted
         try:
             running = asyncio.get_running_loop()
@@ -145,9 +154,18 @@ class PNS:
         """
         node, web = self._started, self._web
         assert web is not None
-        authority = await fixed_user(_user_id(user_id), node.store)
+        user = _user_id(user_id)
+
+        async def send(message: Message) -> None:
+            try:
+                await websocket.send(message)
+            except WebSocketDisconnect:
+                # Starlette's word for it would pass through PNS into the server's log as a failure.
+                raise ConnectionError("the peer is gone") from None
+
+        authority = await fixed_user(user, node.store)
         scope = {**websocket.scope, "pns.accepted": websocket.application_state is WebSocketState.CONNECTED}
-        await web.connect(scope, websocket.receive, websocket.send, authority=authority)
+        await web.connect(scope, websocket.receive, send, authority=authority)
 
     async def user(self, user_id: str | int) -> UserInfo:
         """The user's unseen count and connected devices."""
@@ -186,6 +204,8 @@ class PNS:
     def _started(self) -> Node:
         if self._node is None:
             raise NotStarted
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("PNS runs in another event loop than this one: use notify_sync from here")
         return self._node
 
     def _compose(self) -> tuple[Node, Web]:
@@ -204,6 +224,22 @@ class PNS:
 async def _nobody(request: HTTPConnection) -> Any:
     """The login of a PNS that was given no `user`: only `subscribe` lets anybody in."""
     return None
+
+
+def _checked(notifications: Notifications) -> list[Notification]:
+    """What was given, as notifications whose fields have the right types. Raises Invalid or TypeError."""
+    if isinstance(notifications, str | Notification):
+        notifications = [notifications]
+    wanted: list[object] = []
+    for item in notifications:
+        if not isinstance(item, str | Notification):
+            raise TypeError(f"a notification is a str or a pns.Notification, not {type(item).__name__}")
+        wanted.append({"notification_data": item} if isinstance(item, str) else msgspec.structs.asdict(item))
+    try:
+        return msgspec.convert(wanted, list[Notification])
+    except msgspec.ValidationError as error:
+        errors = [(f"/notifications{at}", message) for at, message in invalid(str(error)).errors]
+        raise Invalid(errors) from None
 
 
 def _user_id(user_id: object) -> str:

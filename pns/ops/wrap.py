@@ -5,17 +5,30 @@ long as the server does, whether the wrapped application has a lifespan (Starlet
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+import logging
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+log = logging.getLogger(__name__)
+
+
+class Entered(AbstractAsyncContextManager[Any], Protocol):
+    """An ASGI application that must be entered before it is called."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
 
 class Wrapped:
-    """`app` with `pns` at `path`."""
+    """`app` with `pns` at `path`. PNS starts before `app` and ends after it, so `app` may use it throughout.
 
-    def __init__(self, app: ASGIApp, pns: ASGIApp, *, path: str) -> None:
-        """`pns` must be an async context manager too. Raises ValueError for a `path` like "pns" or "/"."""
+    Needs a server that runs lifespans, as uvicorn, hypercorn and granian do.
+    """
+
+    def __init__(self, app: ASGIApp, pns: Entered, *, path: str) -> None:
+        """Raises ValueError for a `path` like "pns" or "/"."""
         if not path.startswith("/") or path.endswith("/"):
             raise ValueError(f"path must begin with a slash and not end with one, such as /pns, not {path!r}")
         self._app = app
@@ -31,29 +44,36 @@ class Wrapped:
             await self._app(scope, receive, send)
 
     def _is_below(self, scope: Scope) -> bool:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        return path == self._path or path.startswith(self._path + "/")
+        return (_path_below_root(scope) + "/").startswith(self._path + "/")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        entered: AbstractAsyncContextManager[Any] = self._pns  # type: ignore[assignment]
         await receive()
-        inner = _InnerLifespan(self._app, scope)
-        try:
-            await entered.__aenter__()
-        except BaseException as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
-        try:
-            await send(await inner.startup())
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._pns)
+            except Exception as error:
+                log.exception("PNS cannot start")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            inner = await stack.enter_async_context(_InnerLifespan(self._app, scope))
+            answer = await inner.say("lifespan.startup")
+            await send(answer)
+            if answer["type"] == "lifespan.startup.failed":
+                return
             await receive()
-        finally:
-            goodbye = await inner.shutdown()
-            await entered.__aexit__(None, None, None)
+            goodbye = await inner.say("lifespan.shutdown")
         await send(goodbye)
 
 
+def _path_below_root(scope: Scope) -> str:
+    """ASGI's `path` begins with `root_path`, but not every server keeps to that."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if (path + "/").startswith(root + "/") else path
+
+
 class _InnerLifespan:
-    """The lifespan of the wrapped application, played to it by messages; absent if it has none."""
+    """The lifespan of the wrapped application, played to it by messages; without one, "complete" it is."""
 
     def __init__(self, app: ASGIApp, scope: Scope) -> None:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
@@ -62,30 +82,31 @@ class _InnerLifespan:
         self._scope = scope
         self._task: asyncio.Task[None] | None = None
 
-    async def startup(self) -> Message:
-        self._task = asyncio.create_task(self._run())
-        return await self._exchange("lifespan.startup") or {"type": "lifespan.startup.complete"}
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="pns wrapped lifespan")
+        return self
 
-    async def shutdown(self) -> Message:
-        message = await self._exchange("lifespan.shutdown") if self._task else None
-        return message or {"type": "lifespan.shutdown.complete"}
-
-    async def _exchange(self, kind: str) -> Message | None:
-        """Send `kind` and return the answer; None when the application has no lifespan, or has left it."""
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._task is not None
-        if self._task.done():
-            return None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def say(self, kind: str) -> Message:
+        """Send `kind` and return the answer; "complete" where there is nobody to give one."""
+        assert self._task is not None
         self._to_app.put_nowait({"type": kind})
         answer = asyncio.create_task(self._from_app.get())
         await asyncio.wait([answer, self._task], return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
+        if not self._from_app.empty() or answer.done():
+            return await answer
         answer.cancel()
-        return None
+        return {"type": f"{kind}.complete"}
 
     async def _run(self) -> None:
         try:
             await self._app(self._scope, self._to_app.get, self._from_app.put)
-        except Exception:
+        except Exception as error:
             # ASGI: an application that raises on this scope does not support lifespans.
-            return
+            log.debug("the wrapped application has no lifespan: %s", error)
