@@ -223,6 +223,8 @@ class Node:
                 while len(self.hub):
                     self._left.clear()
                     await self._left.wait()
+        for connection in self.hub:
+            connection.drop()
 
     async def _measure_lag(self) -> None:
         """How late the loop gets to a callback that is due at once: what everybody else waits, too."""

@@ -1,5 +1,6 @@
 """RFC 6455, frame by frame, on a bare socket: what a client must not send ends with the right code, what it
-may send is answered, nothing of it shows in the log as a failure, and a healthy connection beside never notices.
+may send is answered, nothing of it shows in the log as a failure, and a healthy connection beside never
+notices.
 """
 
 from __future__ import annotations
