@@ -36,12 +36,17 @@ class Routes:
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
         self._by_shape: dict[int, list[tuple[list[str], Route]]] = {}
+        self._plain = {(route.method, route.template): route.endpoint for route in routes}
         for route in routes:
             segments = route.template.split("/")
             self._by_shape.setdefault(len(segments), []).append((segments, route))
 
     def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         """The endpoint for a still encoded `path`. Raises NotFound, or MethodNotAllowed with `allow` set."""
+        plain = self._plain.get((method, path))
+        # A template with parameters names no path: a brace comes encoded, or as a segment's text.
+        if plain is not None and "{" not in path:
+            return plain, {}
         segments = path.split("/")
         allow: set[str] = set()
         for template, route in self._by_shape.get(len(segments), ()):
