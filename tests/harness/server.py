@@ -68,8 +68,8 @@ class ServerProcess:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PNS_")}
         return clean | names | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
 
-    async def start(self, *, ready_within: float = 30.0) -> None:
-        """Start the process and return when it is ready."""
+    async def start(self, *, ready_within: float = 30.0, status: int = 200) -> None:
+        """Start the process and return when it is ready, or when /readyz answers another `status`."""
         self._spawn()
         assert self.process is not None
         deadline = time.monotonic() + ready_within
@@ -78,7 +78,7 @@ class ServerProcess:
                 if self.process.poll() is not None:
                     raise AssertionError(f"pns serve ended with {self.process.returncode}:\n{self.output}")
                 try:
-                    if (await client.get(f"{self.url}/readyz")).status_code == 200:
+                    if (await client.get(f"{self.url}/readyz")).status_code == status:
                         return
                 except httpx.HTTPError:
                     pass
@@ -90,7 +90,10 @@ class ServerProcess:
         """Start a server that cannot run; returns its exit code."""
         self._spawn()
         assert self.process is not None
-        return await asyncio.to_thread(self.process.wait, within)
+        try:
+            return await asyncio.to_thread(self.process.wait, within)
+        finally:
+            self.process.kill()
 
     def _spawn(self) -> None:
         with self.log.open("ab") as log:
