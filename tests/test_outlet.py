@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -186,3 +187,151 @@ async def test_a_send_that_fails_closes_the_outlet() -> None:
     counts = outlet(broken, None)
     counts.begin(count(1))
     await eventually(lambda: counts.closed)
+
+
+# ── both: answers, the end, cancellation ──────────────────────────────────────────────────────────────────
+
+
+class OwnServer(OwnSocket):
+    """PNS's own server as a whole: `send` waits like its socket does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = 0
+
+    async def send(self, message: Message) -> None:
+        self.under_way += 1
+        assert self.under_way == 1, "two sends at once"
+        try:
+            await self.writable.wait()
+            self.texts.append(message.get("text") or str(message["code"]))
+        finally:
+            self.under_way -= 1
+
+
+async def test_counts_that_come_during_an_answer_follow_it_as_one() -> None:
+    server = OwnServer()
+    both = outlet(server.send, server)
+    both.begin(count(1))
+    server.writable.clear()
+    answer = asyncio.create_task(both.answer("page"))
+    await eventually(lambda: server.under_way == 1)
+    both.offer(count(2))
+    both.offer(count(3))
+    both.repeat()
+    server.writable.set()
+    await answer
+    assert server.texts == [text(1), "page", text(3)]
+
+
+async def test_an_answer_that_takes_too_long_is_the_last() -> None:
+    server = OwnServer()
+    both = outlet(server.send, server, timeout=0.01)
+    both.begin(count(1))
+    server.writable.clear()
+    with pytest.raises(SlowReader):
+        await both.answer("page")
+    both.offer(count(2))
+    await both.close(4408, "")
+    server.writable.set()
+    assert server.aborted
+    assert server.texts == [text(1)]
+
+
+@pytest.mark.parametrize("waiting", [True, False], ids=["behind a count", "alone"])
+async def test_a_goodbye_that_nobody_reads_ends_in_one_deadline(waiting: bool) -> None:
+    """Not one for the count before it and another for itself."""
+    server, slow = OwnServer(), list[bool]()
+    both = outlet(server.send, server, timeout=0.5, slow=lambda: slow.append(True))
+    both.begin(count(1))
+    server.writable.clear()
+    if waiting:
+        both.offer(count(2))
+    async with asyncio.timeout(0.95):
+        await both.close(1012, "")
+    assert server.aborted
+    assert server.texts == [text(1)]
+
+
+async def test_a_goodbye_follows_what_is_being_sent() -> None:
+    server = OwnServer()
+    both = outlet(server.send, server)
+    both.begin(count(1))
+    server.writable.clear()
+    both.offer(count(2))
+    goodbye = asyncio.create_task(both.close(1012, ""))
+    await asyncio.sleep(0)
+    server.writable.set()
+    await goodbye
+    both.offer(count(3))
+    assert server.texts == [text(1), text(2), "1012"]
+    assert not server.aborted
+
+
+async def test_a_cancelled_answer_leaves_the_way_free() -> None:
+    server = OwnServer()
+    both = outlet(server.send, server)
+    both.begin(count(1))
+    server.writable.clear()
+    answer = asyncio.create_task(both.answer("page"))
+    await eventually(lambda: server.under_way == 1)
+    both.offer(count(2))
+    answer.cancel()
+    await asyncio.wait([answer])
+    server.writable.set()
+    await both.close(1012, "")
+    assert server.texts == [text(1), text(2), "1012"]
+
+
+async def test_a_hosts_timeout_around_send_strikes_the_send_alone() -> None:
+    """It belongs to the task that sends, never to the one that offered a count."""
+    foreign = ForeignSend()
+
+    async def through_middleware(message: Message) -> None:
+        async with asyncio.timeout(0.01):
+            await foreign(message)
+
+    counts = outlet(through_middleware, None)
+    foreign.reads.clear()
+    counts.begin(count(1))
+    await eventually(lambda: counts.closed)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own server", "foreign server"])
+@pytest.mark.parametrize("seed", range(20))
+async def test_any_order_of_events(seed: int, own: bool) -> None:
+    """Counts rise, answers come in order, sends follow one another, and the last count is the newest."""
+    chance, server = random.Random(seed), OwnServer()
+    both = outlet(server.send, server if own else None)
+    both.begin(count(1))
+    version, asked = 1, 0
+    answering: asyncio.Task[None] | None = None
+    for _ in range(300):
+        match chance.randrange(6):
+            case 0 | 1:
+                version += 1
+                both.offer(count(version))
+                both.offer(count(chance.randint(1, version)))
+            case 2:
+                server.writable.clear()
+            case 3:
+                server.writable.set()
+            case 4:
+                both.repeat()
+            case 5 if answering is None or answering.done():
+                asked += 1
+                answering = asyncio.create_task(both.answer(f"page {asked}"))
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(0)
+    server.writable.set()
+    await eventually(lambda: text(version) in server.texts and server.under_way == 0)
+    await eventually(lambda: answering is None or answering.done())
+    counts = [int(sent.rpartition(":")[2][:-1]) for sent in server.texts if not sent.startswith("page")]
+    assert counts == sorted(counts)
+    assert counts[-1] == version
+    assert [sent for sent in server.texts if sent.startswith("page")] == [
+        f"page {i}" for i in range(1, asked + 1)
+    ]

@@ -1,0 +1,271 @@
+"""One connection, driven by messages of a device, states of a hub and ends from anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pns.delivery import Connection
+from pns.errors import StoreUnavailable
+from pns.messages import CloseCode
+from pns.metrics import Metrics
+from pns.node import Node
+from pns.notification import Page, StoredNotification
+from pns.outlet import Message
+from pns.settings import ServerSettings, Settings
+from pns.store import State
+from pns.testing.clock import FakeClock
+from tests.harness import eventually
+
+ASK = "unseenNotificationDataRequest"
+ITEM = StoredNotification(7, "id", "data", 0, None, None, None, None)
+
+
+class StubInbox:
+    """A store and a publisher: one page for everybody, and what was read and marked."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.marked: list[tuple[int, ...]] = []
+        self.away = False
+
+    async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
+        self.reads += 1
+        if self.away:
+            raise StoreUnavailable
+        return Page(1, (ITEM,))
+
+    async def mark_sent_seen(self, user_id: str, user_key: int, seqs: Sequence[int]) -> int:
+        self.marked.append(tuple(seqs))
+        return len(seqs)
+
+
+class Peer:
+    """A device at a server's other end, and that server's socket."""
+
+    def __init__(self) -> None:
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self.takes = asyncio.Event()
+        self.takes.set()
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: list[Message] = []
+        self.aborted = False
+        self.before_send: Callable[[Message], None] = lambda message: None
+
+    def send_text(self, text: str) -> None:
+        self.sent.append({"type": "websocket.send", "text": text})
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    async def send(self, message: Message) -> None:
+        await self.writable.wait()
+        await self.takes.wait()
+        self.before_send(message)
+        self.sent.append(message)
+
+    def says(self, *texts: str) -> None:
+        for text in texts:
+            self.events.put_nowait({"type": "websocket.receive", "text": text})
+
+    def leaves(self) -> None:
+        self.events.put_nowait({"type": "websocket.disconnect", "code": 1001})
+
+    @property
+    def messages(self) -> list[Any]:
+        return [json.loads(message["text"]) for message in self.sent if "text" in message]
+
+    @property
+    def close_codes(self) -> list[int]:
+        return [message["code"] for message in self.sent if message["type"] == "websocket.close"]
+
+
+class Line:
+    """A connection under way, and everything around it."""
+
+    def __init__(self, *, timeout: float = 5.0, node: Node | None = None) -> None:
+        self.inbox, self.peer, self.metrics = StubInbox(), Peer(), Metrics()
+        settings = Settings(server=ServerSettings(send_timeout_seconds=timeout))
+        self.node = node or cast(
+            Node,
+            SimpleNamespace(
+                settings=settings,
+                clock=FakeClock(),
+                store=self.inbox,
+                publisher=self.inbox,
+                metrics=self.metrics,
+                in_place=True,
+                page_turns=asyncio.Semaphore(2),
+                next_recheck=lambda: 0.0,
+            ),
+        )
+        self.connection = Connection(
+            self.node, user_id="alice", device_id="phone", revocation=5, credentials=None
+        )
+        self.connection.plug_in(self.peer.send, self.peer)
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, state: State | None = None) -> asyncio.Task[None]:
+        self.task = asyncio.create_task(self.connection.run(self.peer.events.get, state or State(1, 1, 3)))
+        return self.task
+
+    def closes(self, code: int) -> float:
+        return self.metrics.registry.get_sample_value("pns_closes_total", {"code": str(code)}) or 0.0
+
+
+@pytest.fixture
+async def line() -> Line:
+    return Line()
+
+
+async def test_the_count_comes_first_and_the_device_ends_it(line: Line) -> None:
+    line.peer.says(ASK)
+    line.peer.leaves()
+    await line.start()
+    assert [list(message) for message in line.peer.messages] == [
+        ["newNotificationCountChanged"],
+        ["newNotificationData"],
+    ]
+    assert line.peer.close_codes == []
+    assert line.inbox.marked == [(7,)]
+
+
+async def test_what_was_not_handed_over_is_not_marked(line: Line) -> None:
+    def gone(message: Message) -> None:
+        raise OSError("the peer is gone")
+
+    line.peer.before_send = gone
+    line.peer.says(ASK)
+    await line.start()
+    assert line.inbox.reads == 1
+    assert line.inbox.marked == []
+
+
+async def test_no_second_page_is_built_for_a_peer_that_does_not_read() -> None:
+    """The fix: `_apply` waits for Outlet.ready before it reads."""
+    line = Line(timeout=0.05)
+    line.peer.before_send = lambda message: line.peer.writable.clear()
+    line.peer.says(ASK, ASK, ASK)
+    await line.start()
+    assert line.inbox.reads == 1
+    assert line.inbox.marked == [(7,)]
+    assert line.peer.aborted
+    assert line.peer.close_codes == []
+    assert line.closes(4408) == 1
+
+
+async def test_a_count_that_a_stalled_peer_does_not_take_ends_it() -> None:
+    line = Line(timeout=0.05)
+    task = line.start()
+    await eventually(lambda: line.peer.messages)
+    line.peer.writable.clear()
+    assert line.connection.tell(State(1, 2, 4))
+    await task
+    assert line.peer.aborted
+    assert line.closes(4408) == 1
+
+
+async def test_the_first_reason_to_end_stands(line: Line) -> None:
+    task = line.start()
+    await eventually(lambda: line.peer.messages)
+    line.connection.end(CloseCode.RESTART)
+    line.connection.end(CloseCode.LOGGED_OUT)
+    await task
+    line.connection.end(CloseCode.LOGGED_OUT)
+    assert line.peer.close_codes == [1012]
+    assert (line.closes(1012), line.closes(4501)) == (1, 0)
+
+
+async def test_an_end_before_the_start_sends_no_count(line: Line) -> None:
+    line.connection.end(CloseCode.TOO_MANY_CONNECTIONS)
+    await line.start()
+    assert line.peer.close_codes == [4509]
+    assert line.peer.messages == []
+
+
+async def test_a_drop_says_nothing(line: Line) -> None:
+    line.start()
+    await eventually(lambda: line.peer.messages)
+    line.connection.drop()
+    assert line.peer.aborted
+    line.peer.leaves()
+    assert line.task is not None
+    await line.task
+    assert line.peer.close_codes == []
+
+
+async def test_somebody_elses_cancellation_goes_on(line: Line) -> None:
+    """The server's or the host's, also while PNS ends the connection itself."""
+    task = line.start()
+    await eventually(lambda: line.peer.messages)
+    line.connection.end(CloseCode.RESTART)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert line.peer.close_codes == []
+
+
+async def test_a_revocation_ends_it_and_an_older_one_does_not(line: Line) -> None:
+    task = line.start()
+    await eventually(lambda: line.peer.messages)
+    assert line.connection.tell(State(1, 2, 4, {"phone": 5, "other": 9}))
+    assert not line.connection.tell(State(1, 3, 5, {"phone": 6}))
+    await task
+    assert line.peer.close_codes == [4501]
+    assert line.peer.messages[-1] == {"newNotificationCountChanged": 4}
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ({"type": "websocket.receive", "bytes": b"x"}, 1003),
+        ({"type": "websocket.receive", "text": "x" * 4097}, 1009),
+        ({"type": "websocket.receive", "text": "é" * 2049}, 1009),
+    ],
+)
+async def test_what_a_foreign_server_lets_through(line: Line, event: dict[str, Any], code: int) -> None:
+    line.peer.events.put_nowait(event)
+    await line.start()
+    assert line.peer.close_codes == [code]
+
+
+async def test_a_store_that_is_away_is_an_answer(line: Line) -> None:
+    line.inbox.away = True
+    line.peer.says(ASK)
+    line.start()
+    await eventually(lambda: len(line.peer.messages) == 2)
+    assert line.peer.messages[-1]["error"]["code"] == "unavailable"
+    line.inbox.away = False
+    line.peer.says(ASK)
+    await eventually(lambda: len(line.peer.messages) == 3)
+    assert "newNotificationData" in line.peer.messages[-1]
+    line.peer.leaves()
+    assert line.task is not None
+    await line.task
+
+
+async def test_a_peer_that_does_not_read_holds_no_turn() -> None:
+    """Few pages are built at a time, but sending them is nobody else's business."""
+    stalled = [Line()]
+    stalled += [Line(node=stalled[0].node) for _ in range(4)]
+    healthy = Line(node=stalled[0].node)
+    for line in [*stalled, healthy]:
+        line.start()
+    await eventually(lambda: all(line.peer.messages for line in [*stalled, healthy]))
+    for line in stalled:
+        line.peer.takes.clear()
+        line.peer.says(ASK)
+    await eventually(lambda: stalled[0].inbox.reads == 5)
+    healthy.peer.says(ASK)
+    await eventually(lambda: len(healthy.peer.messages) == 2)
+    for line in [*stalled, healthy]:
+        line.peer.takes.set()
+        line.peer.leaves()
+        assert line.task is not None
+        await line.task
