@@ -19,30 +19,40 @@ import typer
 
 from pns import configuration, errors
 from pns.authorities.api_key import ApiKeys
+from pns.buses.local import WATCH_SECONDS
+from pns.conversation import BURST
+from pns.device import MAX_USER_ID
 from pns.messages import (
     DATA_SEEN,
     ERROR_CODES,
     FROM_PNS,
     REQUESTS,
     SEEN_REQUEST,
+    SUBPROTOCOL,
     UNSEEN_REQUEST,
     CloseCode,
     SeenItem,
 )
 from pns.metrics import Metrics
-from pns.notification import Notification
+from pns.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
 from pns.ops.cli import cli
+from pns.ops.protocols import MAX_HEADERS, MAX_LINE_BYTES, HTTPProtocol
+from pns.ops.server import PING_SECONDS
 from pns.ops.service import make_service
 from pns.settings import AuthSettings, Settings
+from pns.stores.sqlite_connection import BUSY_SECONDS
 from pns.stores.sqlite_errors import _SENTENCES, Moved, unavailable
 from pns.web.app import Web
+from pns.web.body import MAX_NOTIFICATIONS
 from pns.web.contract.asyncapi import message_name
 from pns.web.contract.openapi import problem_classes
 from pns.web.routing import Route
 
 from .docs.pages import PAGES, ROOT, anchors, code, codes, links, page, plain, prose, table
 
-PROTOCOL, OPERATIONS, GUARANTEES = "docs/protocol.md", "docs/operations.md", "docs/guarantees.md"
+PROTOCOL, OPERATIONS = "docs/protocol.md", "docs/operations.md"
+EMBEDDING, GUARANTEES = "docs/embedding.md", "docs/guarantees.md"
+TIMES = {1: "once", 2: "twice", 5: "five times"}
 
 
 # ── settings ──────────────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +185,32 @@ def test_close_codes() -> None:
         assert ("20 s" in then) == (int(number) in (1002, 1003, 1007, 1009)), number
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (PROTOCOL, f"at most {MAX_NOTIFICATIONS:,} notifications in all"),
+        (PROTOCOL, f"1 to {MAX_NOTIFICATION_BYTES:,} bytes of UTF-8"),
+        (PROTOCOL, f"at most {CREATE_DATE_LEEWAY // 60_000_000} minutes ahead"),
+        (PROTOCOL, f"a string of 1 to {MAX_USER_ID} characters"),
+        (PROTOCOL, f"in bursts of {TIMES[BURST]} that"),
+        (PROTOCOL, f"a protocol ping every {PING_SECONDS:g} s"),
+        (PROTOCOL, f"Offer the subprotocol `{SUBPROTOCOL}`"),
+        (OPERATIONS, f"PNS waits {BUSY_SECONDS:g} s each time"),
+        (OPERATIONS, f"| notifications in a request | {MAX_NOTIFICATIONS:,} |"),
+        (EMBEDDING, f"file {TIMES[round(1 / WATCH_SECONDS)]} a second"),
+        (EMBEDDING, f"a write waits up to {BUSY_SECONDS:g} s"),
+        (EMBEDDING, f"head must come within {HTTPProtocol.head_seconds:g} s"),
+        (EMBEDDING, f"its body within {HTTPProtocol.body_seconds:g} s"),
+        (EMBEDDING, f"WEBSOCKETS_MAX_LINE_LENGTH={MAX_LINE_BYTES} "),
+        (EMBEDDING, f"WEBSOCKETS_MAX_NUM_HEADERS={MAX_HEADERS} "),
+        (EMBEDDING, f"--ws-max-size {Settings().limits.max_message_bytes} "),
+        ("README.md", f"`POST /notify` takes {MAX_NOTIFICATIONS:,} at a time"),
+    ],
+)
+def test_numbers(name: str, words: str) -> None:
+    assert words in " ".join(page(name).split()), words
+
+
 # ── operations ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -228,6 +264,14 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
     for name, rest in re.findall(r"(?:`|^|/)pns ([a-z]+)([^`\n]*)", path.read_text("utf-8"), re.MULTILINE):
         assert name in commands(), name
         assert set(re.findall(r"--[a-z]+", rest)) <= {*commands()[name][1], "--help"}, rest
+
+
+def test_limits() -> None:
+    for place, (_, limit, settings) in table(OPERATIONS, "what", "limit"):
+        for key in codes(settings):
+            if "." in key:
+                value = int(in_code()[key][0])
+                assert f"{value:,}" in limit or f"{value // 1024} KiB" in limit, place
 
 
 def test_what_the_503_says() -> None:
