@@ -38,13 +38,13 @@ class Wrapped:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-        elif self._is_below(scope):
-            await self._pns({**scope, "root_path": scope.get("root_path", "") + self._path}, receive, send)
+            return
+        root, path = _split(scope)
+        if (path + "/").startswith(self._path + "/"):
+            below = {**scope, "root_path": root + self._path, "path": root + path}
+            await self._pns(below, receive, send)
         else:
             await self._app(scope, receive, send)
-
-    def _is_below(self, scope: Scope) -> bool:
-        return (_path_below_root(scope) + "/").startswith(self._path + "/")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -65,11 +65,14 @@ class Wrapped:
         await send(goodbye)
 
 
-def _path_below_root(scope: Scope) -> str:
-    """ASGI's `path` begins with `root_path`, but not every server keeps to that."""
+def _split(scope: Scope) -> tuple[str, str]:
+    """The prefix that the server is mounted at, and the path below it.
+
+    In ASGI `path` begins with `root_path`, but not every server and proxy keeps to that.
+    """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    return path[len(root) :] if (path + "/").startswith(root + "/") else path
+    return root, path[len(root) :] if (path + "/").startswith(root + "/") else path
 
 
 class _InnerLifespan:

@@ -39,6 +39,7 @@ class ServerProcess:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.ready_url = f"{self.url}/readyz"
         self.log = folder / "pns.log"
         self.store = folder / "pns.db"
         self._command = command or [sys.executable, "-m", "pns.ops.cli", "serve"]
@@ -69,7 +70,7 @@ class ServerProcess:
         return clean | names | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
 
     async def start(self, *, ready_within: float = 30.0, status: int = 200) -> None:
-        """Start the process and return when it is ready, or when /readyz answers another `status`."""
+        """Start the process and return when it is ready, or when `ready_url` answers another `status`."""
         self._spawn()
         assert self.process is not None
         deadline = time.monotonic() + ready_within
@@ -78,7 +79,7 @@ class ServerProcess:
                 if self.process.poll() is not None:
                     raise AssertionError(f"pns serve ended with {self.process.returncode}:\n{self.output}")
                 try:
-                    if (await client.get(f"{self.url}/readyz")).status_code == status:
+                    if (await client.get(self.ready_url)).status_code == status:
                         return
                 except httpx.HTTPError:
                     pass
