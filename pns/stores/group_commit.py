@@ -72,7 +72,7 @@ class GroupCommit(Generic[R]):
         A caller that is cancelled while it waits has made its request all the same. Raises Overloaded when
         `size` bytes more are too many to wait, and what `commit` raised or returned as an exception.
         """
-        if self._task is None:
+        if self._task is None or self._task.done():
             raise StoreUnavailable("The store is not open.")
         if self._bytes and self._bytes + size > self._max_bytes:
             raise Overloaded
