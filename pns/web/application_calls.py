@@ -10,7 +10,7 @@ from pns.errors import BadJSON, Invalid, NotificationIdConflict, TooLarge, Unsup
 from pns.messages import InboxItem
 from pns.notification import Name
 from pns.timestamp import Timestamp
-from pns.web.body import NotifyBody, SeenBody
+from pns.web.body import EitherSeen, NotifyBodies
 from pns.web.contract.operation import APPLICATION, STORE, USER, Answer, Operation, Parameter, Problems
 
 Count = Annotated[int, Meta(ge=0)]
@@ -50,7 +50,7 @@ READING_BODY: Problems = (BadJSON, TooLarge, UnsupportedMediaType)
 
 NOTIFY = Operation(
     caller="application",
-    body=NotifyBody | list[NotifyBody],
+    body=NotifyBodies,
     answers=(
         Answer(201, "Durable: at least one of them is new.", body=Notified),
         Answer(200, "All of them were stored before, with the same data.", body=Notified),
@@ -83,7 +83,7 @@ WITHDRAW = Operation(
 )
 SEEN = Operation(
     caller="application",
-    body=SeenBody,
+    body=EitherSeen,
     answers=(Answer(200, "How many are unseen afterwards.", body=Unseen),),
     problems=(*USER, *READING_BODY),
 )

@@ -39,10 +39,13 @@ _CHARSET = re.compile(r'(?:^|;)\s*charset\s*=\s*"?([^";\s]*)')
 
 
 class NotifyBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """Notifications for one user, stored in this order."""
+    """Notifications for one user, stored in this order; a request holds at most 1,000 in all."""
 
     user_id: UserId
-    notifications: list[Notification]
+    notifications: Annotated[list[Notification], Meta(min_length=1)]
+
+
+NotifyBodies = NotifyBody | Annotated[list[NotifyBody], Meta(min_length=1)]
 
 
 class SeenBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,10 +55,27 @@ class SeenBody(Struct, frozen=True, forbid_unknown_fields=True):
     all: bool = False
 
 
+EitherSeen = Annotated[
+    SeenBody,
+    Meta(
+        extra_json_schema={
+            "oneOf": [
+                {
+                    "required": ["notification_ids"],
+                    "properties": {"notification_ids": {"type": "array"}, "all": {"const": False}},
+                },
+                {
+                    "required": ["all"],
+                    "properties": {"all": {"const": True}, "notification_ids": {"type": "null"}},
+                },
+            ]
+        }
+    ),
+]
+"""What `decode_seen` takes, said in JSON Schema."""
+
 # Made once: looking the type up costs ten times as much as decoding a small body.
-_NOTIFY: msgspec.json.Decoder[NotifyBody | list[NotifyBody]] = msgspec.json.Decoder(
-    NotifyBody | list[NotifyBody]
-)
+_NOTIFY: msgspec.json.Decoder[NotifyBody | list[NotifyBody]] = msgspec.json.Decoder(NotifyBodies)
 _SEEN = msgspec.json.Decoder(SeenBody)
 
 
@@ -110,8 +130,8 @@ def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Sub
         for index, part in enumerate(bodies)
     ]
     total = sum(len(part.notifications) for part in submissions)
-    if not 1 <= total <= MAX_NOTIFICATIONS:
-        raise Invalid([("", f"must hold 1 to {MAX_NOTIFICATIONS} notifications in all, this has {total}")])
+    if total > MAX_NOTIFICATIONS:
+        raise Invalid([("", f"must hold at most {MAX_NOTIFICATIONS} notifications in all, this has {total}")])
     return submissions
 
 
