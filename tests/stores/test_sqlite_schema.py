@@ -1,4 +1,4 @@
-"""The SQLite schema: every statement reads an index, the file is made once, and strange files are refused."""
+"""The SQLite schema: made once by whoever comes first, all or nothing; strange files are refused."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import re
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,114 +41,6 @@ def file(tmp_path: Path) -> Path:
 def connection(file: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         yield connection
-
-
-# ── statements and indexes ────────────────────────────────────────────────────────────────────────────
-
-NO_PLAN = {"insert_notification", "newest_revocation", "schema", "put_probe", "next_erased"}
-"""Statements that insert a row, or read a table of a row or two."""
-
-
-def plan(connection: sqlite3.Connection, name: str) -> list[str]:
-    statement = SQL[name]
-    names = re.findall(r"(?<!:):(\w+)", statement)
-    parameters: object = dict.fromkeys(names, 1) if names else (1,) * statement.count("?")
-    if names:
-        lists = [n for n in names if f"json_each(:{n})" in statement]
-        parameters = {**dict.fromkeys(names, 1), **dict.fromkeys(lists, "[1]")}
-    rows = connection.execute("EXPLAIN QUERY PLAN " + statement, parameters)  # type: ignore[arg-type]
-    return [row[3] for row in rows]
-
-
-@pytest.mark.parametrize("name", sorted(SQL.keys() - NO_PLAN))
-def test_every_statement_reads_an_index(connection: sqlite3.Connection, name: str) -> None:
-    steps = plan(connection, name)
-    if name != "presences":  # orders a user's few devices
-        assert not any("TEMP B-TREE" in step for step in steps), steps
-    short = {"asked", "json_each", "n", "CONSTANT"}  # a parameter's list; nodes, a row for each process
-    scans = [step for step in steps if step.startswith("SCAN")]
-    assert [scan for scan in scans if scan.split()[1] not in short] == [], steps
-
-
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [
-        ("unseen_after", "notifications_unseen (user_key=? AND seq>?)"),
-        ("seen_after", "notifications_seen (user_key=? AND seq>?)"),
-        ("seen_before", "notifications_seen (user_key=? AND seq<?)"),
-        ("inbox_after", "(user_key=? AND seq>?)"),
-        ("inbox_before", "(user_key=? AND seq<?)"),
-        ("place", "(user_key=? AND notification_id=?)"),
-        ("known_notifications", "(user_key=? AND notification_id=?)"),
-        ("delete_collapsed", "notifications_collapse (user_key=? AND collapse_key=?)"),
-        ("mark_places", "(user_key=? AND seq=?)"),
-        ("mark_ids", "(user_key=? AND notification_id=?)"),
-        ("mark_oldest", "notifications_unseen (user_key=? AND seq<?)"),
-        ("any_expired", "notifications_expire (expire_date<?)"),
-        ("delete_expired", "notifications_expire (expire_date<?)"),
-        ("prune_seen", "notifications_seen_date (seen_date<?)"),
-        ("prune_revocations", "revocations_revoked_at (revoked_at<?)"),
-        ("presences", "connections_user_id (user_id=?)"),
-    ],
-)
-def test_a_statement_reads_the_index_made_for_it(
-    connection: sqlite3.Connection, name: str, index: str
-) -> None:
-    assert any(index in step for step in plan(connection, name)), plan(connection, name)
-
-
-def test_every_statement_is_used() -> None:
-    source = "".join(path.read_text() for path in Path(migrating.__file__).parent.glob("*.py"))
-    kinds = {f"{kind}_{way}" for kind in ("seen", "inbox") for way in ("after", "before")} | {"unseen_after"}
-    unused = [name for name in SQL if f'"{name}"' not in source and name not in kinds]
-    assert unused == []
-
-
-async def test_a_page_of_a_long_inbox_reads_a_page(tmp_path: Path) -> None:
-    """Steps of SQLite's machine do not grow with the inbox, seen or unseen, forwards or back."""
-    store = new_store(tmp_path / "pns.db")
-    await store.open()
-    costs: list[dict[str, int]] = []
-    for size in (1_000, 4_000):
-        while (await store.states(["42"]))["42"].unseen < size:
-            await append(store, "42", *["x"] * 1_000)
-        costs.append(await asyncio.to_thread(_costs, tmp_path / "pns.db", ["unseen_after", "inbox_before"]))
-        await store.mark_all_seen("42")
-        names = ["seen_after", "seen_before", "inbox_after", "unseen_after"]
-        marked = await asyncio.to_thread(_costs, tmp_path / "pns.db", names)
-        costs[-1] |= {f"{name} when all is seen": cost for name, cost in marked.items()}
-    await store.close()
-    small, large = costs
-    assert sum(cost > 3 for cost in small.values()) == 5
-    assert {name: (small[name], large[name]) for name in small if large[name] > small[name] + 1} == {}
-
-
-def _costs(path: Path, names: list[str]) -> dict[str, int]:
-    """Hundreds of steps of SQLite's machine that a page of each kind takes."""
-    where = {"user_key": 1, "received_after": 0, "now": 2**62, "limit": 50}
-    costs: dict[str, int] = {}
-    with closing(sqlite3.connect(path)) as connection:
-        for name in names:
-            steps: list[None] = []
-            connection.set_progress_handler(partial(steps.append, None), 100)
-            seq = 2**62 if name.endswith("before") else 0
-            connection.execute(SQL[name], {**where, "seq": seq}).fetchall()
-            costs[name] = len(steps)
-    return costs
-
-
-async def test_durable_pragmas(tmp_path: Path) -> None:
-    store = new_store(tmp_path / "pns.db")
-    await store.open()
-    for connection in (store._writer, store._small, store._pages):
-        found = await connection.run(
-            lambda c: [
-                c.execute(f"PRAGMA {p}").fetchone()[0]
-                for p in ("journal_mode", "synchronous", "busy_timeout")
-            ]
-        )
-        assert found == ["wal", 2, 5000]
-    await store.close()
 
 
 # ── migrations ────────────────────────────────────────────────────────────────────────────────────────
@@ -370,48 +260,3 @@ async def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     await append(store, "42", Notification("a"))
     await store.close()
     assert os.listdir(tmp_path) == [name]
-
-
-async def test_no_thread_outlives_a_store(tmp_path: Path) -> None:
-    """aiosqlite's threads would keep the process from ending."""
-
-    def alive() -> list[threading.Thread]:
-        return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
-
-    def all_end() -> bool:
-        for thread in alive():
-            thread.join(10)
-        return not alive()
-
-    path = tmp_path / "pns.db"
-    store = new_store(path)
-    await store.open()
-    reading = asyncio.create_task(store.unseen("42", limit=1, max_bytes=1))
-    await asyncio.sleep(0)
-    reading.cancel()
-    assert len(alive()) == 3
-    await store.close()
-    assert all_end()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE schema SET oldest_code = 99")
-    with pytest.raises(SchemaError):
-        await store.open()
-    assert all_end()
-    await asyncio.to_thread(path.write_bytes, b"no database" * 1_000)
-    with pytest.raises(StoreUnavailable):
-        await store.open()
-    assert all_end()
-
-
-async def test_every_begin_of_a_write_is_immediate(tmp_path: Path) -> None:
-    """A transaction that reads before it writes is refused at once if another process wrote in between."""
-    store = new_store(tmp_path / "pns.db")
-    await store.open()
-    statements: list[str] = []
-    await store._writer.run(lambda connection: connection.set_trace_callback(statements.append))
-    await append(store, "42", Notification("a", notification_id="a"))
-    await store.erase("42")
-    await store.close()
-    begins = [statement for statement in statements if statement.startswith("BEGIN")]
-    assert len(begins) == 3
-    assert set(begins) == {"BEGIN IMMEDIATE"}
