@@ -31,8 +31,6 @@ TOO_LATE = b"408 Request Timeout"
 LINGER_SECONDS = 1.0
 """How long a refused peer's bytes are still taken, and dropped: closing at once would reset the connection
 and with it the answer (RFC 9112, section 9.6)."""
-FLUSH_SECONDS = 20.0
-"""How long an ended WebSocket may take to read what was sent to it before it is dropped."""
 
 
 class Refused(Exception):
@@ -155,6 +153,9 @@ class HTTPProtocol(HttpToolsProtocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket whose peer must read: what it does not take is dropped with the connection."""
 
+    flush_seconds: ClassVar[float] = 20.0
+    """How long the peer of an ended connection may take to read what was sent before it is dropped."""
+
     _flush: asyncio.TimerHandle | None = None
 
     def abort(self) -> None:
@@ -183,13 +184,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().on_task_complete(task)
         if not self.disconnected:
             # Closing flushes first: a peer that takes a byte now and then would hold the rest for days.
-            self._flush = self.loop.call_later(FLUSH_SECONDS, self.abort)
+            self._flush = self.loop.call_later(self.flush_seconds, self.abort)
 
     def handle_connect(self, event: http11.Request) -> None:
         super().handle_connect(event)
         if not self.handshake_complete:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions["pns.socket"] = self
+            # The scope has them as bytes now; websockets would keep its own copy, cookie and all, for good.
+            event.headers.clear()
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        self.response.headers.clear()  # sent just now
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
