@@ -14,20 +14,23 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from pns import PNS, Notification, NotificationIdConflict, Settings
 from pns.settings import LimitsSettings, RetentionSettings
+from pns.stores.migrate import migrate
 from pns.testing import Device, FakeClock
 from tests.inbox_model import Inbox, Wanted
 
@@ -60,6 +63,7 @@ class Database:
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="pns-model-", dir=memory))
         self._lives = 0
+        self.path.write_bytes(_migrated())
 
     @property
     def path(self) -> Path:
@@ -89,6 +93,14 @@ class Database:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
+
+
+@cache
+def _migrated() -> bytes:
+    """A database with nothing in it: made once, since a migration costs more than an example."""
+    with tempfile.TemporaryDirectory() as folder:
+        migrate(Path(folder) / "pns.db")
+        return (Path(folder) / "pns.db").read_bytes()
 
 
 @dataclass(eq=False)
@@ -139,19 +151,23 @@ class Inboxes(RuleBasedStateMachine):
         ] == []
         inbox.notify(items, stored, self.clock.now())
 
-    @rule(user=users, which=st.lists(picks, max_size=3), node=picks)
-    def mark_by_id(self, user: str, which: list[int], node: int) -> None:
+    @rule(user=users, data=st.sampled_from(["x", "y"]), node=picks)
+    def notify_simply(self, user: str, data: str, node: int) -> None:
+        (id,) = self.run(self._node(node).notify(user, data))
+        self.model[user].notify([Wanted(data)], [id], self.clock.now())
+
+    @rule(user=users, which=st.none() | st.lists(picks, max_size=3), node=picks)
+    def mark(self, user: str, which: list[int] | None, node: int) -> None:
+        """The application marks these, or all."""
         inbox = self.model[user]
+        if which is None:
+            assert self.run(self._node(node).seen(user)) == 0
+            inbox.mark([kept.id for kept in inbox.unseen], self.clock.now())
+            return
         chosen = [_pick(inbox.items, pick).id for pick in which if inbox.items]
         left = self.run(self._node(node).seen(user, [*chosen, "never-heard-of"]))
         inbox.mark(chosen, self.clock.now())
         assert left == inbox.count
-
-    @rule(user=users, node=picks)
-    def mark_all(self, user: str, node: int) -> None:
-        left = self.run(self._node(node).seen(user))
-        self.model[user].mark([kept.id for kept in self.model[user].unseen], self.clock.now())
-        assert left == 0
 
     @rule(user=users, id=ids, node=picks)
     def withdraw(self, user: str, id: str, node: int) -> None:
@@ -159,15 +175,14 @@ class Inboxes(RuleBasedStateMachine):
         found = self.model[user].find(id)
         self.model[user].remove([found] if found else [])
 
-    @rule(user=users, node=picks)
-    def erase(self, user: str, node: int) -> None:
-        self.run(self._node(node).erase(user))
-        self.model[user].remove(list(self.model[user].items))
-        self._logged_out(user)
-
-    @rule(user=users, node=picks)
-    def revoke(self, user: str, node: int) -> None:
-        self.run(self._node(node).disconnect(user))
+    @rule(user=users, erased=st.booleans(), node=picks)
+    def log_out(self, user: str, erased: bool, node: int) -> None:
+        """Revoked or erased: either ends every connection of the user."""
+        if erased:
+            self.run(self._node(node).erase(user))
+            self.model[user].remove(list(self.model[user].items))
+        else:
+            self.run(self._node(node).disconnect(user))
         self._logged_out(user)
 
     @rule(user=users, node=picks)
@@ -183,27 +198,34 @@ class Inboxes(RuleBasedStateMachine):
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
-    @precondition(lambda self: len(self.peers) < 6)
     @rule(user=users, node=picks)
     def connect(self, user: str, node: int) -> None:
+        if len(self.peers) < 6:
+            self._connect(user, node)
+
+    def _connect(self, user: str, node: int) -> Peer:
         socket = Device(self._node(node), headers={"user": user})
         self.run(socket.open())
         first = self.run(socket.receive())
         assert first == {"newNotificationCountChanged": self.model[user].count}
-        self.peers.append(Peer(socket, user, told=len(self.model[user].history) - 1, checked=1))
+        peer = Peer(socket, user, told=len(self.model[user].history) - 1, checked=1)
+        self.peers.append(peer)
+        return peer
 
-    @precondition(lambda self: self.peers)
+    def _peer(self, pick: int) -> Peer:
+        """A connected device; one connects if there is none."""
+        return _pick(self.peers, pick) if self.peers else self._connect(_pick(["ann", "bob"], pick), pick)
+
     @rule(pick=picks)
     def disconnect(self, pick: int) -> None:
-        peer = _pick(self.peers, pick)
+        peer = self._peer(pick)
         self.run(peer.socket.leave())
         self._check_counts(peer)
         self.peers.remove(peer)
 
-    @precondition(lambda self: self.peers)
     @rule(pick=picks, limit=limits, ack=st.booleans())
     def ask_unseen(self, pick: int, limit: int | None, ack: bool) -> None:
-        peer = _pick(self.peers, pick)
+        peer = self._peer(pick)
         inbox = self.model[peer.user]
         expected = inbox.unseen[: limit or 500]
         items = self.run(peer.socket.unseen(**_given(limit=limit, ack=ack or None)))
@@ -214,11 +236,12 @@ class Inboxes(RuleBasedStateMachine):
             self._served(peer)
             inbox.mark([kept.id for kept in expected], self.clock.now())
 
-    @precondition(lambda self: self.peers)
     @rule(pick=picks, which=picks)
     def say_seen(self, pick: int, which: int) -> None:
         """The device has shown what it was sent. What was seen or removed meanwhile may be forgotten."""
-        peer = _pick(self.peers, pick)
+        peer = self._peer(pick)
+        if not peer.sent:
+            self.ask_unseen(pick=pick, limit=None, ack=True)
         if not peer.sent:
             return
         inbox = self.model[peer.user]
@@ -232,12 +255,11 @@ class Inboxes(RuleBasedStateMachine):
             shown = [kept.id for kept in inbox.unseen if kept.place in sent and kept.place <= place]
             inbox.mark(shown, self.clock.now())
 
-    @precondition(lambda self: self.peers)
     @rule(
         pick=picks, limit=limits, start=picks, before=st.booleans(), hours=st.sampled_from([None, 0, 1, 30])
     )
     def ask_seen(self, pick: int, limit: int | None, start: int, before: bool, hours: int | None) -> None:
-        peer = _pick(self.peers, pick)
+        peer = self._peer(pick)
         inbox = self.model[peer.user]
         cursor = _pick(["", "", "gone", *(kept.id for kept in inbox.items)], start)
         moment = None if hours is None else self.clock.now() - hours * 3_600_000_000
@@ -258,11 +280,10 @@ class Inboxes(RuleBasedStateMachine):
         else:
             assert _shown(answer["seenNotificationData"]) == [(kept.id, kept.data) for kept in expected]
 
-    @precondition(lambda self: self.peers)
     @rule(pick=picks, limit=st.sampled_from([1, 2]), back=st.booleans())
     def walk(self, pick: int, limit: int, back: bool) -> None:
         """Page through everything seen: no repeat, no gap."""
-        peer = _pick(self.peers, pick)
+        peer = self._peer(pick)
         found = self.run(_walk(peer.socket, limit, "before" if back else "after"))
         wanted = [(kept.id, kept.data) for kept in self.model[peer.user].seen]
         assert found == (wanted[::-1] if back else wanted)
@@ -293,7 +314,7 @@ class Inboxes(RuleBasedStateMachine):
     @rule(
         writes=st.lists(st.tuples(users, st.lists(drafts, min_size=1, max_size=3)), max_size=3),
         asking=picks,
-        turns=st.integers(0, 60),
+        turns=st.sampled_from([0, 5, 20, 50, 100, 200, 400]),
     )
     def crash(self, writes: list[tuple[str, list[Any]]], asking: int, turns: int) -> None:
         """Everything dies at once, with requests under way: what was answered stands, the rest may."""
@@ -307,41 +328,46 @@ class Inboxes(RuleBasedStateMachine):
                 (wanted, answer) for (u, wanted), answer in zip(requests, answered, strict=True) if u == user
             ]
             shown = _ids_in(messages) if asker is not None and asker.user == user else set()
-            self._recover(user, inbox, some, shown)
+            self.model[user] = self._recovered(user, inbox, some, shown)
 
-    def _recover(
+    def _recovered(
         self, user: str, inbox: Inbox, requests: list[tuple[list[Wanted], Any]], shown: set[str]
-    ) -> None:
-        """Bring the model to one of the states that the crash may have left, or fail."""
+    ) -> Inbox:
+        """The one of the states that the crash may have left which the store is in."""
         kept = self.run(self._export(0, user))
-        now = self.clock.now()
-        found = {k.notification_id: k for k in kept}
-        for wanted, answer in requests:
-            if isinstance(answer, Exception) or (answer is None and inbox.conflicts(wanted)):
-                assert isinstance(answer, NotificationIdConflict | None)
-                continue
-            stored = inbox.stored(wanted, now)
-            if answer is not None:
-                inbox.notify(wanted, answer, now)
-            elif stored:
-                self._adopt(inbox, wanted, kept, now)
-        seen = {k for k, item in found.items() if item.seen_date is not None}
-        newly = seen - {k.id for k in inbox.seen}
-        assert newly <= shown, "seen without ever having been handed over"
-        inbox.mark(newly, now)
-        assert [(k.notification_id, k.notification_data, k.seen_date is None) for k in kept] == [
-            (k.id, k.data, k.seen_date is None) for k in inbox.items
-        ]
-        assert self.run(self._node(0).user(user)).unseen == inbox.count
+        rows = [(k.notification_id, k.notification_data, k.seen_date is None) for k in kept]
+        made = {k.notification_data: k.notification_id for k in kept}
+        for state in self._possible(inbox, requests, shown, made):
+            if rows == [(k.id, k.data, k.seen_date is None) for k in state.items]:
+                assert self.run(self._node(0).user(user)).unseen == state.count
+                return state
+        raise AssertionError(f"no crash leaves {rows} of {inbox} after {requests}, shown {shown}")
 
-    def _adopt(self, inbox: Inbox, wanted: list[Wanted], kept: Sequence[Any], now: int) -> None:
-        """Apply an unanswered request to the model if its rows are there."""
-        known = {k.id for k in inbox.items}
-        new = {item.notification_data: item.notification_id for item in kept}
-        ids = [item.id if item.id is not None else new.get(item.data, "not stored") for item in wanted]
-        there = {item.notification_id for item in kept} - known
-        if any(ids[index] in there for index in inbox.stored(wanted, now)):
-            inbox.notify(wanted, ids, now)
+    def _possible(
+        self, inbox: Inbox, requests: list[tuple[list[Wanted], Any]], shown: set[str], made: dict[str, str]
+    ) -> Iterator[Inbox]:
+        """Requests are stored in their order, so: the answered ones, and any number of those that follow.
+
+        What the device was shown may have been marked before any of them, or not at all. `made`: data → id.
+        """
+        answered = sum(answer is not None for _, answer in requests)
+        for count in range(answered, len(requests) + 1):
+            for marked in (None, *range(count + 1)):
+                state = deepcopy(inbox)
+                for number, (wanted, answer) in enumerate(requests[:count]):
+                    if number == marked:
+                        state.mark(shown, self.clock.now())
+                    if state.conflicts(wanted):
+                        assert isinstance(answer, NotificationIdConflict | None)
+                        continue
+                    state.notify(
+                        wanted,
+                        [item.id or made.get(item.data, item.data) for item in wanted],
+                        self.clock.now(),
+                    )
+                if marked == count:
+                    state.mark(shown, self.clock.now())
+                yield state
 
     def teardown(self) -> None:
         self.settle()
