@@ -166,19 +166,27 @@ async def test_a_signal_ends_all_of_it_without_a_trace(options: tuple[str, ...],
         assert sorted(path.name for path in demo.folder.iterdir()) == ["demo.log"]
 
 
+async def test_ctrl_c_before_it_is_ready_is_a_good_end_too() -> None:
+    with running_demo() as demo:
+        (pns,) = await eventually(lambda: demo.children, within=30)
+        assert await demo.end(signal.SIGINT) == 0
+        assert demo.output == ""
+        assert not pns.is_running()
+
+
 async def test_pns_ends_with_a_demo_that_is_killed() -> None:
     with running_demo() as demo:
         await demo.ready()
         (pns,) = demo.children
         await demo.end(signal.SIGKILL)
-        await eventually(lambda: not pns.is_running() or pns.status() == psutil.STATUS_ZOMBIE)
+        await eventually(lambda: not pns.is_running() or pns.status() == psutil.STATUS_ZOMBIE, within=30)
 
 
 async def test_the_demo_ends_with_a_pns_that_is_killed() -> None:
     with running_demo() as demo:
         await demo.ready()
         demo.children[0].kill()
-        await eventually(lambda: demo.process.poll() is not None)
+        await eventually(lambda: demo.process.poll() is not None, within=30)
         assert demo.process.returncode == 1
         assert "PNS ended by itself, with exit code -9" in demo.output
         assert "Traceback" not in demo.output
@@ -189,7 +197,7 @@ async def test_a_taken_port_is_said_in_one_line(options: tuple[str, ...]) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with running_demo("--port", str(port), *options) as demo:
-            await eventually(lambda: demo.process.poll() is not None)
+            await eventually(lambda: demo.process.poll() is not None, within=30)
             assert demo.process.returncode == 1
             assert demo.output.count("\n") == 1
             assert f"127.0.0.1:{port}" in demo.output

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,7 +38,11 @@ def run(*, embedded: bool, port: int, echo: Callable[[str], object]) -> int:
     """
     logs.configure(LogSettings(level="warning"))
     demo = _embedded if embedded else _separate
-    with _listener(port) as listener, TemporaryDirectory(prefix="pns-demo-") as folder:
+    with (
+        _listener(port) as listener,
+        TemporaryDirectory(prefix="pns-demo-") as folder,
+        suppress(KeyboardInterrupt),  # before the server has taken the signal over
+    ):
         asyncio.run(demo(listener, Path(folder), echo))
     return 0
 
