@@ -8,22 +8,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+from pns.admission import Admitted
+from pns.authority import Credentials
+from pns.clock import Clock
 from pns.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Send
 from pns.errors import Overloaded, StoreUnavailable, UnknownNotification
 from pns.messages import CloseCode, ErrorCode, error_message
+from pns.metrics import Metrics
+from pns.notification import Page
 from pns.outlet import Message, Outlet, SendCall, SlowReader, Socket
-
-if TYPE_CHECKING:
-    from pns.authority import Credentials
-    from pns.node import Node
-    from pns.notification import Page
-    from pns.store import State
+from pns.publish import Publisher
+from pns.settings import Settings
+from pns.store import State, Store
 
 _AWAY = "the store is away; ask again"
 
 ReceiveCall = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What all connections of a node are served with.
+
+    `in_place`: counts may go straight to the server's socket; see Outlet. `page_turns` lets a few pages be
+    read and encoded at a time: more would only make each turn of the event loop, and so everybody else's
+    wait, longer.
+    """
+
+    settings: Settings
+    store: Store
+    publisher: Publisher
+    clock: Clock
+    metrics: Metrics
+    in_place: bool
+    page_turns: asyncio.Semaphore
 
 
 class Connection:
@@ -35,8 +56,8 @@ class Connection:
 
     __slots__ = (
         "_conversation",
+        "_delivery",
         "_driver",
-        "_node",
         "credentials",
         "device_id",
         "ending",
@@ -48,19 +69,20 @@ class Connection:
     )
 
     def __init__(
-        self, node: Node, *, user_id: str, device_id: str, revocation: int, credentials: Credentials | None
+        self, delivery: Delivery, admitted: Admitted, *, credentials: Credentials | None, recheck_at: float
     ) -> None:
-        self._node = node
-        self.user_id = user_id
-        self.device_id = device_id
-        self.revocation = revocation
+        """`recheck_at`: monotonic seconds when `credentials` are to be asked about again."""
+        self._delivery = delivery
+        self.user_id = admitted.user_id
+        self.device_id = admitted.device_id
+        self.revocation = admitted.revocation
         self.credentials = credentials
-        self.since = node.clock.now()
-        self.recheck_at = node.next_recheck()
+        self.since = delivery.clock.now()
+        self.recheck_at = recheck_at
         self.ending: CloseCode | None = None
         self._driver: asyncio.Task[Any] | None = None
         self.outlet: Outlet | None = None
-        self._conversation = Conversation(node.settings.limits, now=node.clock.monotonic())
+        self._conversation = Conversation(delivery.settings.limits, now=delivery.clock.monotonic())
 
     # ── what others may do to it; synchronous ─────────────────────────────────────────────────────────
 
@@ -87,13 +109,13 @@ class Connection:
 
     def plug_in(self, send: SendCall, socket: Socket | None) -> Outlet:
         """Give the connection its socket, before it can be told anything."""
-        server = self._node.settings.server
+        server = self._delivery.settings.server
         self.outlet = Outlet(
             send,
             socket=socket,
-            in_place=self._node.in_place,
+            in_place=self._delivery.in_place,
             timeout=server.send_timeout_seconds,
-            clock=self._node.clock,
+            clock=self._delivery.clock,
             on_slow=lambda: self.end(CloseCode.SLOW_READER),
         )
         return self.outlet
@@ -129,10 +151,12 @@ class Connection:
             text = event.get("text")
             if text is None:
                 self.ending = CloseCode.UNSUPPORTED_DATA
-            elif _too_big(text, self._node.settings.limits.max_message_bytes):
+            elif _too_big(text, self._delivery.settings.limits.max_message_bytes):
                 self.ending = CloseCode.MESSAGE_TOO_BIG
             else:
-                await self._apply(self._conversation.receive(text, now=self._node.clock.monotonic()), outlet)
+                await self._apply(
+                    self._conversation.receive(text, now=self._delivery.clock.monotonic()), outlet
+                )
 
     async def _apply(self, effect: Effect, outlet: Outlet) -> None:
         if isinstance(effect, ReadUnseen | ReadSeen):
@@ -150,7 +174,7 @@ class Connection:
 
     async def _read(self, effect: ReadUnseen | ReadSeen) -> Send:
         try:
-            async with self._node.page_turns:
+            async with self._delivery.page_turns:
                 return self._conversation.answer(await self._page(effect))
         except UnknownNotification as error:
             return self._conversation.fail(ErrorCode.UNKNOWN_NOTIFICATION, str(error))
@@ -158,7 +182,7 @@ class Connection:
             return self._conversation.fail(ErrorCode.UNAVAILABLE, _AWAY)
 
     async def _page(self, effect: ReadUnseen | ReadSeen) -> Page:
-        store, limits = self._node.store, self._node.settings.limits
+        store, limits = self._delivery.store, self._delivery.settings.limits
         if isinstance(effect, ReadUnseen):
             return await store.unseen(self.user_id, limit=effect.limit, max_bytes=limits.page_bytes)
         return await store.seen(self.user_id, effect.cursor)
@@ -166,7 +190,7 @@ class Connection:
     async def _mark(self, effect: MarkSeen, outlet: Outlet | None = None) -> None:
         """Mark what was shown. `outlet`: where a failure is told, when the device asked for the marking."""
         try:
-            await self._node.publisher.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
+            await self._delivery.publisher.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
         except (StoreUnavailable, Overloaded):
             # Without `outlet` they stay unseen and will be shown again: never lost, perhaps twice.
             if outlet is not None:
@@ -176,7 +200,7 @@ class Connection:
         code = self.ending
         if code is None:
             return
-        self._node.metrics.closes.labels(str(int(code))).inc()
+        self._delivery.metrics.closes.labels(str(int(code))).inc()
         try:
             await outlet.close(int(code), code.cause)
         except (OSError, RuntimeError):

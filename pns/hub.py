@@ -7,12 +7,9 @@ accept, send).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from pns.delivery import Connection
 from pns.store import Presence
-
-if TYPE_CHECKING:
-    from pns.delivery import Connection
 
 
 class Hub:

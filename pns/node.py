@@ -15,7 +15,7 @@ from pns.admission import ATTEMPTS, Admission, overtaken
 from pns.authority import Credentials, DeviceAuthority
 from pns.bus import Bus
 from pns.clock import Clock, SystemClock
-from pns.delivery import Connection
+from pns.delivery import Connection, Delivery
 from pns.device import new_device_id
 from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
 from pns.fanout import Fanout
@@ -28,14 +28,12 @@ from pns.pruner import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
 from pns.publish import Publisher
 from pns.settings import Settings
 from pns.store import State, Store
-from pns.sweep import Sweep, recheck_delay
+from pns.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
 DRAIN_STEP_SECONDS = 0.05
 PAGES_AT_ONCE = 4
-"""Pages that are read and encoded at the same time: more would only make each turn of the event loop, and so
-everybody else's wait, longer."""
 STOP_SECONDS = 5.0
 """How long a stopping node waits for connections to say goodbye before it drops them."""
 
@@ -61,7 +59,6 @@ class Node:
         self.authority = authority
         self.metrics = metrics
         self.clock = clock or SystemClock()
-        self.in_place = in_place
         self.node_id = new_device_id()
         self.hub = Hub()
         self.publisher = Publisher(store, bus, metrics)
@@ -69,8 +66,16 @@ class Node:
         self.fanout = Fanout(self.hub, store, clock=self.clock, metrics=metrics)
         self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
         self.pruner = Pruner(store, self.publisher, settings.retention, self.clock)
-        self._sweep = Sweep(self)
-        self.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
+        self._delivery = Delivery(
+            settings=settings,
+            store=store,
+            publisher=self.publisher,
+            clock=self.clock,
+            metrics=metrics,
+            in_place=in_place,
+            page_turns=asyncio.Semaphore(PAGES_AT_ONCE),
+        )
+        self._sweep = Sweep(self.hub, authority, settings, self.clock)
         self._stack = AsyncExitStack()
         self.started = False
         self.draining = False
@@ -121,10 +126,6 @@ class Node:
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────
 
-    def next_recheck(self) -> float:
-        """Monotonic seconds of a connection's next recheck."""
-        return self.clock.monotonic() + recheck_delay(self.settings.auth.recheck_seconds)
-
     def check_open(self) -> None:
         """Raise Draining or Overloaded when no connection can be taken now."""
         if self.draining:
@@ -163,11 +164,10 @@ class Node:
             admitted = await admission.ask(credentials, known, not_before=not_before)
             self.check_open()
             connection = Connection(
-                self,
-                user_id=admitted.user_id,
-                device_id=admitted.device_id,
-                revocation=admitted.revocation,
+                self._delivery,
+                admitted,
                 credentials=None if authority else credentials,
+                recheck_at=self._sweep.next_recheck(),
             )
             self.hub.attach(connection)
             try:

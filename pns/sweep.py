@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
 
+from pns.authority import DeviceAuthority
+from pns.clock import Clock
 from pns.delivery import Connection
 from pns.errors import Forbidden, Problem, Unauthorized
+from pns.hub import Hub
 from pns.messages import CloseCode
-
-if TYPE_CHECKING:
-    from pns.node import Node
+from pns.settings import Settings
 
 CHUNK = 1000
 """Connections looked at in one turn of the event loop."""
@@ -20,23 +20,33 @@ CHUNK = 1000
 class Sweep:
     """Looks at all connections of a node, at most once a second."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, hub: Hub, authority: DeviceAuthority, settings: Settings, clock: Clock) -> None:
+        self._hub = hub
+        self._authority = authority
+        self._heartbeat = settings.server.heartbeat_seconds
+        self._recheck_seconds = settings.auth.recheck_seconds
+        self._clock = clock
         self._rechecks: set[asyncio.Task[None]] = set()
 
     @property
     def interval(self) -> float:
         """Seconds between two looks: fine enough for the shortest of the times that it keeps."""
-        settings = self._node.settings
-        recheck = settings.auth.recheck_seconds or 1.0
-        return min(1.0, settings.server.heartbeat_seconds / 4, recheck / 4)
+        return min(1.0, self._heartbeat / 4, (self._recheck_seconds or 4.0) / 4)
+
+    def next_recheck(self) -> float:
+        """Monotonic seconds of a connection's next recheck; never, where they are turned off.
+
+        After 80 to 120 % of `auth.recheck_seconds`, so that a deploy's reconnects spread out.
+        """
+        if not self._recheck_seconds:
+            return float("inf")
+        return self._clock.monotonic() + self._recheck_seconds * random.uniform(0.8, 1.2)
 
     async def tick(self) -> None:
         """Repeat the count on silent connections and start the rechecks that are due."""
-        now = self._node.clock.monotonic()
-        silence = self._node.settings.server.heartbeat_seconds
-        for number, connection in enumerate(self._node.hub):
-            if connection.outlet is not None and now - connection.outlet.last_sent >= silence:
+        now = self._clock.monotonic()
+        for number, connection in enumerate(self._hub):
+            if connection.outlet is not None and now - connection.outlet.last_sent >= self._heartbeat:
                 connection.outlet.repeat()
             if now >= connection.recheck_at:
                 self._start_recheck(connection)
@@ -50,7 +60,7 @@ class Sweep:
             await asyncio.wait(self._rechecks)
 
     def _start_recheck(self, connection: Connection) -> None:
-        connection.recheck_at = self._node.next_recheck()
+        connection.recheck_at = self.next_recheck()
         if connection.credentials is not None:
             task = asyncio.create_task(self._recheck(connection))
             self._rechecks.add(task)
@@ -60,7 +70,7 @@ class Sweep:
         """Ask again, past the cache. Only a clear no, or another user, ends the connection."""
         assert connection.credentials is not None
         try:
-            login = await self._node.authority.login(connection.credentials, fresh=True)
+            login = await self._authority.login(connection.credentials, fresh=True)
         except (Unauthorized, Forbidden):
             connection.end(CloseCode.LOGGED_OUT)
         except Problem:
@@ -68,8 +78,3 @@ class Sweep:
         else:
             if login.user_id != connection.user_id:
                 connection.end(CloseCode.LOGGED_OUT)
-
-
-def recheck_delay(seconds: float) -> float:
-    """Seconds until the next recheck: 80 to 120 % of `seconds`, so that a deploy's reconnects spread out."""
-    return seconds * random.uniform(0.8, 1.2) if seconds else float("inf")

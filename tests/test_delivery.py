@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pns.delivery import Connection
+from pns.admission import Admitted
+from pns.delivery import Connection, Delivery
 from pns.errors import StoreUnavailable
 from pns.messages import CloseCode
 from pns.metrics import Metrics
-from pns.node import Node
 from pns.notification import Page, StoredNotification
 from pns.outlet import Message
+from pns.publish import Publisher
 from pns.settings import ServerSettings, Settings
-from pns.store import State
+from pns.store import State, Store
 from pns.testing.clock import FakeClock
 from tests.harness import eventually
 
@@ -89,24 +89,19 @@ class Peer:
 class Line:
     """A connection under way, and everything around it."""
 
-    def __init__(self, *, timeout: float = 5.0, node: Node | None = None) -> None:
+    def __init__(self, *, timeout: float = 5.0, delivery: Delivery | None = None) -> None:
         self.inbox, self.peer, self.metrics = StubInbox(), Peer(), Metrics()
-        settings = Settings(server=ServerSettings(send_timeout_seconds=timeout))
-        self.node = node or cast(
-            Node,
-            SimpleNamespace(
-                settings=settings,
-                clock=FakeClock(),
-                store=self.inbox,
-                publisher=self.inbox,
-                metrics=self.metrics,
-                in_place=True,
-                page_turns=asyncio.Semaphore(2),
-                next_recheck=lambda: 0.0,
-            ),
+        self.delivery = delivery or Delivery(
+            settings=Settings(server=ServerSettings(send_timeout_seconds=timeout)),
+            store=cast(Store, self.inbox),
+            publisher=cast(Publisher, self.inbox),
+            clock=FakeClock(),
+            metrics=self.metrics,
+            in_place=True,
+            page_turns=asyncio.Semaphore(2),
         )
         self.connection = Connection(
-            self.node, user_id="alice", device_id="phone", revocation=5, credentials=None
+            self.delivery, Admitted("alice", "phone", 5), credentials=None, recheck_at=0.0
         )
         self.connection.plug_in(self.peer.send, self.peer)
         self.task: asyncio.Task[None] | None = None
@@ -253,8 +248,8 @@ async def test_a_store_that_is_away_is_an_answer(line: Line) -> None:
 async def test_a_peer_that_does_not_read_holds_no_turn() -> None:
     """Few pages are built at a time, but sending them is nobody else's business."""
     stalled = [Line()]
-    stalled += [Line(node=stalled[0].node) for _ in range(4)]
-    healthy = Line(node=stalled[0].node)
+    stalled += [Line(delivery=stalled[0].delivery) for _ in range(4)]
+    healthy = Line(delivery=stalled[0].delivery)
     for line in [*stalled, healthy]:
         line.start()
     await eventually(lambda: all(line.peer.messages for line in [*stalled, healthy]))

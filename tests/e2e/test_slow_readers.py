@@ -20,7 +20,7 @@ from pns.ops.server import listen
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.gauges import metric, resident, sockets
 from tests.harness.hasty import command
-from tests.harness.raw import PING, TEXT, RawPeer, frame
+from tests.harness.raw import PING, TEXT, RawPeer, close_frame, frame
 from tests.harness.waiting import stays
 
 KIB = 1024
@@ -150,6 +150,25 @@ async def test_kernel_ends_a_stalled_peer(application: HostApplication, tmp_path
             await eventually(lambda: sockets(server) <= 1, within=20)
 
 
+async def test_goodbye_that_is_never_read(application: HostApplication, tmp_path: Path) -> None:
+    """The peer itself closes, with a little in the buffer: it gets a while to read it, here one second.
+
+    The fix: WebSocketProtocol.on_task_complete, where uvicorn flushes for ever.
+    """
+    patient = command(ping=FOR_EVER, user_timeout=FOR_EVER, flush=1)
+    async with (
+        ServerProcess(tmp_path, auth_url=application.url, command=patient, **MANY) as server,
+        server.backend() as backend,
+    ):
+        # More than the kernel takes, and too little to stop PNS from reading the goodbye.
+        await backend.notify("big", "x" * 65_536, "x" * 65_536)
+        async with stalled(server, 5, asks=1) as peers:
+            await eventually(lambda: sockets(server) >= 5)
+            for peer in peers:
+                await peer.send(close_frame(1000))
+            await eventually(lambda: sockets(server) <= 1)
+
+
 # ── bounded, and nobody else waits ────────────────────────────────────────────────────────────────────
 
 
@@ -219,7 +238,7 @@ async def hold_up(server: ServerProcess, backend: Backend, *, devices: int, noti
 
 
 async def test_300_devices_paging_hold_up_no_count(application: HostApplication, tmp_path: Path) -> None:
-    """The fix: Node.page_turns lets few pages be built at a time (with all at once each count took about a
+    """The fix: Delivery.page_turns lets few pages be built at a time (with all at once each count took about a
     second), on another connection to the database than counts (with one for both: 10 s and more).
     """
     async with (
