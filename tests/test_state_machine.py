@@ -39,6 +39,8 @@ T = TypeVar("T")
 SEEN_DAYS = 1
 LOOPS = 7
 """Background loops of a node, all asleep when nothing is to be done."""
+AT_A_COMMIT = -1
+"""In place of a number of turns: the crash comes with the first commit, when most may go wrong."""
 SETTINGS = Settings(
     limits=LimitsSettings(requests_per_second=1e6), retention=RetentionSettings(seen_days=SEEN_DAYS)
 )
@@ -83,6 +85,11 @@ class Database:
         for suffix in ("", "-wal"):
             if os.path.exists(f"{old}{suffix}"):
                 shutil.copyfile(f"{old}{suffix}", f"{self.path}{suffix}")
+
+    def written(self) -> tuple[int, int]:
+        """Changes with every commit."""
+        log = os.stat(f"{self.path}-wal")
+        return log.st_size, log.st_mtime_ns
 
     def check(self) -> None:
         with closing(sqlite3.connect(self.path)) as connection:
@@ -314,7 +321,7 @@ class Inboxes(RuleBasedStateMachine):
     @rule(
         writes=st.lists(st.tuples(users, st.lists(drafts, min_size=1, max_size=3)), max_size=3),
         asking=picks,
-        turns=st.sampled_from([0, 5, 20, 50, 100, 200, 400]),
+        turns=st.sampled_from([0, 5, 20, 50, 100, 200, AT_A_COMMIT, AT_A_COMMIT]),
     )
     def crash(self, writes: list[tuple[str, list[Any]]], asking: int, turns: int) -> None:
         """Everything dies at once, with requests under way: what was answered stands, the rest may."""
@@ -353,21 +360,32 @@ class Inboxes(RuleBasedStateMachine):
         answered = sum(answer is not None for _, answer in requests)
         for count in range(answered, len(requests) + 1):
             for marked in (None, *range(count + 1)):
-                state = deepcopy(inbox)
-                for number, (wanted, answer) in enumerate(requests[:count]):
-                    if number == marked:
-                        state.mark(shown, self.clock.now())
-                    if state.conflicts(wanted):
-                        assert isinstance(answer, NotificationIdConflict | None)
-                        continue
-                    state.notify(
-                        wanted,
-                        [item.id or made.get(item.data, item.data) for item in wanted],
-                        self.clock.now(),
-                    )
-                if marked == count:
-                    state.mark(shown, self.clock.now())
-                yield state
+                state = self._after(inbox, requests[:count], shown, marked, made)
+                if state is not None:
+                    yield state
+
+    def _after(
+        self,
+        inbox: Inbox,
+        requests: list[tuple[list[Wanted], Any]],
+        shown: set[str],
+        marked: int | None,
+        made: dict[str, str],
+    ) -> Inbox | None:
+        """The inbox after `requests`, with `shown` marked before number `marked`; None if answers differ."""
+        state, now = deepcopy(inbox), self.clock.now()
+        for number, (wanted, answer) in enumerate(requests):
+            if number == marked:
+                state.mark(shown, now)
+            conflict = state.conflicts(wanted)
+            if answer is not None and conflict != isinstance(answer, NotificationIdConflict):
+                return None
+            if not conflict:
+                ids = answer or [item.id or made.get(item.data, item.data) for item in wanted]
+                state.notify(wanted, ids, now)
+        if marked == len(requests):
+            state.mark(shown, now)
+        return state
 
     def teardown(self) -> None:
         self.settle()
@@ -404,17 +422,32 @@ class Inboxes(RuleBasedStateMachine):
         ]
         if asker is not None:
             await asker.socket.send("unseenNotificationDataRequest")
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        messages = await self._wait(turns, writes, asker)
         answered = [(w.exception() or w.result()) if w.done() else None for w in writes]
         self.database.crash()
-        messages = asker.socket.received() if asker is not None else []
+        messages += asker.socket.received() if asker is not None else []
         for peer in peers:
             await peer.socket.vanish()
         await asyncio.gather(*writes, return_exceptions=True)
         for node in self.nodes:
             await node.__aexit__(None, None, None)
         return answered, messages
+
+    async def _wait(
+        self, turns: int, writes: list[asyncio.Task[Any]], asker: Peer | None
+    ) -> list[dict[str, Any]]:
+        """Let so many turns of the loop pass, or all until the first commit; returns what came meanwhile."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        messages: list[dict[str, Any]] = []
+        written, deadline = self.database.written(), self.loop.time() + 0.5
+        while turns == AT_A_COMMIT and self.database.written() == written and self.loop.time() < deadline:
+            messages += asker.socket.received() if asker is not None else []
+            served = asker is None or any("newNotificationData" in message for message in messages)
+            if served and all(write.done() for write in writes):
+                break
+            await asyncio.sleep(0.0001)  # the store's thread is at work: look, and do not be in its way
+        return messages
 
     async def _told(self, *, within: float) -> bool:
         try:
@@ -543,10 +576,12 @@ def _examine(machine: type[Inboxes], examples: int, steps: int = 30) -> None:
     )
 
 
+@pytest.mark.timeout(600)
 def test_one_node() -> None:
     _examine(Inboxes, 400)
 
 
+@pytest.mark.timeout(600)
 def test_two_nodes_on_one_store() -> None:
     _examine(Fleet, 100)
 

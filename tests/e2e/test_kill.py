@@ -45,6 +45,7 @@ async def _survives(server: ServerProcess, *, ends: int, end: signal.Signals, se
     return storm
 
 
+@pytest.mark.timeout(300)
 async def test_kill_9_loses_and_doubles_nothing(server: ServerProcess) -> None:
     storm = await _survives(server, ends=10, end=signal.SIGKILL, seed=1)
     assert any(batch.answer is None for batch in storm.batches), "no kill came while a request was under way"
