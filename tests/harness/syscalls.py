@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ _UNFINISHED = " <unfinished ...>"
 
 def command(trace: Path, *, entry: Iterable[str]) -> list[str]:
     """The command line of `python -m entry…` under strace; the process is Python's, not strace's."""
+    assert shutil.which("strace"), (
+        "this test needs strace: install it, with apt-get install strace for example"
+    )
     strace = ["strace", "-D", "-f", "--seccomp-bpf", "-y", "-s", str(PAGE_BYTES + 100)]
     return [
         *strace,
