@@ -7,45 +7,64 @@ import platform
 import sqlite3
 import statistics
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
-SYNCS = 300
+SYNCS = 100
 PAGE = b"\0" * 4096
 JUDGED_FROM = 0.0003
 """Seconds of an fsync from which group commit is judged: below, a commit of each request costs little."""
 
 
-class Machine(NamedTuple):
-    """`fsync_seconds`: the median of appending a page to a file in the benchmark's folder and syncing it."""
+@dataclass(slots=True)
+class Machine:
+    """`folder`: where the databases are. `syncs`: every measurement of an fsync there, in seconds.
 
-    lines: tuple[str, ...]
-    fsync_seconds: float
+    Measured again beside what it matters to, because neighbours on the same disk come and go.
+    """
+
+    folder: Path
+    syncs: list[float]
+    load: float
+    """Processes that wanted a core in the minute before: what other work there was."""
+
+    @property
+    def fsync_seconds(self) -> float:
+        """The median of appending a page to a file and syncing it."""
+        return statistics.median(self.syncs)
 
     @property
     def commits_cost(self) -> bool:
+        """Whether an fsync takes long enough to judge group commit by."""
         return self.fsync_seconds >= JUDGED_FROM
+
+    def measure_fsync(self) -> None:
+        """Measure some more."""
+        self.syncs.extend(_sync_seconds(self.folder))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The description, for people."""
+        packages = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "websockets"))
+        judged = "" if self.commits_cost else ", too fast to judge group commit by"
+        return (
+            f"{os.cpu_count()} cores ({platform.machine()}), {_memory_gib():.0f} GiB, "
+            f"{platform.system()} {platform.release().split('-')[0]}",
+            f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}",
+            f"fsync p50 {self.fsync_seconds * 1000:.2f} ms{judged}",
+            f"other work when it began: a load average of {self.load:.1f}",
+        )
 
 
 def describe(folder: Path) -> Machine:
     """This machine, and the disk under `folder`."""
-    fsync = fsync_seconds(folder)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "websockets"))
-    judged = "" if fsync >= JUDGED_FROM else ", too fast to judge group commit by"
-    return Machine(
-        (
-            f"{os.cpu_count()} cores ({platform.machine()}), {_memory_gib():.0f} GiB, "
-            f"{platform.system()} {platform.release().split('-')[0]}",
-            f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}",
-            f"fsync p50 {fsync * 1000:.2f} ms{judged}",
-        ),
-        fsync,
-    )
+    machine = Machine(folder, [], os.getloadavg()[0])
+    machine.measure_fsync()
+    return machine
 
 
-def fsync_seconds(folder: Path) -> float:
-    """The median time of writing a page at the end of a file and syncing it."""
+def _sync_seconds(folder: Path) -> list[float]:
     took: list[float] = []
     path = folder / "fsync"
     with path.open("wb", buffering=0) as file:
@@ -55,7 +74,7 @@ def fsync_seconds(folder: Path) -> float:
             os.fdatasync(file.fileno())
             took.append(time.perf_counter() - begin)
     path.unlink()
-    return statistics.median(took)
+    return took
 
 
 def _memory_gib() -> float:

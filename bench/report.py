@@ -27,7 +27,10 @@ class Goal(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """One line. `ratio` is PNS's value to the one that it is compared with, both of the same run."""
+    """One line. `ratio` is PNS's value to the one that it is compared with, both of the same run.
+
+    `disturbed`: other work had too much of the cores for the ratio to be held against the goal.
+    """
 
     what: str
     value: str
@@ -35,11 +38,14 @@ class Figure(NamedTuple):
     ratio: float | None = None
     goal: Goal | None = None
     load: str = ""
+    disturbed: bool = False
 
     @property
     def verdict(self) -> str:
         if self.goal is None or self.ratio is None:
             return ""
+        if self.disturbed:
+            return "not judged: other work had the cores"
         return "holds" if self.goal.holds(self.ratio) else "MISSED"
 
     @property

@@ -34,7 +34,7 @@ class Run:
 
     @property
     def turns(self) -> int:
-        return self.many(7, 2)
+        return self.many(5, 2)
 
     @property
     def seconds(self) -> float:

@@ -15,6 +15,8 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE = CORES[0]
 GENERATOR_CORE = CORES[-1]
 KEY = API_KEY
+UNDISTURBED = 0.85
+"""Share of its core from which a server that never waits was not held up by other processes."""
 
 
 class Server(ServerProcess):
@@ -38,6 +40,11 @@ class Server(ServerProcess):
 
     def resident_bytes(self) -> int:
         return int(psutil.Process(self.pid).memory_info().rss)
+
+    @property
+    def had_its_core(self) -> bool:
+        """Whether this server, which had something to do all the time, was left alone with its core."""
+        return statistics.median(self.busy) >= UNDISTURBED
 
     @property
     def load(self) -> str:

@@ -75,9 +75,13 @@ def test_a_missed_goal_says_so(goal: Goal, ratio: float, holds: bool) -> None:
     assert Figure("x", "1", "2", ratio, goal).verdict == ("holds" if holds else "MISSED")
 
 
+def test_a_disturbed_figure_is_not_judged() -> None:
+    assert "not judged" in Figure("x", "1", "2", 0.1, Goal(0.5), disturbed=True).verdict
+
+
 def test_where_a_sync_costs_nothing_group_commit_is_not_judged() -> None:
-    assert machine.Machine((), fsync_seconds=0.0003).commits_cost
-    assert not machine.Machine((), fsync_seconds=0.0002).commits_cost
+    assert machine.Machine(Path(), [0.0001, 0.0003, 0.0004], 0).commits_cost
+    assert not machine.Machine(Path(), [0.0001, 0.0002, 0.0004], 0).commits_cost
 
 
 def test_the_table_names_its_machine(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ async def measure(run: Run) -> list[Figure]:
             ratio(told, sent),
             Goal(0.8),
             f"{pns.load}; the loop: {bare.load}",
+            disturbed=not bare.had_its_core,
         )
     ]
 

@@ -24,11 +24,12 @@ def requests(per_request: int) -> Iterator[bytes]:
 async def measure(run: Run) -> list[Figure]:
     singles, hundreds = requests(1), requests(PER_REQUEST)
     async with run.servers("pns", "limit", "naive") as (pns, limit, naive):
-        durable, accepted, alone = await run.in_turns(
+        durable, accepted, alone, _ = await run.in_turns(
             "notifies",
             lambda: rate(pns, singles, clients=CLIENTS, seconds=run.seconds),
             lambda: rate(limit, singles, clients=CLIENTS, seconds=run.seconds),
             lambda: rate(naive, singles, clients=CLIENTS, seconds=run.seconds),
+            lambda: _fsync(run),
         )
         load = pns.load
         pns.busy.clear()
@@ -46,6 +47,7 @@ async def measure(run: Run) -> list[Figure]:
             ratio(durable, accepted),
             Goal(0.5),
             f"{load}; without a store: {limit.load}",
+            disturbed=not limit.had_its_core,
         ),
         Figure(
             what,
@@ -54,6 +56,7 @@ async def measure(run: Run) -> list[Figure]:
             ratio(durable, alone),
             naive_goal,
             f"a commit each: {naive.load}",
+            disturbed=not limit.had_its_core,
         ),
         Figure(
             f"durable notifications/s, {PER_REQUEST} a request",
@@ -63,3 +66,9 @@ async def measure(run: Run) -> list[Figure]:
             load=pns.load,
         ),
     ]
+
+
+async def _fsync(run: Run) -> float:
+    """In the same turn as the commits whose cost it explains."""
+    run.machine.measure_fsync()
+    return run.machine.fsync_seconds
