@@ -84,9 +84,6 @@ class HTTPProtocol(HttpToolsProtocol):
         if self._is_large():
             self._refuse(TOO_LARGE)
             raise Refused
-        if not self.url.isascii():
-            self._refuse(BAD_REQUEST)
-            raise Refused
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

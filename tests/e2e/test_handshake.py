@@ -108,6 +108,13 @@ async def test_too_large_head_is_refused(
         assert await peer.rest() == b""
 
 
+async def test_head_that_grows_without_end_is_refused(server: ServerProcess) -> None:
+    """As soon as it is too large; it is not kept until its end or its deadline."""
+    async with RawPeer.connect(server.url) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\n" + b"X-Filler: x\r\n" * 12_000)
+        assert (await peer.head())[0] == 431
+
+
 async def test_without_the_fix_a_large_cookie_hangs(application: HostApplication, tmp_path: Path) -> None:
     """The control: uvicorn's own protocols, and the limits that websockets has by itself."""
     plain = command(plain="websocket")
@@ -301,11 +308,11 @@ async def test_upgrade_behind_a_request(server: ServerProcess, gap: bool) -> Non
 @pytest.mark.parametrize(
     ("kind", "early"),
     [
-        ("unmasked", frame(TEXT, b"x", masked=False)),
-        ("reserved", frame(3)),
-        ("large", frame(TEXT, b"x" * 5000)),
-        ("latin-1", frame(TEXT, b"\xe9")),
-        ("nonsense", b"\xff" * 99),
+        ("early-unmasked", frame(TEXT, b"x", masked=False)),
+        ("early-reserved", frame(3)),
+        ("early-large", frame(TEXT, b"x" * 5000)),
+        ("early-latin-1", frame(TEXT, b"\xe9")),
+        ("early-nonsense", b"\xff" * 99),
     ],
 )
 async def test_broken_frame_before_the_101(

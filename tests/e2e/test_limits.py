@@ -67,10 +67,7 @@ async def test_connections_of_a_user(server: ServerProcess, backend: Backend) ->
 
 
 async def test_connections_of_a_user_at_once(server: ServerProcess, backend: Backend) -> None:
-    """Of more than may come, exactly as many as may stay.
-
-    The fix: Node._here does not count who was turned away already.
-    """
+    """Of more than may come, exactly as many as may stay."""
 
     async def arrive(peer: RawPeer) -> bool:
         await peer.send(upgrade_head("alice"))

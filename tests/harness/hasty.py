@@ -18,7 +18,15 @@ from pns.ops import protocols, server, service
 from pns.ops.logs import configure
 from pns.settings import Settings
 
-DEFAULTS = {"ping": "20", "head": "10", "body": "30", "user_timeout": "20", "keep_alive": "5", "plain": ""}
+DEFAULTS = {
+    "ping": "20",
+    "head": "10",
+    "body": "30",
+    "user_timeout": "20",
+    "keep_alive": "5",
+    "flush": "20",
+    "plain": "",
+}
 
 
 def command(**options: object) -> list[str]:
@@ -34,10 +42,14 @@ def main(arguments: list[str]) -> None:
         head_seconds = float(options["head"])
         body_seconds = float(options["body"])
 
+    class Flushing(protocols.WebSocketProtocol):
+        flush_seconds = float(options["flush"])
+
     settings = Settings.load()
     configure(settings.log)
     node, web = service.make_service(settings)
     made = server.make_server(settings, node, web, http=Hasty, ping_seconds=float(options["ping"]))
+    made.config.ws = Flushing
     made.config.timeout_keep_alive = int(options["keep_alive"])
     if options["plain"] == "http":
         made.config.http = HttpToolsProtocol
