@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use (an unknown option, a setting that is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import sys
@@ -14,7 +15,9 @@ from typing import Annotated
 
 import typer
 
+from pns import constraint
 from pns.errors import PNSError, SettingsError
+from pns.ops.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
 from pns.settings import Settings
 
 cli = typer.Typer(
@@ -27,19 +30,22 @@ cli = typer.Typer(
     epilog="Start with `pns demo`. Settings: config.toml, or the environment (PNS_SERVER__PORT=8080).",
 )
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", help="The configuration file. Default: $PNS_CONFIG, else ./config.toml, if any."
-    ),
-]
-
 
 @cli.command()
 def serve(
     config: Config = None,
-    host: Annotated[str | None, typer.Option(help="Listen here instead of server.host.")] = None,
-    port: Annotated[int | None, typer.Option(help="Listen here instead of server.port.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST",
+            help="Listen here instead of server.host.",
+            callback=checked(constraint.bind_host),
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="Listen here instead of server.port.", min=1, max=65_535),
+    ] = None,
 ) -> None:
     """Run the server. SIGTERM or Ctrl-C drains it: connections move on, requests are answered."""
     from pns.ops.service import run
@@ -57,10 +63,27 @@ def migrate(config: Config = None) -> None:
 
 @cli.command()
 def notify(
-    user: Annotated[str, typer.Argument(help="The user's id, as the application names them.")],
-    data: Annotated[str, typer.Argument(help='Text, or JSON such as \'{"title":"Order shipped"}\'.')],
-    url: Annotated[str, typer.Option(help="Where the server is. Default: from the settings.")] = "",
-    key: Annotated[str, typer.Option(help="An API key. Default: the first of app.api_keys.")] = "",
+    user: Annotated[
+        str,
+        typer.Argument(
+            metavar="USER", help="The user's id, as the application names them.", callback=checked(utf8)
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help='Text, or JSON such as \'{"title":"Order shipped"}\'.',
+            callback=checked(utf8),
+        ),
+    ],
+    url: URL = "",
+    key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", help="An API key. Default: the first of app.api_keys.", callback=checked(visible)
+        ),
+    ] = "",
     config: Config = None,
 ) -> None:
     """Send a notification through a running server; prints its id."""
@@ -78,17 +101,30 @@ def notify(
 @cli.command()
 def listen(
     url: Annotated[
-        str, typer.Argument(help="Where PNS is, such as http://127.0.0.1:8080 or https://app/pns.")
-    ],
-    cookie: Annotated[
-        list[str] | None, typer.Option(help="A cookie of the logged-in user, name=value. Repeatable.")
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="Where PNS is, such as https://app.example/pns. Default: from the settings.",
+            callback=checked(constraint.web_url),
+        ),
+    ] = "",
+    cookie: Cookies = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME: VALUE'",
+            help="A header. Repeatable.",
+            callback=checked(header_line),
+        ),
     ] = None,
-    header: Annotated[list[str] | None, typer.Option(help="A header, 'Name: value'. Repeatable.")] = None,
+    config: Config = None,
 ) -> None:
     """Connect as a device and print what it is sent, a message a line. Ends with Ctrl-C."""
     from pns.ops.client import listen as listen_to
 
-    asyncio.run(listen_to(url, cookies=cookie or [], headers=header or [], echo=typer.echo))
+    address = url or _own_url(_load(config))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(listen_to(address, cookies=cookie or [], headers=header or [], echo=typer.echo))
 
 
 @cli.command()
@@ -114,11 +150,9 @@ def demo(
 @cli.command()
 def doctor(
     config: Config = None,
-    url: Annotated[str, typer.Option(help="Where devices reach PNS. Default: from the settings.")] = "",
-    cookie: Annotated[
-        list[str] | None, typer.Option(help="A cookie of a logged-in user, name=value.")
-    ] = None,
-    origin: Annotated[str, typer.Option(help="The origin of the pages that use PNS.")] = "",
+    url: URL = "",
+    cookie: Cookies = None,
+    origin: Annotated[str, typer.Option(metavar="ORIGIN", help="The origin of the pages that use PNS.")] = "",
 ) -> None:
     """Ask the running deployment the questions that a stuck operator has; each failure with its remedy."""
     from pns.ops.doctor import examine
@@ -158,8 +192,6 @@ def main() -> None:
     except PNSError as error:
         typer.echo(f"pns: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(0)
 
 
 if __name__ == "__main__":

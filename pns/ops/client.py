@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from pns.errors import PNSError
 from pns.messages import SUBPROTOCOL
+from pns.printable import printable
 
 TIMEOUT_SECONDS = 10.0
 
@@ -29,20 +30,30 @@ async def send_notification(url: str, *, key: str, user_id: str, data: str) -> s
         ) from None
     if response.status_code not in (200, 201):
         raise PNSError(f"{url} answered {response.status_code}: {_detail(response)}")
-    return str(response.json()["notification_ids"][0])
+    try:
+        return str(response.json()["notification_ids"][0])
+    except (ValueError, LookupError, TypeError):
+        raise PNSError(f"{url} did not answer as PNS does: {_excerpt(response)}") from None
 
 
 def _detail(response: httpx.Response) -> str:
     try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return response.text[:200]
+        return printable(str(response.json()["detail"]))
+    except (ValueError, LookupError, TypeError):
+        return _excerpt(response)
+
+
+def _excerpt(response: httpx.Response) -> str:
+    return printable(response.text, 200)
 
 
 async def listen(
     url: str, *, cookies: Sequence[str], headers: Sequence[str], echo: Callable[[str], object]
 ) -> None:
-    """Connect as a device and hand every message to `echo`, until the server closes. Raises PNSError."""
+    """Connect as a device and hand every message to `echo`, until the server closes. Raises PNSError.
+
+    `cookies` are `name=value`, `headers` are `Name: value`.
+    """
     address = url.rstrip("/").replace("http", "ws", 1) + "/subscribe"
     extra = [_header(line) for line in headers]
     if cookies:
@@ -65,9 +76,7 @@ async def listen(
 
 
 def _header(line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    if not colon:
-        raise PNSError(f"--header must look like 'Name: value', not {line!r}")
+    name, _, value = line.partition(":")
     return name.strip(), value.strip()
 
 
@@ -77,4 +86,4 @@ def _problem(error: InvalidStatus) -> str:
         problem = msgspec.json.decode(response.body or b"{}", type=dict[str, object])
     except msgspec.DecodeError:
         problem = {}
-    return f"{response.status_code} {problem.get('detail', response.reason_phrase)}"
+    return f"{response.status_code} {printable(str(problem.get('detail', response.reason_phrase)), 500)}"
