@@ -6,7 +6,8 @@ store, no tasks: whoever uses it says what time it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 
@@ -137,3 +138,48 @@ class Inbox:
         if before is None:
             return [k for k in found if start is None or k.place > start.place][:limit]
         return [k for k in reversed(found) if start is None or k.place < start.place][:limit]
+
+
+def after_crash(
+    inbox: Inbox,
+    requests: Sequence[tuple[Sequence[Wanted], list[str] | Exception | None]],
+    *,
+    shown: set[str],
+    made: dict[str, str],
+    now: int,
+) -> Iterator[Inbox]:
+    """The inboxes that a crash may leave with `requests` under way, each with its answer or None.
+
+    They are stored in their order, so: the answered ones, and any number of those that follow. What a device
+    was `shown` may have been marked before any of them, or not at all. `made`: data → the id that PNS made.
+    """
+    answered = sum(answer is not None for _, answer in requests)
+    for count in range(answered, len(requests) + 1):
+        for marked in (None, *range(count + 1)):
+            state = deepcopy(inbox)
+            if _replay(state, requests[:count], made, now, shown_before=(marked, shown)):
+                yield state
+
+
+def _replay(
+    state: Inbox,
+    requests: Sequence[tuple[Sequence[Wanted], list[str] | Exception | None]],
+    made: dict[str, str],
+    now: int,
+    *,
+    shown_before: tuple[int | None, set[str]],
+) -> bool:
+    """Apply `requests`; returns whether their answers are those that this would have given."""
+    marked, shown = shown_before
+    for number, (wanted, answer) in enumerate(requests):
+        if number == marked:
+            state.mark(shown, now)
+        conflict = state.conflicts(wanted)
+        if answer is not None and conflict != isinstance(answer, Exception):
+            return False
+        if not conflict:
+            named = [item.id or made.get(item.data, item.data) for item in wanted]
+            state.notify(wanted, answer if isinstance(answer, list) else named, now)
+    if marked == len(requests):
+        state.mark(shown, now)
+    return True

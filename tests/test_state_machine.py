@@ -10,17 +10,9 @@ Another engine joins by another `Database`; several nodes by a machine with anot
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import closing
-from copy import deepcopy
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -30,9 +22,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from pns import PNS, Notification, NotificationIdConflict, Settings
 from pns.settings import LimitsSettings, RetentionSettings
-from pns.stores.migrate import migrate
 from pns.testing import Device, FakeClock
-from tests.inbox_model import Inbox, Wanted
+from tests.crashing_database import Database
+from tests.inbox_model import Inbox, Wanted, after_crash
 
 T = TypeVar("T")
 
@@ -56,58 +48,6 @@ drafts = st.builds(
     st.none() | st.sampled_from(["k", "l"]),
     st.sampled_from([None, None, None, -1, 90, 4000]),
 )
-
-
-class Database:
-    """A SQLite file, which survives what its processes do not."""
-
-    def __init__(self) -> None:
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.folder = Path(tempfile.mkdtemp(prefix="pns-model-", dir=memory))
-        self._lives = 0
-        self.path.write_bytes(_migrated())
-
-    @property
-    def path(self) -> Path:
-        return self.folder / f"{self._lives}.db"
-
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.path}"
-
-    def crash(self) -> None:
-        """Go on with what is in the files at this moment, as after a kill -9.
-
-        Copying them is that: the log only grows, and no checkpoint happens in the length of an example.
-        """
-        old = self.path
-        self._lives += 1
-        for suffix in ("", "-wal"):
-            if os.path.exists(f"{old}{suffix}"):
-                shutil.copyfile(f"{old}{suffix}", f"{self.path}{suffix}")
-
-    def written(self) -> tuple[int, int]:
-        """Changes with every commit."""
-        log = os.stat(f"{self.path}-wal")
-        return log.st_size, log.st_mtime_ns
-
-    def check(self) -> None:
-        with closing(sqlite3.connect(self.path)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            drift = "SELECT user_id FROM users u WHERE unseen <> (SELECT count(*) FROM notifications n"
-            rows = connection.execute(f"{drift} WHERE n.user_key = u.user_key AND seen_date IS NULL)")
-            assert rows.fetchall() == []
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder)
-
-
-@cache
-def _migrated() -> bytes:
-    """A database with nothing in it: made once, since a migration costs more than an example."""
-    with tempfile.TemporaryDirectory() as folder:
-        migrate(Path(folder) / "pns.db")
-        return (Path(folder) / "pns.db").read_bytes()
 
 
 @dataclass(eq=False)
@@ -344,48 +284,11 @@ class Inboxes(RuleBasedStateMachine):
         kept = self.run(self._export(0, user))
         rows = [(k.notification_id, k.notification_data, k.seen_date is None) for k in kept]
         made = {k.notification_data: k.notification_id for k in kept}
-        for state in self._possible(inbox, requests, shown, made):
+        for state in after_crash(inbox, requests, shown=shown, made=made, now=self.clock.now()):
             if rows == [(k.id, k.data, k.seen_date is None) for k in state.items]:
                 assert self.run(self._node(0).user(user)).unseen == state.count
                 return state
         raise AssertionError(f"no crash leaves {rows} of {inbox} after {requests}, shown {shown}")
-
-    def _possible(
-        self, inbox: Inbox, requests: list[tuple[list[Wanted], Any]], shown: set[str], made: dict[str, str]
-    ) -> Iterator[Inbox]:
-        """Requests are stored in their order, so: the answered ones, and any number of those that follow.
-
-        What the device was shown may have been marked before any of them, or not at all. `made`: data → id.
-        """
-        answered = sum(answer is not None for _, answer in requests)
-        for count in range(answered, len(requests) + 1):
-            for marked in (None, *range(count + 1)):
-                state = self._after(inbox, requests[:count], shown, marked, made)
-                if state is not None:
-                    yield state
-
-    def _after(
-        self,
-        inbox: Inbox,
-        requests: list[tuple[list[Wanted], Any]],
-        shown: set[str],
-        marked: int | None,
-        made: dict[str, str],
-    ) -> Inbox | None:
-        """The inbox after `requests`, with `shown` marked before number `marked`; None if answers differ."""
-        state, now = deepcopy(inbox), self.clock.now()
-        for number, (wanted, answer) in enumerate(requests):
-            if number == marked:
-                state.mark(shown, now)
-            conflict = state.conflicts(wanted)
-            if answer is not None and conflict != isinstance(answer, NotificationIdConflict):
-                return None
-            if not conflict:
-                ids = answer or [item.id or made.get(item.data, item.data) for item in wanted]
-                state.notify(wanted, ids, now)
-        if marked == len(requests):
-            state.mark(shown, now)
-        return state
 
     def teardown(self) -> None:
         self.settle()
