@@ -1,0 +1,342 @@
+// <pns-bell>: a user's notifications as a button with a count, and a panel. It needs no attribute: PNS is where
+// this file came from. No markup is ever parsed and no style is written into the page, so that it works under
+// `default-src 'self'` and `require-trusted-types-for 'script'`. What is live is the client's, in client.js.
+
+import { PNSClient, version } from './client.js'
+import { BELL, contentOf, drawing, element } from './bell-item.js'
+import { AGE_EVERY, Panel } from './bell-panel.js'
+import { sheetOfAll } from './bell-style.js'
+import { langOf, textOf } from './bell-texts.js'
+
+export { version }
+
+const HERE = new URL('.', import.meta.url).href
+const SLASH = 'M4 4l16 16'
+const GAP = 8 // pixels between button, panel and the window's edge
+const TOAST = 6000
+const CALM = 800 // milliseconds in which several arrivals are one announcement
+
+/** Without a document (a server that renders pages) the module loads, and defines nothing. */
+const Base = globalThis.HTMLElement ?? class {}
+
+export class PNSBell extends Base {
+  static observedAttributes = ['url', 'src', 'toast', 'max', 'lang', 'title-badge', 'app-badge']
+
+  // `render`, which a page may set, is no field: one would hide what was set before the element was defined.
+  #client = null
+  #panel = null
+  #user = ''
+  #base = null // the last count that was told; null until one is known
+  #arrived = 0 // not announced yet
+  #failure = ''
+  #timers = {}
+  #page = null // ends what listens to the page
+  #titles = null
+  #marked = '' // what stands before the page's title
+
+  /** Unseen notifications; 0 until known. */
+  get count () { return this.#client?.count ?? 0 }
+
+  /** `connecting`, `live`, `offline`, `logged-out` or `error`. */
+  get state () { return this.#client?.state ?? 'connecting' }
+
+  /** The client that the bell uses, for whatever else the page wants of it; null when not in a page. */
+  get client () { return this.#client }
+
+  get isOpen () { return Boolean(this.#panel && !this.#panel.root.hidden) }
+
+  connectedCallback () {
+    if (this.#client) return
+    this.#build()
+    this.#page = new AbortController()
+    const { signal } = this.#page
+    document.addEventListener('pointerdown', event => this.#elsewhere(event), { signal, capture: true })
+    document.addEventListener('visibilitychange', () => this.#look(), { signal })
+    addEventListener('resize', () => this.#place(), { signal })
+    addEventListener('scroll', () => this.#place(), { signal, capture: true, passive: true })
+    this.#connect()
+  }
+
+  disconnectedCallback () {
+    // Moved within the page, it is connected again before this is asked.
+    queueMicrotask(() => this.isConnected || this.#end())
+  }
+
+  attributeChangedCallback (name, before, now) {
+    if (!this.#client || before === now) return
+    if (['url', 'src', 'toast'].includes(name)) this.#connect()
+    else this.#count()
+  }
+
+  /** Show the panel, which sees what is unseen. */
+  open () {
+    if (this.isOpen || !this.#panel) return
+    const { root } = this.#panel
+    this.#toast()
+    root.hidden = false
+    root.showPopover?.()
+    this.#button.setAttribute('aria-expanded', 'true')
+    this.#failure = ''
+    this.#place()
+    root.focus({ preventScroll: true })
+    this.#tell('pns-open')
+    this.#state()
+    this.#look()
+    this.#timers.age = setInterval(() => this.#panel.age(), AGE_EVERY)
+  }
+
+  /** Hide the panel; the focus goes back to the button if it was inside. */
+  close () {
+    if (!this.isOpen) return
+    const { root } = this.#panel
+    const inside = root.contains(this.shadowRoot.activeElement)
+    root.hidePopover?.()
+    root.hidden = true
+    this.#button.setAttribute('aria-expanded', 'false')
+    clearInterval(this.#timers.age)
+    clearTimeout(this.#timers.tick)
+    this.#panel.leave()
+    if (inside) this.#button.focus({ preventScroll: true })
+    this.#tell('pns-close')
+  }
+
+  /** The panel could not load something. */
+  failed () {
+    this.#failure = textOf(this, 'failed')
+    this.#state()
+  }
+
+  // ── life ──
+
+  #button
+  #badge
+  #said
+
+  #build () {
+    if (this.shadowRoot) return
+    this.attachShadow({ mode: 'open' }).adoptedStyleSheets = [sheetOfAll()]
+    this.#panel = new Panel(this)
+    const { root, closer, retry } = this.#panel
+    this.#badge = element('span', { class: 'badge', part: 'badge', 'aria-hidden': 'true', hidden: '' })
+    this.#button = element('button', { class: 'bell', part: 'button', type: 'button', 'aria-haspopup': 'dialog', 'aria-expanded': 'false', 'aria-controls': 'panel' },
+      drawing(BELL, SLASH), this.#badge)
+    this.#said = element('span', { class: 'said', role: 'status', 'aria-live': 'polite' })
+    if (root.showPopover) root.setAttribute('popover', 'manual')
+    this.#button.addEventListener('click', () => this.isOpen ? this.close() : this.open())
+    closer.addEventListener('click', () => this.close())
+    retry.addEventListener('click', () => this.#again())
+    this.shadowRoot.addEventListener('keydown', event => this.#key(event))
+    root.addEventListener('focusout', event => this.#left(event))
+    this.shadowRoot.append(this.#button, root, this.#said)
+  }
+
+  #connect () {
+    this.#client?.disconnect()
+    const url = this.getAttribute('url') ?? this.getAttribute('src') ?? HERE
+    const client = this.#client = new PNSClient(url, { connect: false, follow: this.hasAttribute('toast') })
+    const mine = act => event => client === this.#client && act(event)
+    this.#base = null
+    client.addEventListener('count', mine(() => this.#changed()))
+    client.addEventListener('state', mine(() => this.#turned()))
+    client.addEventListener('notifications', mine(({ detail }) => detail.first || this.#toast(detail.items)))
+    this.#count()
+    this.#state()
+    client.connect()
+  }
+
+  #end () {
+    if (!this.#client) return
+    this.close()
+    this.#toast()
+    this.#page.abort()
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer)
+    this.#client.disconnect()
+    this.#client = null
+    this.#title('')
+    this.#titles?.disconnect()
+    this.#titles = null
+    this.#panel.clear()
+  }
+
+  #tell (name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }))
+  }
+
+  // ── what the client says ──
+
+  #changed () {
+    const { count } = this
+    // First of all: nothing that is built may hold the number up.
+    this.#count()
+    this.#rise(count)
+    this.#tell('pns-count', count)
+    if (this.isOpen && count) this.#look()
+  }
+
+  #turned () {
+    const { state } = this
+    const { userId } = this.#client
+    if (state === 'logged-out' || userId && this.#user !== userId) this.#forget(userId)
+    if (state === 'live') {
+      this.#base ??= this.count
+      this.#failure = ''
+      if (this.isOpen) this.#look()
+    }
+    this.#state()
+  }
+
+  /** Somebody else, or nobody: what was shown is none of theirs. */
+  #forget (userId) {
+    if (this.state === 'logged-out') this.#base = null
+    if (this.#user) this.#panel.clear()
+    this.#user = this.state === 'logged-out' ? '' : userId
+    this.#panel.loading.hidden = this.state === 'logged-out'
+    this.#count()
+  }
+
+  #rise (count) {
+    const more = this.#base === null ? 0 : count - this.#base
+    if (this.state === 'live' || this.#base !== null) this.#base = count
+    if (more <= 0) return
+    this.#arrived += more
+    this.#timers.announce ??= setTimeout(() => this.#announce(), CALM)
+    this.#ring()
+  }
+
+  #announce () {
+    this.#timers.announce = null
+    this.#said.textContent = textOf(this, 'arrived', this.#arrived)
+    this.#arrived = 0
+  }
+
+  #ring () {
+    this.#button.classList.remove('ring')
+    requestAnimationFrame(() => this.#button.classList.add('ring'))
+    const sound = this.getAttribute('sound')
+    if (sound && document.visibilityState === 'visible') new Audio(sound).play().catch(() => {})
+  }
+
+  // ── what is shown ──
+
+  #count () {
+    const { count } = this
+    const max = Number(this.getAttribute('max')) || 99
+    const format = new Intl.NumberFormat(langOf(this))
+    this.#badge.hidden = !count
+    this.#badge.textContent = count > max ? `${format.format(max)}+` : format.format(count)
+    this.#button.setAttribute('aria-label', count ? textOf(this, 'label-unseen', count) : textOf(this, 'label'))
+    this.#title(count && this.hasAttribute('title-badge') ? `(${this.#badge.textContent}) ` : '')
+    if (this.hasAttribute('app-badge')) navigator.setAppBadge?.(count).catch(() => {})
+  }
+
+  /** Put `mark` before the page's title, and keep it there when the page changes its title. */
+  #title (mark) {
+    const own = document.title.startsWith(this.#marked) ? document.title.slice(this.#marked.length) : document.title
+    this.#marked = mark
+    if (document.title !== mark + own) document.title = mark + own
+    if (!mark || this.#titles) return
+    this.#titles = new MutationObserver(() => {
+      if (this.#marked && !document.title.startsWith(this.#marked)) document.title = this.#marked + document.title
+    })
+    this.#titles.observe(document.head, { childList: true, subtree: true, characterData: true })
+  }
+
+  #state () {
+    const { state } = this
+    if (state !== this.#told) {
+      this.#button.className = { connecting: 'bell waiting', live: 'bell' }[state] ?? 'bell off'
+      this.#button.setAttribute('part', `button ${state}`)
+      // Not the first connection, and not each try: only what a user has to know.
+      if (this.#was && state !== 'connecting' && state !== this.#was) this.#said.textContent = this.#words()
+      if (state !== 'connecting') this.#was = state
+      this.#told = state
+      this.#tell('pns-state', state)
+    }
+    this.#line()
+  }
+
+  #told = ''
+  #was = ''
+
+  #words () {
+    const { state } = this
+    if (state === 'live') return textOf(this, 'live')
+    return textOf(this, state)
+  }
+
+  /** The line above the list; it counts down while anybody can see it. */
+  #line () {
+    clearTimeout(this.#timers.tick)
+    if (!this.isOpen) return
+    const { state } = this
+    const left = Math.ceil(((this.#client.retryAt ?? 0) - Date.now()) / 1000)
+    const counting = state === 'offline' && left > 0
+    const words = counting ? textOf(this, 'offline-in', left) : state === 'live' ? this.#failure : this.#words()
+    this.#panel.say(words, state)
+    if (state !== 'live' && state !== 'connecting') this.#panel.loading.hidden = true
+    if (counting) this.#timers.tick = setTimeout(() => this.#line(), 1000 - (Date.now() % 1000))
+  }
+
+  #again () {
+    this.#failure = ''
+    if (this.state !== 'live') this.#client.connect()
+    else this.#look()
+    this.#line()
+  }
+
+  #look () {
+    if (this.isOpen && this.state === 'live') this.#panel.load()
+  }
+
+  #toast (items) {
+    this.#timers.toast = clearTimeout(this.#timers.toast)
+    this.shadowRoot.querySelector('.toast')?.remove()
+    if (!items?.length || this.isOpen || !this.hasAttribute('toast')) return
+    const { title, body } = contentOf(items.at(-1).notification_data)
+    const more = items.length > 1 ? textOf(this, 'more', items.length - 1) : ''
+    const toast = element('button', { class: 'toast', part: 'toast', type: 'button' }, element('b', { dir: 'auto' }, title || body))
+    if (title && body) toast.append(element('span', { dir: 'auto' }, body))
+    if (more) toast.append(element('span', {}, more))
+    const wait = () => { this.#timers.toast = setTimeout(() => this.#toast(), TOAST) }
+    const stay = () => clearTimeout(this.#timers.toast)
+    toast.addEventListener('click', () => this.open())
+    for (const name of ['pointerenter', 'focus']) toast.addEventListener(name, stay)
+    for (const name of ['pointerleave', 'blur']) toast.addEventListener(name, wait)
+    this.shadowRoot.append(toast)
+    wait()
+  }
+
+  // ── where it stands, and what closes it ──
+
+  #place () {
+    if (!this.isOpen) return
+    const { root } = this.#panel
+    const button = this.#button.getBoundingClientRect()
+    const { clientWidth: width, clientHeight: height } = document.documentElement
+    const wanted = getComputedStyle(this).direction === 'rtl' ? button.left : button.right - root.offsetWidth
+    const below = height - button.bottom - 2 * GAP
+    const above = button.top - 2 * GAP
+    const up = below < 240 && above > below
+    root.style.left = `${Math.max(GAP, Math.min(wanted, width - root.offsetWidth - GAP))}px`
+    root.style.top = up ? 'auto' : `${button.bottom + GAP}px`
+    root.style.bottom = up ? `${height - button.top + GAP}px` : 'auto'
+    root.style.maxHeight = `min(var(--pns-max-height, 36rem), ${Math.max(160, up ? above : below)}px)`
+  }
+
+  #elsewhere (event) {
+    if (this.isOpen && !event.composedPath().includes(this)) this.close()
+  }
+
+  #left ({ relatedTarget }) {
+    if (!relatedTarget || this.shadowRoot.contains(relatedTarget)) return
+    this.close()
+  }
+
+  #key (event) {
+    if (event.key !== 'Escape' || !this.isOpen) return
+    event.stopPropagation()
+    this.close()
+  }
+}
+
+if (globalThis.customElements && !customElements.get('pns-bell')) customElements.define('pns-bell', PNSBell)
