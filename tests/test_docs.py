@@ -138,7 +138,7 @@ def test_problems() -> None:
     documented = {code(name): int(status) for _, (name, status, _) in table(PROTOCOL, "code", "status")}
     assert documented == {problem.code: problem.status for problem in problem_classes()}
     waits = {problem.code for problem in problem_classes() if problem.retry_after is not None}
-    assert waits == {name for name, status in documented.items() if status == 503} | {"too_many_connections"}
+    assert waits == {name for name, status in documented.items() if status in (429, 503)}
     assert errors.Unavailable.code not in documented
 
 
@@ -272,6 +272,16 @@ def test_limits() -> None:
             if "." in key:
                 value = int(in_code()[key][0])
                 assert f"{value:,}" in limit or f"{value // 1024} KiB" in limit, place
+
+
+def test_an_idle_connection_takes_what_the_benchmark_found() -> None:
+    said = re.search(r"An idle connection takes about (\d+) KiB", page(OPERATIONS))
+    found = re.search(
+        r"^\| KiB resident for each .*? idle connections \| ([\d.]+) \|", page("bench/RESULTS.md"), re.M
+    )
+    assert said is not None
+    assert found is not None
+    assert float(found[1]) == pytest.approx(float(said[1]), rel=0.3)
 
 
 def test_what_the_503_says() -> None:
