@@ -70,7 +70,7 @@ clean: ## remove .venv and everything that was made
 	@$(PYTHON) -m venv .venv
 
 packages:
-	@command -v strace >/dev/null || { $(call apt,strace); }
+	@command -v strace >/dev/null && command -v curl >/dev/null || { $(call apt,strace curl); }
 
 define apt
 echo "· installing $(1) with apt-get"; \

@@ -87,6 +87,12 @@ async def test_a_foreign_origin_and_a_missing_cookie_are_told(
     assert report.count("not asked\n") == 4
 
 
+async def test_an_embedded_pns_has_no_auth_url() -> None:
+    (only,) = [finding async for finding in check_application(Settings(), ())]
+    assert only.verdict is Verdict.NOT_ASKED
+    assert "user=" in only.remedy
+
+
 async def test_nothing_runs_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with HostApplication(by_cookie) as application:
         settings = _settings(ServerProcess(tmp_path, auth_url=application.url))

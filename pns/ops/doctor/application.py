@@ -18,7 +18,7 @@ WITH = "auth.url with the given cookie"
 async def check_application(settings: Settings, cookies: Sequence[str]) -> AsyncIterator[Finding]:
     """Ask `auth.url` as PNS would."""
     if not settings.auth.url:
-        yield bad(WITHOUT, "auth.url is not set", "set it to the endpoint that says who a request's user is")
+        yield not_asked(WITHOUT, _NO_URL)
         return
     yield await _ask(settings, [])
     if cookies:
@@ -74,6 +74,10 @@ def _judge_yes(question: str, response: httpx.Response, *, logged_in: bool) -> F
     return good(question, f"200, user {user_id!r}")
 
 
+_NO_URL = (
+    "set auth.url to the endpoint that says who a request's user is; "
+    "a PNS inside an application has none, there the function given as user= says it"
+)
 _SLOW = "make it faster, or raise auth.timeout_seconds (at most 60)"
 _UNREACHABLE = "start the application, or correct auth.url as seen from PNS's machine or container"
 _REDIRECT = (
