@@ -126,10 +126,9 @@ class Conversation:
             return self._data_seen(request)
         self._request = request
         self.phase = Phase.ASKED
-        limit = min(request.limit or self._limits.page_size, self._limits.page_size)
         if isinstance(request, UnseenRequest):
-            return ReadUnseen(limit)
-        return ReadSeen(self._cursor(request, limit))
+            return ReadUnseen(page_limit(request, self._limits))
+        return ReadSeen(seen_cursor(request, self._limits))
 
     def answer(self, page: Page) -> Send:
         """The store read `page` for the request."""
@@ -187,15 +186,6 @@ class Conversation:
         self._user_key = page.user_key
         self._sent = {kept.notification_id: kept.seq for kept in page.items} | behind
 
-    def _cursor(self, request: SeenRequest, limit: int) -> Cursor:
-        return Cursor(
-            after=request.after,
-            before=request.before,
-            received_after=received_after(request),
-            limit=limit,
-            max_bytes=self._limits.page_bytes,
-        )
-
     def _may_ask(self, now: float) -> bool:
         """A token bucket: `requests_per_second`, with BURST seconds' worth at once."""
         rate = self._limits.requests_per_second
@@ -217,3 +207,19 @@ class Conversation:
                 f"more than {self._limits.requests_per_second:g} requests a second; wait, then ask again",
             )
         )
+
+
+def page_limit(request: UnseenRequest | SeenRequest, limits: LimitsSettings) -> int:
+    """How many items the answer to `request` may hold: more than `limits.page_size` is cut to it."""
+    return min(request.limit or limits.page_size, limits.page_size)
+
+
+def seen_cursor(request: SeenRequest, limits: LimitsSettings) -> Cursor:
+    """The stretch of the seen list that `request` asks for."""
+    return Cursor(
+        after=request.after,
+        before=request.before,
+        received_after=received_after(request),
+        limit=page_limit(request, limits),
+        max_bytes=limits.page_bytes,
+    )

@@ -8,7 +8,8 @@
     └── Problem                  an HTTP answer of RFC 9457: `status`, `code`, `title`, `detail`
         ├── BadJSON 400 · Unauthorized 401 · Forbidden 403 · OriginNotAllowed 403 · NotFound 404
         ├── MethodNotAllowed 405 · NotificationIdConflict 409 · TooLarge 413
-        ├── UnsupportedMediaType 415 · Invalid 422 · UpgradeRequired 426 · TooManyConnections 429
+        ├── UnsupportedMediaType 415 · Invalid 422 · NotificationNotKept 422 · UpgradeRequired 426
+        ├── TooManyConnections 429 · RateLimited 429
         └── Unavailable 503
             ├── StoreUnavailable · AuthUnavailable · Overloaded · Draining
 
@@ -48,7 +49,7 @@ class SchemaError(PNSError):
 
 
 class UnknownNotification(PNSError):
-    """The notification named by `after` or `before` is not kept any more. Start again without it."""
+    """The notification that was named as a place is not kept any more. Start again without it."""
 
 
 class Problem(PNSError):
@@ -129,8 +130,16 @@ class Invalid(Problem):
         self.errors = errors
 
 
+class NotificationNotKept(Problem):
+    """A message names a notification that is not kept any more. Start again without it."""
+
+    status, code = 422, "unknown_notification"
+
+
 class UpgradeRequired(Problem):
-    """This path opens a WebSocket. Send `Upgrade: websocket`, or POST to ask whether you may connect."""
+    """This path opens a connection. Send `Upgrade: websocket` or `Accept: text/event-stream`, or POST to ask
+    whether you may connect.
+    """
 
     status, code = 426, "upgrade_required"
 
@@ -140,6 +149,13 @@ class TooManyConnections(Problem):
 
     status, code = 429, "too_many_connections"
     retry_after = 30
+
+
+class RateLimited(Problem):
+    """This device asks more than `limits.requests_per_second`. Wait a second, then ask again."""
+
+    status, code = 429, "rate_limited"
+    retry_after = 1
 
 
 class Unavailable(Problem):

@@ -66,6 +66,7 @@ class Node:
         self.fanout = Fanout(self.hub, store, clock=self.clock, metrics=metrics)
         self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
         self.pruner = Pruner(store, self.publisher, settings.retention, self.clock)
+        self.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
         self._delivery = Delivery(
             settings=settings,
             store=store,
@@ -73,7 +74,7 @@ class Node:
             clock=self.clock,
             metrics=metrics,
             in_place=in_place,
-            page_turns=asyncio.Semaphore(PAGES_AT_ONCE),
+            page_turns=self.page_turns,
         )
         self._sweep = Sweep(self.hub, authority, settings, self.clock)
         self._stack = AsyncExitStack()

@@ -43,6 +43,9 @@ class Publisher:
     async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
         return self._signalled(user_id, await self._store.mark_seen(user_id, notification_ids))
 
+    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+        return self._signalled(user_id, await self._store.mark_seen_up_to(user_id, notification_id))
+
     async def mark_all_seen(self, user_id: str) -> int:
         return self._signalled(user_id, await self._store.mark_all_seen(user_id))
 

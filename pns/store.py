@@ -139,6 +139,12 @@ class Store(Protocol):
     async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
         """Set `seen_date` of the unseen among `notification_ids`; returns how many were."""
 
+    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+        """Set `seen_date` of all that is unseen up to this one in the user's order; returns how many were.
+
+        It need not be unseen itself. Raises UnknownNotification when it is not kept any more.
+        """
+
     async def mark_all_seen(self, user_id: str) -> int:
         """Set `seen_date` of all that is unseen at the call, in small commits; returns how many were."""
 

@@ -21,8 +21,8 @@ MODULES = {
 }
 
 LAYERS = {
-    "values": "backoff clock configuration constraint device errors forwarding looper messages metrics "
-    "notification printable settings timestamp",
+    "values": "allowance backoff clock configuration constraint device errors forwarding looper messages "
+    "metrics notification printable settings timestamp",
     "contracts": "authority bus store",
     "conversation": "conversation",
     "engine": "admission delivery fanout hub node outlet presence pruner publish sweep",
@@ -37,12 +37,15 @@ MAY_IMPORT = {
     "conversation": {"values", "contracts"},
     "adapters": {"values", "contracts", "adapters"},
     "engine": {"values", "contracts", "conversation", "engine"},
-    "web": {"values", "contracts", "engine", "web"},
+    "web": {"values", "contracts", "conversation", "engine", "web"},
     "ops": {"values", "contracts", "engine", "web", "ops", "public"},
     "public": {"values", "ops"},
 }
 KNOWS_ADAPTERS = "pns.ops.compose"
-PURE = ("pns.conversation", "pns.messages", "pns.notification", "pns.timestamp", "pns.device", "pns.hub")
+PURE = (
+    *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.timestamp"),
+    *("pns.device", "pns.hub"),
+)
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
 
 MOST_LINES = 450

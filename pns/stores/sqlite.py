@@ -119,12 +119,17 @@ class SQLiteStore:
             partial(writes.mark_ids, user_id=user_id, notification_ids=notification_ids, now=now)
         )
 
+    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+        place = partial(reads.place_of, user_id=user_id, notification_id=notification_id)
+        return await self._mark_oldest(await self._small.run(place))
+
     async def mark_all_seen(self, user_id: str) -> int:
-        now = self._clock.now()
         place = await self._write(partial(writes.last_place, user_id=user_id))
-        if place is None:
-            return 0
+        return 0 if place is None else await self._mark_oldest(place)
+
+    async def _mark_oldest(self, place: tuple[int, int]) -> int:
         user_key, last_seq = place
+        now = self._clock.now()
         mark = partial(
             writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
         )

@@ -78,11 +78,23 @@ def _start(connection: sqlite3.Connection, user_key: int, cursor: Cursor) -> int
     notification_id = cursor.before if cursor.before is not None else cursor.after
     if not notification_id:
         return _LAST if backwards else _FIRST
+    return _place(connection, user_key, notification_id)
+
+
+def _place(connection: sqlite3.Connection, user_key: int, notification_id: str) -> int:
     place = {"user_key": user_key, "notification_id": notification_id}
     found = row(connection, "place", place, tuple[int])
     if found is None:
         raise UnknownNotification
     return found[0]
+
+
+def place_of(connection: sqlite3.Connection, user_id: str, notification_id: str) -> tuple[int, int]:
+    """The user's key, and the place of one notification. Raises UnknownNotification."""
+    user_key = _user_key(connection, user_id)
+    if user_key is None:
+        raise UnknownNotification
+    return user_key, _place(connection, user_key, notification_id)
 
 
 def states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[str, State]:

@@ -6,6 +6,7 @@ It has no lifespan of its own: whoever runs it enters the node (pns.ops), so tha
 from __future__ import annotations
 
 import logging
+from importlib.metadata import version
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,9 +16,12 @@ from pns.authority import ApplicationAuthority, DeviceAuthority
 from pns.errors import NotFound, NotStarted, Problem
 from pns.node import Node
 from pns.web.application import ApplicationEndpoints
+from pns.web.browser import BrowserFiles
 from pns.web.contract.endpoints import ContractEndpoints
 from pns.web.cookie import DeviceCookie
-from pns.web.devices import SUBSCRIBE, DeviceEndpoints
+from pns.web.devices import DeviceEndpoints
+from pns.web.entrance import SUBSCRIBE, Entrance
+from pns.web.messages import MessageEndpoints
 from pns.web.operations import OperatorEndpoints
 from pns.web.problems import problem_response, refuse_websocket
 from pns.web.routing import Routes, encoded_path
@@ -32,11 +36,21 @@ class Web:
         """`authority` says who may call the application's endpoints."""
         self._node = node
         self._device_cookie: DeviceCookie | None = None
-        self._devices = DeviceEndpoints(node, self._cookie)
+        self._entrance = Entrance(node, self._cookie)
+        self._devices = DeviceEndpoints(node, self._entrance)
         application = ApplicationEndpoints(node, authority)
         operator = OperatorEndpoints(node, application.authorize)
         contract = ContractEndpoints(node.settings, lambda: self.routes.routes)
-        self.routes = Routes([*self._devices.routes, *application.routes, *operator.routes, *contract.routes])
+        self.routes = Routes(
+            [
+                *self._devices.routes,
+                *MessageEndpoints(node, self._entrance).routes,
+                *application.routes,
+                *operator.routes,
+                *contract.routes,
+                *BrowserFiles(self._entrance, version("pns")).routes,
+            ]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._node.started and not self._node.draining:
@@ -65,11 +79,11 @@ class Web:
             return await endpoint(request, parameters)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
-            return problem_response(problem, self._devices.cors(request.scope))
+            return problem_response(problem, self._entrance.cors(request.scope))
         except Exception:
             log.exception("a request failed", extra={"method": request.method})
             failure = Problem("PNS failed; its log says why")
-            return problem_response(failure, self._devices.cors(request.scope))
+            return problem_response(failure, self._entrance.cors(request.scope))
 
     async def _cookie(self) -> DeviceCookie:
         if self._device_cookie is None:

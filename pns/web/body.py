@@ -79,9 +79,11 @@ _NOTIFY: msgspec.json.Decoder[NotifyBody | list[NotifyBody]] = msgspec.json.Deco
 _SEEN = msgspec.json.Decoder(SeenBody)
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
+async def read_body(
+    request: Request, max_bytes: int, *, media_types: Collection[str] = ("application/json",)
+) -> bytes:
     """The whole body. Raises TooLarge without reading on, and UnsupportedMediaType."""
-    _check_media_type(request)
+    _check_media_type(request, media_types)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > max_bytes:
         raise TooLarge
@@ -96,11 +98,11 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _check_media_type(request: Request) -> None:
+def _check_media_type(request: Request, media_types: Collection[str]) -> None:
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = _CHARSET.search(parameters)
     coding = request.headers.get("content-encoding", "identity")
-    if media_type.strip() != "application/json" or coding != "identity":
+    if media_type.strip() not in media_types or coding != "identity":
         raise UnsupportedMediaType
     if charset is not None and charset[1] not in ("utf-8", "us-ascii"):
         raise UnsupportedMediaType("JSON is sent as UTF-8 (RFC 8259 §8.1); leave out the other charset")

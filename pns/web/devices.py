@@ -1,43 +1,32 @@
 """The endpoints of devices: POST /subscribe says whether one may connect, GET opens the connection.
 
-Both run the same check: the Origin first, then the application's word. Neither reads anything of the
-device's request but its headers.
+Both run the same check (entrance.py). A GET is answered by a WebSocket, or where proxies refuse that by an
+event stream (events.py), which is the same connection in other clothes.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pns.admission import Admitted, first_device_id
-from pns.authority import Credentials, DeviceAuthority
+from pns.authority import DeviceAuthority
 from pns.delivery import Connection
 from pns.errors import OriginNotAllowed, Problem, TooManyConnections, Unavailable, UpgradeRequired
-from pns.forwarding import forwarded_headers
 from pns.messages import SUBPROTOCOL, CloseCode
 from pns.node import Node
 from pns.store import State
 from pns.web.application import answer
 from pns.web.contract.operation import DEVICE, Answer, Operation
-from pns.web.cookie import DeviceCookie
-from pns.web.origin import check_origin, cors_headers, preflight_headers
-from pns.web.peer import Peer, TrustedProxies
+from pns.web.entrance import SUBSCRIBE, Entrance
+from pns.web.events import MEDIA_TYPE, EventStream, wants_events
 from pns.web.problems import Headers, refuse_websocket
-from pns.web.routing import Route, encoded_path
+from pns.web.routing import Route
 
 log = logging.getLogger(__name__)
-
-Known = tuple[str, str] | None
-"""(device_id, user_id) of a device cookie that PNS signed."""
-
-
-SUBSCRIBE = "/subscribe"
-_NO_HEADERS: Headers = []
 
 
 class Subscribed(Struct, frozen=True):
@@ -48,82 +37,76 @@ class Subscribed(Struct, frozen=True):
     heartbeat_seconds: float
 
 
-_COOKIE = {"Set-Cookie": "The signed device cookie."}
+COOKIE = {"Set-Cookie": "The signed device cookie."}
 
 _SUBSCRIBE = Operation(
     caller="device",
-    answers=(Answer(200, "This device may connect.", body=Subscribed, headers=_COOKIE),),
+    answers=(Answer(200, "This device may connect.", body=Subscribed, headers=COOKIE),),
     problems=(*DEVICE, TooManyConnections),
 )
-_UPGRADE = Operation(
+_OPEN = Operation(
     caller="device",
-    answers=(Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", headers=_COOKIE),),
-    problems=(*DEVICE, UpgradeRequired),
+    answers=(
+        Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", headers=COOKIE),
+        Answer(
+            200,
+            "With `Accept: text/event-stream`: every count as `data:`, in JSON as on a WebSocket, and again "
+            'as heartbeat; at the end `event: close` with `data: {"code","reason"}`.',
+            body=str,
+            media_type=MEDIA_TYPE,
+            headers=COOKIE,
+        ),
+    ),
+    problems=(*DEVICE, UpgradeRequired, TooManyConnections),
 )
-_PREFLIGHT = Operation(
+PREFLIGHT = Operation(
     caller="device", answers=(Answer(204, "A page of this origin may ask."),), problems=(OriginNotAllowed,)
 )
 
 
 class DeviceEndpoints:
-    """What a device may ask of a node. `cookie` makes the device cookie once the store can be read."""
+    """What a device may ask of a node before it is connected."""
 
-    def __init__(self, node: Node, cookie: Callable[[], Awaitable[DeviceCookie]]) -> None:
+    def __init__(self, node: Node, entrance: Entrance) -> None:
         self._node = node
-        self._cookie = cookie
-        self._settings = node.settings
-        self._proxies = TrustedProxies(node.settings.server.trusted_proxies)
+        self._entrance = entrance
 
     @property
     def routes(self) -> list[Route]:
         return [
             Route("POST", SUBSCRIBE, self.subscribe, _SUBSCRIBE),
-            Route("GET", SUBSCRIBE, self.upgrade_required, _UPGRADE),
-            Route("OPTIONS", SUBSCRIBE, self.preflight, _PREFLIGHT),
+            Route("GET", SUBSCRIBE, self.open, _OPEN),
+            Route("OPTIONS", SUBSCRIBE, self.preflight, PREFLIGHT),
         ]
 
     # ── over HTTP ─────────────────────────────────────────────────────────────────────────────────────
 
     async def subscribe(self, request: Request, parameters: dict[str, str]) -> Response:
         """Whether this device may connect, and the device cookie."""
-        peer = self._proxies.peer(request.scope)
-        cors = _cors(self._origin(request.scope, peer))
+        self._entrance.check(request.scope)
         self._node.check_open()
-        cookie = await self._cookie()
-        credentials, known = self._credentials(request.scope, peer, cookie)
-        admitted = await self._node.admission.admit(credentials, known)
-        if await self._node.crowded(admitted.user_id, new=1):
+        device, _, headers = await self._entrance.admit(request.scope)
+        if await self._node.crowded(device.user_id, new=1):
             raise TooManyConnections
-        seconds = self._settings.server.heartbeat_seconds
-        response = answer(Subscribed(admitted.user_id, admitted.device_id, seconds))
-        set_cookie = _set_cookie(cookie, admitted, request.scope, peer)
-        response.raw_headers.extend([*cors, set_cookie])
+        seconds = self._node.settings.server.heartbeat_seconds
+        response = answer(Subscribed(device.user_id, device.device_id, seconds))
+        response.raw_headers.extend(headers)
         return response
 
-    async def upgrade_required(self, request: Request, parameters: dict[str, str]) -> Response:
-        """A plain GET: this path opens a WebSocket."""
-        self._origin(request.scope, self._proxies.peer(request.scope))
-        raise UpgradeRequired
+    async def open(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The connection: a WebSocket, or an event stream where a proxy refuses that."""
+        self._entrance.check(request.scope)
+        if request.method != "GET" or not wants_events(request):
+            raise UpgradeRequired
+        connection, state, headers = await self._entrance.join(request.scope)
+        return EventStream(self._node, connection, state, headers)
 
     async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
         """CORS: whether a page of another origin may ask. Nobody is logged in for it."""
-        origin = self._origin(request.scope, self._proxies.peer(request.scope))
+        headers = self._entrance.preflight(request.scope)
         response = answer(None, status=204)
-        if origin is not None:
-            response.raw_headers.extend(preflight_headers(origin, self._settings.auth.forward_headers))
+        response.raw_headers.extend(headers)
         return response
-
-    def cors(self, scope: Scope) -> Headers:
-        """The CORS headers of an error: what a page of an allowed foreign origin needs to read it here.
-
-        None where no device asks, and for a page that is refused.
-        """
-        if encoded_path(scope) != SUBSCRIBE:
-            return _NO_HEADERS
-        try:
-            return _cors(self._origin(scope, self._proxies.peer(scope)))
-        except OriginNotAllowed:
-            return _NO_HEADERS
 
     # ── over a WebSocket ──────────────────────────────────────────────────────────────────────────────
 
@@ -131,32 +114,35 @@ class DeviceEndpoints:
         self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
     ) -> None:
         """Serve one WebSocket until it ends. `authority`, if given, answers instead of the node's own."""
-        peer, cors = self._proxies.peer(scope), _NO_HEADERS
         try:
-            cors = _cors(self._origin(scope, peer))
-            self._node.check_open()
-            cookie = await self._cookie()
-            credentials, known = self._credentials(scope, peer, cookie)
-            connection, state = await self._node.join(credentials, known, authority=authority)
+            connection, state, headers = await self._entrance.join(scope, authority)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
-            await self._refuse(scope, send, problem, cors)
+            await self._refuse(scope, send, problem)
             return
         try:
-            set_cookie = _set_cookie(cookie, connection, scope, peer)
-            await self._accept(scope, receive, send, [*cors, set_cookie])
-            await self._run(connection, state, scope, receive, send)
+            # Before anything is awaited: a count that comes meanwhile must find where to go.
+            connection.plug_in(send, (scope.get("extensions") or {}).get("pns.socket"))
+            await self._accept(scope, receive, send, headers)
+            await self._run(connection, state, receive)
         finally:
             self._node.leave(connection)
 
-    async def _refuse(self, scope: Scope, send: Send, problem: Problem, cors: Headers) -> None:
+    async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
         """Before the 101 with an HTTP status; a connection that its host accepted is closed instead."""
         if not scope.get("pns.accepted"):
-            await refuse_websocket(scope, send, problem, cors)
+            await refuse_websocket(scope, send, problem, self._cors(scope))
             return
         again = isinstance(problem, Unavailable)
         code = CloseCode.TRY_AGAIN_LATER if again else CloseCode.LOGGED_OUT
         await send({"type": "websocket.close", "code": int(code), "reason": problem.code})
+
+    def _cors(self, scope: Scope) -> Headers:
+        """Wherever its host routed it, a WebSocket is a device's."""
+        try:
+            return self._entrance.check(scope)
+        except OriginNotAllowed:
+            return []
 
     async def _accept(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         if scope.get("pns.accepted"):
@@ -165,45 +151,7 @@ class DeviceEndpoints:
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
         await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
 
-    async def _run(
-        self, connection: Connection, state: State, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        connection.plug_in(send, (scope.get("extensions") or {}).get("pns.socket"))
+    async def _run(self, connection: Connection, state: State, receive: Receive) -> None:
         if await self._node.crowded(connection.user_id):
             connection.end(CloseCode.TOO_MANY_CONNECTIONS)
         await connection.run(receive, state)
-
-    # ── both ──────────────────────────────────────────────────────────────────────────────────────────
-
-    def _origin(self, scope: Scope, peer: Peer) -> str | None:
-        """The allowed foreign origin that asks; None for PNS's own and for none. Raises OriginNotAllowed."""
-        return check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
-
-    def _credentials(self, scope: Scope, peer: Peer, cookie: DeviceCookie) -> tuple[Credentials, Known]:
-        known = cookie.read([value for name, value in scope["headers"] if name == b"cookie"])
-        credentials = Credentials(
-            headers=forwarded_headers(
-                scope["headers"],
-                allow=self._settings.auth.forward_headers,
-                cookie_name=self._settings.session.cookie_name,
-            ),
-            forwarded=(
-                (b"x-forwarded-for", peer.address.encode()),
-                (b"x-forwarded-proto", peer.scheme.encode()),
-            ),
-            device_id=first_device_id(known),
-            request=HTTPConnection(scope),
-        )
-        return credentials, known
-
-
-def _cors(origin: str | None) -> Headers:
-    return _NO_HEADERS if origin is None else cors_headers(origin)
-
-
-def _set_cookie(
-    cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, peer: Peer
-) -> tuple[bytes, bytes]:
-    path = scope.get("root_path") or "/"
-    secure = peer.scheme == "https"
-    return b"set-cookie", cookie.set_cookie(device.device_id, device.user_id, path=path, secure=secure)

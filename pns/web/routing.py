@@ -19,7 +19,8 @@ Endpoint = Callable[[Request, dict[str, str]], Awaitable[Response]]
 
 
 class Route(NamedTuple):
-    """`template` such as `/users/{user_id}/seen`; the endpoint gets the decoded parameters by name.
+    """`template` such as `/users/{user_id}/seen`; the endpoint gets the decoded parameters by name. A
+    parameter begins a segment; what follows it, as in `/{module}.js`, ends it.
 
     `operation` is what the contract shows of it, next to the endpoint's docstring.
     """
@@ -67,11 +68,14 @@ def _match(template: list[str], segments: list[str]) -> dict[str, str] | None:
     parameters = {}
     for wanted, segment in zip(template, segments, strict=True):
         if wanted.startswith("{"):
+            name, _, ending = wanted[1:].partition("}")
+            if not segment.endswith(ending):
+                return None
             try:
-                parameters[wanted[1:-1]] = unquote_to_bytes(segment).decode()
+                parameters[name] = unquote_to_bytes(segment.removesuffix(ending)).decode()
             except UnicodeDecodeError:
                 return None
-            if not segment:
+            if not parameters[name]:
                 return None
         elif unquote(segment) != wanted:
             return None

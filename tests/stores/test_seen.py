@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pns.errors import UnknownNotification
 from pns.notification import Notification
 from pns.store import Store
 from pns.testing.clock import FakeClock
@@ -26,6 +27,22 @@ async def test_what_was_sent_is_marked_by_place(store: Store, clock: FakeClock) 
     assert await unseen(store, "42") == ["c"]
     assert await count(store, "42") == 1
     assert await seen_dates(store, "42") == [clock.now(), clock.now(), None]
+
+
+async def test_up_to_a_place_in_the_users_order(store: Store, clock: FakeClock) -> None:
+    await named(store, "42", "a", "b", "c", "d")
+    await named(store, "other", "a", "b")
+    await store.mark_seen("42", ["b"])
+    assert await store.mark_seen_up_to("42", "c") == 2
+    assert await unseen(store, "42") == ["d"]
+    assert await count(store, "42") == 1
+    assert await store.mark_seen_up_to("42", "c") == 0
+    assert await store.mark_seen_up_to("42", "b") == 0
+    assert await unseen(store, "other") == ["a", "b"]
+    for user, place in (("42", "never was"), ("nobody", "a")):
+        with pytest.raises(UnknownNotification):
+            await store.mark_seen_up_to(user, place)
+    assert await count(store, "42") == 1
 
 
 async def test_seen_date_is_set_once_by_the_first(store: Store, clock: FakeClock) -> None:

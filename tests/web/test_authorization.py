@@ -17,6 +17,7 @@ from tests.harness.server import API_KEY as KEY
 
 OPEN = {
     *(("POST", "/subscribe"), ("GET", "/subscribe"), ("OPTIONS", "/subscribe")),
+    *(("POST", "/messages"), ("OPTIONS", "/messages"), ("GET", "/{module}.js")),
     *(("GET", "/livez"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/asyncapi.json")),
 }
 """What needs no key: devices show the application's login, operators and readers nothing."""

@@ -45,7 +45,9 @@ def asyncapi(settings: Settings, *, version: str) -> Schema:
             "description": (
                 "One WebSocket of a device. A connection's requests are served one at a time, in order. "
                 "Version 1 only ever adds: ignore messages and members that you do not know. How to be "
-                "let in stands in openapi.json."
+                "let in stands in openapi.json, as do the two that serve behind a proxy that refuses "
+                "WebSockets: GET /subscribe as an event stream, whose data are the messages sent here, and "
+                "POST /messages, which takes one message received here."
             ),
         },
         "defaultContentType": "application/json",

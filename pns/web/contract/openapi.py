@@ -26,6 +26,10 @@ _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
         USER_ID,
         "The user, percent-encoded as one segment: `/` as `%2F`. One that PNS never heard of has nothing.",
     ),
+    "module": (
+        {"type": "string", "pattern": "^[a-z-]+(-[0-9][0-9a-z.]*)?$"},
+        "Such as `client`, or with the version of this PNS behind it: that one never changes.",
+    ),
     "notification_id": (NAME, "One that is not kept any more is withdrawn already."),
 }
 _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
@@ -86,12 +90,18 @@ def _operation(settings: Settings, route: Route) -> Schema:
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
+        most = getattr(limits, operation.body_limit)
         described["requestBody"] = {
             "required": True,
-            "description": f"At most {limits.max_body_bytes} bytes (`limits.max_body_bytes`).",
-            "content": {"application/json": {"schema": schema(operation.body)}},
+            "description": f"At most {most} bytes (`limits.{operation.body_limit}`).",
+            "content": {media_type: _body(operation, media_type) for media_type in operation.media_types},
         }
     return described
+
+
+def _body(operation: Operation, media_type: str) -> Schema:
+    shape: Schema = schema(operation.body) if "json" in media_type else {"type": "string"}
+    return {"schema": shape}
 
 
 def _security(operation: Operation, settings: Settings) -> list[dict[str, list[str]]]:

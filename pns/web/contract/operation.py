@@ -53,10 +53,15 @@ class Answer(Struct, frozen=True):
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """`caller` is "application", "device", "operator" or "anyone"; `body` is the type of a JSON body."""
+    """`caller` is "application", "device", "operator" or "anyone"; `body` is the type of a JSON body.
+
+    `body_limit` names the setting in `limits` that bounds it. A media type that is not JSON is any text.
+    """
 
     caller: str
     answers: tuple[Answer, ...]
     problems: Problems = ()
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
+    body_limit: str = "max_body_bytes"
+    media_types: tuple[str, ...] = ("application/json",)

@@ -1,0 +1,97 @@
+"""The files for browsers: every module of pns/browser under its own name, and under one with the version.
+
+The plain name is asked about at each use and mostly answered 304; the versioned name never changes and is
+kept. Both are public: no login, no cookie. They are read once, when PNS starts.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from importlib.resources import files
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pns.errors import NotFound, OriginNotAllowed
+from pns.web.contract.operation import Answer, Operation
+from pns.web.entrance import Entrance
+from pns.web.problems import Headers
+from pns.web.routing import Route
+
+REVALIDATE = b"no-cache"
+FOR_GOOD = b"public, max-age=31536000, immutable"
+_MEDIA_TYPE = "text/javascript"
+_OPERATION = Operation(
+    caller="anyone",
+    answers=(
+        Answer(200, "An ES module.", body=str, media_type=_MEDIA_TYPE, headers={"ETag": "Of this content."}),
+        Answer(304, "`If-None-Match` names the ETag of today's.", headers={"ETag": "Of this content."}),
+    ),
+    problems=(NotFound,),
+)
+
+
+class BrowserFile(NamedTuple):
+    content: bytes
+    etag: str
+    caching: bytes
+
+
+class BrowserFiles:
+    """Pages of other origins may load them where `server.allowed_origins` says so."""
+
+    def __init__(self, entrance: Entrance, version: str) -> None:
+        self._entrance = entrance
+        self._files: dict[str, BrowserFile] = {}
+        for path in (files("pns") / "browser").iterdir():
+            name, _, ending = path.name.partition(".")
+            if ending == "js":
+                self._add(name, path.read_bytes(), version)
+
+    def _add(self, name: str, content: bytes, version: str) -> None:
+        etag = f'"{sha256(content).hexdigest()[:32]}"'
+        self._files[name] = BrowserFile(content, etag, REVALIDATE)
+        self._files[f"{name}-{version}"] = BrowserFile(content, etag, FOR_GOOD)
+
+    @property
+    def routes(self) -> list[Route]:
+        return [Route("GET", "/{module}.js", self.module, _OPERATION)]
+
+    async def module(self, request: Request, parameters: dict[str, str]) -> Response:
+        """An ES module for pages: the client, its worker or the bell."""
+        file = self._files.get(parameters["module"])
+        if file is None:
+            raise NotFound
+        known = _matches(request, file.etag)
+        response = Response(b"" if known else file.content, 304 if known else 200)
+        response.raw_headers = [
+            *([] if known else response.raw_headers),
+            (b"content-type", f"{_MEDIA_TYPE}; charset=utf-8".encode()),
+            (b"etag", file.etag.encode()),
+            (b"cache-control", file.caching),
+            (b"x-content-type-options", b"nosniff"),
+            *self._sharing(request),
+        ]
+        return response
+
+    def _sharing(self, request: Request) -> Headers:
+        """Who else than pages of this origin may use it: the allowed origins, and nobody."""
+        try:
+            cors = self._entrance.check(request.scope)
+        except OriginNotAllowed:
+            cors = []
+        policy = b"cross-origin" if cors else b"same-origin"
+        # A cache in between must not hand one origin's answer to another.
+        vary = [] if cors else [(b"vary", b"Origin")]
+        return [*cors, *vary, (b"cross-origin-resource-policy", policy)]
+
+
+def _matches(request: Request, etag: str) -> bool:
+    """RFC 9110 §13.1.2: any entry equal but for the mark of weakness, or `*`."""
+    wanted = [
+        entry.strip().removeprefix("W/")
+        for value in request.headers.getlist("if-none-match")
+        for entry in value.split(",")
+    ]
+    return etag in wanted or "*" in wanted

@@ -1,0 +1,136 @@
+"""Letting a device in: the Origin rule, the application's word, the device cookie. The same for a WebSocket,
+an event stream and a single message, so that no way in is wider than another.
+
+It reads nothing of a request but its headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from pns.admission import Admitted, first_device_id
+from pns.authority import Credentials, DeviceAuthority
+from pns.delivery import Connection
+from pns.errors import OriginNotAllowed
+from pns.forwarding import forwarded_headers
+from pns.node import Node
+from pns.store import State
+from pns.web.cookie import DeviceCookie
+from pns.web.origin import check_origin, cors_headers, preflight_headers
+from pns.web.peer import Peer, TrustedProxies
+from pns.web.problems import Headers
+from pns.web.routing import encoded_path
+
+Known = tuple[str, str] | None
+"""(device_id, user_id) of a device cookie that PNS signed."""
+
+SUBSCRIBE = "/subscribe"
+MESSAGES = "/messages"
+_FOR_DEVICES = {SUBSCRIBE, MESSAGES}
+_NO_HEADERS: Headers = []
+
+
+class Entered(NamedTuple):
+    """A device that was let in. `headers` belong into the answer: CORS and the device cookie."""
+
+    device: Admitted
+    known: bool
+    """Whether it brought its cookie: one that does not is a new device every time."""
+    headers: Headers
+
+
+class Joined(NamedTuple):
+    """A connection in the hub, which the caller must `leave`. `headers` as of Entered."""
+
+    connection: Connection
+    state: State
+    headers: Headers
+
+
+class Entrance:
+    """The way into one node. `cookie` makes the device cookie once the store can be read."""
+
+    def __init__(self, node: Node, cookie: Callable[[], Awaitable[DeviceCookie]]) -> None:
+        self._node = node
+        self._cookie = cookie
+        self._settings = node.settings
+        self._proxies = TrustedProxies(node.settings.server.trusted_proxies)
+
+    async def admit(self, scope: Scope) -> Entered:
+        """The device that asks. Raises OriginNotAllowed, and what Admission raises."""
+        cors, peer = self.check(scope), self._proxies.peer(scope)
+        cookie = await self._cookie()
+        credentials, known = self._credentials(scope, peer, cookie)
+        admitted = await self._node.admission.admit(credentials, known)
+        same = known is not None and admitted.device_id == known[0]
+        return Entered(admitted, same, [*cors, _set_cookie(cookie, admitted, scope, peer)])
+
+    async def join(self, scope: Scope, authority: DeviceAuthority | None = None) -> Joined:
+        """A new connection of the device that asks; `authority`, if given, answers instead of the node's.
+
+        Raises OriginNotAllowed, and what Node.join raises.
+        """
+        cors, peer = self.check(scope), self._proxies.peer(scope)
+        self._node.check_open()
+        cookie = await self._cookie()
+        credentials, known = self._credentials(scope, peer, cookie)
+        connection, state = await self._node.join(credentials, known, authority=authority)
+        return Joined(connection, state, [*cors, _set_cookie(cookie, connection, scope, peer)])
+
+    def check(self, scope: Scope) -> Headers:
+        """The CORS headers for a page that may ask; none for PNS's own. Raises OriginNotAllowed."""
+        origin = self._origin(scope)
+        return _NO_HEADERS if origin is None else cors_headers(origin)
+
+    def preflight(self, scope: Scope) -> Headers:
+        """The headers of the answer to OPTIONS. Raises OriginNotAllowed."""
+        origin = self._origin(scope)
+        return (
+            _NO_HEADERS if origin is None else preflight_headers(origin, self._settings.auth.forward_headers)
+        )
+
+    def cors(self, scope: Scope) -> Headers:
+        """The CORS headers of an error: what a page of an allowed foreign origin needs to read it here.
+
+        None where no device asks, and for a page that is refused.
+        """
+        if encoded_path(scope) not in _FOR_DEVICES:
+            return _NO_HEADERS
+        try:
+            return self.check(scope)
+        except OriginNotAllowed:
+            return _NO_HEADERS
+
+    def _origin(self, scope: Scope) -> str | None:
+        """The allowed foreign origin that asks; None for PNS's own and for none. Raises OriginNotAllowed."""
+        peer = self._proxies.peer(scope)
+        return check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
+
+    def _credentials(self, scope: Scope, peer: Peer, cookie: DeviceCookie) -> tuple[Credentials, Known]:
+        known = cookie.read([value for name, value in scope["headers"] if name == b"cookie"])
+        credentials = Credentials(
+            headers=forwarded_headers(
+                scope["headers"],
+                allow=self._settings.auth.forward_headers,
+                cookie_name=self._settings.session.cookie_name,
+            ),
+            forwarded=(
+                (b"x-forwarded-for", peer.address.encode()),
+                (b"x-forwarded-proto", peer.scheme.encode()),
+            ),
+            device_id=first_device_id(known),
+            request=HTTPConnection(scope),
+        )
+        return credentials, known
+
+
+def _set_cookie(
+    cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, peer: Peer
+) -> tuple[bytes, bytes]:
+    path = scope.get("root_path") or "/"
+    secure = peer.scheme == "https"
+    return b"set-cookie", cookie.set_cookie(device.device_id, device.user_id, path=path, secure=secure)

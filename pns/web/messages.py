@@ -1,0 +1,182 @@
+"""POST /messages: one message of the conversation, answered in its own response.
+
+For devices on an event stream, service workers and phones. Stateless: any node may answer, so what a
+connection would remember is read from the store. It lets in whom /subscribe would let in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pns.allowance import Allowances
+from pns.conversation import BURST, page_limit, seen_cursor
+from pns.errors import (
+    BadJSON,
+    Draining,
+    Invalid,
+    NotificationNotKept,
+    Overloaded,
+    RateLimited,
+    StoreUnavailable,
+    TooLarge,
+    UnknownNotification,
+)
+from pns.messages import (
+    DATA_SEEN,
+    SEEN_REQUEST,
+    UNSEEN_REQUEST,
+    DataSeen,
+    ErrorCode,
+    MessageRefused,
+    NewItem,
+    SeenItem,
+    SeenRequest,
+    UnseenRequest,
+    encode_count,
+    new_data,
+    parse_request,
+    seen_data,
+)
+from pns.messages import Request as Message
+from pns.node import Node
+from pns.notification import Page
+from pns.web.application_calls import READING_BODY, Count
+from pns.web.body import read_body
+from pns.web.contract.operation import DEVICE, Answer, Operation
+from pns.web.devices import COOKIE, PREFLIGHT
+from pns.web.entrance import MESSAGES, Entered, Entrance
+from pns.web.problems import API_HEADERS
+from pns.web.routing import Route
+
+_MEDIA_TYPES = ("application/json", "text/plain")
+
+
+class DeviceMessage(Struct, frozen=True, forbid_unknown_fields=True):
+    """One message of a device: exactly one of these."""
+
+    unseen: UnseenRequest | Annotated[bool, Meta(extra_json_schema={"const": True})] | UnsetType | None = (
+        field(default=UNSET, name=UNSEEN_REQUEST)
+    )
+    seen: SeenRequest | UnsetType = field(default=UNSET, name=SEEN_REQUEST)
+    data_seen: DataSeen | UnsetType = field(default=UNSET, name=DATA_SEEN)
+
+
+_ONE = Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})
+OneMessage = Annotated[DeviceMessage | Literal["unseenNotificationDataRequest"], _ONE]
+
+
+class MessageAnswer(Struct, frozen=True, omit_defaults=True):
+    """What a connection would be sent: the page that was asked for, or the count after a marking."""
+
+    new: list[NewItem] | UnsetType = field(default=UNSET, name="newNotificationData")
+    seen: list[SeenItem] | UnsetType = field(default=UNSET, name="seenNotificationData")
+    count: Count | UnsetType = field(default=UNSET, name="newNotificationCountChanged")
+
+
+OneAnswer = Annotated[MessageAnswer, _ONE]
+
+_MESSAGE = Operation(
+    caller="device",
+    body=OneMessage,
+    body_limit="max_message_bytes",
+    media_types=_MEDIA_TYPES,
+    answers=(Answer(200, "The answer.", body=OneAnswer, headers=COOKIE),),
+    problems=(*DEVICE, *READING_BODY, Invalid, NotificationNotKept, RateLimited),
+)
+
+
+class MessageEndpoints:
+    """Messages of devices that hold no WebSocket."""
+
+    def __init__(self, node: Node, entrance: Entrance) -> None:
+        self._node = node
+        self._entrance = entrance
+        rate = node.settings.limits.requests_per_second
+        self._allowances = Allowances(rate, burst=BURST)
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", MESSAGES, self.message, _MESSAGE),
+            Route("OPTIONS", MESSAGES, self.preflight_message, PREFLIGHT),
+        ]
+
+    async def message(self, request: Request, parameters: dict[str, str]) -> Response:
+        """One message of a device; the answer is the response. `upTo` may name any notification kept."""
+        self._entrance.check(request.scope)
+        if self._node.draining:
+            raise Draining
+        entered = await self._entrance.admit(request.scope)
+        self._take_turn(entered)
+        message = await self._read(request)
+        try:
+            response = await self._serve(entered.device.user_id, message)
+        except UnknownNotification:
+            raise NotificationNotKept from None
+        response.raw_headers.extend([*API_HEADERS, *entered.headers])
+        return response
+
+    async def preflight_message(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may send a message. Nobody is logged in for it."""
+        response = Response(status_code=204)
+        response.raw_headers.extend([*API_HEADERS, *self._entrance.preflight(request.scope)])
+        return response
+
+    def _take_turn(self, entered: Entered) -> None:
+        # One that brings no cookie would be a new device each time: those of a user share a turn.
+        device = entered.device
+        key = (device.user_id, device.device_id if entered.known else "")
+        if not self._allowances.take(key, now=self._node.clock.monotonic()):
+            raise RateLimited
+
+    async def _read(self, request: Request) -> Message:
+        most = self._node.settings.limits.max_message_bytes
+        try:
+            body = await read_body(request, most, media_types=_MEDIA_TYPES)
+            return parse_request(body.decode())
+        except TooLarge:
+            raise TooLarge(f"a message has at most {most} bytes (`limits.max_message_bytes`)") from None
+        except UnicodeDecodeError:
+            raise BadJSON("the message is not UTF-8") from None
+        except MessageRefused as refusal:
+            if refusal.code == ErrorCode.BAD_JSON:
+                raise BadJSON(refusal.message) from None
+            raise Invalid([("", f"{refusal.code}: {refusal.message}")]) from None
+
+    async def _serve(self, user_id: str, message: Message) -> Response:
+        if isinstance(message, DataSeen):
+            await self._node.publisher.mark_seen_up_to(user_id, message.up_to)
+            return _answer(encode_count((await self._node.store.states([user_id]))[user_id].unseen))
+        async with self._node.page_turns:
+            if isinstance(message, SeenRequest):
+                cursor = seen_cursor(message, self._node.settings.limits)
+                return _answer(seen_data((await self._node.store.seen(user_id, cursor)).items))
+            page = await self._unseen(user_id, message)
+            response = _answer(new_data(page.items))
+        if page.items and not message.ack:
+            # Runs once the server has taken the answer, as on a connection: never before.
+            response.background = BackgroundTask(self._mark, user_id, page)
+        return response
+
+    async def _unseen(self, user_id: str, message: UnseenRequest) -> Page:
+        limits = self._node.settings.limits
+        limit = page_limit(message, limits)
+        return await self._node.store.unseen(user_id, limit=limit, max_bytes=limits.page_bytes)
+
+    async def _mark(self, user_id: str, page: Page) -> None:
+        try:
+            await self._node.publisher.mark_sent_seen(
+                user_id, page.user_key, [kept.seq for kept in page.items]
+            )
+        except (StoreUnavailable, Overloaded):
+            # They stay unseen and will be shown again: never lost, perhaps twice.
+            return
+
+
+def _answer(text: str) -> Response:
+    return Response(text, media_type="application/json")

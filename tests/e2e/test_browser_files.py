@@ -1,0 +1,102 @@
+"""The modules for browsers, as a real server and a mounted PNS hand them out."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from pns.ops.embedded import PNS
+from tests.e2e.conftest import House
+from tests.harness import HostApplication, ServerProcess
+
+FOLDER = Path(__file__).parents[2] / "pns" / "browser"
+MODULES = sorted(path.name for path in FOLDER.glob("*.js"))
+FOREIGN = "https://app.example"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def versioned(name: str) -> str:
+    return name.replace(".js", f"-{version('pns')}.js")
+
+
+async def get(url: str, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return await client.request(method, f"{url}/{path}", headers=sent)
+
+
+@pytest.mark.parametrize("name", MODULES)
+async def test_each_module_under_both_names(house: House, name: str) -> None:
+    plain, kept = await get(house.url, name), await get(house.url, versioned(name))
+    for response in (plain, kept):
+        house.contract.check(response)
+        assert response.status_code == 200
+        assert response.content == (FOLDER / name).read_bytes()
+        assert response.headers["content-type"] == "text/javascript; charset=utf-8"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cross-origin-resource-policy"] == "same-origin"
+        assert response.headers["vary"] == "Origin"
+        assert "access-control-allow-origin" not in response.headers
+        assert "set-cookie" not in response.headers
+    assert plain.headers["etag"] == kept.headers["etag"]
+    assert plain.headers["cache-control"] == "no-cache"
+    assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+async def test_what_a_browser_has_is_not_sent_again(house: House) -> None:
+    etag = (await get(house.url, "client.js")).headers["etag"]
+    assert etag.startswith('"')
+    for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        response = await get(house.url, "client.js", if_none_match=known)
+        house.contract.check(response)
+        assert (response.status_code, response.content) == (304, b"")
+        assert response.headers["etag"] == etag
+        assert response.headers["cache-control"] == "no-cache"
+    for other in ('"x"', etag.strip('"'), ""):
+        assert (await get(house.url, "client.js", if_none_match=other)).status_code == 200
+
+
+async def test_head(house: House) -> None:
+    response = await get(house.url, "client.js", "HEAD")
+    assert (response.status_code, response.content) == (200, b"")
+    assert int(response.headers["content-length"]) == (FOLDER / "client.js").stat().st_size
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["nothing.js", "client-9.9.9.js", "client.d.ts", "package.json", ".js", "..%2Fclient.js", "client.JS"],
+)
+async def test_nothing_else_is_served(house: House, path: str) -> None:
+    response = await get(house.url, path)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+async def test_another_method(house: House) -> None:
+    response = await get(house.url, "client.js", "POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+
+
+async def test_only_allowed_origins_may_share(tmp_path: Path) -> None:
+    async with (
+        HostApplication() as application,
+        ServerProcess(tmp_path, auth_url=application.url, server__allowed_origins=FOREIGN) as server,
+    ):
+        allowed = await get(server.url, "client.js", origin=FOREIGN)
+        assert allowed.headers["access-control-allow-origin"] == FOREIGN
+        assert allowed.headers["cross-origin-resource-policy"] == "cross-origin"
+        assert allowed.headers["vary"] == "Origin"
+        refused = await get(server.url, "client.js", origin="https://evil.example")
+        assert "access-control-allow-origin" not in refused.headers
+        assert refused.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+async def test_below_a_mount(tmp_path: Path) -> None:
+    async with PNS(f"sqlite:///{tmp_path}/pns.db") as pns:
+        transport = httpx.ASGITransport(app=pns, root_path="/deep/pns")
+        async with httpx.AsyncClient(transport=transport, base_url="http://host.test/deep/pns/") as client:
+            for name in ("client.js", versioned("client.js")):
+                assert (await client.get(name)).content == (FOLDER / "client.js").read_bytes()
