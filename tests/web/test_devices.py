@@ -45,8 +45,9 @@ async def test_an_allowed_page_can_read_every_error(tmp_path: Path, status: int)
 async def test_an_allowed_page_can_read_that_the_user_has_too_many(tmp_path: Path) -> None:
     limits = LimitsSettings(connections_per_user=1)
     async with an_edge(tmp_path, StubAuthority(Login("42", 0), Login("42", 0)), limits=limits) as edge:
-        await edge.node.join(Credentials(headers=(), forwarded=(), device_id="other"), None)
+        other, _ = await edge.node.join(Credentials(headers=(), forwarded=(), device_id="other"), None)
         response = await edge.ask("POST")
+        edge.node.leave(other)
     assert response.status_code == 429
     assert int(response.headers["retry-after"]) > 0
     assert cors_of(response) == CORS
