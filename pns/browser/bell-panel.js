@@ -40,6 +40,8 @@ export class Panel {
 
   /** Forget everything, as when somebody else has logged in. */
   clear () {
+    // What is taken away must not take the focus with it.
+    if (this.list.contains(this.root.getRootNode().activeElement)) this.root.focus()
     this.#shown.clear()
     this.#before = ''
     this.#stale = true
@@ -59,12 +61,16 @@ export class Panel {
   /** Load what is new, show it and mark it; one at a time, and once more if something comes meanwhile. */
   async load () {
     this.#again = true
-    this.#work ??= this.#loadAll().finally(() => { this.#work = null })
+    this.#work ??= this.#loadAll().finally(() => {
+      this.#work = null
+      this.list.setAttribute('aria-busy', 'false')
+    })
     return this.#work
   }
 
   async #loadAll () {
     const { client } = this.#bell
+    this.list.setAttribute('aria-busy', 'true')
     try {
       while (this.#again && this.#watched()) {
         this.#again = false
@@ -214,7 +220,9 @@ export class Panel {
     this.state.className = `state ${state}`
     this.retry.hidden = state === 'connecting'
     if (this.line.textContent !== text) this.line.textContent = text
-    this.list.hidden = Boolean(text) && !this.#shown.size && this.loading.hidden
+    const nothing = this.#stale && !this.#shown.size
+    this.loading.hidden = !nothing || !['live', 'connecting'].includes(state)
+    this.list.hidden = nothing && this.loading.hidden
   }
 }
 

@@ -1,4 +1,4 @@
-import type { PNSClient, SeenNotification, State, UnseenNotification } from "./client.js";
+import type { Frame, PNSClient, SeenNotification, State, UnseenNotification } from "./client.js";
 
 /** The version of PNS that this file belongs to. */
 export const version: string;
@@ -24,13 +24,15 @@ export interface PNSBellEvents {
   "pns-state": CustomEvent<State>;
   "pns-open": CustomEvent<undefined>;
   "pns-close": CustomEvent<undefined>;
+  /** Each message of the line; only with the attribute `frames`. */
+  "pns-frame": CustomEvent<Frame>;
   /** An item was chosen, by pointer or Enter. Cancelled, its link is not followed. */
   "pns-click": CustomEvent<Clicked>;
 }
 
 /**
  * `<pns-bell>`. Attributes: `url` (or `src`), `max`, `theme` ("light", "dark"), `sound` (an address),
- * `title-badge`, `app-badge`, `toast`, and `text-…` for its words. Never throws from an event.
+ * `title-badge`, `app-badge`, `toast`, `frames`, and `text-…` for its words. Never throws from an event.
  */
 export class PNSBell extends HTMLElement {
   /** Unseen notifications; 0 until known. */

@@ -133,12 +133,15 @@ export class PNSBell extends Base {
   #connect () {
     this.#client?.disconnect()
     const url = this.getAttribute('url') ?? this.getAttribute('src') ?? HERE
-    const client = this.#client = new PNSClient(url, { connect: false, follow: this.hasAttribute('toast') })
+    const client = this.#client = new PNSClient(url, {
+      connect: false, follow: this.hasAttribute('toast'), frames: this.hasAttribute('frames')
+    })
     const mine = act => event => client === this.#client && act(event)
     this.#base = null
     client.addEventListener('count', mine(() => this.#changed()))
     client.addEventListener('state', mine(() => this.#turned()))
     client.addEventListener('notifications', mine(({ detail }) => detail.first || this.#toast(detail.items)))
+    client.addEventListener('frame', mine(({ detail }) => this.#tell('pns-frame', detail)))
     this.#count()
     this.#state()
     client.connect()
@@ -190,7 +193,6 @@ export class PNSBell extends Base {
     if (this.state === 'logged-out') this.#base = null
     if (this.#user) this.#panel.clear()
     this.#user = this.state === 'logged-out' ? '' : userId
-    this.#panel.loading.hidden = this.state === 'logged-out'
     this.#count()
   }
 
@@ -273,7 +275,6 @@ export class PNSBell extends Base {
     const counting = state === 'offline' && left > 0
     const words = counting ? textOf(this, 'offline-in', left) : state === 'live' ? this.#failure : this.#words()
     this.#panel.say(words, state)
-    if (state !== 'live' && state !== 'connecting') this.#panel.loading.hidden = true
     if (counting) this.#timers.tick = setTimeout(() => this.#line(), 1000 - (Date.now() % 1000))
   }
 
