@@ -128,12 +128,13 @@ def listen(
 
 
 @cli.command()
-def keygen() -> None:
+def keygen(config: Config = None) -> None:
     """Print a new API key, and where to put it."""
+    if config is not None:
+        _load(config)
     typer.echo(secrets.token_urlsafe(32))
-    typer.echo(
-        "Put it into app.api_keys in config.toml, or PNS_APP__API_KEYS, and give it to your app.", err=True
-    )
+    places = f"app.api_keys in {config or 'config.toml'}, or PNS_APP__API_KEYS"
+    typer.echo(f"Put it into {places}, and give it to your application.", err=True)
 
 
 @cli.command()
