@@ -53,7 +53,7 @@ async def _separate(listener: socket.socket, folder: Path, echo: Callable[[str],
         PNSProcess(folder, application_port=port, key=key) as process,
         RemotePNS(process.url, key=key) as remote,
     ):
-        application = make_application(remote, sessions=Sessions(port), pns_port=process.port)
+        application = make_application(remote, sessions=Sessions(port), process=process)
         words = banner(address, pns=process.url, key=key, embedded=False)
         server = Server(application, on_start=lambda: echo(words))
         async with asyncio.TaskGroup() as tasks:

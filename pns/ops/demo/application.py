@@ -1,7 +1,8 @@
 """The demo application: its own login with two users, a page, and the two places where it meets PNS.
 
 These are `/pns-auth`, which PNS asks who a device is (an embedded PNS asks the sessions themselves), and
-`/notify`, which passes a form on to PNS. Everything else would be in it without PNS, too.
+`/notify`, which passes a form on to PNS. The buttons that break something are the demo's own; everything else
+would be in the application without PNS, too.
 """
 
 from __future__ import annotations
@@ -19,30 +20,36 @@ from starlette.staticfiles import StaticFiles
 
 from pns.errors import PNSError
 from pns.ops.demo.page import ASSETS, page
+from pns.ops.demo.process import PNSProcess
 from pns.ops.demo.sessions import MAX_AGE_SECONDS, Sessions
 from pns.ops.embedded import PNS
 
 USERS = {"alice": "Alice", "bob": "Bob"}
+MANY = 50
+AWAY_SECONDS = 8.0
 
 
 class Notifies(Protocol):
     """What the application needs of PNS, which may be far (RemotePNS) or near (pns.PNS)."""
 
-    async def notify(self, user_id: str, notification: str, /) -> object: ...
+    async def notify(self, user_id: str, notifications: list[str], /) -> object: ...
 
     async def disconnect(self, user_id: str, /) -> object: ...
 
 
 def make_application(
-    pns: Notifies, *, sessions: Sessions, pns_port: int | None = None, mounted: PNS | None = None
+    pns: Notifies, *, sessions: Sessions, process: PNSProcess | None = None, mounted: PNS | None = None
 ) -> Starlette:
-    """The application. Its pages find PNS on `pns_port` of the same host, or `mounted` at /pns."""
-    demo = _Demo(pns, sessions, pns_port)
+    """The application. Its pages find PNS in `process`, a port beside this one, or `mounted` at /pns."""
+    demo = _Demo(pns, sessions, process)
     routes: list[BaseRoute] = [
         Route("/", demo.home),
         Route("/login", demo.login, methods=["POST"]),
         Route("/logout", demo.logout, methods=["POST"]),
         Route("/notify", demo.notify, methods=["POST"]),
+        Route("/restart", demo.restart, methods=["POST"]),
+        Route("/cut", demo.cut, methods=["POST"]),
+        Route("/logout-elsewhere", demo.logout_elsewhere, methods=["POST"]),
         Route("/pns-auth", demo.who, methods=["POST"]),
         Mount("/assets", StaticFiles(directory=ASSETS)),
     ]
@@ -52,16 +59,17 @@ def make_application(
 
 
 class _Demo:
-    def __init__(self, pns: Notifies, sessions: Sessions, pns_port: int | None) -> None:
+    def __init__(self, pns: Notifies, sessions: Sessions, process: PNSProcess | None) -> None:
         self._pns = pns
         self._sessions = sessions
-        self._pns_port = pns_port
+        self._process = process
 
     async def home(self, request: Request) -> Response:
         user_id = await self._sessions.user(request)
         if user_id is None:
             return page("login.html")
-        return page("inbox.html", pns=self._pns_address(request), name=USERS[user_id])
+        where = "process" if self._process else "mounted"
+        return page("inbox.html", pns=self._pns_address(request), name=USERS[user_id], where=where)
 
     async def login(self, request: Request) -> Response:
         user_id = (await _form(request)).get("user", "")
@@ -93,9 +101,38 @@ class _Demo:
         form = await _form(request)
         if form.get("user") not in USERS or not form.get("title"):
             return PlainTextResponse("Choose a user, and give a title.", status_code=400)
-        data = {name: form[name] for name in ("title", "body") if form.get(name)}
         try:
-            await self._pns.notify(form["user"], json.dumps(data, ensure_ascii=False))
+            await self._pns.notify(form["user"], _notifications(form))
+        except PNSError as error:
+            return PlainTextResponse(str(error), status_code=502)
+        return Response(status_code=204)
+
+    async def restart(self, request: Request) -> Response:
+        """PNS ends and starts again, as at every release."""
+        return await self._restart(request, away_seconds=0.0)
+
+    async def cut(self, request: Request) -> Response:
+        """PNS cannot be reached for a while."""
+        return await self._restart(request, away_seconds=AWAY_SECONDS)
+
+    async def _restart(self, request: Request, *, away_seconds: float) -> Response:
+        if await self._sessions.user(request) is None:
+            return PlainTextResponse("Log in first.", status_code=401)
+        if self._process is None:
+            return PlainTextResponse("PNS is part of this application here.", status_code=409)
+        try:
+            await self._process.restart(away_seconds=away_seconds)
+        except PNSError as error:
+            return PlainTextResponse(str(error), status_code=502)
+        return Response(status_code=204)
+
+    async def logout_elsewhere(self, request: Request) -> Response:
+        """The user's other sessions are over; PNS asks again about all, and this one comes back."""
+        user_id = self._sessions.end_others(request)
+        if user_id is None:
+            return PlainTextResponse("Log in first.", status_code=401)
+        try:
+            await self._pns.disconnect(user_id)
         except PNSError as error:
             return PlainTextResponse(str(error), status_code=502)
         return Response(status_code=204)
@@ -108,11 +145,19 @@ class _Demo:
         return JSONResponse({"user_id": user_id})
 
     def _pns_address(self, request: Request) -> str:
-        if self._pns_port is None:
+        if self._process is None:
             return "/pns"
         # The name in the address bar: a cookie of localhost is none of 127.0.0.1.
         host = "localhost" if request.headers.get("host", "").startswith("localhost") else "127.0.0.1"
-        return f"http://{host}:{self._pns_port}"
+        return f"http://{host}:{self._process.port}"
+
+
+def _notifications(form: dict[str, str]) -> list[str]:
+    """What the form asks for: one, or many that are numbered."""
+    times = MANY if form.get("times") == "many" else 1
+    numbers = [f" {number}" if times > 1 else "" for number in range(1, times + 1)]
+    said = {"body": form["body"]} if form.get("body") else {}
+    return [json.dumps({"title": form["title"] + number, **said}, ensure_ascii=False) for number in numbers]
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -26,8 +26,10 @@ _HEADERS = {
 
 
 def _policy(pns: str) -> str:
-    foreign = f" {pns} {pns.replace('http', 'ws', 1)}" if pns.startswith("http") else ""
+    foreign = f" {pns}" if pns.startswith("http") else ""
+    socket = foreign.replace("http", "ws", 1)
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        f"connect-src 'self'{foreign}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self'{foreign}; style-src 'self'; img-src 'self'; "
+        f"connect-src 'self'{foreign}{socket}; require-trusted-types-for 'script'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )

@@ -47,9 +47,23 @@ class PNSProcess:
             "LOG__LEVEL": "warning",
         }
         self._process: Process | None = None
-        self._stopping = False
+        self._restart = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
+        await self._start()
+        return self
+
+    async def restart(self, *, away_seconds: float = 0.0) -> None:
+        """End the process, start it again after `away_seconds`, and return when it is ready.
+
+        Raises PNSError when it does not become ready. Two of these follow each other.
+        """
+        async with self._restart:
+            await self._stop()
+            await asyncio.sleep(away_seconds)
+            await self._start()
+
+    async def _start(self) -> None:
         # A session of its own: Ctrl-C in the terminal is for the parent, which ends this one after itself.
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "pns.ops.demo.child"),
@@ -64,7 +78,6 @@ class PNSProcess:
         except BaseException:
             await self._stop()
             raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -72,9 +85,14 @@ class PNSProcess:
         await self._stop()
 
     async def ended(self, tell: Callable[[], object]) -> None:
-        """Wait until the process has ended, then call `tell`."""
-        assert self._process is not None
-        await self._process.wait()
+        """Wait until the process has ended otherwise than by `restart`, then call `tell`."""
+        while True:
+            assert self._process is not None
+            await self._process.wait()
+            if not self._restart.locked():
+                break
+            async with self._restart:
+                pass  # it is back, or has ended for good
         tell()
 
     def check(self) -> None:

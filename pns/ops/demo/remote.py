@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 class RemotePNS:
-    """The two calls that the demo makes, as an embedded PNS has them. Use as `async with`."""
+    """The calls that the demo makes, as an embedded PNS has them. Use as `async with`."""
 
     def __init__(self, url: str, *, key: str) -> None:
         self._http = httpx.AsyncClient(
@@ -31,10 +31,10 @@ class RemotePNS:
     ) -> None:
         await self._http.aclose()
 
-    async def notify(self, user_id: str, notification: str) -> None:
-        """Store one notification durably. Raises PNSError with PNS's own words when it was not."""
-        body = {"user_id": user_id, "notifications": [{"notification_data": notification}]}
-        await self._call("POST", "/notify", json=body)
+    async def notify(self, user_id: str, notifications: list[str]) -> None:
+        """Store them durably, all or nothing. Raises PNSError with PNS's own words when they were not."""
+        items = [{"notification_data": notification} for notification in notifications]
+        await self._call("POST", "/notify", json={"user_id": user_id, "notifications": items})
 
     async def disconnect(self, user_id: str) -> None:
         """End the user's connections; each may come back that the application still knows."""

@@ -37,6 +37,14 @@ class Sessions:
         """Log out; returns who it was."""
         return self._users.pop(self._session(request), None)
 
+    def end_others(self, request: HTTPConnection) -> str | None:
+        """Log the same user out everywhere else; returns who it is, None when nobody is logged in here."""
+        here = self._session(request)
+        user_id = self._users.get(here)
+        for session in [each for each, user in self._users.items() if user == user_id and each != here]:
+            del self._users[session]
+        return user_id
+
     def _session(self, request: HTTPConnection) -> str:
         try:
             return str(self._serializer.loads(request.cookies.get(self.cookie_name, "")))
