@@ -9,11 +9,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PROPERTIES = $(shell grep -rlE '^(from|import) (hypothesis|schemathesis)' --include='test_*.py' tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types soak fuzz bench format dist clean packages
+.PHONY: help run test lint types soak fuzz bench screenshots format dist clean packages
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run ## the demo: an application with two users, PNS beside it (EMBEDDED=1: inside it; PORT=8000)
 	@$(BIN)/pns demo --port $(PORT) $(if $(filter-out 0,$(EMBEDDED)),--embedded)
@@ -36,6 +36,9 @@ fuzz: .venv/test ## the property tests, short and long variants
 
 bench: .venv/test packages ## measure, each figure beside the one that says what it is worth
 	$(BIN)/python -m bench
+
+screenshots: .venv/test packages ## pictures of the bell in docs/, for README and docs
+	$(BIN)/python -m tests.browser.screenshots
 
 format: .venv/test ## let ruff put imports and lines in order
 	$(BIN)/ruff check --select I --fix

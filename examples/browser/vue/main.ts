@@ -1,0 +1,31 @@
+// Vue 3. In a single-file component it is `<pns-bell @pns-count="…" />`, with `isCustomElement` in the build's settings.
+//   npm install vue && npx esbuild main.ts --bundle --format=esm --outfile=main.js
+
+import { createApp, defineComponent, h, ref } from "vue";
+import type { PNSBellEvents } from "../../../pns/browser/bell.js";
+
+const Header = defineComponent({
+  emits: { go: (path: string) => path.startsWith("/") },
+  setup(_, { emit }) {
+    const count = ref(0);
+    const counted = (event: PNSBellEvents["pns-count"]) => (count.value = event.detail);
+    const clicked = (event: PNSBellEvents["pns-click"]) => {
+      const { url } = event.detail.content;
+      if (!url.startsWith(location.origin)) return;
+      event.preventDefault(); // no page load: the router goes there
+      emit("go", new URL(url).pathname);
+    };
+    return () =>
+      h("header", ["Shop ", h("pns-bell", { max: 9, "onPns-count": counted, "onPns-click": clicked }),
+        h("small", { id: "count" }, `${count.value} new`)]);
+  },
+});
+
+const App = defineComponent({
+  setup() {
+    const path = ref("/");
+    return () => [h(Header, { onGo: (to: string) => (path.value = to) }), h("main", { id: "path" }, path.value)];
+  },
+});
+
+createApp(App).mount("#app");

@@ -1,0 +1,43 @@
+"""The files of the bell: small, and nothing in them that a strict page would refuse."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from django.template import Context, Engine
+from jinja2 import Environment, FileSystemLoader
+
+from tests.browser.e2e.packages import run
+
+ROOT = Path(__file__).parents[2]
+BROWSER = ROOT / "pns" / "browser"
+LARGEST = 10 * 1024
+
+
+def test_one_template_for_django_and_jinja() -> None:
+    folder = ROOT / "examples" / "browser" / "templates"
+    values = {"user": "ada", "pns": "/pns"}
+    django = Engine(dirs=[str(folder)]).get_template("base.html")
+    jinja = Environment(loader=FileSystemLoader(folder), autoescape=True).get_template("base.html")
+    page = django.render(Context(values))
+    assert page.split() == jinja.render(values).split()
+    assert '<script type="module" src="/pns/bell.js"></script>' in page
+    assert "pns-bell" not in django.render(Context({"user": None, "pns": "/pns"}))
+
+
+def test_the_bell_is_small(tmp_path: Path, record_property: pytest.RecordProperty) -> None:
+    bundle = tmp_path / "bell.js"
+    options = ("--bundle", "--minify", "--format=esm", "--external:./client.js", f"--outfile={bundle}")
+    run("esbuild", str(BROWSER / "bell.js"), *options, cwd=tmp_path)
+    size = len(gzip.compress(bundle.read_bytes(), 9))
+    record_property("bell_bytes", size)
+    assert size <= LARGEST
+
+
+def test_no_markup_is_parsed_and_no_style_written() -> None:
+    source = "".join(path.read_text() for path in BROWSER.glob("bell*.js"))
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "cssText"):
+        assert forbidden not in source
+    assert "adoptedStyleSheets" in source
