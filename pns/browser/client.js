@@ -1,1 +1,683 @@
+// The headless client: a user's inbox, live, over one connection for all tabs of the browser.
+//
+// A Line keeps the connection, alone in a tab, in the tab that leads, or in a SharedWorker. A PNSClient is a
+// page's side of it. They talk in plain messages, so that it makes no difference where the Line lives.
+// Nothing here touches the DOM or shows anything; client.d.ts says what a page may rely on.
+
 export const version = "0.1.0";
+
+const SECOND = 1000;
+const REQUEST_MS = 30 * SECOND; // an answer that takes longer is given up
+const OPENING_MS = 10 * SECOND; // so is a connection that says nothing at first
+const SOCKET_AGAIN_MS = 300 * SECOND; // how long an event stream is kept before WebSocket is tried again
+const HELD_MS = 20 * SECOND; // a connection that held as long had no trouble: the next wait is short
+const FIRST_BOUND_MS = SECOND / 2;
+const LAST_BOUND_MS = 20 * SECOND;
+const LONG_WAIT = 6; // doublings from the first bound to the last
+const KNOWN_IDS = 5000;
+const OUR_FAULT = [1002, 1003, 1007, 1009];
+
+const START = { count: 0, state: "connecting", retryAt: null, problem: "", userId: "" };
+
+export class PNSError extends Error {
+  constructor(code, message = code) {
+    super(message);
+    this.name = "PNSError";
+    this.code = code;
+  }
+}
+
+function surroundings(given) {
+  const scope = globalThis;
+  return {
+    fetch: (...call) => scope.fetch(...call),
+    WebSocket: scope.WebSocket,
+    EventSource: scope.EventSource,
+    SharedWorker: scope.SharedWorker,
+    BroadcastChannel: scope.BroadcastChannel,
+    locks: scope.navigator?.locks,
+    window: scope.addEventListener && scope,
+    document: scope.document,
+    setTimeout: (callback, milliseconds) => scope.setTimeout(callback, milliseconds),
+    clearTimeout: (timer) => scope.clearTimeout(timer),
+    now: () => Date.now(),
+    random: () => Math.random(),
+    ...given,
+  };
+}
+
+const isRefusal = (status, code) => status === 401 || (status === 403 && code !== "origin_not_allowed");
+
+// ── the connection ──────────────────────────────────────────────────────────────────────────────────────
+
+/** Keeps one connection for ever, and serves the pages' requests one at a time. */
+class Line {
+  #url;
+  #env;
+  #tell;
+  #status;
+  #pages = new Set();
+  #frames = false;
+  #attempt = null; // the try under way; a result of another one is void
+  #link = null; // the connection that was heard of
+  #opening = null; // one that was not, yet
+  #failures = 0;
+  #asked = false; // a 45xx was followed up, and no connection has held since
+  #notBefore = 0;
+  #retry = null;
+  #silence = 0;
+  #socketFailures = 0;
+  #socketAgain = 0;
+  #probe = null;
+  #queue = [];
+  #turn = null; // of the queue's first request, which is in flight: each sending is a turn of its own
+
+  /** `tell` takes what all pages are to know; `status` is what they know already. */
+  constructor(url, env, tell, status = START) {
+    this.#url = url;
+    this.#env = env;
+    this.#tell = tell;
+    this.#status = { ...status, state: "connecting", retryAt: null };
+  }
+
+  /** A message of a page. */
+  receive(message) {
+    if (message.hello) {
+      this.#pages.add(message.hello);
+      this.#frames ||= message.frames;
+      this.#tell({ status: this.#status });
+      if (this.#isIdle() && !this.#retry && this.#status.state !== "logged-out") this.#try();
+    } else if (message.bye) {
+      this.#pages.delete(message.bye);
+      if (!this.#pages.size) this.close();
+    } else if (message.ask) {
+      this.#take(message);
+    } else if (message.nudge) {
+      this.#nudge(message.nudge);
+    }
+  }
+
+  close() {
+    this.#drop();
+    this.#queue = [];
+    this.#status = { ...this.#status, state: "connecting", retryAt: null };
+  }
+
+  #set(change) {
+    this.#status = { ...this.#status, ...change };
+    this.#tell({ status: this.#status });
+  }
+
+  #later(callback, milliseconds) {
+    return this.#env.setTimeout(callback, milliseconds);
+  }
+
+  #isIdle() {
+    return !this.#attempt && !this.#link && !this.#opening;
+  }
+
+  #drop() {
+    this.#attempt = null;
+    this.#env.clearTimeout(this.#retry);
+    this.#env.clearTimeout(this.#probe);
+    this.#retry = this.#turn = null;
+    for (const link of [this.#link, this.#opening]) this.#end(link);
+    this.#link = this.#opening = null;
+  }
+
+  #nudge(why) {
+    const now = this.#env.now();
+    if (why === "offline") {
+      if (!this.#isIdle()) this.#wait("offline", why);
+    } else if (this.#link) {
+      if (now - this.#link.heard > this.#silence) this.#closed(this.#link, 1006, true);
+    } else if (this.#isIdle() && (why === "connect" || now >= this.#notBefore)) {
+      this.#try();
+    }
+  }
+
+  // ── trying, waiting ───────────────────────────────────────────────────────────────────────────────────
+
+  async #try() {
+    this.#drop();
+    const attempt = (this.#attempt = {});
+    // Whoever is logged out is asked about now and then: that is no news until the answer is another.
+    if (this.#status.state !== "logged-out") this.#set({ state: "connecting", retryAt: null });
+    const { status, body, after } = await this.#post("/subscribe");
+    if (this.#attempt !== attempt) return;
+    this.#attempt = null;
+    if (status === 200 && body.heartbeat_seconds > 0) {
+      this.#silence = (1.5 * body.heartbeat_seconds + 5) * SECOND;
+      const same = body.user_id === this.#status.userId;
+      this.#set({ userId: body.user_id, count: same ? this.#status.count : 0, state: "connecting" });
+      this.#open();
+    } else if (isRefusal(status, body.code)) {
+      this.#logOut(body.code ?? "unauthorized");
+    } else if (!status || status === 429 || status >= 500) {
+      this.#wait("offline", body.code ?? "unreachable", after);
+    } else {
+      this.#failures = LONG_WAIT;
+      this.#wait("error", body.code ?? "not_pns", after);
+    }
+  }
+
+  #wait(state, problem, after = 0) {
+    this.#drop();
+    const bound = Math.min(LAST_BOUND_MS, FIRST_BOUND_MS * 2 ** this.#failures++);
+    const delay = after + this.#env.random() * bound;
+    const now = this.#env.now();
+    this.#notBefore = now + after;
+    this.#retry = this.#later(() => this.#try(), delay);
+    this.#set({ state, problem, retryAt: now + delay });
+  }
+
+  #logOut(problem) {
+    this.#drop();
+    this.#set({ ...START, state: "logged-out", problem });
+    for (const { ask } of this.#queue.splice(0)) this.#tell({ answer: ask, error: "unauthorized" });
+  }
+
+  /** POST to PNS; `status` is 0 when nothing came back. */
+  async #post(path, body) {
+    const abort = new AbortController();
+    const timer = this.#later(() => abort.abort(), OPENING_MS);
+    try {
+      const response = await this.#env.fetch(this.#url + path, {
+        method: "POST",
+        credentials: "include",
+        // A string goes as text/plain, which needs no preflight; what a page says as its last is still sent.
+        body,
+        keepalive: Boolean(body),
+        signal: abort.signal,
+      });
+      const after = Number(response.headers.get("retry-after")) * SECOND || 0;
+      const text = await response.text();
+      return { status: response.status, body: parse(text) ?? {}, text, after };
+    } catch {
+      return { status: 0, body: {}, after: 0 };
+    } finally {
+      this.#env.clearTimeout(timer);
+    }
+  }
+
+  // ── WebSocket, or events ──────────────────────────────────────────────────────────────────────────────
+
+  #open() {
+    const { EventSource, now } = this.#env;
+    const events = EventSource && this.#socketFailures > 1 && now() < this.#socketAgain;
+    this.#opening = this.#start(events ? openEvents : openSocket);
+  }
+
+  #start(open) {
+    const link = { via: open === openSocket ? "websocket" : "events", heard: 0, close() {}, send() {} };
+    this.#watch(link, OPENING_MS);
+    const on = {
+      message: (text) => link.over || this.#hear(link, text),
+      close: (code) => this.#closed(link, code),
+    };
+    try {
+      Object.assign(link, open(this.#url, this.#env, on));
+    } catch {
+      // A turn later, as everything that closes by itself: nobody has this link yet.
+      Promise.resolve().then(() => on.close(1006));
+    }
+    return link;
+  }
+
+  #watch(link, milliseconds) {
+    this.#env.clearTimeout(link.timer);
+    link.timer = this.#later(() => this.#closed(link, 1006), milliseconds);
+  }
+
+  #end(link) {
+    if (!link || link.over) return;
+    link.over = true;
+    this.#env.clearTimeout(link.timer);
+    link.close();
+  }
+
+  #hear(link, text) {
+    link.heard = this.#env.now();
+    this.#watch(link, this.#silence);
+    if (this.#link !== link) this.#adopt(link);
+    this.#show("in", link.via, text);
+    const message = parse(text);
+    const count = message?.newNotificationCountChanged;
+    if (count !== undefined) this.#set({ count, state: "live", retryAt: null, problem: "" });
+    else if (message) this.#answer(message);
+    this.#pump();
+  }
+
+  /** The first word of a new connection: from now on it is the one. */
+  #adopt(link) {
+    this.#end(this.#link);
+    if (this.#opening === link) this.#opening = null;
+    this.#link = link;
+    link.since = this.#env.now();
+    this.#turn = null;
+    if (link.via === "websocket") this.#socketFailures = 0;
+    else this.#probeLater();
+  }
+
+  #probeLater() {
+    this.#env.clearTimeout(this.#probe);
+    // Beside the events, which go on until the WebSocket has said its first word.
+    this.#probe = this.#later(() => (this.#opening = this.#start(openSocket)), SOCKET_AGAIN_MS);
+  }
+
+  #closed(link, code, now = false) {
+    if (link.over) return;
+    this.#end(link);
+    if (!link.heard && code < 1012) this.#blame(link);
+    if (this.#opening === link) this.#opening = null;
+    if (this.#link && this.#link !== link) return this.#probeLater();
+    this.#link = null;
+    if (link.heard && this.#env.now() - link.since > HELD_MS) {
+      this.#failures = 0;
+      this.#asked = false;
+    }
+    const ask = code >= 4500 && code < 5000 && !this.#asked;
+    this.#asked ||= ask;
+    if (ask || now) return this.#try();
+    if (OUR_FAULT.includes(code)) this.#failures = LONG_WAIT;
+    this.#wait("offline", "");
+  }
+
+  /** A connection never said a word, though POST was answered: something between does not let it through. */
+  #blame(link) {
+    if (link.via === "events") this.#socketFailures = 1;
+    else if (++this.#socketFailures > 1) this.#socketAgain = this.#env.now() + SOCKET_AGAIN_MS;
+  }
+
+  // ── requests ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #take(request) {
+    if (this.#queue.some(({ ask }) => ask === request.ask)) return;
+    if (this.#status.state === "logged-out") {
+      this.#tell({ answer: request.ask, error: "unauthorized" });
+      return;
+    }
+    this.#queue.push({ ...request, until: this.#env.now() + REQUEST_MS });
+    this.#pump();
+  }
+
+  #pump() {
+    if (this.#turn || !this.#link) return;
+    const now = this.#env.now();
+    this.#queue = this.#queue.filter(({ until }) => until > now);
+    const [request] = this.#queue;
+    if (!request) return;
+    const turn = (this.#turn = {});
+    const text = JSON.stringify(request.message);
+    // That something was seen has no answer of its own on a WebSocket, and must outlive its connection.
+    if (this.#link.via === "websocket" && !request.message.notificationDataSeen) {
+      this.#show("out", "websocket", text);
+      this.#link.send(text);
+    } else {
+      this.#postMessage(turn, text);
+    }
+  }
+
+  async #postMessage(turn, text) {
+    this.#show("out", "post", text);
+    const { status, body, text: answer, after } = await this.#post("/messages", text);
+    if (answer) this.#show("in", "post", answer);
+    if (this.#turn !== turn) return;
+    if (!status || status === 429 || status === 503) this.#again(after);
+    else this.#answer(status === 200 ? body : { error: { code: body.code ?? "unreachable", message: body.detail } });
+    this.#pump();
+  }
+
+  #answer({ error, newNotificationData, seenNotificationData }) {
+    if (!this.#turn) return;
+    if (error?.code === "rate_limited" || error?.code === "unavailable") return this.#again();
+    this.#turn = null;
+    const { ask } = this.#queue.shift();
+    const items = newNotificationData ?? seenNotificationData ?? [];
+    this.#tell({ answer: ask, ...(error ? { error: error.code, message: error.message } : { items }) });
+  }
+
+  /** The same once more, a little later: it stays the queue's first. */
+  #again(after) {
+    const turn = (this.#turn = {});
+    this.#later(() => {
+      if (this.#turn !== turn) return;
+      this.#turn = null;
+      this.#pump();
+    }, after || SECOND);
+  }
+
+  #show(direction, via, text) {
+    if (this.#frames) this.#tell({ frame: { direction, via, text } });
+  }
+}
+
+function openSocket(url, { WebSocket }, on) {
+  const socket = new WebSocket(url.replace(/^http/, "ws") + "/subscribe", ["pns.v1"]);
+  socket.onmessage = ({ data }) => on.message(data);
+  socket.onclose = ({ code }) => on.close(code);
+  return { send: (text) => socket.send(text), close: () => socket.close() };
+}
+
+function openEvents(url, { EventSource }, on) {
+  const source = new EventSource(url + "/subscribe", { withCredentials: true });
+  source.onmessage = ({ data }) => on.message(data);
+  // It would connect again by itself, and not by our rules.
+  source.onerror = () => on.close(1006);
+  source.addEventListener("close", ({ data }) => on.close(parse(data)?.code ?? 1006));
+  return { close: () => source.close() };
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+// ── where the line lives ────────────────────────────────────────────────────────────────────────────────
+//
+// Each way takes (page, fail) and returns { post, leave }; it throws, or calls `fail`, where it cannot be had.
+// A way says { hail: true } when a Line begins that knows nothing of this page.
+
+function byWorker({ url, env, deliver }, fail) {
+  const worker = new env.SharedWorker(trusted(`${url}/worker-${version}.js`), { type: "module", name: url });
+  worker.onerror = fail;
+  worker.port.onmessage = ({ data }) => deliver(data);
+  return {
+    post: (message) => worker.port.postMessage(message),
+    leave() {
+      worker.onerror = worker.port.onmessage = null;
+    },
+  };
+}
+
+let policy;
+
+/** `address` as a page takes it under `require-trusted-types-for 'script'`; one policy a page, named pns. */
+function trusted(address) {
+  policy ??= globalThis.trustedTypes?.createPolicy("pns", { createScriptURL: (text) => text });
+  return policy?.createScriptURL(address) ?? address;
+}
+
+function byLock({ url, env, deliver, status }, fail) {
+  if (!env.locks) throw new PNSError("no_locks");
+  const name = `pns ${version} ${url}`;
+  const channel = new env.BroadcastChannel(name);
+  const abort = new AbortController();
+  let line = null;
+  let release = null;
+  const tell = (down) => {
+    channel.postMessage({ down });
+    deliver(down);
+  };
+  channel.onmessage = ({ data: { up, down } }) => (down ? deliver(down) : line?.receive(up));
+  const lead = () =>
+    new Promise((resolve) => {
+      release = resolve;
+      line = new Line(url, env, tell, status());
+      tell({ hail: true });
+    });
+  env.locks.request(name, { signal: abort.signal }, lead).catch(() => abort.signal.aborted || fail());
+  return {
+    post: (up) => (line ? line.receive(up) : channel.postMessage({ up })),
+    leave() {
+      abort.abort();
+      line?.close();
+      channel.close();
+      release?.();
+    },
+  };
+}
+
+function alone({ url, env, deliver, status }) {
+  const line = new Line(url, env, deliver, status());
+  return { post: (message) => line.receive(message), leave: () => line.close() };
+}
+
+export function serve(scope, environment) {
+  const ports = new Set();
+  const url = new URL(".", scope.location.href).href.replace(/\/$/, "");
+  const line = new Line(url, surroundings(environment), (message) => {
+    for (const port of ports) port.postMessage(message);
+  });
+  scope.onconnect = ({ ports: [port] }) => {
+    port.onmessage = ({ data }) => {
+      if (data.bye) ports.delete(port);
+      else ports.add(port);
+      line.receive(data);
+    };
+  };
+}
+
+// ── the page's side ─────────────────────────────────────────────────────────────────────────────────────
+
+export class PNSClient extends EventTarget {
+  #env;
+  #options;
+  #way = null;
+  #away = false; // this page is hidden for good, or may come back
+  #events = null;
+  #status = START;
+  #id;
+  #asks = 0;
+  #waiting = new Map();
+  #known = new Set();
+  #met = false;
+  #following = false;
+
+  constructor(url, options = {}) {
+    super();
+    this.#options = { share: true, connect: true, ...options };
+    this.#env = surroundings(options.environment);
+    this.url = new URL(url, globalThis.document?.baseURI).href.replace(/\/+$/, "");
+    this.#id = `${this.#env.now()} ${this.#env.random()}`;
+    if (this.#options.connect) this.connect();
+  }
+
+  get count() {
+    return this.#status.count;
+  }
+
+  get state() {
+    return this.#status.state;
+  }
+
+  get retryAt() {
+    return this.#status.retryAt;
+  }
+
+  get problem() {
+    return this.#status.problem;
+  }
+
+  get userId() {
+    return this.#status.userId;
+  }
+
+  connect() {
+    if (this.#way) {
+      this.#way.post({ nudge: "connect" });
+    } else {
+      this.#update({ ...this.#status, state: "connecting", problem: "" });
+      this.#listen();
+      this.#join();
+    }
+  }
+
+  disconnect() {
+    this.#events?.abort();
+    this.#leave();
+    this.#update({ ...this.#status, state: "offline", retryAt: null, problem: "disconnected" });
+    for (const ask of [...this.#waiting.keys()]) this.#settle({ answer: ask, error: "disconnected" });
+  }
+
+  async unseen({ ack = false, limit } = {}) {
+    // Always with `ack`, so that nothing is lost on the way: what arrived here is then said to be seen.
+    const items = await this.#ask({ unseenNotificationDataRequest: { ack: true, limit } });
+    this.#meet(items);
+    if (!ack && items.length) await this.markSeen(items.at(-1).notification_id).catch(() => {});
+    return items;
+  }
+
+  async markSeen(upTo) {
+    await this.#ask({ notificationDataSeen: { upTo } });
+  }
+
+  seen({ after, before, receivedAfter, limit } = {}) {
+    return this.#ask({ seenNotificationsRequest: { after, before, receivedAfter, limit } });
+  }
+
+  async *unseenPages({ limit } = {}) {
+    for (;;) {
+      const items = await this.unseen({ ack: true, limit });
+      if (!items.length) return;
+      yield items;
+      await this.markSeen(items.at(-1).notification_id);
+    }
+  }
+
+  async *seenPages(options = {}) {
+    const place = options.before === undefined ? "after" : "before";
+    for (let from = options; ; ) {
+      const items = await this.seen(from);
+      if (!items.length) return;
+      yield items;
+      from = { ...options, [place]: items.at(-1).notification_id };
+    }
+  }
+
+  // ── joining and leaving a line ────────────────────────────────────────────────────────────────────────
+
+  #join() {
+    const ways = this.#options.share ? [byWorker, byLock, alone] : [alone];
+    const next = () => {
+      const way = ways.shift();
+      const page = {
+        url: this.url,
+        env: this.#env,
+        // What a way says before it is ours, or after, is of no concern.
+        deliver: (message) => mine && this.#way === mine && this.#deliver(message),
+        status: () => this.#status,
+      };
+      let mine = null;
+      try {
+        mine = this.#way = way(page, () => {
+          if (this.#way !== mine) return;
+          mine.leave();
+          next();
+        });
+      } catch {
+        return next();
+      }
+      this.#hello();
+    };
+    next();
+  }
+
+  #hello() {
+    this.#way.post({ hello: this.#id, frames: Boolean(this.#options.frames) });
+    for (const [ask, { message }] of this.#waiting) this.#way.post({ ask, message });
+  }
+
+  #leave() {
+    const way = this.#way;
+    this.#way = null;
+    way?.post({ bye: this.#id });
+    way?.leave();
+  }
+
+  #listen() {
+    const { window, document } = this.#env;
+    const { signal } = (this.#events = new AbortController());
+    const on = (target, type, act) => target?.addEventListener(type, act, { signal });
+    for (const nudge of ["online", "offline", "focus"]) on(window, nudge, () => this.#way?.post({ nudge }));
+    on(document, "visibilitychange", () => {
+      if (document.visibilityState === "visible") this.#way?.post({ nudge: "visible" });
+    });
+    // A page that is put aside and taken out again must not keep others from leading meanwhile.
+    on(window, "pagehide", () => {
+      this.#away = true;
+      this.#leave();
+    });
+    on(window, "pageshow", () => {
+      if (this.#away) this.#join();
+      this.#away = false;
+    });
+  }
+
+  // ── what the line says ────────────────────────────────────────────────────────────────────────────────
+
+  #deliver(message) {
+    if (message.hail) this.#hello();
+    else if (message.status) this.#update(message.status);
+    else if (message.answer) this.#settle(message);
+    else if (this.#options.frames) this.#dispatch("frame", message.frame);
+  }
+
+  #update(status) {
+    const before = this.#status;
+    this.#status = status;
+    if (before.userId && status.userId !== before.userId) {
+      this.#known.clear();
+      this.#met = false;
+    }
+    if (status.count !== before.count) this.#dispatch("count", status.count);
+    if (["state", "retryAt", "problem"].some((name) => status[name] !== before[name])) {
+      this.#dispatch("state", status.state);
+    }
+    if (status.state !== "live") return;
+    if (!status.count) this.#met = true;
+    else if (status.count > before.count || before.state !== "live") this.#follow();
+  }
+
+  #dispatch(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  async #follow() {
+    if (!this.#options.follow || this.#following) return;
+    this.#following = true;
+    let count;
+    do {
+      count = this.count;
+      await this.unseen({ ack: true }).catch(() => {});
+      // More may have come while the answer was on its way.
+    } while (this.state === "live" && this.count > count);
+    this.#following = false;
+  }
+
+  #meet(items) {
+    const fresh = items.filter(({ notification_id: id }) => !this.#known.has(id));
+    for (const { notification_id: id } of fresh) this.#known.add(id);
+    for (const id of this.#known) {
+      if (this.#known.size <= KNOWN_IDS) break;
+      this.#known.delete(id);
+    }
+    const first = !this.#met;
+    this.#met = true;
+    if (fresh.length) this.#dispatch("notifications", { items: fresh, first });
+  }
+
+  // ── requests ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #ask(message) {
+    if (!this.#way) return Promise.reject(new PNSError("disconnected"));
+    const ask = `${this.#id} ${++this.#asks}`;
+    return new Promise((resolve, reject) => {
+      const timer = this.#env.setTimeout(() => this.#settle({ answer: ask, error: "timeout" }), REQUEST_MS);
+      this.#waiting.set(ask, { message, resolve, reject, timer });
+      this.#way.post({ ask, message });
+    });
+  }
+
+  #settle({ answer, items, error, message }) {
+    const waiting = this.#waiting.get(answer);
+    if (!waiting) return;
+    this.#waiting.delete(answer);
+    this.#env.clearTimeout(waiting.timer);
+    if (error) waiting.reject(new PNSError(error, message));
+    else waiting.resolve(items);
+  }
+}

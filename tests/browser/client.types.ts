@@ -1,0 +1,26 @@
+// The client as a page in TypeScript uses it: compiled, never run.
+
+import { PNSClient, PNSError, version, type State, type UnseenNotification } from "../../pns/browser/client.js";
+
+const client = new PNSClient("/pns", { follow: true, environment: { random: () => 0 } });
+const state: State = client.state;
+const names: string[] = [version, client.url, client.problem, client.userId, state];
+
+client.addEventListener("count", ({ detail }) => names.push(detail.toFixed()));
+client.addEventListener("notifications", ({ detail: { items, first } }) => {
+  if (!first) names.push(...items.map((item: UnseenNotification) => item.notification_data));
+});
+client.addEventListener("frame", ({ detail }) => names.push(detail.direction, detail.via, detail.text));
+
+async function read(): Promise<void> {
+  for await (const page of client.unseenPages({ limit: 50 })) names.push(page[0].create_date);
+  const [newest] = await client.seen({ before: "", limit: 1 });
+  names.push(newest.seen_date);
+  await client.markSeen(newest.notification_id).catch((error: PNSError) => names.push(error.code));
+}
+
+// @ts-expect-error: nobody sets what only the server knows
+client.count = 1;
+// @ts-expect-error: there is no such option
+void client.seen({ newest: true });
+void read();

@@ -1,0 +1,81 @@
+"""The client for browsers: its own tests under Node, its size, its types and its package."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import pns
+
+HERE = Path(__file__).parent
+BROWSER = HERE.parents[1] / "pns" / "browser"
+MOST_BYTES = 6 * 1024
+
+pytestmark = pytest.mark.timeout(300)  # npm may have to fetch what is missing
+
+
+def run(*command: str | Path, cwd: Path = HERE) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def tools() -> Path:
+    """The folder of esbuild and tsc, installed as the lock file says."""
+    installed = HERE / "node_modules" / ".package-lock.json"
+    lock = HERE / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        run("npm", "ci", "--no-audit", "--no-fund")
+    return HERE / "node_modules" / ".bin"
+
+
+def test_under_node() -> None:
+    files = sorted(path.name for path in HERE.glob("*.test.js"))
+    assert {"line.test.js", "requests.test.js", "tabs.test.js"} <= set(files)
+    said = run("node", "--test", "--test-timeout=20000", *files)
+    assert "# fail 0\n" in said
+    assert "# skipped 0\n" in said
+
+
+def test_the_client_is_small(tools: Path) -> None:
+    entry = BROWSER / "client.js"
+    minified = run(tools / "esbuild", entry, "--bundle", "--minify", "--format=esm")
+    size = len(gzip.compress(minified.encode(), 9))
+    assert size <= MOST_BYTES, f"{size} bytes"
+
+
+def test_the_types_are_strict(tools: Path) -> None:
+    run(tools / "tsc", "--project", HERE)
+
+
+def test_the_types_name_all_that_the_module_exports() -> None:
+    script = (
+        f"console.log(JSON.stringify(Object.keys(await import({json.dumps(str(BROWSER / 'client.js'))}))))"
+    )
+    exported = json.loads(run("node", "--input-type=module", "--eval", script))
+    declared = (BROWSER / "client.d.ts").read_text()
+    assert exported == ["PNSClient", "PNSError", "serve", "version"]
+    for name in exported:
+        assert any(f"export {kind} {name}" in declared for kind in ("class", "const", "function"))
+
+
+def test_the_package_can_be_imported(tmp_path: Path) -> None:
+    (packed,) = json.loads(run("npm", "pack", "--json", "--pack-destination", tmp_path, cwd=BROWSER))
+    assert {file["path"] for file in packed["files"]} >= {
+        "client.js",
+        "client.d.ts",
+        "worker.js",
+        "package.json",
+    }
+    run("npm", "install", "--offline", "--no-audit", "--no-fund", tmp_path / packed["filename"], cwd=tmp_path)
+    script = "import { PNSClient, version } from 'pns-client'; console.log(version, typeof PNSClient)"
+    assert run("node", "--input-type=module", "--eval", script, cwd=tmp_path).split() == [
+        pns.__version__,
+        "function",
+    ]
+    assert packed["version"] == pns.__version__
