@@ -4,14 +4,14 @@
 const DARK = `
   --surface: var(--pns-surface, #1c1c22); --text: var(--pns-text, #ededf2); --muted: var(--pns-muted, #a0a0ae);
   --border: var(--pns-border, #34343f); --hover: var(--pns-hover, #282831); --accent: var(--pns-accent, #a5a0ff);
-  --soft: var(--pns-accent-soft, #272650); --on-accent: var(--pns-on-accent, #16152e);
+  --soft: var(--pns-accent-soft, #272650);
   --warn: var(--pns-warn-surface, #3a2d12); --on-warn: var(--pns-warn-text, #f6d58b); color-scheme: dark;`
 
 const CSS = `
 :host {
   --surface: var(--pns-surface, #fff); --text: var(--pns-text, #1d1d27); --muted: var(--pns-muted, #62626f);
   --border: var(--pns-border, #e4e4ec); --hover: var(--pns-hover, #f4f4f8); --accent: var(--pns-accent, #4f46e5);
-  --soft: var(--pns-accent-soft, #eeedfd); --on-accent: var(--pns-on-accent, #fff);
+  --soft: var(--pns-accent-soft, #eeedfd);
   --warn: var(--pns-warn-surface, #fdf3dc); --on-warn: var(--pns-warn-text, #6f4a00);
   --size: var(--pns-size, 2.5rem); --radius: var(--pns-radius, 14px);
   display: inline-block; position: relative; vertical-align: middle; color-scheme: light;
@@ -32,10 +32,10 @@ svg { width: 1.5em; height: 1.5em; fill: none; stroke: currentColor; stroke-widt
 .off path + path { display: inline }
 .waiting svg { opacity: .65 }
 .badge {
-  position: absolute; inset-block-start: 0; inset-inline-start: 52%; min-width: 1.25rem; padding: 0 .3rem;
+  position: absolute; inset-block-start: 0; inset-inline-start: 54%; min-width: 1.125rem; padding: 0 .28rem;
   border-radius: 99px; background: var(--pns-badge, #d42a2a); color: var(--pns-badge-text, #fff);
   box-shadow: 0 0 0 2px var(--pns-badge-ring, transparent);
-  font-size: .75rem; font-weight: 650; line-height: 1.25rem; font-variant-numeric: tabular-nums; white-space: nowrap;
+  font-size: .6875rem; font-weight: 650; line-height: 1.125rem; font-variant-numeric: tabular-nums; white-space: nowrap;
 }
 .off .badge { background: var(--pns-badge-off, #6b6b78) }
 

@@ -44,6 +44,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     for shape in (NotifyBody, Notified, UserInfo, Inbox, ProblemBody, Subscribed, Health)
 }
 KINDS = {
+    *("html bell", "js bell", "css bell"),  # run in a browser by tests/browser/e2e/test_bell_docs.py
     *("text conversation", "console make", "js browser", "toml", "ini systemd", "nginx", "caddy"),
     *("bash", "bash uvicorn", "python app", "python django", "python flask"),
     *("python calls", "python values", "python test"),

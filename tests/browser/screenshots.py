@@ -1,0 +1,171 @@
+"""`make screenshots`: pictures of the bell in docs/, with a real PNS. To be looked at before a release."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.browser.e2e.conftest import FLAGS, chromium, open_bell, settled, state_is
+from tests.harness import Backend, HostApplication, ServerProcess
+from tests.harness.demo import running_demo
+from tests.harness.front import TWO_LINES, Front, page
+
+DOCS = Path(__file__).parents[2] / "docs"
+ENGLISH = (
+    ("Order shipped", "It will be with you on Tuesday. Follow the parcel on its way, stop by stop."),
+    ("Ada commented on “Analytical Engine”", "“Note G is done. Could you look at the table before Friday?”"),
+    ("Payment received", "€ 248.00 from Blue Bottle Ltd."),
+    ("Your export is ready", "12,480 rows, kept for seven days."),
+    ("Backup completed overnight", ""),
+    ("New sign-in", "Firefox on Linux, from Vienna."),
+    ("Invoice 2026-0117 is overdue", "Due last Friday."),
+)
+ARABIC = (
+    ("تم شحن طلبك", "سيصل إليك يوم الثلاثاء."),
+    ("علّقت ليلى على «التقرير السنوي»", "هل يمكنك مراجعة الجدول قبل يوم الجمعة؟"),
+    ("تم استلام الدفعة", "٢٤٨ يورو من Blue Bottle Ltd."),
+    ("النسخة جاهزة للتنزيل", ""),
+)
+ARABIC_TEXTS = (
+    '<pns-bell text-label="الإشعارات" text-new="جديد" text-earlier="سابقًا" text-older="عرض الأقدم" '
+    'text-close="إغلاق">'
+)
+STYLE = """
+:root { color-scheme: light dark }
+body { margin: 0; background: light-dark(#f4f4f7, #101015); font: 16px Inter, system-ui, sans-serif }
+header { display: flex; align-items: center; justify-content: space-between; padding: 10px 20px;
+  background: light-dark(#fff, #1a1a20); border-bottom: 1px solid light-dark(#e4e4ec, #2c2c35) }
+pns-bell { --pns-badge-ring: light-dark(#fff, #1a1a20) }
+"""
+MINUTES = (0, 4, 52, 190, 1500, 3000, 6000, 9000)
+
+
+class Picture(NamedTuple):
+    """One file in docs/: how many are unseen and seen, and how the browser is."""
+
+    name: str
+    unseen: int = 3
+    seen: int = 6
+    scheme: str = "light"
+    size: tuple[int, int] = (480, 620)
+    direction: str = "ltr"
+    offline: bool = False
+    opened: bool = True
+
+
+PICTURES = (
+    Picture("bell", size=(480, 110), opened=False),
+    Picture("bell-light"),
+    Picture("bell-dark", scheme="dark"),
+    Picture("bell-narrow", size=(320, 560)),
+    Picture("bell-rtl", direction="rtl", unseen=2, seen=2, size=(480, 460)),
+    Picture("bell-empty", unseen=0, seen=0, size=(480, 360)),
+    Picture("bell-offline", size=(480, 480), unseen=1, seen=2, offline=True),
+    Picture("bell-full", unseen=50, seen=0, scheme="dark"),
+)
+
+
+async def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            HostApplication() as application,
+            ServerProcess(Path(folder), auth_url=application.url) as server,
+            server.backend() as backend,
+            Front(server.port) as front,
+            async_playwright() as playwright,
+        ):
+            front.policy = "default-src 'self' 'unsafe-inline'"
+            browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+            for picture in PICTURES:
+                await _seed(backend, picture)
+                await _take(browser, front, picture)
+            await _demo(browser)
+            await browser.close()
+
+
+async def _seed(backend: Backend, picture: Picture) -> None:
+    words = ARABIC if picture.direction == "rtl" else ENGLISH
+    total = picture.unseen + picture.seen
+    items = [_item(words, number) for number in reversed(range(total))]
+    if picture.seen:
+        await backend.notify(picture.name, *items[: picture.seen])
+        await backend.http.post(f"/users/{picture.name}/seen", json={"all": True})
+    if picture.unseen:
+        await backend.notify(picture.name, *items[picture.seen :])
+
+
+def _item(words: tuple[tuple[str, str], ...], number: int) -> dict[str, Any]:
+    title, body = words[number % len(words)]
+    minutes = MINUTES[number] if number < len(MINUTES) else 9000 + 700 * number
+    date = datetime.now(UTC) - timedelta(minutes=minutes)
+    data = {"title": title, "url": f"/{number}", **({"body": body} if body else {})}
+    return {"notification_data": json.dumps(data), "create_date": date.isoformat().replace("+00:00", "Z")}
+
+
+async def _take(browser: Browser, front: Front, picture: Picture) -> None:
+    width, height = picture.size
+    context = await browser.new_context(
+        color_scheme="dark" if picture.scheme == "dark" else "light",
+        viewport={"width": width, "height": height},
+        device_scale_factor=2,
+        reduced_motion="reduce",
+    )
+    await context.add_cookies([{"name": "user", "value": picture.name, "url": front.url}])
+    tab = await context.new_page()
+    bell = TWO_LINES.replace("<pns-bell>", ARABIC_TEXTS) if picture.direction == "rtl" else TWO_LINES
+    shop = f"<header><b>{'متجر' if picture.direction == 'rtl' else 'Shop'}</b>{bell}</header>"
+    lang = "ar" if picture.direction == "rtl" else "en"
+    head = f"<style>{STYLE}</style>"
+    front.add("/", page(shop, lang=lang, direction=picture.direction, head=head))
+    await tab.goto(front.url)
+    await state_is(tab, "live")
+    if picture.opened:
+        await _open(tab, front, picture)
+    else:
+        await _shoot(tab, picture.name)
+    await context.close()
+
+
+async def _open(tab: Page, front: Front, picture: Picture) -> None:
+    await open_bell(tab)
+    await settled(tab)
+    if not picture.offline:
+        return await _shoot(tab, picture.name)
+    with front.cut():
+        await tab.locator("pns-bell [part=state]", has_text=" in ").wait_for()
+        await _shoot(tab, picture.name)
+    return None
+
+
+async def _demo(browser: Browser) -> None:
+    with running_demo() as demo:
+        await demo.ready()
+        context = await browser.new_context(viewport={"width": 1180, "height": 800}, device_scale_factor=2)
+        tab = await context.new_page()
+        await tab.goto(demo.address)
+        await tab.get_by_role("button", name="Alice").click()
+        await state_is(tab, "live")
+        for title, body in reversed((*ENGLISH[:1], *ENGLISH[2:4])):
+            await tab.locator("[name=title]").fill(title)
+            await tab.locator("[name=body]").fill(body)
+            await tab.get_by_role("button", name="Send one").click()
+            await tab.locator("#frames", has_text="newNotificationCountChanged").wait_for()
+        await open_bell(tab)
+        await settled(tab)
+        await _shoot(tab, "demo")
+        await context.close()
+
+
+async def _shoot(tab: Page, name: str) -> None:
+    await tab.screenshot(path=DOCS / f"{name}.png")
+    print(f"docs/{name}.png")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
