@@ -16,6 +16,7 @@ from starlette.templating import Jinja2Templates
 from pns import PNS
 
 HERE = Path(__file__).parent
+PAGES = ("plain", "react", "vue")
 
 
 def current_user(request: HTTPConnection) -> str | None:
@@ -35,15 +36,12 @@ async def order(request: Request) -> Response:
     return Response(status_code=204)
 
 
-pages = [
-    Mount(f"/{name}", StaticFiles(directory=HERE / name, html=True)) for name in ("plain", "react", "vue")
-]
 app = Starlette(
     routes=[
         Route("/", template),
         Route("/orders", order, methods=["POST"]),
-        Mount("/pns", app=pns),
-        *(Mount(f"/{name}", StaticFiles(directory=HERE / name, html=True)) for name in pages),
+        Mount("/pns", app=pns),  # bell.js and client.js are served below it
+        *(Mount(f"/{name}", StaticFiles(directory=HERE / name, html=True)) for name in PAGES),
     ],
     lifespan=pns.lifespan,
 )
