@@ -38,3 +38,7 @@ def run(command: str, *arguments: str, cwd: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+if __name__ == "__main__":
+    modules()
