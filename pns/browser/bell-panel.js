@@ -15,6 +15,7 @@ export class Panel {
   #work = null // the loading under way
   #again = false // something came meanwhile
   #stale = true // what is listed is of the last time it was open
+  #epoch = 0 // rises when the list is somebody else's; what was asked for before is not shown then
 
   constructor (bell) {
     this.#bell = bell
@@ -38,8 +39,13 @@ export class Panel {
     this.#headings()
   }
 
-  /** Forget everything, as when somebody else has logged in. */
+  /** Forget everything, as when somebody else has logged in; also what is still on its way. */
   clear () {
+    this.#epoch++
+    this.#reset()
+  }
+
+  #reset () {
     // What is taken away must not take the focus with it.
     if (this.list.contains(this.root.getRootNode().activeElement)) this.root.focus()
     this.#shown.clear()
@@ -69,24 +75,22 @@ export class Panel {
   }
 
   async #loadAll () {
-    const { client } = this.#bell
     this.list.setAttribute('aria-busy', 'true')
-    try {
-      while (this.#again && this.#watched()) {
-        this.#again = false
-        const [unseen, seen] = await Promise.all([
-          client.unseen({ ack: true }),
-          this.#stale ? this.#page('') : null
-        ])
-        if (client !== this.#bell.client) return
-        await this.#show(unseen, seen)
-        if (!unseen.length || !this.#watched()) continue
-        await client.markSeen(unseen.at(-1).notification_id)
-        this.#again ||= client.count > 0
-      }
-    } catch (error) {
-      this.#failed(error)
+    while (this.#again && this.#watched()) {
+      this.#again = false
+      await this.#loadOnce().catch(error => this.#failed(error))
     }
+  }
+
+  async #loadOnce () {
+    const { client } = this.#bell
+    const epoch = this.#epoch
+    const [unseen, seen] = await Promise.all([client.unseen({ ack: true }), this.#stale ? this.#page('') : null])
+    if (epoch !== this.#epoch) return
+    await this.#show(unseen, seen)
+    if (!unseen.length || epoch !== this.#epoch || !this.#watched()) return
+    await client.markSeen(unseen.at(-1).notification_id)
+    this.#again ||= client.count > 0
   }
 
   #watched () {
@@ -95,7 +99,7 @@ export class Panel {
 
   async #show (unseen, seen) {
     if (seen) {
-      this.clear()
+      this.#reset()
       this.#stale = false
     }
     this.loading.hidden = true
@@ -115,11 +119,14 @@ export class Panel {
   }
 
   async #older () {
+    const epoch = this.#epoch
     this.older.disabled = true
     try {
       // What was marked since may stand among them again: a page of those alone is none.
       for (let added = 0; !added && this.#before !== null;) {
-        added = await this.#append(await this.#page(this.#before))
+        const items = await this.#page(this.#before)
+        if (epoch !== this.#epoch) return
+        added = await this.#append(items)
       }
     } catch (error) {
       if (error.code === 'unknown_notification') this.#before = ''
@@ -141,10 +148,12 @@ export class Panel {
 
   /** Build the items that are not listed yet, at most FRAME a frame, before `anchor`; returns the first. */
   async #add (list, items, anchor) {
+    const epoch = this.#epoch
     const missing = items.filter(item => !this.#shown.has(item.notification_id))
     let first = null
     for (let start = 0; start < missing.length; start += FRAME) {
       await frame()
+      if (epoch !== this.#epoch) return first
       const batch = document.createDocumentFragment()
       for (const item of missing.slice(start, start + FRAME)) {
         this.#shown.add(item.notification_id)

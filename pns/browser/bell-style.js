@@ -62,7 +62,7 @@ a[part~=item] { cursor: pointer }
 [part~=item]:focus-visible { outline-offset: -2px }
 [part=icon] { display: grid; place-items: center; position: relative; flex: none; width: 2.25rem; height: 2.25rem; border-radius: 10px; overflow: hidden; background: var(--hover); color: var(--muted); font-size: .8125rem }
 [part=icon] img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; background: var(--surface) }
-.new [part=icon] { background: var(--soft); color: var(--accent) }
+.new [part=icon], .toast [part=icon] { background: var(--soft); color: var(--accent) }
 .new [part~=item]::after { content: ""; flex: none; width: .5rem; height: .5rem; margin-block-start: .45rem; border-radius: 50%; background: var(--accent) }
 .words { display: grid; flex: 1; gap: .0625rem; min-width: 0 }
 [part=item-title] { font-weight: 500; line-height: 1.35; text-align: start; white-space: pre-line }
@@ -76,9 +76,10 @@ time { color: var(--muted); font-size: .8125rem }
 .older:hover { background: var(--hover) }
 .loading { padding: 2rem; text-align: center; color: var(--muted) }
 
-.toast { display: grid; gap: .125rem; width: min(22rem, calc(100vw - 1rem)); padding: .8rem 1rem; inset-block-end: 1rem; inset-inline-end: 1rem; border-inline-start: 4px solid var(--accent) }
+.toast { display: flex; gap: .75rem; width: min(22rem, calc(100vw - 1rem)); padding: .8rem; inset-block-end: 1rem; inset-inline-end: 1rem }
 .toast b { font-weight: 620 }
-.toast span { color: var(--muted); font-size: .875rem; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden }
+.toast .words { align-content: center }
+.toast .words span { color: var(--muted); font-size: .875rem; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden }
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
 
 @media (prefers-reduced-motion: no-preference) {

@@ -33,6 +33,11 @@ export class PNSBell extends Base {
   #page = null // ends what listens to the page
   #titles = null
   #marked = '' // what stands before the page's title
+  #told = '' // the last state that was told
+  #was = '' // the last one but `connecting`
+  #button
+  #badge
+  #said // what a screen reader is told
 
   /** Unseen notifications; 0 until known. */
   get count () { return this.#client?.count ?? 0 }
@@ -70,7 +75,7 @@ export class PNSBell extends Base {
 
   /** Show the panel, which sees what is unseen. */
   open () {
-    if (this.isOpen || !this.#panel) return
+    if (this.isOpen || !this.#client) return
     const { root } = this.#panel
     this.#toast()
     root.hidden = false
@@ -107,10 +112,6 @@ export class PNSBell extends Base {
   }
 
   // ── life ──
-
-  #button
-  #badge
-  #said
 
   #build () {
     if (this.shadowRoot) return
@@ -153,6 +154,7 @@ export class PNSBell extends Base {
     this.#toast()
     this.#page.abort()
     for (const timer of Object.values(this.#timers)) clearTimeout(timer)
+    this.#timers = {}
     this.#client.disconnect()
     this.#client = null
     this.#title('')
@@ -190,7 +192,7 @@ export class PNSBell extends Base {
 
   /** Somebody else, or nobody: what was shown is none of theirs. */
   #forget (userId) {
-    if (this.state === 'logged-out') this.#base = null
+    this.#base = null
     if (this.#user) this.#panel.clear()
     this.#user = this.state === 'logged-out' ? '' : userId
     this.#count()
@@ -257,9 +259,6 @@ export class PNSBell extends Base {
     this.#line()
   }
 
-  #told = ''
-  #was = ''
-
   #words () {
     const { state } = this
     if (state === 'live') return textOf(this, 'live')
@@ -295,9 +294,10 @@ export class PNSBell extends Base {
     if (!items?.length || this.isOpen || !this.hasAttribute('toast')) return
     const { title, body } = contentOf(items.at(-1).notification_data)
     const more = items.length > 1 ? textOf(this, 'more', items.length - 1) : ''
-    const toast = element('button', { class: 'toast', part: 'toast', type: 'button' }, element('b', { dir: 'auto' }, title || body))
-    if (title && body) toast.append(element('span', { dir: 'auto' }, body))
-    if (more) toast.append(element('span', {}, more))
+    const words = element('span', { class: 'words' }, element('b', { dir: 'auto' }, title || body))
+    if (title && body) words.append(element('span', { dir: 'auto' }, body))
+    if (more) words.append(element('span', {}, more))
+    const toast = element('button', { class: 'toast', part: 'toast', type: 'button' }, element('span', { part: 'icon' }, drawing(BELL)), words)
     const wait = () => { this.#timers.toast = setTimeout(() => this.#toast(), TOAST) }
     const stay = () => clearTimeout(this.#timers.toast)
     toast.addEventListener('click', () => this.open())
