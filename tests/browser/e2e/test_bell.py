@@ -44,9 +44,7 @@ app = Starlette(routes=routes, lifespan=pns.lifespan)
 '''
 
 
-async def test_two_lines_in_a_host_application_of_ten(
-    browser: Browser, tmp_path: Path, record_property: pytest.RecordProperty
-) -> None:
+async def test_two_lines_in_a_host_application_of_ten(browser: Browser, tmp_path: Path) -> None:
     source = HOST.strip().format(two_lines=TWO_LINES)
     assert len(TWO_LINES.splitlines()) == 2
     assert len(source.splitlines()) <= 12
@@ -58,7 +56,7 @@ async def test_two_lines_in_a_host_application_of_ten(
         started = time.perf_counter()
         await tab.goto(host.site)
         await state_is(tab, "live")
-        record_property("milliseconds_to_live", round(1000 * (time.perf_counter() - started)))
+        print(f"live {1000 * (time.perf_counter() - started):.0f} ms after the page was asked for")
         assert await context.request.get(f"{host.site}/order/ada")
         await count_is(tab, 1)
         await open_bell(tab)
