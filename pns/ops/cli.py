@@ -139,13 +139,16 @@ def keygen(config: Config = None) -> None:
 
 @cli.command()
 def demo(
+    config: Config = None,
     embedded: Annotated[bool, typer.Option(help="Mount PNS inside the application.")] = False,
     port: Annotated[int, typer.Option(help="The application's port; 0 takes any free one.")] = 8000,
 ) -> None:
     """Run a demo application with two users, and PNS beside it. Ends with Ctrl-C."""
     from pns.ops.demo import run
 
-    raise typer.Exit(run(embedded=embedded, port=port, echo=typer.echo))
+    if config is not None:
+        _load(config)
+    raise typer.Exit(run(embedded=embedded, port=port, echo=typer.echo, config=config))
 
 
 @cli.command()

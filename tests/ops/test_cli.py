@@ -84,7 +84,7 @@ def test_every_command_and_every_option_has_its_help(tmp_path: Path) -> None:
     assert all(f"\n  {name} " in overview.out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_what_reads_settings_takes_a_file(name: str, tmp_path: Path) -> None:
     assert "--config FILE" in used(name, "--help").out
     needed = ["alice", "x"] if name == "notify" else []

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2 as httpx
 import psutil
@@ -147,6 +148,16 @@ async def test_a_page_of_another_origin_may_not_connect(demo: Demo) -> None:
     async with Visitor.login(demo, "alice") as alice:
         headers = alice.headers | {"origin": "http://127.0.0.1:1"}
         assert (await alice.http.post(f"{demo.pns}/subscribe", headers=headers)).status_code == 403
+
+
+@MODES
+async def test_a_named_file_of_settings_is_used(options: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "slow.toml").write_text("[server]\nheartbeat_seconds = 7")
+    with running_demo("--config", str(tmp_path / "slow.toml"), *options) as demo:
+        await demo.ready()
+        async with Visitor.login(demo, "alice") as alice:
+            answer = await alice.http.post(f"{demo.pns}/subscribe", headers=alice.headers)
+        assert answer.json()["heartbeat_seconds"] == 7
 
 
 # ── its end ───────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 Beside it, PNS is `pns serve` in a process of its own, which asks the application over HTTP who a device is;
 embedded, it is mounted at /pns of the same server. Everything listens on loopback, and what is stored lies
-in a temporary folder and goes with it. Never reads config.toml or the settings of the environment.
+in a temporary folder and goes with it. Reads no settings but those of a file that is named.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import msgspec
 
 from pns.errors import PNSError
 from pns.ops import logs
@@ -30,10 +32,11 @@ from pns.settings import AppSettings, LogSettings, Settings
 HOST = "127.0.0.1"
 
 
-def run(*, embedded: bool, port: int, echo: Callable[[str], object]) -> int:
+def run(*, embedded: bool, port: int, echo: Callable[[str], object], config: Path | None = None) -> int:
     """Run the demo on `port` of 127.0.0.1 (0: any free one) until Ctrl-C; returns the exit code.
 
-    `echo` is given what to tell the user once the page can be opened. Raises PNSError when the port is taken,
+    `echo` is given what to tell the user once the page can be opened. `config` is a file of settings for PNS;
+    where PNS is, its key and its login are the demo's all the same. Raises PNSError when the port is taken,
     or when PNS does not start or ends by itself.
     """
     logs.configure(LogSettings(level="warning"))
@@ -43,14 +46,16 @@ def run(*, embedded: bool, port: int, echo: Callable[[str], object]) -> int:
         TemporaryDirectory(prefix="pns-demo-") as folder,
         suppress(KeyboardInterrupt),  # before the server has taken the signal over
     ):
-        asyncio.run(demo(listener, Path(folder), echo))
+        asyncio.run(demo(listener, Path(folder), echo, config))
     return 0
 
 
-async def _separate(listener: socket.socket, folder: Path, echo: Callable[[str], object]) -> None:
+async def _separate(
+    listener: socket.socket, folder: Path, echo: Callable[[str], object], config: Path | None
+) -> None:
     address, port, key = address_of(listener), listener.getsockname()[1], secrets.token_urlsafe(24)
     async with (
-        PNSProcess(folder, application_port=port, key=key) as process,
+        PNSProcess(folder, application_port=port, key=key, config=config) as process,
         RemotePNS(process.url, key=key) as remote,
     ):
         application = make_application(remote, sessions=Sessions(port), process=process)
@@ -63,10 +68,13 @@ async def _separate(listener: socket.socket, folder: Path, echo: Callable[[str],
         process.check()
 
 
-async def _embedded(listener: socket.socket, folder: Path, echo: Callable[[str], object]) -> None:
+async def _embedded(
+    listener: socket.socket, folder: Path, echo: Callable[[str], object], config: Path | None
+) -> None:
     address, port, key = address_of(listener), listener.getsockname()[1], secrets.token_urlsafe(24)
     sessions = Sessions(port)
-    settings = Settings(app=AppSettings(api_keys=(key,)))
+    given = Settings.load(config, {}) if config else Settings()
+    settings = msgspec.structs.replace(given, app=AppSettings(api_keys=(key,)))
     pns = PNS(f"sqlite:///{folder / 'pns.db'}", user=sessions.user, settings=settings)
     application = make_application(pns, sessions=sessions, mounted=pns)
     words = banner(address, pns=f"{address}/pns", key=key, embedded=True)

@@ -33,7 +33,7 @@ class PNSProcess:
     Raises PNSError on entry when it does not become ready.
     """
 
-    def __init__(self, folder: Path, *, application_port: int, key: str) -> None:
+    def __init__(self, folder: Path, *, application_port: int, key: str, config: Path | None = None) -> None:
         self.port = _port_near(application_port)
         self.url = f"http://{HOST}:{self.port}"
         self._folder = folder
@@ -46,6 +46,8 @@ class PNSProcess:
             "STORE__URL": f"sqlite:///{folder / 'pns.db'}",
             "LOG__LEVEL": "warning",
         }
+        if config is not None:
+            self._settings["CONFIG"] = str(config.absolute())
         self._process: Process | None = None
         self._restart = asyncio.Lock()
 
