@@ -8,6 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Backend, HostApplication, ServerProcess
+from tests.harness.release import build, install
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that holds the wheel and what it asks for."""
+    return install(wheel, tmp_path_factory.mktemp("environment"))
 
 
 @pytest.fixture

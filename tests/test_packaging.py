@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import venv
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -14,42 +11,15 @@ import pytest
 
 import pns
 from tests.harness import Device, HostApplication, ServerProcess
-
-ROOT = Path(__file__).parents[1]
+from tests.harness.release import ROOT, run
 
 pytestmark = pytest.mark.timeout(400)  # an installation may have to fetch all that PNS depends on
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)], folder)
-    assert len(list(folder.glob("*.tar.gz"))) == 1
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the wheel and what it asks for."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
-    _run([*pip, "install", "--quiet", str(wheel)], folder)
-    return python
 
 
 @pytest.fixture
 def installed(python: Path) -> list[str]:
     """The command `pns`; `-I` hides this checkout from it."""
     return [str(python), "-I", str(python.with_name("pns"))]
-
-
-def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> None:
@@ -72,14 +42,14 @@ def test_the_version_is_one_everywhere(wheel: Path) -> None:
 
 
 def test_the_commands_are_there(installed: list[str], tmp_path: Path) -> None:
-    text = _run([*installed, "--help"], tmp_path)
+    text = run([*installed, "--help"], tmp_path)
     for command in ("serve", "migrate", "notify", "listen", "keygen", "demo", "doctor"):
         assert re.search(rf"^ +{command} +\w", text, re.M), command
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_migrates_in_an_empty_folder(installed: list[str], tmp_path: Path) -> None:
-    assert "up to date" in _run([*installed, "migrate"], tmp_path)
+    assert "up to date" in run([*installed, "migrate"], tmp_path)
     assert (tmp_path / "pns.db").is_file()
 
 
@@ -98,5 +68,5 @@ async def test_it_serves_in_an_empty_folder(installed: list[str], tmp_path: Path
 
 
 def test_what_runs_is_what_was_installed(python: Path, tmp_path: Path) -> None:
-    where = _run([str(python), "-I", "-c", "import pns; print(pns.__file__)"], tmp_path)
+    where = run([str(python), "-I", "-c", "import pns; print(pns.__file__)"], tmp_path)
     assert Path(where.strip()).is_relative_to(python.parents[1])
