@@ -19,7 +19,7 @@ run: .venv/run ## the demo: an application with two users, PNS beside it (EMBEDD
 	@$(BIN)/pns demo --port $(PORT) $(if $(filter-out 0,$(EMBEDDED)),--embedded)
 
 test: lint types packages ## all checks and tests, but for the long ones
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/test ## ruff: rules and format
 	$(BIN)/ruff check
