@@ -314,6 +314,7 @@ async def test_upgrade_behind_a_request(server: ServerProcess, gap: bool) -> Non
         ("early-latin-1", frame(TEXT, b"\xe9")),
         ("early-nonsense", b"\xff" * 99),
     ],
+    ids=["unmasked", "reserved", "large", "latin-1", "nonsense"],  # a frame's mask is another every time
 )
 async def test_broken_frame_before_the_101(
     server: ServerProcess, application: HostApplication, kind: str, early: bytes

@@ -255,7 +255,11 @@ async def test_close_without_a_code(peer: RawPeer) -> None:
     assert await peer.close_code() == 1005
 
 
-@pytest.mark.parametrize("after", [frame(PING), frame(TEXT, UNSEEN), close_frame(1002), b"\xff" * 1000])
+@pytest.mark.parametrize(
+    "after",
+    [frame(PING), frame(TEXT, UNSEEN), close_frame(1002), b"\xff" * 1000],
+    ids=["ping", "text", "close", "nonsense"],
+)
 async def test_nothing_counts_after_a_close(peer: RawPeer, after: bytes) -> None:
     await peer.send(close_frame(1000) + after)
     assert await peer.frame() == (CLOSE, b"\x03\xe8")
