@@ -62,7 +62,8 @@ class Entrance:
 
     async def admit(self, scope: Scope) -> Entered:
         """The device that asks. Raises OriginNotAllowed, and what Admission raises."""
-        cors, peer = self.check(scope), self._proxies.peer(scope)
+        peer = self._proxies.peer(scope)
+        cors = self._cors(scope, peer)
         cookie = await self._cookie()
         credentials, known = self._credentials(scope, peer, cookie)
         admitted = await self._node.admission.admit(credentials, known)
@@ -74,7 +75,8 @@ class Entrance:
 
         Raises OriginNotAllowed, and what Node.join raises.
         """
-        cors, peer = self.check(scope), self._proxies.peer(scope)
+        peer = self._proxies.peer(scope)
+        cors = self._cors(scope, peer)
         self._node.check_open()
         cookie = await self._cookie()
         credentials, known = self._credentials(scope, peer, cookie)
@@ -83,12 +85,11 @@ class Entrance:
 
     def check(self, scope: Scope) -> Headers:
         """The CORS headers for a page that may ask; none for PNS's own. Raises OriginNotAllowed."""
-        origin = self._origin(scope)
-        return _NO_HEADERS if origin is None else cors_headers(origin)
+        return self._cors(scope, self._proxies.peer(scope))
 
     def preflight(self, scope: Scope) -> Headers:
         """The headers of the answer to OPTIONS. Raises OriginNotAllowed."""
-        origin = self._origin(scope)
+        origin = self._origin(scope, self._proxies.peer(scope))
         return (
             _NO_HEADERS if origin is None else preflight_headers(origin, self._settings.auth.forward_headers)
         )
@@ -105,9 +106,12 @@ class Entrance:
         except OriginNotAllowed:
             return _NO_HEADERS
 
-    def _origin(self, scope: Scope) -> str | None:
+    def _cors(self, scope: Scope, peer: Peer) -> Headers:
+        origin = self._origin(scope, peer)
+        return _NO_HEADERS if origin is None else cors_headers(origin)
+
+    def _origin(self, scope: Scope, peer: Peer) -> str | None:
         """The allowed foreign origin that asks; None for PNS's own and for none. Raises OriginNotAllowed."""
-        peer = self._proxies.peer(scope)
         return check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
 
     def _credentials(self, scope: Scope, peer: Peer, cookie: DeviceCookie) -> tuple[Credentials, Known]:
