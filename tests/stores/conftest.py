@@ -6,7 +6,9 @@ those in test_sqlite*.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from pns.metrics import Metrics
 from pns.notification import Notification, Page
 from pns.store import Appended, Cursor, Store, Submission
+from pns.stores.migrate import migrate
 from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 
@@ -106,3 +109,23 @@ def data(page: Page) -> list[str]:
 
 def ids(page: Page) -> list[str]:
     return [item.notification_id for item in page.items]
+
+
+# ── SQLite alone ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def new_store(path: Path) -> SQLiteStore:
+    return SQLiteStore(path, clock=FakeClock(), metrics=Metrics())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "pns.db"
+    migrate(path)
+    return path
+
+
+@pytest.fixture
+def connection(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        yield connection

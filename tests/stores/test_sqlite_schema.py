@@ -8,7 +8,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,25 +22,7 @@ from pns.stores.sqlite import SQLiteStore
 from pns.stores.sqlite_rows import SQL
 from pns.testing.clock import FakeClock
 
-from .conftest import append, inbox
-
-
-def new_store(path: Path) -> SQLiteStore:
-    return SQLiteStore(path, clock=FakeClock(), metrics=Metrics())
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "pns.db"
-    migrate(path)
-    return path
-
-
-@pytest.fixture
-def connection(file: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        yield connection
-
+from .conftest import append, inbox, new_store
 
 # ── migrations ────────────────────────────────────────────────────────────────────────────────────────
 

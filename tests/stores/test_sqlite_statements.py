@@ -6,7 +6,6 @@ import asyncio
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,33 +13,11 @@ from pathlib import Path
 import pytest
 
 from pns.errors import SchemaError, StoreUnavailable
-from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.stores import migrate as migrating
-from pns.stores.migrate import migrate
-from pns.stores.sqlite import SQLiteStore
 from pns.stores.sqlite_rows import SQL
-from pns.testing.clock import FakeClock
 
-from .conftest import append
-
-
-def new_store(path: Path) -> SQLiteStore:
-    return SQLiteStore(path, clock=FakeClock(), metrics=Metrics())
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "pns.db"
-    migrate(path)
-    return path
-
-
-@pytest.fixture
-def connection(file: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        yield connection
-
+from .conftest import append, new_store
 
 # ── statements and indexes ────────────────────────────────────────────────────────────────────────────
 
