@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import quote
@@ -61,8 +61,10 @@ class SQLiteConnection:
         """Finish what is running and end the thread. Safe to call twice, and before `open`."""
         self._wanted = False
         async with self._opening:
-            self._discard()
+            connection, self._connection = self._connection, None
             await self._until_ended()
+            if connection is not None:
+                await asyncio.wait([connection.stop()])
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """What `function` returns for the raw connection, run in its thread.
@@ -80,8 +82,7 @@ class SQLiteConnection:
             return await self._hop(connection, watched)
         except ENGINE_ERRORS as error:
             if lost(error) and self._connection is connection:
-                for sibling in self._siblings:
-                    sibling._discard()
+                self._discard_all()
             raise unavailable(error) from error
 
     def check_file(self) -> None:
@@ -123,10 +124,12 @@ class SQLiteConnection:
             raise Moved
         return identity
 
-    def _discard(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._ended = connection.stop()  # closed after what was asked of it before
+    def _discard_all(self) -> None:
+        lost = [sibling._connection for sibling in self._siblings if sibling._connection is not None]
+        ending = asyncio.create_task(_stop_in_turn(lost), name="pns sqlite close")
+        for sibling in self._siblings:
+            sibling._connection = None
+            sibling._ended = ending
 
     async def _until_ended(self) -> None:
         if self._ended is not None:
@@ -140,6 +143,16 @@ class SQLiteConnection:
         """
         run = connection._execute(function, connection._conn)  # type: ignore[no-untyped-call]
         return cast(T, await run)
+
+
+async def _stop_in_turn(connections: Sequence[aiosqlite.Connection]) -> None:
+    """Close each after what was asked of it before.
+
+    One after the other: the last to close writes the log into the file, and of two that close at the same
+    time each may take the other for the last.
+    """
+    for connection in connections:
+        await asyncio.wait([connection.stop()])
 
 
 def _identity(path: Path) -> Identity:
