@@ -171,8 +171,8 @@ async def test_the_count_is_there_before_anything_is_built_and_items_come_in_bat
     await lists_many(tab, 620)
     told = await tab.evaluate("told")
     assert told[0] == [620, "99+", 0]
-    two_frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(frames_))))"
-    frames = [built for built in await tab.evaluate(two_frames) if built]
+    counted = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(frames_))))"
+    frames = [built for built in await tab.evaluate(counted) if built]
     assert sum(frames) == 620
     assert max(frames) <= 50
 
