@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import aiosqlite
@@ -46,7 +46,7 @@ class SQLiteConnection:
         self._opening = asyncio.Lock()
         self._wanted = False
         self._connection: aiosqlite.Connection | None = None
-        self._ended: asyncio.Future[object] | None = None
+        self._ended: asyncio.Future[Any] | None = None
         self._identity: Identity = ()
         self.generation = 0
         """How many times this was opened."""
@@ -64,7 +64,7 @@ class SQLiteConnection:
             connection, self._connection = self._connection, None
             await self._until_ended()
             if connection is not None:
-                await asyncio.wait([connection.stop()])
+                await _stop_in_turn([connection])
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """What `function` returns for the raw connection, run in its thread.
@@ -152,7 +152,9 @@ async def _stop_in_turn(connections: Sequence[aiosqlite.Connection]) -> None:
     time each may take the other for the last.
     """
     for connection in connections:
-        await asyncio.wait([connection.stop()])
+        ended = connection.stop()
+        if ended is not None:
+            await asyncio.wait([ended])
 
 
 def _identity(path: Path) -> Identity:
