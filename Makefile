@@ -72,11 +72,16 @@ clean: ## remove .venv and everything that was made
 	@echo "· making .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv
 
+# Program, and the package of Debian's that has it.
+PROGRAMS = strace:strace curl:curl chromium:chromium postgres:postgresql redis-server:redis-server \
+	nats-server:nats-server nginx:nginx-light caddy:caddy
+
 # What the tests call on, beside Python's packages: programs of Debian's, and modules of npm's.
 packages: .venv/test
 	@command -v npm >/dev/null || { echo "the tests of the browser need Node 20 or newer, with npm" >&2; exit 1; }
-	@for name in strace curl chromium; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
-		test -z "$$missing" || { $(call apt,$$missing); }
+	@for program in $(PROGRAMS); do \
+		PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)" command -v $${program%:*} >/dev/null || \
+		missing="$$missing $${program#*:}"; done; test -z "$$missing" || { $(call apt,$$missing); }
 	@test tests/browser/node_modules -nt tests/browser/package-lock.json || \
 		{ echo "· installing what the tests need of npm"; npm ci --prefix tests/browser --silent; }
 	@$(BIN)/python -m tests.browser.e2e.packages

@@ -55,6 +55,17 @@ class Metrics:
             "Counts found changed at a heartbeat without a hint: lost hints",
             registry=registry,
         )
+        self.hints = Counter(
+            "pns_hints",
+            "Users named in hints to and from other nodes, by way (sent, heard)",
+            ["way"],
+            registry=registry,
+        )
+        self.bus_up = Gauge("pns_bus_up", "Whether hints flow between nodes: 1 or 0", registry=registry)
+        self.bus_losses = Counter(
+            "pns_bus_losses", "How often the line to the bus was lost", registry=registry
+        )
+        self.bus_up.set(1)
         self.loop_errors = Counter(
             "pns_loop_errors", "Failed turns of background loops, by loop", ["loop"], registry=registry
         )

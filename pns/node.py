@@ -172,6 +172,7 @@ class Node:
             )
             self.hub.attach(connection)
             try:
+                await self.bus.join(admitted.user_id)
                 state = (await self.store.states([admitted.user_id]))[admitted.user_id]
             except BaseException:
                 self.leave(connection)
@@ -185,6 +186,8 @@ class Node:
     def leave(self, connection: Connection) -> None:
         """The connection has ended."""
         self.hub.detach(connection)
+        if connection.user_id not in self.hub:
+            self.bus.leave(connection.user_id)
         self._left.set()
 
     # ── health and end ────────────────────────────────────────────────────────────────────────────────

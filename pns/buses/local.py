@@ -39,6 +39,12 @@ class LocalBus:
         await self._watch.stop()
         self._listener = None
 
+    async def join(self, user_id: str) -> None:
+        """Nothing to do: every hint is heard."""
+
+    def leave(self, user_id: str) -> None:
+        """Nothing to do."""
+
     def signal(self, user_ids: Collection[str]) -> None:
         if self._listener is not None:
             self._listener(user_ids)

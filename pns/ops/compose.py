@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
 from pns.authorities.any_of import AnyOf
@@ -12,6 +14,8 @@ from pns.authorities.oauth2 import OAuth2
 from pns.authority import ApplicationAuthority, DeviceAuthority, UserOf
 from pns.bus import Bus
 from pns.buses.local import LocalBus
+from pns.buses.signal_bus import SignalBus
+from pns.buses.wire import Wire
 from pns.clock import Clock
 from pns.errors import SettingsError
 from pns.metrics import Metrics
@@ -22,10 +26,12 @@ from pns.stores.sqlite import SQLiteStore
 
 def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
     """The store of `store.url`, not opened yet. Raises SettingsError."""
-    parts = urlsplit(settings.store.url)
-    if parts.scheme != "sqlite":
-        raise SettingsError(f"store.url: this release has no store for {parts.scheme}://, only sqlite:///")
-    return SQLiteStore(sqlite_path(settings.store.url), clock=clock, metrics=metrics)
+    url = settings.store.url
+    if urlsplit(url).scheme == "sqlite":
+        return SQLiteStore(sqlite_path(url), clock=clock, metrics=metrics)
+    with _extra("postgres", "store.url"):
+        from pns.stores.postgres import PostgresStore
+    return PostgresStore(url, clock=clock, metrics=metrics)
 
 
 def sqlite_path(url: str) -> str:
@@ -35,10 +41,38 @@ def sqlite_path(url: str) -> str:
 
 def make_bus(settings: Settings, store: Store, *, clock: Clock, metrics: Metrics) -> Bus:
     """The bus of `bus.url`, not started yet. Raises SettingsError."""
-    scheme = urlsplit(settings.bus.url).scheme
-    if scheme != "local":
-        raise SettingsError(f"bus.url: this release has no bus for {scheme}://, only local://")
-    return LocalBus(store.foreign_changes, clock=clock, metrics=metrics)
+    url = settings.bus.url
+    scheme = urlsplit(url).scheme
+    if scheme == "local":
+        return LocalBus(store.foreign_changes, clock=clock, metrics=metrics)
+    return SignalBus(_make_wire(scheme, url), clock=clock, metrics=metrics)
+
+
+def _make_wire(scheme: str, url: str) -> Wire:
+    if scheme == "nats":
+        with _extra("nats", "bus.url"):
+            from pns.buses.nats import NATSWire
+        return NATSWire(url)
+    if scheme == "postgresql":
+        with _extra("postgres", "bus.url"):
+            from pns.buses.postgres import PostgresWire
+        return PostgresWire(url)
+    with _extra("redis", "bus.url"):
+        from pns.buses.redis import RedisWire
+    return RedisWire(url)
+
+
+@contextmanager
+def _extra(name: str, key: str) -> Iterator[None]:
+    """What is imported here needs an extra of the package."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("pns"):
+            raise
+        raise SettingsError(
+            f"{key} needs the package {error.name}: install it with `pip install 'pns[{name}]'`"
+        ) from error
 
 
 def make_device_authority(
