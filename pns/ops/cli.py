@@ -46,11 +46,21 @@ def serve(
         int | None,
         typer.Option(metavar="PORT", help="Listen here instead of server.port.", min=1, max=65_535),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Processes that serve, for as many cores. Needs PostgreSQL and a bus. Default: 1.",
+            min=1,
+            max=256,
+            show_default=False,
+        ),
+    ] = 1,
 ) -> None:
     """Run the server. SIGTERM or Ctrl-C drains it: connections move on, requests are answered."""
     from pns.ops.service import run
 
-    raise typer.Exit(run(_load(config, host=host, port=port)))
+    raise typer.Exit(run(_load(config, host=host, port=port), count=workers))
 
 
 @cli.command()

@@ -43,7 +43,10 @@ class HTTPProtocol(HttpToolsProtocol):
     head_seconds: ClassVar[float] = 10.0
     body_seconds: ClassVar[float] = 30.0
 
-    _deadline: asyncio.TimerHandle | None = None
+    _due: float | None = None
+    _timer: asyncio.TimerHandle | None = None
+    """Looks whether `_due` has passed. Set rarely: a request changes `_due` several times."""
+    _timer_at = 0.0
     _head_bytes: int | None = 0
     """Bytes of the head that is arriving; None while a body arrives or nothing is expected."""
     _in_body = False
@@ -54,7 +57,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._expect(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect(None)
+        self._expect_nothing_more()
         # uvicorn leaves this timer, and with it the connection, when there was an error.
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
@@ -92,7 +95,7 @@ class HTTPProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        self._expect(None)
+        self._expect_nothing_more()
         self._head_bytes = None
         if self._is_answering():
             # Pipelined behind a request: its answer would stand in the midst of the WebSocket.
@@ -119,12 +122,35 @@ class HTTPProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _expect(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self._late) if seconds is not None else None
+        if seconds is None:
+            self._due = None
+            return
+        self._due = self.loop.time() + seconds
+        if self._timer is None or self._due < self._timer_at:
+            self._set_timer(self._due)
+
+    def _expect_nothing_more(self) -> None:
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = self.loop.call_at(at, self._look), at
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self.loop.time() < self._due:
+            self._set_timer(self._due)
+            return
+        self._due = None
+        self._late()
 
     def _late(self) -> None:
-        self._deadline = None
         if self._head_bytes is not None and self._is_answering():
             # The head of a request behind the one that is being answered: it may wait as long.
             self._expect(self.head_seconds)
@@ -136,7 +162,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes) -> None:
         """Answer and close, whatever else was to come."""
-        self._expect(None)
+        self._expect_nothing_more()
         self._refused = True
         if self._is_answering():
             self.cycle.disconnected = True

@@ -14,7 +14,8 @@ from pns.errors import PNSError, SettingsError
 from pns.metrics import Metrics
 from pns.node import Node
 from pns.ops.compose import make_application_authority, make_bus, make_device_authority, make_store
-from pns.ops.server import listen, serve
+from pns.ops.server import BACKLOG, listen, serve
+from pns.ops.workers import Workers, check
 from pns.settings import Settings
 from pns.web.app import Web
 
@@ -37,8 +38,12 @@ def make_service(settings: Settings) -> tuple[Node, Web]:
     return node, Web(node, make_application_authority(settings, clock=clock))
 
 
-def run(settings: Settings) -> int:
-    """Serve until a signal; returns the exit code. Raises PNSError when it cannot start."""
+def run(settings: Settings, *, count: int = 1) -> int:
+    """Serve with `count` processes until a signal; returns the exit code.
+
+    Raises PNSError when it cannot start.
+    """
+    check(settings, count)
     if not settings.auth.url:
         raise SettingsError(
             "auth.url is not set: PNS asks your application who a device belongs to. Set it to the address "
@@ -49,9 +54,17 @@ def run(settings: Settings) -> int:
         log.warning(
             "no API key is set, so POST /notify answers 401: put one from `pns keygen` into app.api_keys"
         )
+    with _listener(settings) as listener:
+        if count > 1:
+            listener.listen(BACKLOG)
+            return Workers(count, lambda: _serve(settings, listener)).run()
+        return _serve(settings, listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> int:
     node, web = make_service(settings)
     loop_factory = uvicorn.Config(web, log_config=None).get_loop_factory()
-    with _listener(settings) as listener, asyncio.Runner(loop_factory=loop_factory) as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(serve(settings, node, web, listener))
     return 0
 

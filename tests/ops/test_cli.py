@@ -176,13 +176,22 @@ def test_serve_at_an_address_of_another_machine(tmp_path: Path) -> None:
     assert "server.host" in line
 
 
-def test_a_store_that_this_release_has_not(tmp_path: Path) -> None:
-    settings = {
-        "auth__url": "http://127.0.0.1:1/",
-        "app__api_keys": API_KEY,
-        "store__url": "postgresql://db/pns",
-    }
-    assert "store.url" in one_line(pns("serve", folder=tmp_path, **settings), 2)
+@pytest.mark.parametrize(
+    ("store", "bus", "told"),
+    [
+        ("sqlite:///pns.db", "redis://127.0.0.1:1", "store.url"),
+        ("postgresql://127.0.0.1:1/pns", "local://", "bus.url"),
+    ],
+)
+def test_workers_need_a_store_and_a_bus_that_they_can_share(
+    tmp_path: Path, store: str, bus: str, told: str
+) -> None:
+    settings = {"auth__url": "http://127.0.0.1:1/", "store__url": store, "bus__url": bus}
+    line = one_line(pns("serve", "--workers", "2", folder=tmp_path, app__api_keys=API_KEY, **settings), 2)
+    assert f"set {told}" in line
+
+
+def test_a_store_that_cannot_be_had(tmp_path: Path) -> None:
     settings = {"store__url": "sqlite:///no/such/folder/pns.db"}
     assert "no/such/folder/pns.db" in one_line(pns("migrate", folder=tmp_path, **settings), 1)
 

@@ -1,0 +1,145 @@
+"""`pns serve --workers N`: one machine, several cores. A parent that serves nobody keeps N processes serving.
+
+They share the listening socket, the store and the bus, and are nodes like any others. One that dies is
+replaced; a signal to the parent drains them all; when the parent itself dies, they drain too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from pns.errors import PNSError, SettingsError
+from pns.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STOP = frozenset({signal.SIGTERM, signal.SIGINT})
+_WATCHED = STOP | {signal.SIGCHLD}
+RESTART_SECONDS = 1.0
+PROVEN_SECONDS = 10.0
+"""A worker that fails before any has lasted so long would fail again: none of them can start."""
+
+
+def check(settings: Settings, count: int) -> None:
+    """Raise SettingsError when `count` processes cannot share this store and this bus."""
+    if count == 1:
+        return
+    if urlsplit(settings.store.url).scheme == "sqlite":
+        raise SettingsError(
+            f"--workers {count} needs a store for several processes. SQLite lets one process write at a time,"
+            ' so more would wait for each other: set store.url = "postgresql://…", or leave --workers out'
+        )
+    if urlsplit(settings.bus.url).scheme == "local":
+        raise SettingsError(
+            f"--workers {count} needs a bus between the processes, or each learns of the others' changes at a"
+            ' heartbeat only: set bus.url = "redis://…", "nats://…" or "postgresql://…"'
+        )
+
+
+class Workers:
+    """`count` processes, each a fork of this one that does `work` and ends with what it returns."""
+
+    def __init__(self, count: int, work: Callable[[], int]) -> None:
+        self._count = count
+        self._work = work
+        self._began: dict[int, float] = {}  # by process id
+        self._proven = False
+        self._restart_at: float | None = None
+        self._stopping = False
+        self._code = 0
+        self._alive: tuple[int, int] = (-1, -1)
+
+    def run(self) -> int:
+        """Return when all have ended after a signal, or when none can start; the exit code.
+
+        Must be called in the main thread, before any event loop or thread was started.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        self._alive = os.pipe()
+        try:
+            self._fill()
+            while self._began or not self._stopping:
+                self._turn()
+        finally:
+            for end in self._alive:
+                os.close(end)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return self._code
+
+    def _turn(self) -> None:
+        patience = 3600.0 if self._restart_at is None else max(0.0, self._restart_at - time.monotonic())
+        news = signal.sigtimedwait(_WATCHED, patience)
+        if news is None:
+            self._fill()
+        elif news.si_signo == signal.SIGCHLD:
+            self._bury()
+        else:
+            self._stop()
+
+    def _fill(self) -> None:
+        self._restart_at = None
+        while len(self._began) < self._count and not self._stopping:
+            self._spawn()
+
+    def _spawn(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        process = os.fork()
+        if process == 0:
+            self._be_worker()
+        self._began[process] = time.monotonic()
+
+    def _bury(self) -> None:
+        """Take note of every worker that has ended: several may have, for one signal."""
+        for process, began in list(self._began.items()):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                del self._began[process]
+                self._judge(os.waitstatus_to_exitcode(status), time.monotonic() - began)
+
+    def _judge(self, code: int, lasted: float) -> None:
+        self._proven = self._proven or lasted >= PROVEN_SECONDS
+        if self._stopping:
+            self._code = max(self._code, abs(code))
+        elif code != 0 and not self._proven:
+            self._code = abs(code)
+            self._stop()
+        else:
+            log.error("a worker ended and is replaced", extra={"exit_code": code})
+            self._restart_at = time.monotonic() + RESTART_SECONDS
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for process in self._began:
+            os.kill(process, signal.SIGTERM)
+
+    def _be_worker(self) -> None:
+        """What the fork does; never returns."""
+        code = 1
+        try:
+            os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on once
+            os.close(self._alive[1])
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+            threading.Thread(target=_end_with_parent, args=(self._alive[0],), daemon=True).start()
+            code = self._work()
+        except PNSError as error:
+            print(f"pns: {error}", file=sys.stderr)
+        except BaseException:
+            log.exception("a worker failed")
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
+def _end_with_parent(alive: int) -> None:
+    """Return never, while the parent lives: nobody writes, and the pipe ends with its writer."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
