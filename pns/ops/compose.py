@@ -101,4 +101,4 @@ def make_application_authority(settings: Settings, *, clock: Clock) -> Applicati
     authorities: list[ApplicationAuthority] = [ApiKeys(settings.app.api_keys)]
     if settings.app.oauth2.issuer:
         authorities.append(OAuth2(settings.app.oauth2, clock=clock))
-    return AnyOf(*authorities)
+    return authorities[0] if len(authorities) == 1 else AnyOf(*authorities)
