@@ -324,7 +324,9 @@ def test_every_promise_names_tests_that_exist() -> None:
 
 def test_packages() -> None:
     project = tomllib.loads(page("pyproject.toml"))["project"]
-    needed = {re.split(r"[\[<>=~ ]", line)[0] for line in project["dependencies"]}
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["postgres"], *extras["redis"], *extras["nats"]]
+    needed = {re.split(r"[\[<>=~ ]", line)[0] for line in lines}
     rows = table("README.md", "package")
     assert {row.cells[0] for row in rows} == needed
     assert all(row.cells[1] for row in rows)
