@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PROPERTIES = $(shell grep -rlE '^(from|import) (hypothesis|schemathesis)' --include='test_*.py' tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types soak fuzz bench screenshots format dist clean packages
+.PHONY: help run test lint types soak fuzz bench simulate screenshots format dist clean packages
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -36,6 +36,9 @@ fuzz: .venv/test ## the property tests, short and long variants
 
 bench: .venv/test packages ## measure, each figure beside the one that says what it is worth
 	$(BIN)/python -m bench
+
+simulate: .venv/test ## fleets of 1 to 1,000 nodes on paper; writes the tables of docs/scaling.md
+	$(BIN)/python -m bench.simulate --output docs/scaling.md
 
 screenshots: .venv/test packages ## pictures of the bell in docs/, for README and docs
 	$(BIN)/python -m tests.browser.screenshots

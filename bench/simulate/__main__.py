@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ from bench.simulate.tables import Table
 WIDTH = 240
 """Of the tables where there is no terminal to fit."""
 SEED = 1
+NODES = (1, 10, 100, 1000)
 CONNECTIONS_OF_NODE = 10_000
 NOTIFIES_OF_NODE = 10.0
 Name = Enum("Name", {layout.name: layout.name for layout in LAYOUTS}, type=str)  # type: ignore[misc]
@@ -43,9 +45,10 @@ def main(
 
     Nothing is measured here. What parts can do is assumed, and the last table says on what grounds.
     """
+    fleets = [standard(each) for each in nodes or NODES]
     fleets = [
-        Fleet(each, connections or each * CONNECTIONS_OF_NODE, notifies or each * NOTIFIES_OF_NODE)
-        for each in nodes or (1, 10, 100, 1000)
+        replace(fleet, connections=connections or fleet.connections, notifies=notifies or fleet.notifies)
+        for fleet in fleets
     ]
     found = run(fleets, seed, layouts=[name.value for name in layout or Name])
     console = Console()
@@ -55,6 +58,11 @@ def main(
         console.print(table.shown)
     if output is not None:
         tables.write(output, found)
+
+
+def standard(nodes: int) -> Fleet:
+    """So many nodes, each with the same load."""
+    return Fleet(nodes, nodes * CONNECTIONS_OF_NODE, nodes * NOTIFIES_OF_NODE)
 
 
 def run(fleets: list[Fleet], seed: int, *, layouts: list[str]) -> list[Table]:

@@ -2,7 +2,7 @@
 
 Of a large fleet a sample of channels is drawn, with everybody who belongs to them: what happens on one
 channel has nothing to do with the others, so the sample's figures are the fleet's. The same seed draws the
-same. User ids count up from 0, as those of many applications do.
+same.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ CHANGES = 50_000
 
 
 class Draw:
-    """One fleet, placed."""
+    """One fleet, placed.
 
-    def __init__(self, fleet: Fleet, seed: int) -> None:
+    `ids`: of all its users. By default they count up, as those of many applications do, on which the hash is
+    less even than the formulas take it to be.
+    """
+
+    def __init__(self, fleet: Fleet, seed: int, *, ids: Iterable[str] | None = None) -> None:
         self._fleet = fleet
         self._seed = seed
         random = Random(f"{seed} places {fleet}")
         self._stride = _stride(fleet.users)
-        hashes = (crc32(str(number).encode()) for number in range(fleet.users))
+        hashes = (crc32(user_id.encode()) for user_id in ids or map(str, range(fleet.users)))
         self._hashes = [one for one in hashes if one % self._stride == 0]
         self._places = [_place(fleet.nodes, random) for _ in self._hashes]
         self._drawn: dict[int | None, Traffic] = {}
