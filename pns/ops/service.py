@@ -6,6 +6,11 @@ import asyncio
 import errno
 import logging
 import socket
+import tempfile
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -15,16 +20,20 @@ from pns.metrics import Metrics
 from pns.node import Node
 from pns.ops.compose import make_application_authority, make_bus, make_device_authority, make_store
 from pns.ops.server import BACKLOG, listen, serve
+from pns.ops.siblings import Siblings
 from pns.ops.workers import Workers, check
 from pns.settings import Settings
 from pns.web.app import Web
+from pns.web.operations import Exposition
 
 log = logging.getLogger(__name__)
 
 
-def make_service(settings: Settings) -> tuple[Node, Web]:
+def make_service(
+    settings: Settings, *, metrics: Metrics | None = None, exposition: Exposition | None = None
+) -> tuple[Node, Web]:
     """A node and its web edge, ready for `serve`. Raises SettingsError."""
-    clock, metrics = SystemClock(), Metrics()
+    clock, metrics = SystemClock(), metrics or Metrics()
     store = make_store(settings, clock=clock, metrics=metrics)
     node = Node(
         settings,
@@ -35,7 +44,7 @@ def make_service(settings: Settings) -> tuple[Node, Web]:
         clock=clock,
         in_place=True,
     )
-    return node, Web(node, make_application_authority(settings, clock=clock))
+    return node, Web(node, make_application_authority(settings, clock=clock), exposition=exposition)
 
 
 def run(settings: Settings, *, count: int = 1) -> int:
@@ -55,17 +64,35 @@ def run(settings: Settings, *, count: int = 1) -> int:
             "no API key is set, so POST /notify answers 401: put one from `pns keygen` into app.api_keys"
         )
     with _listener(settings) as listener:
-        if count > 1:
-            listener.listen(BACKLOG)
-            return Workers(count, lambda: _serve(settings, listener)).run()
-        return _serve(settings, listener)
+        if count == 1:
+            return _serve(settings, listener)
+        listener.listen(BACKLOG)
+        with tempfile.TemporaryDirectory(prefix="pns-") as folder:
+            return Workers(count, partial(_serve_among, settings, listener, Path(folder))).run()
 
 
 def _serve(settings: Settings, listener: socket.socket) -> int:
     node, web = make_service(settings)
-    loop_factory = uvicorn.Config(web, log_config=None).get_loop_factory()
+    return _complete(serve(settings, node, web, listener))
+
+
+def _serve_among(settings: Settings, listener: socket.socket, folder: Path, number: int) -> int:
+    """One of several workers; their metrics are told together."""
+    metrics = Metrics()
+    siblings = Siblings(folder, number, metrics.text)
+    node, web = make_service(settings, metrics=metrics, exposition=siblings.text)
+
+    async def serve_among() -> None:
+        async with siblings:
+            await serve(settings, node, web, listener)
+
+    return _complete(serve_among())
+
+
+def _complete(serving: Coroutine[Any, Any, None]) -> int:
+    loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(serve(settings, node, web, listener))
+        runner.run(serving)
     return 0
 
 

@@ -44,12 +44,16 @@ def check(settings: Settings, count: int) -> None:
 
 
 class Workers:
-    """`count` processes, each a fork of this one that does `work` and ends with what it returns."""
+    """`count` processes, each a fork of this one that does `work` and ends with what it returns.
 
-    def __init__(self, count: int, work: Callable[[], int]) -> None:
+    `work` is given the number of the worker, from 0; one that replaces another has its number.
+    """
+
+    def __init__(self, count: int, work: Callable[[int], int]) -> None:
         self._count = count
         self._work = work
-        self._began: dict[int, float] = {}  # by process id
+        self._numbers: dict[int, int] = {}  # by process id, and so the next
+        self._began: dict[int, float] = {}
         self._proven = False
         self._restart_at: float | None = None
         self._stopping = False
@@ -85,15 +89,17 @@ class Workers:
 
     def _fill(self) -> None:
         self._restart_at = None
-        while len(self._began) < self._count and not self._stopping:
-            self._spawn()
+        for number in set(range(self._count)) - set(self._numbers.values()):
+            if not self._stopping:
+                self._spawn(number)
 
-    def _spawn(self) -> None:
+    def _spawn(self, number: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         process = os.fork()
         if process == 0:
-            self._be_worker()
+            self._be_worker(number)
+        self._numbers[process] = number
         self._began[process] = time.monotonic()
 
     def _bury(self) -> None:
@@ -101,7 +107,7 @@ class Workers:
         for process, began in list(self._began.items()):
             ended, status = os.waitpid(process, os.WNOHANG)
             if ended:
-                del self._began[process]
+                del self._numbers[process], self._began[process]
                 self._judge(os.waitstatus_to_exitcode(status), time.monotonic() - began)
 
     def _judge(self, code: int, lasted: float) -> None:
@@ -120,7 +126,7 @@ class Workers:
         for process in self._began:
             os.kill(process, signal.SIGTERM)
 
-    def _be_worker(self) -> None:
+    def _be_worker(self, number: int) -> None:
         """What the fork does; never returns."""
         code = 1
         try:
@@ -128,7 +134,7 @@ class Workers:
             os.close(self._alive[1])
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             threading.Thread(target=_end_with_parent, args=(self._alive[0],), daemon=True).start()
-            code = self._work()
+            code = self._work(number)
         except PNSError as error:
             print(f"pns: {error}", file=sys.stderr)
         except BaseException:

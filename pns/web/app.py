@@ -22,7 +22,7 @@ from pns.web.cookie import DeviceCookie
 from pns.web.devices import DeviceEndpoints
 from pns.web.entrance import SUBSCRIBE, Entrance
 from pns.web.messages import MessageEndpoints
-from pns.web.operations import OperatorEndpoints
+from pns.web.operations import Exposition, OperatorEndpoints
 from pns.web.problems import problem_response, refuse_websocket
 from pns.web.routing import Routes, encoded_path
 
@@ -32,14 +32,16 @@ log = logging.getLogger(__name__)
 class Web:
     """The endpoints of one node, relative to wherever it is mounted."""
 
-    def __init__(self, node: Node, authority: ApplicationAuthority) -> None:
-        """`authority` says who may call the application's endpoints."""
+    def __init__(
+        self, node: Node, authority: ApplicationAuthority, *, exposition: Exposition | None = None
+    ) -> None:
+        """`authority` says who may call the application's endpoints; `exposition` is what /metrics tells."""
         self._node = node
         self._device_cookie: DeviceCookie | None = None
         self._entrance = Entrance(node, self._cookie)
         self._devices = DeviceEndpoints(node, self._entrance)
         application = ApplicationEndpoints(node, authority)
-        operator = OperatorEndpoints(node, application.authorize)
+        operator = OperatorEndpoints(node, application.authorize, exposition)
         contract = ContractEndpoints(node.settings, lambda: self.routes.routes)
         self.routes = Routes(
             [

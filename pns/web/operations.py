@@ -15,6 +15,8 @@ from pns.web.contract.operation import APPLICATION, Answer, Operation
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
 
+Exposition = Callable[[], Awaitable[bytes]]
+
 
 class Health(Struct, frozen=True, omit_defaults=True):
     """`problems` say why a node is not ready; `degraded` what is wrong with one that is."""
@@ -39,8 +41,15 @@ _METRICS = Operation(
 class OperatorEndpoints:
     """Open to everybody, and without host names; /metrics is authorized as /notify unless it is public."""
 
-    def __init__(self, node: Node, authorize: Callable[[Request], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        authorize: Callable[[Request], Awaitable[None]],
+        exposition: Exposition | None = None,
+    ) -> None:
+        """`exposition`: the metrics of this node and of those that answer on the same address."""
         self._node = node
+        self._exposition = exposition or self._own
         self._authorize = authorize
 
     @property
@@ -68,6 +77,9 @@ class OperatorEndpoints:
         """The metrics in Prometheus' text format."""
         if not self._node.settings.server.public_metrics:
             await self._authorize(request)
-        response = Response(self._node.metrics.text(), headers={"content-type": Metrics.CONTENT_TYPE})
+        response = Response(await self._exposition(), headers={"content-type": Metrics.CONTENT_TYPE})
         response.raw_headers.extend(API_HEADERS)
         return response
+
+    async def _own(self) -> bytes:
+        return self._node.metrics.text()
