@@ -140,9 +140,13 @@ class Inbox:
         return [k for k in reversed(found) if start is None or k.place < start.place][:limit]
 
 
+Request = tuple[Sequence[Wanted], list[str] | Exception | None]
+"""What was asked of one user, with the answer if there was one."""
+
+
 def after_crash(
     inbox: Inbox,
-    requests: Sequence[tuple[Sequence[Wanted], list[str] | Exception | None]],
+    requests: Sequence[Request],
     *,
     shown: set[str],
     made: dict[str, str],
@@ -151,35 +155,49 @@ def after_crash(
     """The inboxes that a crash may leave with `requests` under way, each with its answer or None.
 
     They are stored in their order, so: the answered ones, and any number of those that follow. What a device
-    was `shown` may have been marked before any of them, or not at all. `made`: data → the id that PNS made.
+    was `shown` was unseen before one of them or after the last, and may have been marked from then on, or not
+    at all. `made`: data → the id that PNS made.
     """
     answered = sum(answer is not None for _, answer in requests)
     for count in range(answered, len(requests) + 1):
-        for marked in (None, *range(count + 1)):
-            state = deepcopy(inbox)
-            if _replay(state, requests[:count], made, now, shown_before=(marked, shown)):
-                yield state
+        states = [deepcopy(inbox)]
+        for wanted, answer in requests[:count]:
+            states.append(deepcopy(states[-1]))
+            if not _apply(states[-1], wanted, answer, made, now):
+                break
+        else:
+            yield states[-1]
+            yield from _marked(states, requests[:count], shown, made, now)
 
 
-def _replay(
+def _marked(
+    states: Sequence[Inbox], requests: Sequence[Request], shown: set[str], made: dict[str, str], now: int
+) -> Iterator[Inbox]:
+    """The same end, with what was shown marked in between. `states`: before each request, and at the end."""
+    for read, state in enumerate(states):
+        if not shown or {kept.id for kept in state.unseen} != shown:
+            continue
+        # By place: an id may stand for another notification when the mark comes.
+        places = {kept.place for kept in state.unseen}
+        for marked in range(read, len(states)):
+            end = deepcopy(states[marked])
+            end.mark([kept.id for kept in end.unseen if kept.place in places], now)
+            if all(_apply(end, wanted, answer, made, now) for wanted, answer in requests[marked:]):
+                yield end
+
+
+def _apply(
     state: Inbox,
-    requests: Sequence[tuple[Sequence[Wanted], list[str] | Exception | None]],
+    wanted: Sequence[Wanted],
+    answer: list[str] | Exception | None,
     made: dict[str, str],
     now: int,
-    *,
-    shown_before: tuple[int | None, set[str]],
 ) -> bool:
-    """Apply `requests`; returns whether their answers are those that this would have given."""
-    marked, shown = shown_before
-    for number, (wanted, answer) in enumerate(requests):
-        if number == marked:
-            state.mark(shown, now)
-        conflict = state.conflicts(wanted)
-        if answer is not None and conflict != isinstance(answer, Exception):
-            return False
-        if not conflict:
-            named = [item.id or made.get(item.data, item.data) for item in wanted]
-            state.notify(wanted, answer if isinstance(answer, list) else named, now)
-    if marked == len(requests):
-        state.mark(shown, now)
+    """Store `wanted`; returns whether its answer is the one that this would have given."""
+    conflict = state.conflicts(wanted)
+    if answer is not None and conflict != isinstance(answer, Exception):
+        return False
+    if not conflict:
+        named = [item.id or made.get(item.data, item.data) for item in wanted]
+        state.notify(wanted, answer if isinstance(answer, list) else named, now)
     return True
