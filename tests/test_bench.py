@@ -26,6 +26,9 @@ ROWS = (
     r"new connections/s.*from the cache",
     r"ms from POST to frame.*p50",
     r"ms from POST to frame.*p99",
+    *(rf"{what}.*{bus}.*"
+      for what in ("ms from POST to frame on another node", "notifies/s on PostgreSQL")
+      for bus in ("Redis", "NATS", "LISTEN/NOTIFY")),
     *(rf"ms to {what}.*{size}.*≤ 1.5"
       for what in ("the first count", "the first unseen page", "one durable notify")
       for size in ("stored", "unseen of one user")),
