@@ -96,7 +96,7 @@ def test_figures_have_three_digits(value: float, shown: str) -> None:
 
 
 def test_the_same_seed_draws_the_same() -> None:
-    once, again, other = (run([SMALL], seed, layouts=ALL) for seed in (5, 5, 6))
+    once, again, other = (Draw(SMALL, seed).traffic(SHARDS) for seed in (5, 5, 6))
     assert once == again
     assert once != other
 
@@ -124,11 +124,10 @@ def test_the_command_writes_between_the_marks(tmp_path: Path) -> None:
     assert "on Redis" not in text
 
 
-@pytest.mark.parametrize("wrong", [("--nodes", "0"), ("--layout", "pigeon"), ("--notifies", "-1")])
-def test_wrong_use_is_told(wrong: tuple[str, str]) -> None:
-    told = _simulate(*wrong)
+def test_wrong_use_is_told() -> None:
+    told = _simulate("--layout", "pigeon")
     assert told.returncode == 2
-    assert wrong[0] in told.stdout
+    assert "--layout" in told.stdout
 
 
 def _simulate(*options: str) -> subprocess.CompletedProcess[str]:

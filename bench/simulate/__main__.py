@@ -27,16 +27,18 @@ Name = Enum("Name", {layout.name: layout.name for layout in LAYOUTS}, type=str) 
 
 
 def main(
-    nodes: Annotated[list[int] | None, typer.Option(min=1, help="Repeatable. [default: 1 to 1,000]")] = None,
+    nodes: Annotated[
+        list[int] | None, typer.Option(min=1, help="Repeatable. By default 1, 10, 100 and 1,000.")
+    ] = None,
     connections: Annotated[
-        int | None, typer.Option(min=1, help="Of all nodes. [default: 10,000 for each]")
+        int | None, typer.Option(min=1, help="Of all nodes. By default 10,000 for each.")
     ] = None,
     notifies: Annotated[
         float | None,
-        typer.Option(min=0.001, help="A second, of all nodes. [default: 10 for each]"),
+        typer.Option(min=0.001, help="A second, of all nodes. By default 10 for each."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed draws the same figures.")] = SEED,
-    layout: Annotated[list[Name] | None, typer.Option(help="This alone. Repeatable. [default: all]")] = None,
+    layout: Annotated[list[Name] | None, typer.Option(help="This alone. Repeatable.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="A page to write the tables to: between its marks, where it has them.")
     ] = None,

@@ -64,11 +64,12 @@ class Draw:
     def _heard(self, channels: int | None, listeners: dict[int, set[int]], random: Random) -> int:
         """How many nodes hear one change, of somebody who is connected or not."""
         if random.random() < self._fleet.share_connected:
-            channel = self._channel(random.randrange(len(self._places)), channels)
+            channel = self._channel(int(random.random() * len(self._places)), channels)
         elif channels is EACH:
             return 0
         else:
-            channel = random.randrange(max(1, channels // self._stride)) * self._stride % channels
+            drawn_from = max(1, channels // self._stride)
+            channel = int(random.random() * drawn_from) * self._stride % channels
         return len(listeners.get(channel, ()))
 
     def _changes_in_turn(self, random: Random) -> float:
@@ -102,4 +103,4 @@ def _stride(users: int) -> int:
 
 def _place(nodes: int, random: Random) -> Iterable[int]:
     """The nodes of one user."""
-    return {random.randrange(nodes) for _ in range(random.choice(DEVICES))}
+    return {int(random.random() * nodes) for _ in range(random.choice(DEVICES))}
