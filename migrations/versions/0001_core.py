@@ -11,6 +11,7 @@ revision = "0001"
 down_revision = None
 
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up only what is called INTEGER
+Text = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")  # compared byte by byte, whatever the locale
 
 
 def upgrade() -> None:
@@ -18,20 +19,20 @@ def upgrade() -> None:
     _notifications()
     _revocations()
     _nodes()
-    op.create_table("meta", sa.Column("name", sa.Text, primary_key=True), _column("value", sa.Text))
+    op.create_table("meta", sa.Column("name", Text, primary_key=True), _column("value", Text))
     schema = op.create_table("schema", _column("version", sa.Integer), _column("oldest_code", sa.Integer))
     op.bulk_insert(schema, [{"version": 1, "oldest_code": 1}])
 
 
-def _column(name: str, kind: type[sa.types.TypeEngine]) -> sa.Column:
+def _column(name: str, kind: sa.types.TypeEngine | type[sa.types.TypeEngine]) -> sa.Column:
     return sa.Column(name, kind, nullable=False)
 
 
 def _users() -> None:
     op.create_table(
         "users",
-        sa.Column("user_key", Key, primary_key=True),
-        sa.Column("user_id", sa.Text, nullable=False, unique=True),
+        sa.Column("user_key", Key, sa.Identity(), primary_key=True),
+        sa.Column("user_id", Text, nullable=False, unique=True),
         _column("last_seq", sa.BigInteger),
         _column("unseen", sa.BigInteger),
         _column("version", sa.BigInteger),
@@ -45,12 +46,12 @@ def _notifications() -> None:
         "notifications",
         sa.Column("user_key", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
-        _column("notification_id", sa.Text),
-        _column("data", sa.Text),
+        _column("notification_id", Text),
+        _column("data", Text),
         _column("create_date", sa.BigInteger),
         sa.Column("seen_date", sa.BigInteger),
-        sa.Column("category", sa.Text),
-        sa.Column("collapse_key", sa.Text),
+        sa.Column("category", Text),
+        sa.Column("collapse_key", Text),
         sa.Column("expire_date", sa.BigInteger),
         sa.PrimaryKeyConstraint("user_key", "seq"),
         sa.UniqueConstraint("user_key", "notification_id"),
@@ -72,9 +73,9 @@ def _partial_index(name: str, columns: list[str], where: str) -> None:
 def _revocations() -> None:
     op.create_table(
         "revocations",
-        sa.Column("revocation", Key, primary_key=True),
-        _column("user_id", sa.Text),
-        _column("device_id", sa.Text),
+        sa.Column("revocation", Key, sa.Identity(), primary_key=True),
+        _column("user_id", Text),
+        _column("device_id", Text),
         _column("revoked_at", sa.BigInteger),
         sa.UniqueConstraint("user_id", "device_id"),
         sqlite_autoincrement=True,
@@ -84,13 +85,13 @@ def _revocations() -> None:
 
 def _nodes() -> None:
     op.create_table(
-        "nodes", sa.Column("node_id", sa.Text, primary_key=True), _column("lease_until", sa.BigInteger)
+        "nodes", sa.Column("node_id", Text, primary_key=True), _column("lease_until", sa.BigInteger)
     )
     op.create_table(
         "connections",
-        _column("node_id", sa.Text),
-        _column("user_id", sa.Text),
-        _column("device_id", sa.Text),
+        _column("node_id", Text),
+        _column("user_id", Text),
+        _column("device_id", Text),
         _column("connections", sa.Integer),
         _column("since", sa.BigInteger),
         sa.PrimaryKeyConstraint("node_id", "user_id", "device_id"),

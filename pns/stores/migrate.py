@@ -1,8 +1,6 @@
-"""Brings a database's schema up to date: one transaction, made by whichever process comes first.
+"""Brings a SQLite file's schema up to date: one transaction, made by whichever process comes first.
 
-The schema row says what the schema is (`version`) and which code may still use it (`oldest_code`). Alembic
-and SQLAlchemy are loaded only when there is something to do: a usual start does not pay for them. Never
-touches a database that is not PNS's own.
+Which schema that is, and how it is made, stands in schema.py. Never touches a file that is not PNS's own.
 """
 
 from __future__ import annotations
@@ -11,23 +9,12 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from pns.errors import SchemaError
+from pns.stores.schema import ALEMBIC, PATIENCE_SECONDS, is_current, run_migrations
 from pns.stores.sqlite_errors import ENGINE_ERRORS, locked, unavailable
 from pns.stores.sqlite_rows import SQL
-
-if TYPE_CHECKING:
-    from alembic.config import Config
-
-SCHEMA_VERSION = 1
-"""The schema that this code was written for: the number of the newest file in migrations/versions."""
-
-PATIENCE_SECONDS = 30
-"""How long a process waits for another one that migrates the same file."""
-
-_alembic = Lock()  # Alembic's `context` and `op` are one per process
 
 
 def migrate(path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
@@ -46,13 +33,6 @@ def migrate(path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
         raise unavailable(error, path) from error
 
 
-def folder() -> Path:
-    """Where the migrations are: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    packed = package / "migrations"
-    return packed if packed.is_dir() else package.parent / "migrations"
-
-
 def _connect(path: Path, patience: float) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, timeout=patience)
 
@@ -65,12 +45,7 @@ def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
     if not {"schema", "users", "notifications"} <= tables:
         raise SchemaError(f"{path} holds other tables than PNS's. Point store.url at a file of its own.")
     version, oldest_code = connection.execute(SQL["schema"]).fetchone()
-    if oldest_code > SCHEMA_VERSION:
-        raise SchemaError(
-            f"{path} has schema {version}, which only code of schema {oldest_code} and above can use; this"
-            f" release is of schema {SCHEMA_VERSION}. Install the newest release in use, then `pns migrate`."
-        )
-    return bool(version >= SCHEMA_VERSION)
+    return is_current(version, oldest_code, str(path))
 
 
 def _refuse_remains(connection: sqlite3.Connection, path: Path) -> None:
@@ -93,10 +68,10 @@ def _upgrade(path: Path, patience: float) -> None:
     # SQLite would let two processes begin, and refuse the second one's first write at once
     event.listen(engine, "begin", lambda transaction: transaction.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
-        with _alembic, engine.begin() as transaction:
+        with ALEMBIC, engine.begin() as transaction:
             driver = cast(sqlite3.Connection, transaction.connection.dbapi_connection)
             if not _is_current(driver, path):
-                _run_migrations(transaction)
+                run_migrations(transaction)
     except DBAPIError as error:
         raise unavailable(error.orig, path) from error
 
@@ -111,18 +86,3 @@ def _switch_to_wal(connection: sqlite3.Connection, patience: float) -> None:
             if not locked(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _run_migrations(transaction: Any) -> None:
-    from alembic import command
-
-    command.upgrade(_config(transaction), "head")
-
-
-def _config(transaction: Any) -> Config:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(folder()).replace("%", "%%"))
-    config.attributes["connection"] = transaction
-    return config

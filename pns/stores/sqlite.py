@@ -24,6 +24,7 @@ from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreRepo
 from pns.stores import sqlite_append as appending
 from pns.stores import sqlite_reads as reads
 from pns.stores import sqlite_writes as writes
+from pns.stores.drafts import drafts, size
 from pns.stores.group_commit import GroupCommit, Rejected
 from pns.stores.migrate import migrate
 from pns.stores.sqlite_connection import SQLiteConnection
@@ -95,9 +96,9 @@ class SQLiteStore:
 
     async def append(self, submissions: Sequence[Submission]) -> Appended:
         now = self._clock.now()
-        wanted = appending.drafts(submissions, now)
+        wanted = drafts(submissions, now)
         return await self._write(
-            lambda connection: appending.append(connection, wanted, now), size=appending.size(wanted)
+            lambda connection: appending.append(connection, wanted, now), size=size(wanted)
         )
 
     async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from pns.errors import UnknownNotification
 from pns.notification import Page, StoredNotification
 from pns.store import Cursor, Presence, State, StoreReport
-from pns.stores.migrate import SCHEMA_VERSION
-from pns.stores.sqlite_rows import all_rows, byte_length, json_array, row, rows
+from pns.stores.drafts import byte_length
+from pns.stores.schema import SCHEMA_VERSION
+from pns.stores.sqlite_rows import all_rows, json_array, row, rows
 
 _FIRST, _LAST = 0, 2**63 - 1
 _ANY_TIME = -(2**63)

@@ -47,11 +47,6 @@ def change(connection: sqlite3.Connection, name: str, parameters: Parameters) ->
     return connection.execute(SQL[name], parameters).rowcount
 
 
-def byte_length(text: str) -> int:
-    """Bytes of `text` in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
-
-
 def json_array(values: Collection[object]) -> str:
     """`values` as one parameter, for `json_each`."""
     return msgspec.json.encode(values).decode()

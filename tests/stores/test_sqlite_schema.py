@@ -16,8 +16,9 @@ import pytest
 from pns.errors import SchemaError, SettingsError, StoreUnavailable
 from pns.metrics import Metrics
 from pns.notification import Notification
-from pns.stores import migrate as migrating
-from pns.stores.migrate import SCHEMA_VERSION, folder, migrate
+from pns.stores import schema
+from pns.stores.migrate import migrate
+from pns.stores.schema import SCHEMA_VERSION, folder
 from pns.stores.sqlite import SQLiteStore
 from pns.stores.sqlite_rows import SQL
 from pns.testing.clock import FakeClock
@@ -172,8 +173,8 @@ async def test_an_older_schema_is_brought_up_to_date(
         'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\n'
         'def upgrade():\n    op.execute("UPDATE schema SET version = 2")\n'
     )
-    monkeypatch.setattr(migrating, "SCHEMA_VERSION", 2)
-    monkeypatch.setattr(migrating, "folder", lambda: tmp_path / "next")
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(schema, "folder", lambda: tmp_path / "next")
     store = new_store(file)
     await store.open()
     await store.close()
@@ -187,7 +188,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     source = (folder() / "versions" / "0001_core.py").read_text()
     (versions / "0001_core.py").write_text(source.replace("_nodes()\n", 'op.execute("nonsense")\n', 1))
     with monkeypatch.context() as patch:
-        patch.setattr(migrating, "folder", lambda: tmp_path / "bad")
+        patch.setattr(schema, "folder", lambda: tmp_path / "bad")
         with pytest.raises(StoreUnavailable):
             migrate(tmp_path / "pns.db")
     with closing(sqlite3.connect(tmp_path / "pns.db")) as connection:

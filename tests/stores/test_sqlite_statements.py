@@ -17,7 +17,7 @@ from pns.notification import Notification
 from pns.stores import migrate as migrating
 from pns.stores.sqlite_rows import SQL
 
-from .conftest import append, new_store
+from .conftest import append, inbox, new_store
 
 # ── statements and indexes ────────────────────────────────────────────────────────────────────────────
 
@@ -170,3 +170,17 @@ async def test_every_begin_of_a_write_is_immediate(tmp_path: Path) -> None:
     begins = [statement for statement in statements if statement.startswith("BEGIN")]
     assert len(begins) == 3
     assert set(begins) == {"BEGIN IMMEDIATE"}
+
+
+async def test_what_another_process_wrote_is_noticed(tmp_path: Path) -> None:
+    store, other = new_store(tmp_path / "pns.db"), new_store(tmp_path / "pns.db")
+    await store.open()
+    await other.open()
+    before = await store.foreign_changes()
+    await append(store, "42", "own")
+    assert await store.foreign_changes() == before
+    await append(other, "42", "theirs")
+    assert await store.foreign_changes() != before
+    assert await inbox(store, "42") == ["own", "theirs"]
+    await other.close()
+    await store.close()

@@ -9,7 +9,7 @@ import pytest
 from pns.store import EVERY_DEVICE, Presence, State, Store
 from pns.testing.clock import FakeClock
 
-from .conftest import append, count, cursor, inbox, named, unseen
+from .conftest import append, count, inbox, named, unseen
 
 HOUR = 3600 * 1_000_000
 
@@ -189,13 +189,3 @@ async def test_the_secret_is_one_for_all_nodes(store: Store, other: Store) -> No
     assert len(set(offered)) == 1
     assert len(offered[0]) >= 32
     assert await other.secret() == offered[0]
-
-
-async def test_what_another_process_wrote_is_noticed(store: Store, other: Store) -> None:
-    before = await store.foreign_changes()
-    await append(store, "42", "own")
-    assert await store.foreign_changes() == before
-    await append(other, "42", "theirs")
-    assert await store.foreign_changes() != before
-    assert await inbox(store, "42") == ["own", "theirs"]
-    assert (await store.seen("42", cursor())).items == ()

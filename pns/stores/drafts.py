@@ -1,0 +1,92 @@
+"""What is to be stored of a request: which of its notifications are new, and which replace which.
+
+The part of appending that is the same for every engine; knows no statement and touches no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pns.errors import NotificationIdConflict
+from pns.notification import Notification, new_notification_id
+from pns.store import Submission
+from pns.timestamp import microseconds
+
+_CONFLICT = "The notification {} is kept already, with other data. Nothing was stored; use a new id."
+_ROW_BYTES = 256
+"""About what a waiting notification costs beside its data."""
+
+
+class Draft(NamedTuple):
+    """A notification with everything decided but its place. `named`: the application chose the id."""
+
+    user_id: str
+    notification_id: str
+    data: str
+    create_date: int
+    category: str | None
+    collapse_key: str | None
+    expire_date: int | None
+    named: bool
+
+
+def drafts(submissions: Sequence[Submission], now: int) -> list[Draft]:
+    """All notifications of one request, in order, with ids and dates where the application gave none."""
+    return [_draft(s.user_id, notification, now) for s in submissions for notification in s.notifications]
+
+
+def _draft(user_id: str, notification: Notification, now: int) -> Draft:
+    create_date, expire_date = notification.create_date, notification.expire_date
+    return Draft(
+        user_id,
+        notification.notification_id or new_notification_id(now),
+        notification.notification_data,
+        now if create_date is None else microseconds(create_date),
+        notification.category,
+        notification.collapse_key,
+        None if expire_date is None else microseconds(expire_date),
+        notification.notification_id is not None,
+    )
+
+
+def size(wanted: Sequence[Draft]) -> int:
+    """About how many bytes a request holds while it waits."""
+    return sum(byte_length(draft.data) + _ROW_BYTES for draft in wanted)
+
+
+def byte_length(text: str) -> int:
+    """Bytes of `text` in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def by_user(wanted: Sequence[Draft]) -> dict[str, list[Draft]]:
+    """The drafts of each user, in order."""
+    found: dict[str, list[Draft]] = {}
+    for draft in wanted:
+        found.setdefault(draft.user_id, []).append(draft)
+    return found
+
+
+def fresh(wanted: Sequence[Draft], known: Mapping[str, str], now: int) -> list[Draft]:
+    """Those of one user's drafts to store: unknown, not expired, and not replaced further on in `wanted`.
+
+    `known`: data by id, of all named ones that the user has. Raises NotificationIdConflict.
+    """
+    data = dict(known)
+    candidates: list[Draft] = []
+    newest: dict[str | None, str] = {}
+    for draft in wanted:
+        new = draft.notification_id not in data
+        if data.setdefault(draft.notification_id, draft.data) != draft.data:
+            raise NotificationIdConflict(_CONFLICT.format(draft.notification_id))
+        if new and (draft.expire_date is None or draft.expire_date > now):
+            candidates.append(draft)
+            newest[draft.collapse_key] = draft.notification_id
+        elif draft.notification_id in known:  # a repeated request must not bring back what this one replaced
+            newest[draft.collapse_key] = draft.notification_id
+    return [
+        draft
+        for draft in candidates
+        if draft.collapse_key is None or newest[draft.collapse_key] == draft.notification_id
+    ]

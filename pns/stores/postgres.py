@@ -1,0 +1,216 @@
+"""The store in a PostgreSQL database, in a schema of its own: the Store contract of pns/store.py on asyncpg.
+
+One connection writes, behind the group commit; a few read what is small; a few read pages, so that a large
+page never holds a count up. Statements stand in postgres.sql; what runs them in postgres_batch.py,
+postgres_append.py, postgres_writes.py and postgres_reads.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import cast
+
+from pns.clock import Clock
+from pns.metrics import Metrics
+from pns.notification import Page
+from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreReport, Submission
+from pns.stores import postgres_reads as reads
+from pns.stores import postgres_writes as writes
+from pns.stores.drafts import drafts, size
+from pns.stores.group_commit import GroupCommit
+from pns.stores.postgres_append import Append
+from pns.stores.postgres_batch import Request, commit
+from pns.stores.postgres_connection import PATIENCE_SECONDS, PostgresConnections
+from pns.stores.postgres_migrate import migrate
+from pns.stores.postgres_writes import Mark, Place, Write
+
+MARKED_AT_ONCE = 1_000
+REMOVED_AT_ONCE = 500
+SMALL_READERS = 3
+PAGE_READERS = 2
+_SMALL_WRITE = 256
+"""Bytes that a write without notification data is taken for while it waits."""
+
+
+class PostgresStore:
+    """See pns.store.Store. `url` names a database that is there; PNS makes the schema `pns` in it.
+
+    A call that the server has not served after `patience` seconds raises StoreUnavailable. So does a write
+    when the connection breaks during its commit, though it may have been stored: repeat it with its ids.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        max_waiting_bytes: int = 64 * 2**20,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._url = url
+        self._clock = clock
+        self._patience = patience
+        self._writer = PostgresConnections(url, most=1, patience=patience)
+        self._small = PostgresConnections(url, most=SMALL_READERS, patience=patience)
+        self._pages = PostgresConnections(url, most=PAGE_READERS, patience=patience)
+        self._commits: GroupCommit[Request] = GroupCommit(
+            self._commit, clock=clock, metrics=metrics, max_waiting_bytes=max_waiting_bytes
+        )
+
+    async def open(self) -> None:
+        try:
+            await asyncio.to_thread(migrate, self._url, connect_within=self._patience)
+            for connections in (self._writer, self._small, self._pages):
+                await connections.open()
+            self._commits.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        try:
+            await self._commits.close()
+        finally:
+            for connections in (self._writer, self._small, self._pages):
+                await connections.close()
+
+    async def check(self) -> None:
+        await self._small.run(reads.newest_revocation)
+        if self._commits.trouble is not None:
+            await self._write(Write(writes.probe))
+
+    async def report(self) -> StoreReport:
+        beside = PostgresConnections(self._url, most=1, patience=self._patience)
+        try:
+            await beside.open()
+            return await beside.run(partial(reads.report, place=reads.place_in(self._url)))
+        finally:
+            await beside.close()
+
+    # ── notifications ─────────────────────────────────────────────────────────────────────────────────
+
+    async def append(self, submissions: Sequence[Submission]) -> Appended:
+        now = self._clock.now()
+        wanted = drafts(submissions, now)
+        return cast(Appended, await self._commits.write(Append(wanted, now), size=size(wanted)))
+
+    async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
+        return await self._page(user_id, Cursor(limit=limit, max_bytes=max_bytes), "unseen")
+
+    async def seen(self, user_id: str, cursor: Cursor) -> Page:
+        return await self._page(user_id, cursor, "seen")
+
+    async def inbox(self, user_id: str, cursor: Cursor) -> Page:
+        return await self._page(user_id, cursor, "inbox")
+
+    async def mark_sent_seen(self, user_key: int, seqs: Sequence[int]) -> int:
+        mark = Mark(user_key, seqs, self._clock.now())
+        return cast(int, await self._commits.write(mark, size=_SMALL_WRITE))
+
+    async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
+        now = self._clock.now()
+        mark = partial(writes.mark_ids, user_id=user_id, notification_ids=notification_ids, now=now)
+        return cast(int, await self._write(Write(mark, user_ids=(user_id,))))
+
+    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+        place = partial(reads.place_of, user_id=user_id, notification_id=notification_id)
+        return await self._mark_oldest(await self._small.run(place))
+
+    async def mark_all_seen(self, user_id: str) -> int:
+        place = await self._write(Write(partial(writes.last_place, user_id=user_id)))
+        return 0 if place is None else await self._mark_oldest(cast(Place, place))
+
+    async def _mark_oldest(self, place: Place) -> int:
+        user_key, last_seq = place
+        now = self._clock.now()
+        mark = partial(
+            writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
+        )
+        return await self._repeat(Write(mark, user_keys=(user_key,)), MARKED_AT_ONCE)
+
+    async def withdraw(self, user_id: str, notification_id: str) -> bool:
+        remove = partial(writes.withdraw, user_id=user_id, notification_id=notification_id)
+        return cast(bool, await self._write(Write(remove, user_ids=(user_id,))))
+
+    # ── users ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def states(self, user_ids: Collection[str]) -> dict[str, State]:
+        return await self._small.run(partial(reads.states, user_ids=tuple(user_ids)))
+
+    async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> int:
+        now = self._clock.now()
+        revoke = partial(writes.revoke, user_id=user_id, device_id=device_id, now=now)
+        return cast(int, await self._write(Write(revoke)))
+
+    async def newest_revocation(self) -> int:
+        return await self._small.run(reads.newest_revocation)
+
+    async def erase(self, user_id: str) -> None:
+        erase = partial(writes.erase_user, user_id=user_id, now=self._clock.now())
+        user_key = await self._write(Write(erase, user_ids=(user_id,), erases=True))
+        if user_key is not None:
+            remove = partial(writes.remove_erased, user_key=cast(int, user_key), limit=REMOVED_AT_ONCE)
+            await self._repeat(Write(remove), REMOVED_AT_ONCE)
+
+    # ── who is connected where ────────────────────────────────────────────────────────────────────────
+
+    async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:
+        held = partial(writes.renew_lease, node_id=node_id, until=until, presences=tuple(presences))
+        await self._write(Write(held), size=_SMALL_WRITE * (len(presences) + 1))
+
+    async def end_lease(self, node_id: str) -> None:
+        await self._write(Write(partial(writes.end_lease, node_id=node_id)))
+
+    async def presences(self, user_id: str, *, except_node: str) -> list[Presence]:
+        now = self._clock.now()
+        return await self._small.run(
+            partial(reads.presences, user_id=user_id, except_node=except_node, now=now)
+        )
+
+    # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def expire(self, limit: int) -> frozenset[str]:
+        now = self._clock.now()
+        if not await self._small.run(partial(reads.any_expired, now=now)):
+            return frozenset()
+        find = partial(writes.expired, limit=limit, now=now)
+        return cast(frozenset[str], await self._write(Write(writes.expire, find=find)))
+
+    async def prune(self, *, seen_before: int | None, limit: int) -> int:
+        prune = partial(writes.prune, seen_before=seen_before, limit=limit, now=self._clock.now())
+        return cast(int, await self._write(Write(prune)))
+
+    async def secret(self) -> str:
+        kept = await self._small.run(reads.secret)
+        if kept is not None:
+            return kept
+        offer = partial(writes.offer_secret, value=secrets.token_urlsafe(32))
+        return cast(str, await self._write(Write(offer)))
+
+    async def foreign_changes(self) -> int:
+        return 0  # PostgreSQL has no such number; several nodes on it need a bus
+
+    # ── the ways in ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _page(self, user_id: str, cursor: Cursor, kind: str) -> Page:
+        now = self._clock.now()
+        return await self._pages.run(partial(reads.page, user_id=user_id, cursor=cursor, kind=kind, now=now))
+
+    async def _write(self, write: Write, *, size: int = _SMALL_WRITE) -> object:
+        return await self._commits.write(write, size=size)
+
+    async def _repeat(self, write: Write, at_once: int) -> int:
+        """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
+        total = 0
+        while True:
+            count = cast(int, await self._write(write))
+            total += count
+            if count < at_once:
+                return total
+
+    async def _commit(self, requests: Sequence[Request]) -> Sequence[object]:
+        return await self._writer.run(partial(commit, requests=requests))

@@ -1,0 +1,135 @@
+"""Appending to PostgreSQL: all that a batch appends, decided in memory, then stored by one statement.
+
+Its outcome is that of the requests one after the other. The users that are named or collapsed for must be
+locked before, so that what is known of them stays so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pns.errors import NotificationIdConflict
+from pns.store import Appended
+from pns.stores.drafts import Draft, by_user, fresh
+from pns.stores.postgres_rows import Session, change, only, rows, tuple_of
+
+
+class Append(NamedTuple):
+    """One request to append."""
+
+    wanted: Sequence[Draft]
+    now: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing that is stored already can matter to it."""
+        return not any(draft.named or draft.collapse_key is not None for draft in self.wanted)
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """What matters of one user's inbox: what the batch names, and what it adds."""
+
+    data: dict[str, str] = field(default_factory=dict)
+    """By id."""
+    replaceable: dict[str, str] = field(default_factory=dict)
+    """Collapse key by id, of the unseen."""
+    added: dict[str, Draft] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
+    """Collapse keys whose stored notifications go."""
+
+    def add(self, new: Sequence[Draft]) -> None:
+        keys = {draft.collapse_key for draft in new if draft.collapse_key is not None}
+        for id in [id for id, key in self.replaceable.items() if key in keys]:
+            del self.replaceable[id], self.data[id]
+            self.added.pop(id, None)
+        self.replaced |= keys
+        for draft in new:
+            self.data[draft.notification_id] = draft.data
+            self.added[draft.notification_id] = draft
+            if draft.collapse_key is not None:
+                self.replaceable[draft.notification_id] = draft.collapse_key
+
+
+async def append(session: Session, requests: Sequence[Append]) -> list[Appended | NotificationIdConflict]:
+    """Store what of each request is new and has not expired. A conflict is one request's outcome alone."""
+    inboxes = {draft.user_id: _Inbox() for request in requests for draft in request.wanted}
+    await _look_up(session, inboxes, [d for r in requests for d in r.wanted if d.named])
+    outcomes = [_decide(inboxes, request) for request in requests]
+    changed = {user_id: inbox for user_id, inbox in inboxes.items() if inbox.added}
+    if changed:
+        await _store(session, changed, await _collapse(session, changed))
+    return outcomes
+
+
+async def _look_up(session: Session, inboxes: dict[str, _Inbox], named: Sequence[Draft]) -> None:
+    if not named:
+        return
+    asked = {
+        "user_ids": [draft.user_id for draft in named],
+        "notification_ids": [draft.notification_id for draft in named],
+    }
+    for user_id, id, data, collapse_key in await rows(session, "known_notifications", asked, tuple_of):
+        inboxes[user_id].data[id] = data
+        if collapse_key is not None:
+            inboxes[user_id].replaceable[id] = collapse_key
+
+
+def _decide(inboxes: dict[str, _Inbox], request: Append) -> Appended | NotificationIdConflict:
+    try:
+        new = {
+            user_id: fresh(some, inboxes[user_id].data, request.now)
+            for user_id, some in by_user(request.wanted).items()
+        }
+    except NotificationIdConflict as conflict:
+        return conflict
+    for user_id, some in new.items():
+        inboxes[user_id].add(some)
+    return Appended(
+        [draft.notification_id for draft in request.wanted],
+        created=sum(map(len, new.values())),
+        changed=frozenset(user_id for user_id, some in new.items() if some),
+    )
+
+
+async def _collapse(session: Session, inboxes: dict[str, _Inbox]) -> Counter[str]:
+    """Remove what is replaced; returns how many that were, by user."""
+    keys = [(user_id, key) for user_id, inbox in inboxes.items() for key in inbox.replaced]
+    if not keys:
+        return Counter()
+    newer = {"user_ids": [user_id for user_id, _ in keys], "collapse_keys": [key for _, key in keys]}
+    return Counter(await rows(session, "delete_collapsed", newer, only))
+
+
+async def _store(session: Session, inboxes: dict[str, _Inbox], replaced: Counter[str]) -> None:
+    added = [
+        (i.added[id], len(i.added) - place) for i in inboxes.values() for place, id in enumerate(i.added, 1)
+    ]
+    columns = _columns(draft for draft, _ in added)
+    await change(
+        session,
+        "append",
+        {
+            "users": list(inboxes),
+            "counts": [len(inbox.added) for inbox in inboxes.values()],
+            "replaced": [replaced[user_id] for user_id in inboxes],
+            "later": [later for _, later in added],
+            **columns,
+        },
+    )
+
+
+def _columns(drafts: Iterable[Draft]) -> dict[str, object]:
+    users, ids, data, create_dates, categories, keys, expire_dates, _ = zip(*drafts, strict=True)
+    return {
+        "user_ids": users,
+        "notification_ids": ids,
+        "data": data,
+        "create_dates": create_dates,
+        "categories": categories,
+        "collapse_keys": keys,
+        "expire_dates": expire_dates,
+    }

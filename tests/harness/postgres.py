@@ -1,0 +1,195 @@
+"""A real PostgreSQL server that a test starts itself, in a temporary folder, on a free loopback port.
+
+It may be stopped, started, frozen and thawed, and its clients thrown out. All methods block: for
+milliseconds, starting and stopping for some hundreds. One server serves many tests, each on a `fresh` database.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import psutil
+
+from tests.harness.server import free_port
+
+Mode = Literal["smart", "fast", "immediate"]
+"""How to stop: when all clients have gone, at once and in order, or as after a power cut."""
+
+_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""The server's defaults for tests that cut no power. PNS sets synchronous_commit for itself."""
+
+
+class Postgres:
+    """A server with trust for everybody on loopback. Use as `with` or `async with`; both start it.
+
+    `settings` are those of postgresql.conf, by name, such as `max_connections=5`. With `durable` it keeps
+    what was committed when the machine goes down; otherwise only when its processes do.
+    """
+
+    def __init__(self, *, durable: bool = False, **settings: object) -> None:
+        self.port = free_port()
+        self.folder = Path()
+        self.log = Path()
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": 100,
+            "shared_buffers": "32MB",
+            "dynamic_shared_memory_type": "mmap",  # in the folder, so that nothing stays behind
+            "autovacuum_naptime": "5s",
+            **({} if durable else _UNSAFE),
+            **settings,
+        }
+        self._numbers = count(1)
+        self._frozen: list[psutil.Process] = []
+
+    @property
+    def url(self) -> str:
+        """The address of the database that is there from the start, named postgres."""
+        return self.url_of("postgres")
+
+    def url_of(self, database: str, *, user: str = "postgres", password: str = "") -> str:
+        """The address of `database`. Any password will do."""
+        credentials = f"{user}:{password}" if password else user
+        return f"postgresql://{credentials}@127.0.0.1:{self.port}/{database}"
+
+    def fresh(self, template: str = "template1") -> str:
+        """The address of a new database, a copy of the one named `template` (which nobody may be using)."""
+        name = f"test_{next(self._numbers)}"
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url_of(name)
+
+    def drop(self, url: str) -> None:
+        """Remove the database at `url`, with everybody who is connected to it."""
+        self.run(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+    def run(self, sql: str, url: str | None = None) -> list[str]:
+        """What `sql` returns, a line for each row, columns apart by |."""
+        options = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]
+        command = [_program("psql"), *options, url or self.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Start the server and return when it takes connections. What was stored before is there again."""
+        if not self.folder.name:
+            self._init()
+        options = " ".join(f"-c {name}={value}" for name, value in self._settings.items() if value != "")
+        options += " -c unix_socket_directories="
+        self._command("pg_ctl", "start", "-w", "-t", "60", "-l", str(self.log), "-o", options)
+
+    def stop(self, mode: Mode = "fast") -> None:
+        """Stop the server; nothing happens if it does not run."""
+        self.thaw()
+        if self.processes():
+            self._command("pg_ctl", "stop", "-w", "-t", "60", "-m", mode)
+
+    def restart(self, mode: Mode = "fast") -> None:
+        """Stop, then start."""
+        self.stop(mode)
+        self.start()
+
+    def remove(self) -> None:
+        """Stop the server and delete its folder."""
+        if self.folder.name:
+            self.stop("immediate")
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = Path()
+
+    def freeze(self) -> None:
+        """Stop all of the server's processes where they are: it takes connections, and answers nothing."""
+        for process in self.processes():
+            process.send_signal(signal.SIGSTOP)
+            self._frozen.append(process)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        frozen, self._frozen = self._frozen, []
+        for process in frozen:
+            if process.is_running():
+                process.send_signal(signal.SIGCONT)
+
+    def terminate_backends(self, url: str | None = None) -> int:
+        """Throw out everybody connected to the database at `url`, or to any; returns how many those were."""
+        where = f"AND datname = '{url.rpartition('/')[2]}'" if url else ""
+        done = self.run(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            f" WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() {where}"
+        )
+        return len(done)
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's processes, the first of them before those that it made; [] when it does not run."""
+        try:
+            first = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+            return [first, *first.children(recursive=True)]
+        except (OSError, IndexError, psutil.NoSuchProcess):
+            return []
+
+    def _init(self) -> None:
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not self._durable else None
+        self.folder = Path(tempfile.mkdtemp(prefix="pns-postgres-", dir=memory))
+        self.log = self.folder / "log"
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("postgres")
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+        self._command("initdb", "-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8")
+
+    @property
+    def _durable(self) -> bool:
+        return self._settings.get("fsync") != "off"
+
+    def _command(self, name: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs on the server's data, as somebody who is not root."""
+        command = [_program(name), *arguments, "-D", str(self.folder / "data")]
+        account = "postgres" if os.geteuid() == 0 else None
+        with (self.folder / "programs").open("ab") as log:  # a pipe would wait for the server to end
+            done = subprocess.run(
+                command, cwd=self.folder, user=account, group=account, stdout=log, stderr=log, timeout=90
+            )
+        assert done.returncode == 0, f"{name}: {(self.folder / 'programs').read_text()}{self._tail()}"
+
+    def _tail(self) -> str:
+        return self.log.read_text()[-4_000:] if self.log.exists() else ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+
+def _program(name: str) -> str:
+    """Where PostgreSQL's `name` is; Debian keeps those of the server off the PATH."""
+    newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    found = str(newest[-1]) if newest else shutil.which(name)
+    assert found, f"these tests need PostgreSQL's {name}: apt-get install postgresql"
+    return found
