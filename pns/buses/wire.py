@@ -6,8 +6,11 @@ SignalBus makes a new line after this one broke, so that there is one place wher
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
+
+Heard = Callable[[str, str], None]
+"""Called with channel and text of each message that arrives. Does not block and does not raise."""
 
 
 class WireError(Exception):
@@ -15,7 +18,11 @@ class WireError(Exception):
 
 
 class Wire(Protocol):
-    """A connection to a broker. Only one is open at a time; every method may raise WireError."""
+    """A connection to a broker; one at a time. Every method but `close` may raise WireError.
+
+    `listen` runs beside the others from `connect` on. Of `publish`, and of `subscribe` and `unsubscribe`
+    together, one call runs at a time. Whoever cancels one must `close`: half of it may have been sent.
+    """
 
     max_bytes: int
     """How much UTF-8 fits into one message."""
@@ -23,20 +30,20 @@ class Wire(Protocol):
     interests: bool
     """Whether the broker delivers by channel. Where it does not, SignalBus uses one channel for all."""
 
-    async def connect(self) -> None:
-        """Make the line, anew if there was one. Nothing is subscribed on it yet."""
+    async def connect(self, heard: Heard) -> None:
+        """Make a line. Nothing is subscribed on it yet; what will be is given to `heard`."""
 
     async def close(self) -> None:
         """Let go of the line, broken or not, without waiting for the broker. Never raises."""
 
+    async def listen(self) -> None:
+        """Take what arrives until the line breaks: then WireError."""
+
     async def subscribe(self, channels: Collection[str]) -> None:
-        """Return when everything published to `channels` from now on will be received."""
+        """Return when everything published to `channels` from now on will be heard."""
 
     async def unsubscribe(self, channels: Collection[str]) -> None:
-        """Receive no more from `channels`, soon."""
+        """Hear no more of `channels`, soon. What is not subscribed does not matter."""
 
     async def publish(self, messages: Collection[tuple[str, str]]) -> None:
-        """Hand (channel, text) pairs to the broker, in one go where it can."""
-
-    def messages(self) -> AsyncIterator[tuple[str, str]]:
-        """What arrives, as (channel, text), until the line breaks: then WireError."""
+        """Hand (channel, text) pairs to the broker, in one go where it can; returns when it has them."""
