@@ -121,19 +121,21 @@ async def test_events_come_at_once_and_messages_are_answered(house: House) -> No
 
 
 @on_the_loop_of_the_house
-async def test_connections_are_spread_over_the_nodes(house: House) -> None:
+async def test_connections_are_spread_over_the_nodes_and_each_knows_its_own(house: House) -> None:
     """Not evenly: Debian's Caddy draws lots."""
     async with AsyncExitStack() as devices:
-        for _ in range(40):
+        for number in range(1, 41):
             await (await devices.enter_async_context(Device.connect(house.front.pns, "carol"))).count()
-            if all([await _holds_some(node) for node in house.nodes]):
+            here = [await _here(node) for node in house.nodes]
+            assert sum(here) == number
+            if all(here):
                 return
     raise AssertionError("one node has them all")
 
 
-async def _holds_some(node: ServerProcess) -> bool:
+async def _here(node: ServerProcess) -> int:
     async with node.backend() as backend:
-        return "\npns_connections 0.0\n" not in (await backend.http.get("/metrics")).text
+        return sum(device["here"] for device in (await backend.user("carol"))["devices"])
 
 
 @on_the_loop_of_the_house

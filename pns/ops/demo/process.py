@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +33,17 @@ class PNSProcess:
     Raises PNSError on entry when it does not become ready.
     """
 
-    def __init__(self, folder: Path, *, application_port: int, key: str, config: Path | None = None) -> None:
-        self.port = _port_near(application_port)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        application_port: int,
+        key: str,
+        config: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`settings`, such as `STORE__URL`, instead of the demo's own."""
+        self.port = port_near(application_port)
         self.url = f"http://{HOST}:{self.port}"
         self._folder = folder
         self._settings = {
@@ -45,6 +54,7 @@ class PNSProcess:
             "APP__API_KEYS": key,
             "STORE__URL": f"sqlite:///{folder / 'pns.db'}",
             "LOG__LEVEL": "warning",
+            **(settings or {}),
         }
         if config is not None:
             self._settings["CONFIG"] = str(config.absolute())
@@ -54,6 +64,18 @@ class PNSProcess:
     async def __aenter__(self) -> Self:
         await self._start()
         return self
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process now."""
+        return self._process is not None and self._process.returncode is None
+
+    async def kill(self) -> None:
+        """kill -9. It may be started again."""
+        async with self._restart:
+            if self._process is not None and self.running:
+                self._process.kill()
+                await self._process.wait()
 
     async def restart(self, *, away_seconds: float = 0.0) -> None:
         """End the process, start it again after `away_seconds`, and return when it is ready.
@@ -128,7 +150,7 @@ class PNSProcess:
             await process.wait()
 
 
-def _port_near(port: int) -> int:
+def port_near(port: int) -> int:
     """The next port if it is free, because that is easy to remember; else any."""
     for wanted in (port + 1, 0):
         with socket.socket() as probe, suppress(OSError, OverflowError):
