@@ -70,8 +70,8 @@ def nginx_site(*, listen: str, nodes: list[int], application: int) -> str:
 
 def caddy_command(folder: Path, *, site: str, nodes: list[int], application: int) -> list[str]:
     """Caddy with deploy/Caddyfile, whose holes are filled by the environment; all it keeps is in `folder`."""
-    options = "{\n\tadmin off\n}\n"
-    (folder / "Caddyfile").write_text(options + (DEPLOY / "Caddyfile").read_text())
+    text = (DEPLOY / "Caddyfile").read_text()
+    (folder / "Caddyfile").write_text(_instead(text, "\tgrace_period", "\tadmin off\n\tgrace_period"))
     holes = {
         "SITE": site,
         "NODES": " ".join(f"127.0.0.1:{port}" for port in nodes),
@@ -105,9 +105,8 @@ async def front(kind: str, folder: Path, *, nodes: list[int], application: int) 
             await eventually(answers, within=20)
         yield here
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        await asyncio.to_thread(process.wait, 20)
+        os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.to_thread(process.wait)
 
 
 def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -40,10 +40,11 @@ class PNSProcess:
         application_port: int,
         key: str,
         config: Path | None = None,
+        port: int | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """`settings`, such as `STORE__URL`, instead of the demo's own."""
-        self.port = port_near(application_port)
+        """It listens on `port`, else near the application. `settings`, as `STORE__URL`, win over its own."""
+        self.port = port or _port_near(application_port)
         self.url = f"http://{HOST}:{self.port}"
         self._folder = folder
         self._settings = {
@@ -150,7 +151,7 @@ class PNSProcess:
             await process.wait()
 
 
-def port_near(port: int) -> int:
+def _port_near(port: int) -> int:
     """The next port if it is free, because that is easy to remember; else any."""
     for wanted in (port + 1, 0):
         with socket.socket() as probe, suppress(OSError, OverflowError):

@@ -23,6 +23,7 @@ from pns.ops.demo.sessions import Sessions
 from pns.ops.fleet.banner import banner
 from pns.ops.fleet.nodes import Nodes
 from pns.ops.fleet.pages import FleetPages
+from pns.ops.fleet.programs import free_ports
 from pns.ops.fleet.servers import front, postgres, redis
 from pns.ops.server import listen
 from pns.settings import LogSettings
@@ -48,20 +49,22 @@ def run(*, port: int, echo: Callable[[str], object]) -> int:
 
 async def _run(folder: Path, port: int, echo: Callable[[str], object]) -> None:
     key, sessions = secrets.token_urlsafe(24), Sessions(port)
+    of_postgres, of_redis, *of_nodes = free_ports(2 + NODES)
     async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
         listener = stack.enter_context(listen(HOST, 0))
         behind: int = listener.getsockname()[1]
-        store, bus = await asyncio.gather(*map(stack.enter_async_context, (postgres(folder), redis(folder))))
+        store, bus = await asyncio.gather(
+            enter(postgres(folder, port=of_postgres)), enter(redis(folder, port=of_redis))
+        )
         settings = {"STORE__URL": store, "BUS__URL": bus, "SERVER__TRUSTED_PROXIES": HOST}
-        nodes = Nodes(
-            [PNSProcess(folder, application_port=behind, key=key, settings=settings) for _ in range(NODES)],
-            key=key,
-        )
-        await stack.enter_async_context(nodes)
-        address = await stack.enter_async_context(
-            front(folder, port=port, application=behind, nodes=nodes.ports)
-        )
-        pns = await stack.enter_async_context(RemotePNS(f"{address}/pns", key=key))
+        processes = [
+            PNSProcess(folder, application_port=behind, key=key, port=one, settings=settings)
+            for one in of_nodes
+        ]
+        nodes = await enter(Nodes(processes, key=key))
+        address = await enter(front(folder, port=port, application=behind, nodes=of_nodes))
+        pns = await enter(RemotePNS(f"{address}/pns", key=key))
         pages = FleetPages(nodes, sessions)
         application = make_application(pns, sessions=sessions, fleet=pages.routes)
         words = banner(address, key=key, nodes=nodes)

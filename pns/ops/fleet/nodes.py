@@ -49,10 +49,6 @@ class Nodes:
         self._stack = AsyncExitStack()
         self.by_name: dict[str, FleetNode] = {}
 
-    @property
-    def ports(self) -> list[int]:
-        return [process.port for process in self._processes]
-
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             first, *others = self._processes

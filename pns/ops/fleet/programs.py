@@ -12,12 +12,14 @@ import shutil
 import signal
 import subprocess
 from asyncio.subprocess import Process
+from contextlib import ExitStack
 from glob import glob
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pns.errors import PNSError
+from pns.ops.server import listen
 
 PACKAGES = {
     "initdb": "postgresql",
@@ -117,6 +119,13 @@ async def run(folder: Path, *command: str) -> None:
     output, _ = await process.communicate()
     if process.returncode:
         raise PNSError(f"{command[0]} failed: {output.decode('utf-8', 'replace').strip()}")
+
+
+def free_ports(count: int) -> list[int]:
+    """As many loopback ports that nobody listens on now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(listen("127.0.0.1", 0)) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def make_folder(parent: Path, name: str) -> Path:

@@ -8,16 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from string import Template
 
-from pns.ops.demo.process import port_near
 from pns.ops.fleet.programs import Program, make_folder, run
 
 FRONT = Path(__file__).with_name("front.conf")
 
 
 @asynccontextmanager
-async def postgres(folder: Path) -> AsyncIterator[str]:
-    """PostgreSQL, empty; its URL."""
-    here, port = make_folder(folder, "postgres"), port_near(0)
+async def postgres(folder: Path, *, port: int) -> AsyncIterator[str]:
+    """PostgreSQL on `port`, empty; its URL."""
+    here = make_folder(folder, "postgres")
     await run(
         here, "initdb", "--pgdata=data", "--username=pns", "--auth=trust", "--encoding=UTF8", "--no-sync"
     )
@@ -34,9 +33,9 @@ async def postgres(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def redis(folder: Path) -> AsyncIterator[str]:
-    """Redis, which keeps nothing on disk; its URL."""
-    here, port = make_folder(folder, "redis"), port_near(0)
+async def redis(folder: Path, *, port: int) -> AsyncIterator[str]:
+    """Redis on `port`, keeping nothing on disk; its URL."""
+    here = make_folder(folder, "redis")
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
     async with Program(here, "redis-server", *options, port=port):
         yield f"redis://127.0.0.1:{port}"
