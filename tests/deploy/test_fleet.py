@@ -8,18 +8,20 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import psutil
 import pytest
+from playwright.async_api import Page, async_playwright
 from websockets.exceptions import ConnectionClosed
 
 from pns.errors import PNSError
 from pns.ops.fleet import programs
+from tests.browser.e2e.conftest import FLAGS, chromium, state_is
 from tests.deploy.files import ROOT
 from tests.harness import eventually
 from tests.harness.demo import Demo, Visitor
@@ -81,7 +83,11 @@ async def test_a_killed_node_costs_a_reconnection_and_nothing_else() -> None:
         await demo.ready()
         assert len(demo.children) > 6
         async with Visitor.login(demo, "alice") as alice:
-            await kill_and_come_back(Fleet(alice.http), alice)
+            async with watching(demo) as page:
+                killed = await kill_and_come_back(Fleet(alice.http), alice)
+                for line in (f"Node {killed} is dead", f"Node {killed} is alive"):
+                    await page.locator("#story", has_text=line).wait_for()
+                assert await page.locator("#nodes > .alive").count() == 3
             async with alice.open() as device:
                 assert await device.count() == 2
                 children = demo.children
@@ -91,7 +97,28 @@ async def test_a_killed_node_costs_a_reconnection_and_nothing_else() -> None:
         assert "Traceback" not in demo.output
 
 
-async def kill_and_come_back(fleet: Fleet, alice: Visitor) -> None:
+@asynccontextmanager
+async def watching(demo: Demo) -> AsyncIterator[Page]:
+    """Bob's browser, at the page of the fleet, with one connection of his own. Nothing may go wrong in it."""
+    problems: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = await browser.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: problems.append(said.text) if "olicy" in said.text else None)
+        await page.goto(demo.address)
+        await page.get_by_role("button", name="Bob").click()
+        await page.get_by_role("link", name="The fleet").click()
+        await state_is(page, "live")
+        await page.locator(".held [data-user=bob]").wait_for()
+        yield page
+        await state_is(page, "live")
+        await browser.close()
+    assert problems == []
+
+
+async def kill_and_come_back(fleet: Fleet, alice: Visitor) -> str:
+    """Returns the name of the node that was killed, and started again."""
     assert [node["state"] for node in (await fleet.nodes()).values()] == ["alive"] * 3
     async with alice.open() as device:
         assert await device.count() == 0
@@ -112,6 +139,7 @@ async def kill_and_come_back(fleet: Fleet, alice: Visitor) -> None:
         await device.count_is(2)
         await fleet.press(holder, "restart")
         assert (await fleet.nodes())[holder]["unseen"]["alice"] == 2
+    return holder
 
 
 async def test_all_of_it_ends_with_a_fleet_that_is_killed() -> None:

@@ -78,8 +78,9 @@ class _Demo:
         user_id = await self._sessions.user(request)
         if user_id is None:
             return page("login.html")
-        address = self._pns_address(request)
-        return page("inbox.html", pns=address, name=USERS[user_id], where=self._where)
+        fleet = "/fleet" if self._where == "fleet" else "/"
+        holes = {"pns": self._pns_address(request), "where": self._where, "fleet": fleet}
+        return page("inbox.html", name=USERS[user_id], **holes)
 
     async def login(self, request: Request) -> Response:
         user_id = (await _form(request)).get("user", "")
