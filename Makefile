@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PROPERTIES = $(shell grep -rlE '^(from|import) (hypothesis|schemathesis)' --include='test_*.py' tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types soak fuzz bench simulate screenshots format dist clean packages
+.PHONY: help run fleet test lint types soak fuzz bench simulate screenshots format dist clean packages
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -17,6 +17,10 @@ help: ## this list
 
 run: .venv/run ## the demo: an application with two users, PNS beside it (EMBEDDED=1: inside it; PORT=8000)
 	@$(BIN)/pns demo --port $(PORT) $(if $(filter-out 0,$(EMBEDDED)),--embedded)
+
+fleet: .venv/fleet ## three nodes on PostgreSQL and Redis behind nginx, the demo in front of them (PORT=8000)
+	@$(call programs,$(FLEET))
+	@$(BIN)/python -m pns.ops.fleet $(PORT)
 
 test: lint types packages ## all checks and tests, but for the long ones
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
@@ -62,10 +66,15 @@ clean: ## remove .venv and everything that was made
 	@$(PIP) --editable .
 	@touch $@
 
+.venv/fleet: pyproject.toml | .venv/bin/python
+	@echo "· installing PNS, with what it needs for PostgreSQL and Redis, into .venv"
+	@$(PIP) --editable '.[postgres,redis]'
+	@touch .venv/run $@
+
 .venv/test: pyproject.toml | .venv/bin/python
 	@echo "· installing PNS, and what its tests and checks need, into .venv"
 	@$(PIP) --editable '.[test,lint]'
-	@touch .venv/run $@
+	@touch .venv/run .venv/fleet $@
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "PNS needs Python 3.11 or newer: set PYTHON to where it is" >&2; exit 1; }
@@ -76,18 +85,23 @@ clean: ## remove .venv and everything that was made
 	@$(PYTHON) -m venv .venv
 
 # Program, and the package of Debian's that has it.
-PROGRAMS = strace:strace curl:curl chromium:chromium postgres:postgresql redis-server:redis-server \
-	nats-server:nats-server nginx:nginx-light caddy:caddy
+FLEET = postgres:postgresql redis-server:redis-server nginx:nginx-light
+PROGRAMS = $(FLEET) strace:strace curl:curl openssl:openssl chromium:chromium nats-server:nats-server \
+	caddy:caddy systemd-analyze:systemd
 
 # What the tests call on, beside Python's packages: programs of Debian's, and modules of npm's.
 packages: .venv/test
 	@command -v npm >/dev/null || { echo "the tests of the browser need Node 20 or newer, with npm" >&2; exit 1; }
-	@for program in $(PROGRAMS); do \
-		PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)" command -v $${program%:*} >/dev/null || \
-		missing="$$missing $${program#*:}"; done; test -z "$$missing" || { $(call apt,$$missing); }
+	@$(call programs,$(PROGRAMS))
 	@test tests/browser/node_modules -nt tests/browser/package-lock.json || \
 		{ echo "· installing what the tests need of npm"; npm ci --prefix tests/browser --silent; }
 	@$(BIN)/python -m tests.browser.e2e.packages
+
+define programs
+for program in $(1); do \
+	PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)" command -v $${program%:*} >/dev/null || \
+	missing="$$missing $${program#*:}"; done; test -z "$$missing" || { $(call apt,$$missing); }
+endef
 
 define apt
 echo "· installing $(1) with apt-get"; \

@@ -153,9 +153,11 @@ class ApplicationEndpoints:
 
 async def user_info(node: Node, user_id: str) -> UserInfo:
     """The user's unseen count and the devices connected to any node."""
+    found = await node.presence.devices(user_id)
+    here = {presence.device_id: presence.connections for presence in node.hub.presences(user_id)}
     devices = [
-        DeviceInfo(presence.device_id, presence.connections, format_timestamp(presence.since))
-        for presence in await node.presence.devices(user_id)
+        DeviceInfo(id, connections, format_timestamp(since), here.get(id, 0))
+        for _, id, connections, since in found
     ]
     return UserInfo(user_id, (await node.store.states([user_id]))[user_id].unseen, devices)
 

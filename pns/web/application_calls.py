@@ -23,9 +23,12 @@ class Notified(Struct, frozen=True):
 
 
 class DeviceInfo(Struct, frozen=True):
+    """`connections` are those on all nodes, `here` those of them on the node that answers."""
+
     device_id: str
     connections: Count
     connected_since: Timestamp
+    here: Count
 
 
 class UserInfo(Struct, frozen=True):

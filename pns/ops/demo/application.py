@@ -8,6 +8,7 @@ would be in the application without PNS, too.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import parse_qs
@@ -38,11 +39,19 @@ class Notifies(Protocol):
 
 
 def make_application(
-    pns: Notifies, *, sessions: Sessions, process: PNSProcess | None = None, mounted: PNS | None = None
+    pns: Notifies,
+    *,
+    sessions: Sessions,
+    process: PNSProcess | None = None,
+    mounted: PNS | None = None,
+    fleet: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The application. Its pages find PNS in `process`, a port beside this one, or `mounted` at /pns."""
-    demo = _Demo(pns, sessions, process)
+    """The application. Its pages find PNS in `process`, a port beside this one, or at /pns: `mounted` there,
+    or put there by a proxy, together with the pages of its `fleet`.
+    """
+    demo = _Demo(pns, sessions, process, where="process" if process else "fleet" if fleet else "mounted")
     routes: list[BaseRoute] = [
+        *fleet,
         Route("/", demo.home),
         Route("/login", demo.login, methods=["POST"]),
         Route("/logout", demo.logout, methods=["POST"]),
@@ -59,17 +68,19 @@ def make_application(
 
 
 class _Demo:
-    def __init__(self, pns: Notifies, sessions: Sessions, process: PNSProcess | None) -> None:
+    def __init__(self, pns: Notifies, sessions: Sessions, process: PNSProcess | None, *, where: str) -> None:
         self._pns = pns
         self._sessions = sessions
         self._process = process
+        self._where = where
 
     async def home(self, request: Request) -> Response:
         user_id = await self._sessions.user(request)
         if user_id is None:
             return page("login.html")
-        where = "process" if self._process else "mounted"
-        return page("inbox.html", pns=self._pns_address(request), name=USERS[user_id], where=where)
+        fleet = "/fleet" if self._where == "fleet" else "/"
+        holes = {"pns": self._pns_address(request), "where": self._where, "fleet": fleet}
+        return page("inbox.html", name=USERS[user_id], **holes)
 
     async def login(self, request: Request) -> Response:
         user_id = (await _form(request)).get("user", "")
@@ -119,7 +130,7 @@ class _Demo:
         if await self._sessions.user(request) is None:
             return PlainTextResponse("Log in first.", status_code=401)
         if self._process is None:
-            return PlainTextResponse("PNS is part of this application here.", status_code=409)
+            return PlainTextResponse("PNS is no process of this application here.", status_code=409)
         try:
             await self._process.restart(away_seconds=away_seconds)
         except PNSError as error:

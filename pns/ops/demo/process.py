@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +33,18 @@ class PNSProcess:
     Raises PNSError on entry when it does not become ready.
     """
 
-    def __init__(self, folder: Path, *, application_port: int, key: str, config: Path | None = None) -> None:
-        self.port = _port_near(application_port)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        application_port: int,
+        key: str,
+        config: Path | None = None,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """It listens on `port`, else near the application. `settings`, as `STORE__URL`, win over its own."""
+        self.port = port or _port_near(application_port)
         self.url = f"http://{HOST}:{self.port}"
         self._folder = folder
         self._settings = {
@@ -45,6 +55,7 @@ class PNSProcess:
             "APP__API_KEYS": key,
             "STORE__URL": f"sqlite:///{folder / 'pns.db'}",
             "LOG__LEVEL": "warning",
+            **(settings or {}),
         }
         if config is not None:
             self._settings["CONFIG"] = str(config.absolute())
@@ -54,6 +65,18 @@ class PNSProcess:
     async def __aenter__(self) -> Self:
         await self._start()
         return self
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process now."""
+        return self._process is not None and self._process.returncode is None
+
+    async def kill(self) -> None:
+        """kill -9. It may be started again."""
+        async with self._restart:
+            if self._process is not None and self.running:
+                self._process.kill()
+                await self._process.wait()
 
     async def restart(self, *, away_seconds: float = 0.0) -> None:
         """End the process, start it again after `away_seconds`, and return when it is ready.

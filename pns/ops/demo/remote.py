@@ -40,10 +40,16 @@ class RemotePNS:
         """End the user's connections; each may come back that the application still knows."""
         await self._call("DELETE", f"/users/{user_id}/connections")
 
-    async def _call(self, method: str, path: str, **options: Any) -> None:
+    async def user(self, user_id: str) -> dict[str, Any]:
+        """The user's count and devices, as the node knows them that answers."""
+        found: dict[str, Any] = (await self._call("GET", f"/users/{user_id}")).json()
+        return found
+
+    async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = await self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise PNSError(f"PNS did not answer: {error or type(error).__name__}") from None
         if response.is_error:
             raise PNSError(f"PNS answered {response.status_code}: {response.text}")
+        return response
