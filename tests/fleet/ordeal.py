@@ -1,0 +1,90 @@
+"""What a fleet must go through: load, a fault in the middle of it, and the truth afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from tests.fleet import faults
+from tests.fleet.faults import Fault
+from tests.fleet.fleet import Fleet
+from tests.fleet.load import Load
+
+log = logging.getLogger(__name__)
+
+SHORT_SECONDS = 1.0
+FREEZE_SECONDS = 5.0
+LONG_SECONDS = 60.0
+NOTICED_SECONDS = 20.0
+SERVED_SECONDS = 3.0
+"""After the store's return, requests sent later than this are served, on however busy a machine."""
+
+During = Callable[[Load], Awaitable[object]]
+
+
+def stay(seconds: float) -> During:
+    """Let a fault last so long."""
+
+    async def during(load: Load) -> None:
+        await asyncio.sleep(seconds)
+
+    return during
+
+
+async def endure(
+    fleet: Fleet,
+    fault: Fault,
+    *,
+    during: During = stay(SHORT_SECONDS),
+    refuses: bool = False,
+    loses: bool = False,
+) -> None:
+    """Nothing acknowledged is lost or doubled, no count goes backwards, and every device is on the true count
+    within a heartbeat of the fault's end; the bus comes back by itself.
+
+    `refuses`: 503 is expected meanwhile, else never. `loses`: connections are, else none.
+    """
+    now = asyncio.get_running_loop().time
+    async with Load(fleet) as load:
+        await load.goes_on()
+        began = now()
+        async with fault(fleet):
+            await during(load)
+        ended = now()
+        caught_up = await load.catches_up()
+        await load.goes_on()
+        settled = await load.settles()
+        await load.check()
+        if not loses:
+            await load.nobody_left()
+    await fleet.recovers()
+    log.info("after %.1f s caught up in %.2f s, settled in %.2f s; %s", ended - began, caught_up, settled, load)
+    assert bool(load.refusals) == refuses, load.refusals
+    for refusal in load.refusals:
+        assert refusal.answered >= began
+        assert refusal.sent <= ended + SERVED_SECONDS
+
+
+async def follows_by_heartbeat(load: Load) -> None:
+    """Without a bus, devices are a heartbeat late at most, and nothing is refused."""
+    await load.goes_on()
+    await load.catches_up()
+
+
+async def _is_noticed(load: Load, fleet: Fleet) -> None:
+    """A bus that carries nothing to all nodes but the first: each of them says so in time, and none is unready."""
+    others = len(fleet.nodes) - 1
+    async with asyncio.timeout(NOTICED_SECONDS):
+        while await fleet.readiness() != [(200, False)] + [(200, True)] * others:
+            await asyncio.sleep(0.1)
+    assert await fleet.metrics("pns_bus_up") == [1.0] + [0.0] * others
+    assert min((await fleet.metrics("pns_bus_losses_total"))[1:]) >= 1
+    await follows_by_heartbeat(load)
+
+
+async def endure_a_bus_that_swallows(fleet: Fleet) -> None:
+    """It is noticed, shown, made up for by heartbeats, and connected again."""
+    await endure(fleet, faults.bus_swallowed, during=partial(_is_noticed, fleet=fleet))
+    assert await fleet.metrics("pns_bus_up") == [1.0] * len(fleet.nodes)

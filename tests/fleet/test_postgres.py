@@ -1,0 +1,52 @@
+"""A fleet on PostgreSQL alone, store and bus, under load, while PostgreSQL breaks: 503 then, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.fleet import faults
+from tests.fleet.fleet import Fleet, running
+from tests.fleet.ordeal import FREEZE_SECONDS, LONG_SECONDS, endure, endure_a_bus_that_swallows, stay
+from tests.harness.postgres import Postgres
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(
+    tmp_path_factory: pytest.TempPathFactory, login: str, postgres: Postgres
+) -> AsyncIterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    async with running(folder, auth_url=login, postgres=postgres) as fleet:
+        yield fleet
+
+
+async def test_postgres_is_stopped_and_started(fleet: Fleet) -> None:
+    await endure(fleet, faults.store_stopped, refuses=True)
+
+
+async def test_postgres_stands_still(fleet: Fleet) -> None:
+    await endure(fleet, faults.store_frozen, during=stay(FREEZE_SECONDS), refuses=True)
+
+
+async def test_postgres_throws_everybody_out(fleet: Fleet) -> None:
+    await endure(fleet, faults.backends_terminated, refuses=True)
+
+
+async def test_two_nodes_are_cut_off_from_the_store(fleet: Fleet) -> None:
+    """The third goes on."""
+    await endure(fleet, faults.store_refused, refuses=True)
+
+
+async def test_listening_carries_nothing(fleet: Fleet) -> None:
+    await endure_a_bus_that_swallows(fleet)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", [faults.store_frozen, faults.store_swallowed, faults.store_stopped])
+async def test_postgres_is_away_for_a_minute(fleet: Fleet, fault: faults.Fault) -> None:
+    await endure(fleet, fault, during=stay(LONG_SECONDS), refuses=True)
