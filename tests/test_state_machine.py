@@ -4,15 +4,16 @@ Real are the library, the web edge, the engine and the store; only the network a
 model is tests/inbox_model.py. Counts are compared with the history of the user's counts, so that a connection
 may skip one, and may neither go back nor end on a wrong one.
 
-Another engine joins by another `Database`; several nodes by a machine with another `NODES`.
+Another engine joins by another `DATABASE`; several nodes by a machine with another `NODES`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -23,7 +24,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from pns import PNS, Notification, NotificationIdConflict, Settings
 from pns.settings import LimitsSettings, RetentionSettings
 from pns.testing import Device, FakeClock
-from tests.crashing_database import Database
+from tests.crashing_database import Database, PostgresDatabase, SQLiteDatabase
+from tests.harness.postgres import Postgres
 from tests.inbox_model import Inbox, Wanted, after_crash
 
 T = TypeVar("T")
@@ -67,12 +69,13 @@ class Inboxes(RuleBasedStateMachine):
     """One PNS, or several on one store."""
 
     NODES = 1
+    DATABASE: Callable[[], Database] = SQLiteDatabase
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.clock = FakeClock()
-        self.database = Database()
+        self.database = self.DATABASE()
         self.model = {"ann": Inbox(), "bob": Inbox()}
         self.peers: list[Peer] = []
         self.nodes: list[PNS] = []
@@ -489,6 +492,12 @@ def test_two_nodes_on_one_store() -> None:
     _examine(Fleet, 100)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("machine", [Inboxes, Fleet], ids=["one node", "two nodes"])
+def test_on_postgres(machine: type[Inboxes], postgres: Postgres) -> None:
+    _examine(_on(postgres, machine), 15)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_one_node_for_long() -> None:
@@ -499,3 +508,21 @@ def test_one_node_for_long() -> None:
 @pytest.mark.timeout(7200)
 def test_two_nodes_for_long() -> None:
     _examine(Fleet, 2_000, steps=50)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("machine", [Inboxes, Fleet], ids=["one node", "two nodes"])
+def test_on_postgres_for_long(machine: type[Inboxes], postgres: Postgres) -> None:
+    _examine(_on(postgres, machine), 1_500, steps=50)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+def _on(server: Postgres, machine: type[Inboxes]) -> type[Inboxes]:
+    """The same machine on databases of `server`."""
+    return type(machine.__name__, (machine,), {"DATABASE": partial(PostgresDatabase, server)})
