@@ -66,8 +66,8 @@ async def test_a_full_redis_lets_it_in_when_there_is_room(client: Client, new_no
 
 
 async def test_redis_with_a_password_and_only_the_commands_it_takes() -> None:
-    rules = ["--user", "bus on >p@ss/word resetchannels &pns:0:* +publish +subscribe +unsubscribe"]
-    async with Redis(*rules, "--requirepass", "other") as redis:
+    rules = "on >p@ss/word resetchannels &pns:0:* +publish +subscribe +unsubscribe"
+    async with Redis("--user", "bus", *rules.split()) as redis:
         wire = WIRES["redis"](redis.url.replace("//", "//bus:p%40ss%2Fword@"))
         heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         await wire.connect(lambda channel, text: heard.put_nowait((channel, text)))
