@@ -272,7 +272,7 @@ class SignalBus:
         if was is None and not quietly:
             self._metrics.bus_losses.inc()
         if was != AWAY and not quietly:
-            log.error("%s: %s", AWAY, trouble)
+            log.error("the bus is away: %s", trouble)
 
 
 def _pause(attempts: int, draw: Callable[[float, float], float] = random.uniform) -> float:

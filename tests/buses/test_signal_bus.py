@@ -314,7 +314,7 @@ async def test_while_it_is_away_it_is_said_once(
     for _ in range(5):
         clock.advance(MOST_BACKOFF_SECONDS)
         await turns()
-    assert [record.getMessage() for record in caplog.records] == [f"{AWAY}: nobody there"]
+    assert [record.getMessage() for record in caplog.records] == ["the bus is away: nobody there"]
     wire.refusing = False
     clock.advance(MOST_BACKOFF_SECONDS)
     await turns()
