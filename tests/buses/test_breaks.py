@@ -153,6 +153,7 @@ async def test_after_the_stop_nothing_is_left(
         await asyncio.sleep(0)
     async with asyncio.timeout(2.0):
         await bus.stop()
+    await eventually(lambda: sockets(to=proxy.port) == 0)  # before the broker answers again
     if state is not None:
         await mend(state, broker, proxy)
     await eventually(lambda: proxy.connections == 0)
@@ -195,5 +196,7 @@ async def test_the_password_is_never_logged(
     assert "t0p-secret" not in caplog.text + status + repr(node) + "".join(capfd.readouterr())
 
 
-def sockets() -> int:
-    return len(psutil.Process().net_connections(kind="inet"))
+def sockets(to: int | None = None) -> int:
+    """The sockets of this process, or those of them that are connected to a port."""
+    found = psutil.Process().net_connections(kind="inet")
+    return sum(to is None or bool(each.raddr and each.raddr.port == to) for each in found)
