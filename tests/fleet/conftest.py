@@ -18,7 +18,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def login() -> AsyncIterator[str]:
-    """The address of a host application that knows everybody."""
+async def login() -> AsyncIterator[HostApplication]:
+    """A host application that knows everybody."""
     async with HostApplication() as application:
-        yield application.url
+        yield application

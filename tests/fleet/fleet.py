@@ -14,14 +14,21 @@ from typing import Protocol
 
 import httpx2 as httpx
 
-from tests.harness import Backend, ServerProcess
+from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.gauges import metric
 from tests.harness.postgres import Postgres
 from tests.harness.proxy import FaultProxy
 
 HEARTBEAT_SECONDS = 2
 NODES = 3
-RECOVERY_SECONDS = 20.0
+MOST_CONNECTIONS = 9
+"""Of one user."""
+SETTINGS: dict[str, object] = {
+    "server__heartbeat_seconds": HEARTBEAT_SECONDS,
+    "auth__recheck_seconds": HEARTBEAT_SECONDS,
+    "limits__connections_per_user": MOST_CONNECTIONS,
+}
+NOTICED_SECONDS = 20.0
 
 
 class Broker(Protocol):
@@ -54,13 +61,27 @@ class PostgresBroker:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """`store` and `bus` are what the nodes share; `store_line` and `bus_line` lead all but the first there."""
+    """`store_line` and `bus_line` lead all nodes but the first to the store and the bus that they share."""
 
+    application: HostApplication
     nodes: list[ServerProcess]
     store: PostgresBroker
     bus: Broker
     store_line: FaultProxy
     bus_line: FaultProxy
+
+    @asynccontextmanager
+    async def devices(self, user: str, *, each: int = 1) -> AsyncIterator[list[Device]]:
+        """Devices of `user`, as many on `each` node, that were told their first count."""
+        async with AsyncExitStack() as stack:
+            devices = [
+                await stack.enter_async_context(Device.connect(node.url, user))
+                for node in self.nodes
+                for _ in range(each)
+            ]
+            for device in devices:
+                await device.count()
+            yield devices
 
     async def counts(self) -> dict[str, int]:
         """The unseen count of every user, as the database has it."""
@@ -76,10 +97,16 @@ class Fleet:
         return [(answer.status_code, "the bus is away" in answer.text) for answer in answers]
 
     async def recovers(self) -> None:
-        """Return when every node is ready and hears the others. Raises TimeoutError."""
-        async with asyncio.timeout(RECOVERY_SECONDS):
-            while await self.readiness() != [(200, False)] * len(self.nodes):
-                await asyncio.sleep(0.1)
+        """Return when every node is ready and hears the others, which must be soon."""
+        await self.tell([(200, False)] * len(self.nodes))
+
+    async def tell(self, expected: list[tuple[int, bool]]) -> None:
+        """Return when `readiness` is as expected, at the latest when a dead bus must have been noticed."""
+
+        async def told() -> bool:
+            return await self.readiness() == expected
+
+        await eventually(told, within=NOTICED_SECONDS, every=0.1)
 
     async def metrics(self, name: str) -> list[float]:
         """The value of a metric on every node."""
@@ -93,7 +120,7 @@ class Fleet:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, auth_url: str, postgres: Postgres, broker: Broker | None = None, **settings: object
+    folder: Path, application: HostApplication, postgres: Postgres, broker: Broker | None = None
 ) -> AsyncIterator[Fleet]:
     """A fleet on a fresh database, with PostgreSQL as its bus if there is no `broker`."""
     store = PostgresBroker(postgres, await asyncio.to_thread(postgres.fresh))
@@ -110,7 +137,6 @@ async def running(
                 "store__url": store_line.through(store.url) if number else store.url,
                 "bus__url": bus_line.through(bus.url) if number else bus.url,
             }
-            options = {"server__heartbeat_seconds": HEARTBEAT_SECONDS, **urls, **settings}
-            nodes.append(ServerProcess(home, auth_url=auth_url, **options))
+            nodes.append(ServerProcess(home, auth_url=application.url, **SETTINGS, **urls))
         await asyncio.gather(*(stack.enter_async_context(node) for node in nodes))
-        yield Fleet(nodes, store, bus, store_line, bus_line)
+        yield Fleet(application, nodes, store, bus, store_line, bus_line)

@@ -1,6 +1,6 @@
 """Load on a fleet, with a memory: what was acknowledged, what was refused and when, what devices were told.
 
-Every notification has an id of its own and is sent until somebody acknowledges it, each time through any node.
+Every notification has an id of its own, and is sent until it is acknowledged, each time through any node.
 """
 
 from __future__ import annotations
@@ -157,9 +157,10 @@ class Load:
             user = random.choice(list(self.sent))
             ids = [f"{self._name}-{next(self._numbers)}" for _ in range(random.choice((1, 1, 1, 5)))]
             self.sent[user] |= {id: f"data of {id}" for id in ids}
-            while not await self._notify(random.choice(self._backends), user, ids):
+            acknowledged = False
+            while not acknowledged:
+                acknowledged = await self._notify(random.choice(self._backends), user, ids)
                 await asyncio.sleep(PACE_SECONDS)
-            await asyncio.sleep(PACE_SECONDS)
 
     async def _notify(self, backend: Backend, user: str, ids: list[str]) -> bool:
         """Whether it was acknowledged."""

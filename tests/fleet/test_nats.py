@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.fleet import faults
+from tests.fleet import actions, faults
 from tests.fleet.fleet import Fleet, running
 from tests.fleet.ordeal import (
     FREEZE_SECONDS,
@@ -17,19 +17,25 @@ from tests.fleet.ordeal import (
     follows_by_heartbeat,
     stay,
 )
-from tests.harness.postgres import Postgres
+from tests.harness import HostApplication
 from tests.harness.nats import NATS
+from tests.harness.postgres import Postgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet(
-    tmp_path_factory: pytest.TempPathFactory, login: str, postgres: Postgres
+    tmp_path_factory: pytest.TempPathFactory, login: HostApplication, postgres: Postgres
 ) -> AsyncIterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    async with NATS() as nats, running(folder, auth_url=login, postgres=postgres, broker=nats) as fleet:
+    async with NATS() as nats, running(folder, login, postgres, nats) as fleet:
         yield fleet
+
+
+@pytest.mark.parametrize("action", actions.ALL)
+async def test_what_one_node_does_all_do(fleet: Fleet, action: actions.Action) -> None:
+    await action(fleet)
 
 
 async def test_nats_is_stopped_and_started(fleet: Fleet) -> None:
@@ -44,6 +50,7 @@ async def test_the_lines_to_nats_are_cut(fleet: Fleet) -> None:
     await endure(fleet, faults.bus_refused)
 
 
+@pytest.mark.soak
 async def test_nats_says_it_is_up_and_carries_nothing(fleet: Fleet) -> None:
     await endure_a_bus_that_swallows(fleet)
 

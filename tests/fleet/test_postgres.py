@@ -1,4 +1,4 @@
-"""A fleet on PostgreSQL alone, store and bus, under load, while PostgreSQL breaks: 503 then, and only then."""
+"""A fleet on PostgreSQL alone, store and bus, under load, while it breaks: 503 then, and only then."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.fleet import faults
+from tests.fleet import actions, faults
 from tests.fleet.fleet import Fleet, running
 from tests.fleet.ordeal import FREEZE_SECONDS, LONG_SECONDS, endure, endure_a_bus_that_swallows, stay
+from tests.harness import HostApplication
 from tests.harness.postgres import Postgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -17,11 +18,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet(
-    tmp_path_factory: pytest.TempPathFactory, login: str, postgres: Postgres
+    tmp_path_factory: pytest.TempPathFactory, login: HostApplication, postgres: Postgres
 ) -> AsyncIterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    async with running(folder, auth_url=login, postgres=postgres) as fleet:
+    async with running(folder, login, postgres) as fleet:
         yield fleet
+
+
+@pytest.mark.parametrize("action", actions.ALL)
+async def test_what_one_node_does_all_do(fleet: Fleet, action: actions.Action) -> None:
+    await action(fleet)
 
 
 async def test_postgres_is_stopped_and_started(fleet: Fleet) -> None:
@@ -41,6 +47,7 @@ async def test_two_nodes_are_cut_off_from_the_store(fleet: Fleet) -> None:
     await endure(fleet, faults.store_refused, refuses=True)
 
 
+@pytest.mark.soak
 async def test_listening_carries_nothing(fleet: Fleet) -> None:
     await endure_a_bus_that_swallows(fleet)
 

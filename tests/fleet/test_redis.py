@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.fleet import faults
+from tests.fleet import actions, faults
 from tests.fleet.fleet import Fleet, running
 from tests.fleet.ordeal import (
     FREEZE_SECONDS,
@@ -17,6 +17,7 @@ from tests.fleet.ordeal import (
     follows_by_heartbeat,
     stay,
 )
+from tests.harness import HostApplication
 from tests.harness.postgres import Postgres
 from tests.harness.redis import Redis
 
@@ -25,11 +26,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet(
-    tmp_path_factory: pytest.TempPathFactory, login: str, postgres: Postgres
+    tmp_path_factory: pytest.TempPathFactory, login: HostApplication, postgres: Postgres
 ) -> AsyncIterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    async with Redis() as redis, running(folder, auth_url=login, postgres=postgres, broker=redis) as fleet:
+    async with Redis() as redis, running(folder, login, postgres, redis) as fleet:
         yield fleet
+
+
+@pytest.mark.parametrize("action", actions.ALL)
+async def test_what_one_node_does_all_do(fleet: Fleet, action: actions.Action) -> None:
+    await action(fleet)
 
 
 async def test_a_node_is_killed(fleet: Fleet) -> None:
