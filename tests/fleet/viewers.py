@@ -1,4 +1,4 @@
-"""Devices that stay for long: those that only watch the count, and those that show what is unseen, and see it.
+"""Devices that stay for long: those that only watch the count, and those that show what is unseen and see.
 
 All connect again, elsewhere, when their node is gone.
 """
