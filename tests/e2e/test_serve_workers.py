@@ -87,7 +87,7 @@ async def loses(device: Device) -> bool:
 async def test_devices_of_all_workers_and_the_death_of_one(
     new_service: NewService, postgres: Postgres, database: str
 ) -> None:
-    """All are told; whoever was on the dead one connects again, and another takes its place; then all drain."""
+    """All are told; who was on the dead one connects again, and another takes its place; then all drain."""
     async with new_service() as service, service.backend() as backend, AsyncExitStack() as stack:
         first = await ready(service)
         assert len(first) == WORKERS

@@ -176,13 +176,8 @@ async def seeing_at_once(fleet: Fleet) -> None:
         await asyncio.gather(*(device.count_is(1) for device in devices))
 
 
-ALL: list[Action] = [
-    disconnecting,
-    disconnecting_one_device,
-    erasing,
-    limiting,
-    rechecking,
-    recognizing,
-    listing,
-    seeing_at_once,
-]
+HINTED: list[Action] = [disconnecting, disconnecting_one_device, erasing, seeing_at_once]
+"""What a bus makes quick: to be tried on each."""
+
+STORED: list[Action] = [limiting, rechecking, recognizing, listing]
+"""What the nodes know from the store alone."""

@@ -25,7 +25,7 @@ async def fleet(
         yield fleet
 
 
-@pytest.mark.parametrize("action", actions.ALL)
+@pytest.mark.parametrize("action", actions.HINTED + actions.STORED)
 async def test_what_one_node_does_all_do(fleet: Fleet, action: actions.Action) -> None:
     await action(fleet)
 
