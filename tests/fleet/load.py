@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
 from types import TracebackType
@@ -41,7 +41,9 @@ class Load:
 
     def __init__(self, fleet: Fleet) -> None:
         name = uuid4().hex[:8]
-        self.watched = [f"watched-{name}-{number}" for number in range(WATCHED)]
+        self.quiet = f"quiet-{name}"
+        """Also watched, and notified by `whisper` alone."""
+        self.watched = [*(f"watched-{name}-{number}" for number in range(WATCHED)), self.quiet]
         self.seen = [f"seen-{name}-{number}" for number in range(SEEN)]
         self.sent: dict[str, dict[str, str]] = {user: {} for user in (*self.watched, *self.seen)}
         """By user, the data of each notification by its id."""
@@ -102,6 +104,11 @@ class Load:
         enough = self.acknowledged + requests
         await self.until(lambda: self.acknowledged >= enough)
 
+    async def whisper(self) -> None:
+        """Notify the quiet user through the first node: the others learn of it by the bus, or a heartbeat."""
+        async with asyncio.timeout(SETTLE_SECONDS):
+            await self._send(self.quiet, 1, self._backends[:1])
+
     async def catches_up(self) -> float:
         """Return when every watched count is what the store has now, or newer; the seconds that it took.
 
@@ -153,14 +160,18 @@ class Load:
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
     async def _write(self) -> None:
+        users = [user for user in self.sent if user != self.quiet]
         while not self._ending:
-            user = random.choice(list(self.sent))
-            ids = [f"{self._name}-{next(self._numbers)}" for _ in range(random.choice((1, 1, 1, 5)))]
-            self.sent[user] |= {id: f"data of {id}" for id in ids}
-            acknowledged = False
-            while not acknowledged:
-                acknowledged = await self._notify(random.choice(self._backends), user, ids)
-                await asyncio.sleep(PACE_SECONDS)
+            await self._send(random.choice(users), random.choice((1, 1, 1, 5)), self._backends)
+
+    async def _send(self, user: str, count: int, backends: Sequence[Backend]) -> None:
+        """Send `count` notifications until they are acknowledged, then rest."""
+        ids = [f"{self._name}-{next(self._numbers)}" for _ in range(count)]
+        self.sent[user] |= {id: f"data of {id}" for id in ids}
+        acknowledged = False
+        while not acknowledged:
+            acknowledged = await self._notify(random.choice(backends), user, ids)
+            await asyncio.sleep(PACE_SECONDS)
 
     async def _notify(self, backend: Backend, user: str, ids: list[str]) -> bool:
         """Whether it was acknowledged."""

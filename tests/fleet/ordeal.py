@@ -56,6 +56,7 @@ async def endure(
         async with fault(fleet):
             await during(load)
         ended = now()
+        await load.whisper()
         caught_up = await load.catches_up()
         await load.goes_on()
         settled = await load.settles()
@@ -72,10 +73,15 @@ async def endure(
         assert refusal.sent <= ended + SERVED_SECONDS
 
 
-async def follows_by_heartbeat(load: Load) -> None:
-    """Without a bus, devices are a heartbeat late at most, and nothing is refused."""
-    await load.goes_on()
-    await load.catches_up()
+def follow(seconds: float = 0.0) -> During:
+    """Let a bus be gone at least so long: devices are a heartbeat late at most, and nothing is refused."""
+
+    async def during(load: Load) -> None:
+        await load.goes_on()
+        await load.whisper()
+        await asyncio.gather(load.catches_up(), asyncio.sleep(seconds))
+
+    return during
 
 
 async def _is_noticed(load: Load, fleet: Fleet) -> None:
@@ -84,7 +90,7 @@ async def _is_noticed(load: Load, fleet: Fleet) -> None:
     await fleet.tell([(200, False)] + [(200, True)] * others)
     assert await fleet.metrics("pns_bus_up") == [1.0] + [0.0] * others
     assert min((await fleet.metrics("pns_bus_losses_total"))[1:]) >= 1
-    await follows_by_heartbeat(load)
+    await follow()(load)
 
 
 async def endure_a_bus_that_swallows(fleet: Fleet) -> None:

@@ -14,8 +14,7 @@ from tests.fleet.ordeal import (
     LONG_SECONDS,
     endure,
     endure_a_bus_that_swallows,
-    follows_by_heartbeat,
-    stay,
+    follow,
 )
 from tests.harness import HostApplication
 from tests.harness.nats import NATS
@@ -39,11 +38,11 @@ async def test_what_one_node_does_all_do(fleet: Fleet, action: actions.Action) -
 
 
 async def test_nats_is_stopped_and_started(fleet: Fleet) -> None:
-    await endure(fleet, faults.bus_stopped, during=follows_by_heartbeat)
+    await endure(fleet, faults.bus_stopped, during=follow())
 
 
 async def test_nats_stands_still(fleet: Fleet) -> None:
-    await endure(fleet, faults.bus_frozen, during=stay(FREEZE_SECONDS))
+    await endure(fleet, faults.bus_frozen, during=follow(FREEZE_SECONDS))
 
 
 async def test_the_lines_to_nats_are_cut(fleet: Fleet) -> None:
@@ -59,4 +58,4 @@ async def test_nats_says_it_is_up_and_carries_nothing(fleet: Fleet) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", [faults.bus_frozen, faults.bus_swallowed, faults.bus_stopped])
 async def test_nats_is_away_for_a_minute(fleet: Fleet, fault: faults.Fault) -> None:
-    await endure(fleet, fault, during=stay(LONG_SECONDS))
+    await endure(fleet, fault, during=follow(LONG_SECONDS))

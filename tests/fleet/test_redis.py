@@ -14,8 +14,7 @@ from tests.fleet.ordeal import (
     LONG_SECONDS,
     endure,
     endure_a_bus_that_swallows,
-    follows_by_heartbeat,
-    stay,
+    follow,
 )
 from tests.harness import HostApplication
 from tests.harness.postgres import Postgres
@@ -43,11 +42,11 @@ async def test_a_node_is_killed(fleet: Fleet) -> None:
 
 
 async def test_redis_is_stopped_and_started(fleet: Fleet) -> None:
-    await endure(fleet, faults.bus_stopped, during=follows_by_heartbeat)
+    await endure(fleet, faults.bus_stopped, during=follow())
 
 
 async def test_redis_stands_still(fleet: Fleet) -> None:
-    await endure(fleet, faults.bus_frozen, during=stay(FREEZE_SECONDS))
+    await endure(fleet, faults.bus_frozen, during=follow(FREEZE_SECONDS))
 
 
 async def test_redis_throws_everybody_out(fleet: Fleet) -> None:
@@ -62,4 +61,4 @@ async def test_redis_says_it_is_up_and_carries_nothing(fleet: Fleet) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", [faults.bus_frozen, faults.bus_swallowed, faults.bus_stopped])
 async def test_redis_is_away_for_a_minute(fleet: Fleet, fault: faults.Fault) -> None:
-    await endure(fleet, fault, during=stay(LONG_SECONDS))
+    await endure(fleet, fault, during=follow(LONG_SECONDS))
