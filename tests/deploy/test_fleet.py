@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,25 @@ def alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize("moment", ["initdb", "python"])
+async def test_ctrl_c_before_it_is_ready_is_a_good_end_too(moment: str) -> None:
+    with running_fleet() as demo:
+        await eventually(lambda: moment in names(demo.children), within=30)
+        children = demo.children
+        assert await demo.end(signal.SIGINT) == 0
+        await eventually(lambda: not any(map(alive, children)))
+        assert "Traceback" not in demo.output
+        assert [path.name for path in demo.folder.iterdir()] == ["demo.log"]
+
+
+def names(processes: list[psutil.Process]) -> set[str]:
+    found = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found.add(process.name())
+    return found
 
 
 async def test_a_taken_port_is_said_in_one_line() -> None:
