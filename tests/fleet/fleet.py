@@ -122,7 +122,10 @@ class Fleet:
 async def running(
     folder: Path, application: HostApplication, postgres: Postgres, broker: Broker | None = None
 ) -> AsyncIterator[Fleet]:
-    """A fleet on a fresh database, with PostgreSQL as its bus if there is no `broker`."""
+    """A fleet on a fresh database, with PostgreSQL as its bus if there is no `broker`.
+
+    Whatever a test does to it, no node may log a traceback.
+    """
     store = PostgresBroker(postgres, await asyncio.to_thread(postgres.fresh))
     bus = broker or store
     async with (
@@ -140,3 +143,4 @@ async def running(
             nodes.append(ServerProcess(home, auth_url=application.url, **SETTINGS, **urls))
         await asyncio.gather(*(stack.enter_async_context(node) for node in nodes))
         yield Fleet(application, nodes, store, bus, store_line, bus_line)
+        assert not [node.output for node in nodes if "Traceback" in node.output]

@@ -43,11 +43,11 @@ async def endure(
     during: During = _briefly,
     refuses: bool = False,
     loses: bool = False,
-) -> None:
+) -> Load:
     """Nothing acknowledged is lost or doubled, no count goes backwards, and every device is on the true count
     within a heartbeat of the fault's end; the bus comes back by itself.
 
-    `refuses`: 503 is expected meanwhile, else never. `loses`: connections are, else none.
+    `refuses`: 503 may be the answer meanwhile, else never. `loses`: connections may be lost, else none.
     """
     now = asyncio.get_running_loop().time
     async with Load(fleet) as load:
@@ -67,10 +67,16 @@ async def endure(
     log.info(
         "after %.1f s caught up in %.2f s, settled in %.2f s; %s", ended - began, caught_up, settled, load
     )
-    assert bool(load.refusals) == refuses, load.refusals
+    assert refuses or not load.refusals
     for refusal in load.refusals:
         assert refusal.answered >= began
         assert refusal.sent <= ended + SERVED_SECONDS
+    return load
+
+
+async def go_on(load: Load) -> None:
+    """Let a fault last until enough was served all the same."""
+    await load.goes_on()
 
 
 def follow(seconds: float = 0.0) -> During:

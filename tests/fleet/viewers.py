@@ -1,4 +1,4 @@
-"""Devices that stay for long: those that only watch the count, and those that show what is unseen and see.
+"""Devices that stay for long: watchers only count, seers also show what is unseen, and so see it.
 
 All connect again, elsewhere, when their node is gone.
 """
