@@ -29,6 +29,8 @@ SETTINGS: dict[str, object] = {
     "limits__connections_per_user": MOST_CONNECTIONS,
 }
 NOTICED_SECONDS = 20.0
+READY_SECONDS = 90.0
+"""For three interpreters at once, on a machine that has other things to do."""
 
 
 class Broker(Protocol):
@@ -141,6 +143,7 @@ async def running(
                 "bus__url": bus_line.through(bus.url) if number else bus.url,
             }
             nodes.append(ServerProcess(home, auth_url=application.url, **SETTINGS, **urls))
-        await asyncio.gather(*(stack.enter_async_context(node) for node in nodes))
+            stack.push_async_exit(nodes[-1])
+        await asyncio.gather(*(node.start(ready_within=READY_SECONDS) for node in nodes))
         yield Fleet(application, nodes, store, bus, store_line, bus_line)
         assert not [node.output for node in nodes if "Traceback" in node.output]
