@@ -13,7 +13,9 @@ import msgspec
 
 from pns.archive import Counts, Key, Mark, Numbers, Row, Table
 from pns.errors import StoreUnavailable
+from pns.stores.postgres_connection import PATIENCE_SECONDS as CONNECT_SECONDS
 from pns.stores.postgres_connection import PostgresConnections
+from pns.stores.postgres_errors import unavailable
 from pns.stores.postgres_migrate import migrate
 from pns.stores.postgres_reads import place_in
 from pns.stores.schema import require
@@ -40,9 +42,12 @@ class PostgresArchive:
         if make:
             await asyncio.to_thread(migrate, self._url)
         try:
-            await self._connections.open()
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._connections.open()
         except StoreUnavailable as error:
             raise self._named(error) from error
+        except TimeoutError as error:
+            raise unavailable(error, self.place) from error
         version, oldest_code = await self._row("schema")
         require(version, oldest_code, self.place)
 

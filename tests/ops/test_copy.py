@@ -30,6 +30,7 @@ from pns.store import Store, Submission
 from pns.stores import sqlite_archive
 from pns.stores.migrate import migrate
 from pns.stores.sqlite_archive import SQLiteArchive
+from pns.stores.statements import load
 from tests.harness.postgres import Postgres
 
 from .test_cli import PNS, environment
@@ -429,6 +430,16 @@ def test_a_bar_for_a_terminal() -> None:
     assert "1000/1000" in shown.getvalue()
     assert "/s" in shown.getvalue()
     assert "users" not in shown.getvalue()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_every_statement_is_used(engine: str) -> None:
+    stores = Path(sqlite_archive.__file__).parent
+    source = (stores / f"{engine}_archive.py").read_text()
+    each = {f"{verb}_{table.name}" for verb in ("read", "write", "count") for table in TABLES}
+    assert [
+        name for name in load(f"{engine}_archive.sql") if f'"{name}"' not in source and name not in each
+    ] == []
 
 
 def test_every_table_is_copied(source: str) -> None:

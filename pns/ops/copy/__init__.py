@@ -8,11 +8,12 @@ be in use, and the target must be empty.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 from rich.console import Console
 
-from pns.archive import TABLES, Archive, Mark
+from pns.archive import TABLES, Archive, Key, Mark, Table
 from pns.clock import Clock, SystemClock
 from pns.errors import PNSError, SettingsError
 from pns.ops.compose import make_archive
@@ -61,10 +62,18 @@ async def copy(source: Archive, target: Archive, *, clock: Clock, progress: Prog
     for table in TABLES[names.index(mark.table) :]:
         after = mark.after if table.name == mark.table else table.start
         progress.begin(table.name, total=await source.count(table), done=await target.count(table))
-        while rows := await source.read(table, after):
-            after = table.place(rows[-1])
-            await target.write(table, rows, Mark(source.place, table.name, after))
-            progress.advance(len(rows))
+        async for count in _copy_rows(source, target, table, after):
+            progress.advance(count)
+
+
+async def _copy_rows(source: Archive, target: Archive, table: Table, after: Key) -> AsyncIterator[int]:
+    """Copy the rows after `after`, and yield how many each time. The next are read while some are written."""
+    rows = await source.read(table, after)
+    while rows:
+        after, count = table.place(rows[-1]), len(rows)
+        written = target.write(table, rows, Mark(source.place, table.name, after))
+        rows, _ = await asyncio.gather(source.read(table, after), written)
+        yield count
 
 
 async def _begin(source: Archive, target: Archive) -> Mark:
