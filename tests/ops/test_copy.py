@@ -16,9 +16,9 @@ import asyncpg
 import pytest
 from rich.console import Console
 
-from pns.archive import TABLES, Mark, NotificationRow, Row, Table
+from pns.archive import TABLES, Mark, NotificationRow, Numbers, Row, Table, UserRow
 from pns.clock import SystemClock
-from pns.errors import PNSError, SettingsError
+from pns.errors import PNSError, SettingsError, StoreUnavailable
 from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.ops.compose import make_archive, make_store
@@ -196,6 +196,23 @@ async def test_wherever_it_stops_it_goes_on_from_there(
                 await move(SQLiteArchive(file(source)), Stopping(file(target), left=left, before=before))
         await move(SQLiteArchive(file(source)), Stopping(file(target), left=writes))
         assert contents(target) == contents(source)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_rows_and_mark_are_one_commit(kind: str, new: Callable[[str], str]) -> None:
+    archive, users = make_archive(new(kind)), TABLES[0]
+    row, mark = UserRow(1, "alice", 1, 1, 1), Mark("elsewhere", "users", (0,))
+    await archive.open(make=True)
+    try:
+        await archive.begin(mark, Numbers(1, 0), {})
+        with pytest.raises(StoreUnavailable):
+            await archive.write(users, [row, row], Mark("elsewhere", "users", (1,)))
+        with pytest.raises(TypeError):
+            await archive.write(users, [row], Mark(object(), "users", (1,)))  # type: ignore[arg-type]
+        assert await archive.mark() == mark
+        assert await archive.count(users) == 0
+    finally:
+        await archive.close()
 
 
 class Stopped(Exception):
