@@ -68,10 +68,7 @@ class SQLiteArchive:
     async def read(self, table: Table, after: Key) -> Sequence[Row]:
         def some(connection: sqlite3.Connection) -> list[Row]:
             with closing(connection.execute(SQL[f"read_{table.name}"], after)) as cursor:
-                try:
-                    return msgspec.convert(_some(cursor), list[table.row])  # type: ignore[name-defined]
-                except msgspec.ValidationError as error:
-                    raise Damaged(str(error)) from error
+                return _checked(_some(cursor), list[table.row])  # type: ignore[name-defined]
 
         return await self._run(some)
 
@@ -126,8 +123,10 @@ class SQLiteArchive:
         return await self._run(lambda connection: connection.execute(SQL[name], parameters).fetchall())
 
     async def _row(self, name: str, *parameters: object) -> tuple[int, ...]:
-        (found,) = await self._rows(name, *parameters)
-        return msgspec.convert(found, tuple[int, ...])
+        def numbers(connection: sqlite3.Connection) -> tuple[int, ...]:
+            return _checked(connection.execute(SQL[name], parameters).fetchone(), tuple[int, ...])
+
+        return await self._run(numbers)
 
     async def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -137,6 +136,14 @@ class SQLiteArchive:
 
     def _named(self, error: PNSError) -> StoreUnavailable:
         return StoreUnavailable(f"{self.place}: {error}")
+
+
+def _checked(found: object, kind: type[T]) -> T:
+    """`found`, if it is of `kind`: a damaged file may hold anything in any column. Raises Damaged."""
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        raise Damaged(str(error)) from error
 
 
 def _some(cursor: sqlite3.Cursor) -> list[Sequence[object]]:

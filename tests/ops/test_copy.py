@@ -412,6 +412,19 @@ def test_a_source_that_is_none(new: Callable[[str], str], tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["other.db"]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE schema SET version = 'x'",
+        "UPDATE users SET unseen = 'x'",
+        "UPDATE notifications SET data = x'ff'",
+    ],
+)
+def test_a_source_that_is_damaged(damage: str, source: str, new: Callable[[str], str]) -> None:
+    change(source, damage)
+    assert "damaged" in refusal(source, new("sqlite"))
+
+
 def test_a_database_that_is_none(source: str, new: Callable[[str], str], postgres: Postgres) -> None:
     absent = postgres.url_of("absent", password="secret")
     for said in (refusal(source, absent), refusal(absent, new("sqlite"))):
