@@ -40,6 +40,7 @@ from pns.ops.protocols import MAX_HEADERS, MAX_LINE_BYTES, HTTPProtocol
 from pns.ops.server import PING_SECONDS
 from pns.ops.service import make_service
 from pns.settings import AuthSettings, Settings
+from pns.stores import postgres_errors
 from pns.stores.sqlite_connection import BUSY_SECONDS
 from pns.stores.sqlite_errors import _SENTENCES, Moved, unavailable
 from pns.web.app import Web
@@ -285,9 +286,13 @@ def test_an_idle_connection_takes_what_the_benchmark_found() -> None:
 
 
 def test_what_the_503_says() -> None:
-    told = {str(unavailable(Moved()))} | set(_SENTENCES.values())
-    firsts = {re.split(r"(?<=\.) ", sentence)[0] for sentence in told}
-    assert {detail for _, (detail, _) in table(OPERATIONS, "detail")} == firsts
+    told = {
+        "detail": {str(unavailable(Moved())), *_SENTENCES.values()},
+        "detail, with PostgreSQL": {str(postgres_errors.unknown()), *postgres_errors._SENTENCES.values()},
+    }
+    for heading, sentences in told.items():
+        firsts = {re.split(r"(?<=\.) ", sentence)[0] for sentence in sentences}
+        assert {detail for _, (detail, _) in table(OPERATIONS, heading)} == firsts
 
 
 def test_log_lines_are_those_of_the_code() -> None:

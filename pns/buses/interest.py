@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from zlib import crc32
 
-SHARDS = 1 << 20
+SHARDS = 1 << 24
 """How many channels there are. Every node of a fleet counts alike, so this never changes."""
 
 Answers = dict[str, asyncio.Future[None]]

@@ -106,7 +106,7 @@ class NATSWire:
             raise WireError(_text(error)) from None
 
     async def _flush(self) -> None:
-        """Return when the server has had everything. nats-py sends its PING past what its flusher still holds,
+        """Return when the server has had all. nats-py sends its PING past what its flusher still holds,
         so the one that counts is the one before which nothing was held.
         """
         held = True

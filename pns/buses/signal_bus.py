@@ -132,7 +132,7 @@ class SignalBus:
         """Keep a line, for ever."""
         attempts = 0
         try:
-            while not _cancelled():
+            while not self._cancelled():
                 began = self._clock.monotonic()
                 try:
                     await self._hold_line()
@@ -234,8 +234,16 @@ class SignalBus:
         """Wait for the broker, but not for ever."""
         async with asyncio.timeout(self._patience_seconds):
             await answer
-        if _cancelled():
+        if self._cancelled():
             raise asyncio.CancelledError
+
+    def _cancelled(self) -> bool:
+        """Whether this task was, though a library may have lost it: asyncio.wait_for before 3.12 can.
+
+        Of the bus's own task `stop` knows it; its count is not to be trusted after a TaskGroup of 3.11.
+        """
+        task = asyncio.current_task()
+        return self._task is None or (task is not self._task and task is not None and task.cancelling() > 0)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,13 +272,7 @@ class SignalBus:
         if was is None and not quietly:
             self._metrics.bus_losses.inc()
         if was != AWAY and not quietly:
-            log.error("%s: %s", AWAY, trouble)
-
-
-def _cancelled() -> bool:
-    """Whether this task was, though a library may have lost it: asyncio.wait_for before 3.12 can."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+            log.error("the bus is away: %s", trouble)
 
 
 def _pause(attempts: int, draw: Callable[[float, float], float] = random.uniform) -> float:

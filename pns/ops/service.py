@@ -63,6 +63,10 @@ def run(settings: Settings, *, count: int = 1) -> int:
         log.warning(
             "no API key is set, so POST /notify answers 401: put one from `pns keygen` into app.api_keys"
         )
+    if settings.store.url.startswith("postgresql://") and settings.bus.url.startswith("local://"):
+        log.warning(
+            "bus.url is local://: other nodes on this store learn of changes at their heartbeats only"
+        )
     with _listener(settings) as listener:
         if count == 1:
             return _serve(settings, listener)

@@ -23,7 +23,7 @@ _SENTENCES = {
     "57014": _SLOW,
     "58": "The store's disk failed to read or write. Look at the server's log; PNS retries.",
     "XX": "The store's data is damaged. Look at the server's log, and restore it from a backup.",
-    "25006": "The store's server can only be read: it is a standby. Point store.url at the one that writes.",
+    "25006": "The store's server can only be read. It is a standby: point store.url at the one that writes.",
     "25P03": _SLOW,
     "28": _REFUSED,
     "3D000": "The store's database is not there. Make it with `createdb`, or correct store.url.",

@@ -28,10 +28,10 @@ async def page(session: Session, user_id: str, cursor: Cursor, *, kind: str, now
     where = {
         "user_key": user_key,
         "seq": await _start(session, user_key, cursor),
-        "received_after": _ANY_TIME if cursor.received_after is None else cursor.received_after,
+        "received_after": _ANY_TIME if cursor.received_after is None else min(cursor.received_after, _LAST),
         "now": now,
-        "limit": cursor.limit,
-        "max_bytes": cursor.max_bytes,
+        "limit": min(cursor.limit, _LAST),
+        "max_bytes": min(cursor.max_bytes, _LAST),
     }
     direction = "after" if cursor.before is None else "before"
     return Page(user_key, tuple(await rows(session, f"{kind}_{direction}", where, StoredNotification)))

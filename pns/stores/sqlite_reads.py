@@ -54,9 +54,9 @@ def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: 
     where = {
         "user_key": user_key,
         "seq": _start(connection, user_key, cursor),
-        "received_after": _ANY_TIME if cursor.received_after is None else cursor.received_after,
+        "received_after": _ANY_TIME if cursor.received_after is None else min(cursor.received_after, _LAST),
         "now": now,
-        "limit": cursor.limit,
+        "limit": min(cursor.limit, _LAST),
     }
     direction = "after" if cursor.before is None else "before"
     items: list[StoredNotification] = []
@@ -100,8 +100,8 @@ def place_of(connection: sqlite3.Connection, user_id: str, notification_id: str)
 
 def states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[str, State]:
     """See Store.states."""
-    found: dict[str, State] = {}
-    asked = list(user_ids)
+    found = dict.fromkeys(user_ids, State())
+    asked = [user_id for user_id in found if "\0" not in user_id]  # json_each would cut it off there
     for start in range(0, len(asked), _STATES_AT_ONCE):
         found.update(_some_states(connection, asked[start : start + _STATES_AT_ONCE]))
     return found

@@ -36,7 +36,8 @@ def mark_ids(
     user = row(connection, "user_key", {"user_id": user_id}, tuple[int])
     if user is None:
         return 0
-    ids = {"user_key": user[0], "notification_ids": json_array(notification_ids), "now": now}
+    possible = [id for id in notification_ids if "\0" not in id]  # json_each would cut it off there
+    ids = {"user_key": user[0], "notification_ids": json_array(possible), "now": now}
     return _lower(connection, user[0], change(connection, "mark_ids", ids))
 
 

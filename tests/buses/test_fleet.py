@@ -35,10 +35,10 @@ async def test_nodes_hear_each_other(new_node: NewNode) -> None:
 
 async def test_what_is_signalled_after_a_join_is_heard(new_node: NewNode) -> None:
     one, other = await new_node(), await new_node()
-    for number in range(50):
+    for number in range(300):
         await other.bus.join(f"user-{number}")
         one.bus.signal([f"user-{number}"])
-    await other.ear.hears(*(f"user-{number}" for number in range(50)))
+    await other.ear.hears(*(f"user-{number}" for number in range(300)))
 
 
 @pytest.mark.parametrize("kind", ["redis", "nats"], indirect=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,7 @@ async def test_a_killed_node_costs_a_reconnection_and_nothing_else() -> None:
         assert len(demo.children) > 6
         async with Visitor.login(demo, "alice") as alice:
             async with watching(demo) as page:
-                killed = await kill_and_come_back(Fleet(alice.http), alice)
-                for line in (f"Node {killed} is dead", f"Node {killed} is alive"):
-                    await page.locator("#story", has_text=line).wait_for()
-                assert await page.locator("#nodes > .alive").count() == 3
+                await kill_and_come_back(Fleet(alice.http), alice, page)
             async with alice.open() as device:
                 assert await device.count() == 2
                 children = demo.children
@@ -117,8 +114,7 @@ async def watching(demo: Demo) -> AsyncIterator[Page]:
     assert problems == []
 
 
-async def kill_and_come_back(fleet: Fleet, alice: Visitor) -> str:
-    """Returns the name of the node that was killed, and started again."""
+async def kill_and_come_back(fleet: Fleet, alice: Visitor, page: Page) -> None:
     assert [node["state"] for node in (await fleet.nodes()).values()] == ["alive"] * 3
     async with alice.open() as device:
         assert await device.count() == 0
@@ -129,7 +125,7 @@ async def kill_and_come_back(fleet: Fleet, alice: Visitor) -> str:
         await fleet.press(holder, "kill")
         with pytest.raises(ConnectionClosed):
             await device.receive()
-    assert (await fleet.nodes())[holder]["state"] == "dead"
+    await page.locator("#nodes > .dead", has_text=f"Node {holder}").wait_for()
     async with alice.open() as device:
         assert await device.count() == 1
         (new,) = await fleet.holders("alice")
@@ -139,7 +135,7 @@ async def kill_and_come_back(fleet: Fleet, alice: Visitor) -> str:
         await device.count_is(2)
         await fleet.press(holder, "restart")
         assert (await fleet.nodes())[holder]["unseen"]["alice"] == 2
-    return holder
+        await page.locator("#story", has_text=f"Node {holder} is alive").wait_for()
 
 
 async def test_all_of_it_ends_with_a_fleet_that_is_killed() -> None:
@@ -155,6 +151,25 @@ def alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize("moment", ["initdb", "python"])
+async def test_ctrl_c_before_it_is_ready_is_a_good_end_too(moment: str) -> None:
+    with running_fleet() as demo:
+        await eventually(lambda: moment in names(demo.children), within=30)
+        children = demo.children
+        assert await demo.end(signal.SIGINT) == 0
+        await eventually(lambda: not any(map(alive, children)))
+        assert "Traceback" not in demo.output
+        assert [path.name for path in demo.folder.iterdir()] == ["demo.log"]
+
+
+def names(processes: list[psutil.Process]) -> set[str]:
+    found = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found.add(process.name())
+    return found
 
 
 async def test_a_taken_port_is_said_in_one_line() -> None:

@@ -21,7 +21,7 @@ from pns.ops.doctor import examine
 from pns.settings import Settings
 from tests.deploy.files import DEPLOY
 from tests.deploy.fronts import Front, caddy_command, front, nginx_command
-from tests.harness import Backend, Device, HostApplication, ServerProcess
+from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.events import EventDevice
 from tests.harness.release import run
 
@@ -123,19 +123,24 @@ async def test_events_come_at_once_and_messages_are_answered(house: House) -> No
 @on_the_loop_of_the_house
 async def test_connections_are_spread_over_the_nodes_and_each_knows_its_own(house: House) -> None:
     """Not evenly: Debian's Caddy draws lots."""
-    async with AsyncExitStack() as devices:
-        for number in range(1, 41):
-            await (await devices.enter_async_context(Device.connect(house.front.pns, "carol"))).count()
-            here = [await _here(node) for node in house.nodes]
-            assert sum(here) == number
-            if all(here):
-                return
-    raise AssertionError("one node has them all")
+    async with AsyncExitStack() as stack:
+        devices: list[Device] = []
+        while len(devices) < 40 and not all([await _connections(node, "here") for node in house.nodes]):
+            devices.append(await stack.enter_async_context(Device.connect(house.front.pns, "carol")))
+            await devices[-1].count()
+
+        async def all_know_of_all() -> bool:
+            return [await _connections(node, "connections") for node in house.nodes] == [len(devices)] * 2
+
+        await eventually(all_know_of_all)
+        here = [await _connections(node, "here") for node in house.nodes]
+        assert all(here)
+        assert sum(here) == len(devices)
 
 
-async def _here(node: ServerProcess) -> int:
+async def _connections(node: ServerProcess, member: str) -> int:
     async with node.backend() as backend:
-        return sum(device["here"] for device in (await backend.user("carol"))["devices"])
+        return sum(device[member] for device in (await backend.user("carol"))["devices"])
 
 
 @on_the_loop_of_the_house

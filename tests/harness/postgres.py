@@ -1,7 +1,7 @@
 """A real PostgreSQL server that a test starts itself, in a temporary folder, on a free loopback port.
 
 It may be stopped, started, frozen and thawed, and its clients thrown out. All methods block: for
-milliseconds, starting and stopping for some hundreds. One server serves many tests, each on a `fresh` database.
+milliseconds, starting and stopping for some hundreds. One server serves many tests, in `fresh` databases.
 """
 
 from __future__ import annotations
@@ -26,6 +26,18 @@ Mode = Literal["smart", "fast", "immediate"]
 
 _UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """The server's defaults for tests that cut no power. PNS sets synchronous_commit for itself."""
+
+_TERMINATE = """
+CREATE TEMPORARY TABLE thrown_out ON COMMIT DROP AS
+SELECT pid, backend_start, pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() {where};
+DO $$ BEGIN
+  WHILE EXISTS (SELECT FROM pg_stat_activity JOIN thrown_out USING (pid, backend_start)) LOOP
+    PERFORM pg_sleep(0.001), pg_stat_clear_snapshot();
+  END LOOP;
+END $$;
+SELECT count(*) FROM thrown_out;
+"""
 
 
 class Postgres:
@@ -123,13 +135,12 @@ class Postgres:
                 process.send_signal(signal.SIGCONT)
 
     def terminate_backends(self, url: str | None = None) -> int:
-        """Throw out everybody connected to the database at `url`, or to any; returns how many those were."""
+        """Throw out everybody connected to the database at `url`, or to any; returns how many those were.
+
+        They are gone when it returns. New ones may be there.
+        """
         where = f"AND datname = '{url.rpartition('/')[2]}'" if url else ""
-        done = self.run(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            f" WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() {where}"
-        )
-        return len(done)
+        return int(self.run(_TERMINATE.format(where=where))[-1])
 
     def processes(self) -> list[psutil.Process]:
         """The server's processes, the first of them before those that it made; [] when it does not run."""

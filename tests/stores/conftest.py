@@ -124,7 +124,7 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-_EMPTY = """
+EMPTY = """
 TRUNCATE pns.users, pns.erased, pns.notifications, pns.revocations, pns.nodes, pns.connections, pns.meta
 RESTART IDENTITY
 """
@@ -133,7 +133,7 @@ RESTART IDENTITY
 @pytest.fixture
 def database(postgres: Postgres) -> str:
     """The address of a database that has PNS's schema, and nothing in it. Much faster than a fresh one."""
-    postgres.run(_EMPTY)
+    postgres.run(EMPTY)
     return postgres.url
 
 

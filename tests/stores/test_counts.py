@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,10 +16,12 @@ from pns.errors import NotificationIdConflict
 from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.store import Store
+from pns.stores.postgres import PostgresStore
 from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
+from tests.harness.postgres import Postgres
 
-from .conftest import append, cursor, inbox, seen, unseen
+from .conftest import EMPTY, Engine, append, cursor, inbox, seen, unseen
 
 USERS = st.sampled_from(["u", "v"])
 NAMES = st.sampled_from("abcd")
@@ -95,12 +98,21 @@ class Model:
 @given(STEPS)
 def test_any_sequence_of_calls_equals_the_model(steps: list[tuple[str, str, object]]) -> None:
     with TemporaryDirectory() as folder:
-        asyncio.run(_compare(Path(folder), steps))
+        asyncio.run(_compare(partial(SQLiteStore, Path(folder) / "pns.db"), steps))
 
 
-async def _compare(folder: Path, steps: list[tuple[str, str, object]]) -> None:
+@settings(max_examples=20, deadline=None)
+@given(STEPS)
+def test_any_sequence_of_calls_on_postgres_equals_the_model(
+    postgres: Postgres, steps: list[tuple[str, str, object]]
+) -> None:
+    postgres.run(EMPTY)
+    asyncio.run(_compare(partial(PostgresStore, postgres.url), steps))
+
+
+async def _compare(engine: Engine, steps: list[tuple[str, str, object]]) -> None:
     clock = FakeClock()
-    store = SQLiteStore(folder / "pns.db", clock=clock, metrics=Metrics())
+    store = engine(clock=clock, metrics=Metrics())
     await store.open()
     model = Model()
     try:

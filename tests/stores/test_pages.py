@@ -151,3 +151,28 @@ async def test_long_notifications_come_back_whole(store: Store) -> None:
     await append(store, "42", *[long] * 5)
     assert await unseen(store, "42", max_bytes=PLENTY) == [long] * 5
     assert await unseen(store, "42", max_bytes=3 * 65_536) == [long] * 3
+
+
+async def test_an_id_that_no_engine_could_keep_is_unknown(store: Store) -> None:
+    await named(store, "42", "a")
+    for id in ("\0", "a\0", "\0a", "x" * 10_000):
+        for user in ("42", "4\0002", "nobody"):
+            with pytest.raises(UnknownNotification):
+                await store.seen(user, cursor(after=id))
+            with pytest.raises(UnknownNotification):
+                await store.inbox(user, cursor(before=id))
+            with pytest.raises(UnknownNotification):
+                await store.mark_seen_up_to(user, id)
+            assert await store.withdraw(user, id) is False
+            assert await store.mark_seen(user, [id]) == 0
+    assert (await store.states(["4\0002", "42"]))["4\0002"].unseen == 0
+    assert (await store.inbox("4\0002", cursor())).items == ()
+    assert await inbox(store, "42") == ["a"]
+
+
+async def test_limits_and_times_beyond_all_measure(store: Store) -> None:
+    await named(store, "42", "a")
+    far = 2**63
+    assert len((await store.inbox("42", cursor(limit=far, max_bytes=far))).items) == 1
+    assert len((await store.unseen("42", limit=10**30, max_bytes=10**30)).items) == 1
+    assert (await store.inbox("42", cursor(received_after=far))).items == ()

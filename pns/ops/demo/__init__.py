@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +21,7 @@ from pns.errors import PNSError
 from pns.ops import logs
 from pns.ops.demo.application import make_application
 from pns.ops.demo.banner import banner
-from pns.ops.demo.process import PNSProcess
+from pns.ops.demo.process import PNSProcess, port_of, reserve
 from pns.ops.demo.remote import RemotePNS
 from pns.ops.demo.server import Server
 from pns.ops.demo.sessions import Sessions
@@ -53,11 +53,13 @@ def run(*, embedded: bool, port: int, echo: Callable[[str], object], config: Pat
 async def _separate(
     listener: socket.socket, folder: Path, echo: Callable[[str], object], config: Path | None
 ) -> None:
-    address, port, key = address_of(listener), listener.getsockname()[1], secrets.token_urlsafe(24)
-    async with (
-        PNSProcess(folder, application_port=port, key=key, config=config) as process,
-        RemotePNS(process.url, key=key) as remote,
-    ):
+    address, port, key = address_of(listener), port_of(listener), secrets.token_urlsafe(24)
+    async with AsyncExitStack() as stack:
+        beside = stack.enter_context(reserve(port + 1, 0))  # the next one is easy to remember
+        process = await stack.enter_async_context(
+            PNSProcess(folder, application_port=port, port=port_of(beside), key=key, config=config)
+        )
+        remote = await stack.enter_async_context(RemotePNS(process.url, key=key))
         application = make_application(remote, sessions=Sessions(port), process=process)
         words = banner(address, pns=process.url, key=key, embedded=False)
         server = Server(application, on_start=lambda: echo(words))
@@ -71,7 +73,7 @@ async def _separate(
 async def _embedded(
     listener: socket.socket, folder: Path, echo: Callable[[str], object], config: Path | None
 ) -> None:
-    address, port, key = address_of(listener), listener.getsockname()[1], secrets.token_urlsafe(24)
+    address, port, key = address_of(listener), port_of(listener), secrets.token_urlsafe(24)
     sessions = Sessions(port)
     given = Settings.load(config, {}) if config else Settings()
     settings = msgspec.structs.replace(given, app=AppSettings(api_keys=(key,)))

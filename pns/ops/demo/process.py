@@ -20,6 +20,7 @@ from typing import Self
 import httpx2 as httpx
 
 from pns.errors import PNSError
+from pns.ops.server import listen
 
 HOST = "127.0.0.1"
 START_SECONDS = 30.0
@@ -38,13 +39,13 @@ class PNSProcess:
         folder: Path,
         *,
         application_port: int,
+        port: int,
         key: str,
         config: Path | None = None,
-        port: int | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """It listens on `port`, else near the application. `settings`, as `STORE__URL`, win over its own."""
-        self.port = port or _port_near(application_port)
+        """It listens on `port`, which the caller reserves. `settings`, as `STORE__URL`, win over its own."""
+        self.port = port
         self.url = f"http://{HOST}:{self.port}"
         self._folder = folder
         self._settings = {
@@ -151,11 +152,18 @@ class PNSProcess:
             await process.wait()
 
 
-def _port_near(port: int) -> int:
-    """The next port if it is free, because that is easy to remember; else any."""
-    for wanted in (port + 1, 0):
-        with socket.socket() as probe, suppress(OSError, OverflowError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, wanted))
-            return int(probe.getsockname()[1])
+def reserve(*ports: int) -> socket.socket:
+    """A socket bound to the first of `ports` that is free (0: any is).
+
+    It keeps the port from others while it is open: not from a server that is told of it, which may listen
+    there as often as it likes (if it sets SO_REUSEADDR, as all do). Raises PNSError.
+    """
+    for port in ports:
+        with suppress(OSError, OverflowError):
+            return listen(HOST, port)
     raise PNSError("this machine has no free port left")
+
+
+def port_of(reserved: socket.socket) -> int:
+    """The port that it keeps."""
+    return int(reserved.getsockname()[1])

@@ -16,14 +16,13 @@ from tempfile import TemporaryDirectory
 from pns.errors import PNSError
 from pns.ops import logs
 from pns.ops.demo.application import make_application
-from pns.ops.demo.process import PNSProcess
+from pns.ops.demo.process import PNSProcess, port_of, reserve
 from pns.ops.demo.remote import RemotePNS
 from pns.ops.demo.server import Server
 from pns.ops.demo.sessions import Sessions
 from pns.ops.fleet.banner import banner
 from pns.ops.fleet.nodes import Nodes
 from pns.ops.fleet.pages import FleetPages
-from pns.ops.fleet.programs import free_ports
 from pns.ops.fleet.servers import front, postgres, redis
 from pns.ops.server import listen
 from pns.settings import LogSettings
@@ -49,14 +48,15 @@ def run(*, port: int, echo: Callable[[str], object]) -> int:
 
 async def _run(folder: Path, port: int, echo: Callable[[str], object]) -> None:
     key, sessions = secrets.token_urlsafe(24), Sessions(port)
-    of_postgres, of_redis, *of_nodes = free_ports(2 + NODES)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        # Kept from others while the fleet runs: a killed node comes back at its port.
+        places = [stack.enter_context(reserve(0)) for _ in range(2 + NODES)]
+        of_postgres, of_redis, *of_nodes = map(port_of, places)
         listener = stack.enter_context(listen(HOST, 0))
-        behind: int = listener.getsockname()[1]
-        store, bus = await asyncio.gather(
-            enter(postgres(folder, port=of_postgres)), enter(redis(folder, port=of_redis))
-        )
+        behind = port_of(listener)
+        store = await enter(postgres(folder, port=of_postgres))
+        bus = await enter(redis(folder, port=of_redis))
         settings = {"STORE__URL": store, "BUS__URL": bus, "SERVER__TRUSTED_PROXIES": HOST}
         processes = [
             PNSProcess(folder, application_port=behind, key=key, port=one, settings=settings)

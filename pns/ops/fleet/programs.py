@@ -12,14 +12,12 @@ import shutil
 import signal
 import subprocess
 from asyncio.subprocess import Process
-from contextlib import ExitStack
 from glob import glob
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pns.errors import PNSError
-from pns.ops.server import listen
 
 PACKAGES = {
     "initdb": "postgresql",
@@ -116,16 +114,14 @@ async def run(folder: Path, *command: str) -> None:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     if process.returncode:
         raise PNSError(f"{command[0]} failed: {output.decode('utf-8', 'replace').strip()}")
-
-
-def free_ports(count: int) -> list[int]:
-    """As many loopback ports that nobody listens on now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(listen("127.0.0.1", 0)) for _ in range(count)]
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def make_folder(parent: Path, name: str) -> Path:

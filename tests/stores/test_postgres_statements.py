@@ -1,0 +1,171 @@
+"""How PostgreSQL is spoken to: every statement reads an index, and no connection stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pns.errors import StoreUnavailable
+from pns.metrics import Metrics
+from pns.notification import Notification
+from pns.stores import postgres as module
+from pns.stores.postgres import PostgresStore
+from pns.stores.postgres_connection import connect
+from pns.stores.postgres_migrate import migrate
+from pns.stores.postgres_rows import SQL
+from pns.stores.sqlite_rows import SQL as SQLITE
+from pns.testing.clock import FakeClock
+from tests.harness.postgres import Postgres
+from tests.harness.waiting import eventually
+
+from .conftest import append, named, submission
+
+NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session"}
+SHORT = {"erased", "nodes", "schema"}
+"""Tables of a row or two, read whole."""
+
+
+_MANY = """
+INSERT INTO pns.users (user_id, last_seq, unseen, version)
+SELECT n, 100, 25, 1 FROM generate_series(1, 100) n;
+INSERT INTO pns.notifications
+SELECT u, n, n, 'x', n, CASE WHEN n % 4 > 0 THEN n END, NULL,
+  CASE WHEN n % 20 = 0 THEN n END, CASE WHEN n % 50 = 0 THEN n END
+FROM generate_series(1, 100) u, generate_series(1, 100) n;
+INSERT INTO pns.revocations SELECT n, n, '', n FROM generate_series(1, 1000) n;
+INSERT INTO pns.connections SELECT 'node', n, 'phone', 1, n FROM generate_series(1, 1000) n;
+ANALYZE
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Postgres) -> Iterator[str]:
+    """The address of a database with so many rows that their indexes are worth it."""
+    url = postgres.fresh()
+    migrate(url)
+    postgres.run(_MANY, url)
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture
+async def connection(filled: str) -> AsyncIterator[Any]:
+    connection = await connect(filled, patience=10)
+    yield connection
+    connection.terminate()
+
+
+async def plan(connection: Any, name: str) -> list[str]:
+    """The plan of a statement where reading a whole table costs more than anything."""
+    statement = SQL[name]
+    types = (await connection.prepare(statement.text)).get_parameters()
+    samples = {"int8": 1, "text": "1", "int8[]": [1], "text[]": ["1"]}
+    parameters = [samples[kind.name] for kind in types]
+    await connection.execute("SET enable_seqscan = off")
+    return [row[0] for row in await connection.fetch(f"EXPLAIN {statement.text}", *parameters)]
+
+
+@pytest.mark.parametrize("name", sorted(SQL.keys() - NO_PLAN))
+async def test_every_statement_reads_an_index(connection: Any, name: str) -> None:
+    steps = await plan(connection, name)
+    whole = {found[1] for step in steps if (found := re.search(r"Seq Scan on (\w+)", step))}
+    assert whole <= SHORT, steps
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("unseen_after", "notifications_unseen"),
+        ("seen_after", "notifications_seen"),
+        ("seen_before", "notifications_seen"),
+        ("inbox_after", "notifications_pkey"),
+        ("inbox_before", "notifications_pkey"),
+        ("mark_oldest", "notifications_unseen"),
+        ("delete_collapsed", "notifications_collapse"),
+        ("any_expired", "notifications_expire"),
+        ("expired", "notifications_expire"),
+        ("prune_seen", "notifications_seen_date"),
+        ("prune_revocations", "revocations_revoked_at"),
+        ("presences", "connections_user_id"),
+    ],
+)
+async def test_a_statement_reads_the_index_made_for_it(connection: Any, name: str, index: str) -> None:
+    steps = await plan(connection, name)
+    assert any(re.search(rf"\b{index}\b", step) for step in steps), steps
+
+
+def test_every_statement_is_used() -> None:
+    source = "".join(path.read_text() for path in Path(module.__file__).parent.glob("postgres*.py"))
+    kinds = {f"{kind}_{way}" for kind in ("seen", "inbox") for way in ("after", "before")} | {"unseen_after"}
+    assert [name for name in SQL if f'"{name}"' not in source and name not in kinds] == []
+
+
+def test_what_both_engines_do_has_one_name() -> None:
+    """Where the one has no such statement, its way is another: see the comments of its file."""
+    assert SQLITE.keys() - SQL.keys() == {
+        *("advance_user", "insert_user", "insert_notification"),  # one statement here: append
+        *("put_presence", "delete_presence"),  # many at once here
+        "delete_revocation",  # replaced in place here
+    }
+
+
+async def test_a_batch_of_one_kind_is_one_statement(database: str) -> None:
+    store = PostgresStore(database, clock=FakeClock(), metrics=Metrics())
+    await store.open()
+    await store.append([submission("warm", "up")])
+    await store.mark_sent_seen(1, [1])
+    said: list[str] = []
+
+    async def listen(session: Any) -> None:
+        session.add_query_logger(lambda query: said.append(query.query))
+
+    await store._writer.run(listen)
+    await asyncio.gather(
+        *(store.append([submission(f"user {i}", Notification("a")) for i in range(n)]) for n in (1, 5))
+    )
+    await asyncio.gather(*(store.mark_sent_seen(2, [seq]) for seq in range(4)))
+    assert said == [SQL["append"].text, SQL["mark_places"].text]
+    said.clear()
+    await named(store, "42", "a")
+    assert [query for query in said if query.startswith(("BEGIN", "COMMIT", "ROLLBACK"))] == [
+        SQL["begin"].text,
+        "COMMIT",
+    ]
+    await store.close()
+
+
+async def test_no_connection_outlives_a_store(database: str, postgres: Postgres) -> None:
+    def connected() -> int:
+        return int(postgres.run("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pns'")[0])
+
+    await eventually(lambda: connected() == 0)
+    store = PostgresStore(database, clock=FakeClock(), metrics=Metrics())
+    await store.open()
+    reading = [asyncio.create_task(store.unseen("42", limit=1, max_bytes=1)) for _ in range(9)]
+    await asyncio.gather(*reading, *(store.states(["42"]) for _ in range(9)), append(store, "42", "a"))
+    assert connected() == 1 + module.SMALL_READERS + module.PAGE_READERS
+    late = asyncio.create_task(store.unseen("42", limit=1, max_bytes=1))
+    await asyncio.sleep(0)
+    await store.close()
+    await asyncio.wait([late])
+    await eventually(lambda: connected() == 0)
+    with pytest.raises(StoreUnavailable):
+        await store.states(["42"])
+
+
+async def test_a_refused_value_leaves_the_connection_as_it_was(database: str) -> None:
+    store = PostgresStore(database, clock=FakeClock(), metrics=Metrics())
+    await store.open()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await append(store, "42", "nothing \0")
+        with pytest.raises(StoreUnavailable):
+            await store.mark_sent_seen(2**70, [1])
+    await append(store, "42", "a")
+    assert (await store.states(["42"]))["42"].unseen == 1
+    await store.close()
