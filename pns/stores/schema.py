@@ -47,6 +47,12 @@ def require(version: int, oldest_code: int, place: str) -> None:
         )
 
 
+def require_whole(copy_mark: str | None, place: str) -> None:
+    """Raise SchemaError when the store at `place` is the target of a copy that is not complete."""
+    if copy_mark is not None:
+        raise SchemaError(f"{place} holds a part of another store: complete `pns copy`, or empty it.")
+
+
 def run_migrations(transaction: Any) -> None:
     """Upgrade the schema in `transaction`, a SQLAlchemy connection that the caller commits."""
     from alembic import command

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from pns.archive import TABLES, Mark, NotificationRow, Numbers, Row, Table, UserRow
 from pns.clock import SystemClock
-from pns.errors import PNSError, SettingsError, StoreUnavailable
+from pns.errors import PNSError, SchemaError, SettingsError, StoreUnavailable
 from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.ops.compose import make_archive, make_store
@@ -200,7 +200,8 @@ async def test_wherever_it_stops_it_goes_on_from_there(
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_rows_and_mark_are_one_commit(kind: str, new: Callable[[str], str]) -> None:
-    archive, users = make_archive(new(kind)), TABLES[0]
+    url, users = new(kind), TABLES[0]
+    archive = make_archive(url)
     row, mark = UserRow(1, "alice", 1, 1, 1), Mark("elsewhere", "users", (0,))
     await archive.open(make=True)
     try:
@@ -211,8 +212,16 @@ async def test_rows_and_mark_are_one_commit(kind: str, new: Callable[[str], str]
             await archive.write(users, [row], Mark(object(), "users", (1,)))  # type: ignore[arg-type]
         assert await archive.mark() == mark
         assert await archive.count(users) == 0
+        await refuses_to_open(store_at(url))  # PNS does not start on a part
+        await archive.end()
+        assert await archive.mark() is None
     finally:
         await archive.close()
+
+
+async def refuses_to_open(store: Store) -> None:
+    with pytest.raises(SchemaError, match="pns copy"):
+        await store.open()
 
 
 class Stopped(Exception):
