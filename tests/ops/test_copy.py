@@ -164,7 +164,7 @@ def test_100_000_notifications_killed_half_way_and_resumed_are_equal(
     assert 50_000 <= half < 100_000
 
     with copying(source, target) as second:
-        out, err = second.communicate(timeout=60)
+        out, err = second.communicate(timeout=100)
     assert second.returncode == 0, err
     assert f"notifications: {half:,} of 100,000 are there already" in err
     assert out.count("yes") == 9
