@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,6 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
-from rich.console import Console
 
 from pns.archive import TABLES, Mark, NotificationRow, Numbers, Row, Table, UserRow
 from pns.clock import SystemClock
@@ -24,7 +22,6 @@ from pns.notification import Notification
 from pns.ops.compose import make_archive, make_store
 from pns.ops.copy import copy, run
 from pns.ops.copy.comparison import compare
-from pns.ops.copy.progress import Progress, progress_on
 from pns.settings import Settings, StoreSettings
 from pns.store import Store, Submission
 from pns.stores import sqlite_archive
@@ -443,32 +440,7 @@ def test_a_database_that_is_none(source: str, new: Callable[[str], str], postgre
     assert "tables are not there" in refusal(postgres.fresh(), new("sqlite"))
 
 
-# ── how far it is ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def tell(progress: Progress) -> None:
-    progress.begin("users", total=0)
-    progress.begin("notifications", total=1_000, done=300)
-    for _ in range(70):
-        progress.advance(10)
-
-
-def test_lines_for_a_log() -> None:
-    shown = io.StringIO()
-    with progress_on(Console(file=shown)) as progress:
-        tell(progress)
-    first, *tenths = shown.getvalue().splitlines()
-    assert first == "notifications: 300 of 1,000 are there already"
-    assert tenths == [f"notifications: {done:,} of 1,000" for done in range(400, 1_001, 100)]
-
-
-def test_a_bar_for_a_terminal() -> None:
-    shown = io.StringIO()
-    with progress_on(Console(file=shown, force_terminal=True, width=100)) as progress:
-        tell(progress)
-    assert "1000/1000" in shown.getvalue()
-    assert "/s" in shown.getvalue()
-    assert "users" not in shown.getvalue()
+# ── nothing is forgotten ──────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
