@@ -23,7 +23,7 @@ MODULES = {
 LAYERS = {
     "values": "allowance backoff clock configuration constraint device errors forwarding looper messages "
     "metrics notification printable settings timestamp",
-    "contracts": "authority bus store",
+    "contracts": "archive authority bus store",
     "conversation": "conversation",
     "engine": "admission delivery fanout hub node outlet presence pruner publish sweep",
     "adapters": "authorities buses stores",

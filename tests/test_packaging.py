@@ -43,7 +43,7 @@ def test_the_version_is_one_everywhere(wheel: Path) -> None:
 
 def test_the_commands_are_there(installed: list[str], tmp_path: Path) -> None:
     text = run([*installed, "--help"], tmp_path)
-    for command in ("serve", "migrate", "notify", "listen", "keygen", "demo", "doctor"):
+    for command in ("serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor"):
         assert re.search(rf"^ +{command} +\w", text, re.M), command
     assert list(tmp_path.iterdir()) == []
 

@@ -20,6 +20,8 @@ from pns.errors import PNSError, SettingsError
 from pns.ops.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
 from pns.settings import Settings
 
+STORE_URL = constraint.url_of("sqlite", "postgresql")
+
 cli = typer.Typer(
     name="pns",
     no_args_is_help=True,
@@ -69,6 +71,38 @@ def migrate(config: Config = None) -> None:
     from pns.ops.service import migrate as migrate_store
 
     typer.echo(migrate_store(_load(config)))
+
+
+@cli.command()
+def copy(
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="URL",
+            help="The store to copy into, empty or with a copy that was begun: sqlite:///… or postgresql://…",
+            callback=checked(STORE_URL),
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="URL",
+            help="The store to copy. Default: store.url.",
+            callback=checked(STORE_URL),
+        ),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Copy a store into another, SQLite or PostgreSQL. Stop PNS first; repeat it if it was interrupted."""
+    from pns.ops.copy import run
+
+    settings = _load(config)
+    try:
+        run(source or settings.store.url, target)
+    except KeyboardInterrupt:
+        raise PNSError("stopped; the same command goes on from here") from None
 
 
 @cli.command()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
+from pns.archive import Archive
 from pns.authorities.any_of import AnyOf
 from pns.authorities.api_key import ApiKeys
 from pns.authorities.application import ApplicationLogin
@@ -22,6 +23,7 @@ from pns.metrics import Metrics
 from pns.settings import Settings
 from pns.store import Store
 from pns.stores.sqlite import SQLiteStore
+from pns.stores.sqlite_archive import SQLiteArchive
 
 
 def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
@@ -37,6 +39,15 @@ def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
 def sqlite_path(url: str) -> str:
     """`sqlite:///pns.db` is a relative path, `sqlite:////var/lib/pns.db` an absolute one."""
     return unquote(urlsplit(url).path.removeprefix("/"))
+
+
+def make_archive(url: str) -> Archive:
+    """The store at `url` as rows, not opened yet. Raises SettingsError."""
+    if urlsplit(url).scheme == "sqlite":
+        return SQLiteArchive(sqlite_path(url))
+    with _extra("postgres", "postgresql://"):
+        from pns.stores.postgres_archive import PostgresArchive
+    return PostgresArchive(url)
 
 
 def make_bus(settings: Settings, store: Store, *, clock: Clock, metrics: Metrics) -> Bus:

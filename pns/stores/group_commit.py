@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 from pns.clock import Clock
@@ -17,6 +18,9 @@ from pns.errors import Overloaded, StoreUnavailable
 from pns.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+COMMIT_BYTES = 8 * 2**20
+"""About how much one commit may hold, so that on any disk it takes less than a store's patience."""
 
 R = TypeVar("R")
 Commit = Callable[[Sequence[R]], Awaitable[Sequence[object]]]
@@ -87,8 +91,17 @@ class GroupCommit(Generic[R]):
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._settle(batch)
+                await self._settle(self._take())
+
+    def _take(self) -> list[_Write[R]]:
+        """All that waits, or as much of it as one commit should hold."""
+        if self._bytes <= COMMIT_BYTES:
+            taken, self._waiting = self._waiting, []
+            return taken
+        ends = accumulate(write.size for write in self._waiting)
+        count = max(1, sum(end <= COMMIT_BYTES for end in ends))
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
 
     async def _settle(self, batch: Sequence[_Write[R]]) -> bool:
         """Commit `batch` and answer it; returns whether the engine is there.

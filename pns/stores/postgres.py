@@ -26,6 +26,7 @@ from pns.stores.postgres_batch import Request, commit
 from pns.stores.postgres_connection import PATIENCE_SECONDS, PostgresConnections
 from pns.stores.postgres_migrate import migrate
 from pns.stores.postgres_writes import Mark, Place, Write
+from pns.stores.schema import require_whole
 
 MARKED_AT_ONCE = 1_000
 REMOVED_AT_ONCE = 500
@@ -66,6 +67,7 @@ class PostgresStore:
             await asyncio.to_thread(migrate, self._url, connect_within=self._patience)
             for connections in (self._writer, self._small, self._pages):
                 await connections.open()
+            require_whole(await self._small.run(reads.copy_mark), reads.place_in(self._url))
             self._commits.start()
         except BaseException:
             await self.close()

@@ -375,6 +375,10 @@ RETURNING r.revocation
 -- The session secret.
 SELECT value FROM meta WHERE name = 'session secret'
 
+-- name: copy_mark
+-- A copy into this store that was begun and is not complete; see postgres_archive.sql.
+SELECT value FROM meta WHERE name = 'copy'
+
 -- name: offer_secret
 -- The first offer wins; every node reads the winner's.
 INSERT INTO meta (name, value) VALUES ('session secret', :value) ON CONFLICT (name) DO NOTHING

@@ -101,6 +101,11 @@ async def secret(session: Session) -> str | None:
     return await row(session, "read_secret", {}, only)
 
 
+async def copy_mark(session: Session) -> str | None:
+    """The mark of a copy into this store that is not complete."""
+    return await row(session, "copy_mark", {}, only)
+
+
 async def report(session: Session, place: str) -> StoreReport:
     """See Store.report."""
     version, oldest_code = (await rows(session, "schema", {}, tuple_of))[0]

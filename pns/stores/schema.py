@@ -38,6 +38,21 @@ def is_current(version: int, oldest_code: int, place: str) -> bool:
     return version >= SCHEMA_VERSION
 
 
+def require(version: int, oldest_code: int, place: str) -> None:
+    """Raise SchemaError unless this code can use the schema at `place` as it is."""
+    if not is_current(version, oldest_code, place):
+        raise SchemaError(
+            f"{place} has schema {version}, this release is of schema {SCHEMA_VERSION}:"
+            " run `pns migrate` with it first."
+        )
+
+
+def require_whole(copy_mark: str | None, place: str) -> None:
+    """Raise SchemaError when the store at `place` is the target of a copy that is not complete."""
+    if copy_mark is not None:
+        raise SchemaError(f"{place} holds a part of another store: complete `pns copy`, or empty it.")
+
+
 def run_migrations(transaction: Any) -> None:
     """Upgrade the schema in `transaction`, a SQLAlchemy connection that the caller commits."""
     from alembic import command

@@ -27,6 +27,7 @@ from pns.stores import sqlite_writes as writes
 from pns.stores.drafts import drafts, size
 from pns.stores.group_commit import GroupCommit, Rejected
 from pns.stores.migrate import migrate
+from pns.stores.schema import require_whole
 from pns.stores.sqlite_connection import SQLiteConnection
 from pns.stores.sqlite_errors import ENGINE_ERRORS, Stuck, concerns_all
 
@@ -67,6 +68,7 @@ class SQLiteStore:
             await asyncio.to_thread(migrate, self.path)
             for connection in self._connections:
                 await connection.open()
+            require_whole(await self._small.run(reads.copy_mark), str(self.path))
             self._commits.start()
         except BaseException:
             await self.close()

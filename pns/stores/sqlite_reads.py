@@ -144,6 +144,12 @@ def secret(connection: sqlite3.Connection) -> str | None:
     return None if found is None else found[0]
 
 
+def copy_mark(connection: sqlite3.Connection) -> str | None:
+    """The mark of a copy into this store that is not complete."""
+    found = row(connection, "copy_mark", (), tuple[str])
+    return None if found is None else found[0]
+
+
 def data_version(connection: sqlite3.Connection) -> int:
     """A number that changes when another connection has committed."""
     found: int = connection.execute("PRAGMA data_version").fetchone()[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -86,8 +86,10 @@ class ApplicationEndpoints:
     async def user(self, request: Request, parameters: dict[str, str]) -> Response:
         """The user's unseen count and connected devices."""
         user_id = path_user_id(parameters["user_id"])
-        query(request, ())
-        return answer(await user_info(self._node, user_id))
+        asked = query(request, {"here"}).get("here")
+        if asked not in (None, "true"):
+            raise Invalid([("here", "must be true, or left out")])
+        return answer(await user_info(self._node, user_id, here=asked is not None))
 
     async def inbox(self, request: Request, parameters: dict[str, str]) -> Response:
         """The user's notifications, seen or not, without marking anything."""
@@ -151,12 +153,12 @@ class ApplicationEndpoints:
             raise Invalid([(at, str(error))]) from None
 
 
-async def user_info(node: Node, user_id: str) -> UserInfo:
-    """The user's unseen count and the devices connected to any node."""
+async def user_info(node: Node, user_id: str, *, here: bool = False) -> UserInfo:
+    """The user's unseen count and the devices connected to any node; `here`: how many to this one."""
     found = await node.presence.devices(user_id)
-    here = {presence.device_id: presence.connections for presence in node.hub.presences(user_id)}
+    own = {presence.device_id: presence.connections for presence in node.hub.presences(user_id)}
     devices = [
-        DeviceInfo(id, connections, format_timestamp(since), here.get(id, 0))
+        DeviceInfo(id, connections, format_timestamp(since), own.get(id, 0) if here else UNSET)
         for _, id, connections, since in found
     ]
     return UserInfo(user_id, (await node.store.states([user_id]))[user_id].unseen, devices)

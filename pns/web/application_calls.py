@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pns.errors import BadJSON, Invalid, NotificationIdConflict, TooLarge, UnsupportedMediaType
 from pns.messages import InboxItem
@@ -23,12 +23,12 @@ class Notified(Struct, frozen=True):
 
 
 class DeviceInfo(Struct, frozen=True):
-    """`connections` are those on all nodes, `here` those of them on the node that answers."""
+    """`connections` are those on all nodes; `here`, only if asked for, those on the node that answers."""
 
     device_id: str
     connections: Count
     connected_since: Timestamp
-    here: Count
+    here: Count | UnsetType = UNSET
 
 
 class UserInfo(Struct, frozen=True):
@@ -60,7 +60,12 @@ NOTIFY = Operation(
     ),
     problems=(*APPLICATION, *READING_BODY, Invalid, NotificationIdConflict, *STORE),
 )
-USER_INFO = Operation(caller="application", answers=(Answer(200, "The user.", body=UserInfo),), problems=USER)
+USER_INFO = Operation(
+    caller="application",
+    parameters=(Parameter("here", "Also count those on the node that answers.", Literal["true"]),),
+    answers=(Answer(200, "The user.", body=UserInfo),),
+    problems=USER,
+)
 ERASE = Operation(
     caller="application",
     answers=(Answer(204, "Erased; the user's connections are closed with 4501."),),

@@ -140,7 +140,7 @@ async def test_connections_are_spread_over_the_nodes_and_each_knows_its_own(hous
 
 async def _connections(node: ServerProcess, member: str) -> int:
     async with node.backend() as backend:
-        return sum(device[member] for device in (await backend.user("carol"))["devices"])
+        return sum(device[member] for device in (await backend.user("carol", here="true"))["devices"])
 
 
 @on_the_loop_of_the_house

@@ -32,6 +32,7 @@ from pns.web.devices import Subscribed
 from pns.web.operations import Health
 from pns.web.problems import ProblemBody
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
+from tests.harness.postgres import Postgres
 
 from . import shell
 from .conversation import play
@@ -46,7 +47,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
 KINDS = {
     *("html bell", "js bell", "css bell"),  # run in a browser by tests/browser/e2e/test_bell_docs.py
     *("text conversation", "console make", "js browser", "toml", "ini systemd", "nginx", "caddy"),
-    *("bash", "bash uvicorn", "python app", "python django", "python flask"),
+    *("bash", "bash copy", "bash uvicorn", "python app", "python django", "python flask"),
     *("python calls", "python values", "python test"),
     *("json from", "json login", "json SeenBody", *(f"json {name}" for name in SHAPES)),
 }
@@ -98,6 +99,18 @@ async def test_commands_run(name: str, server: ServerProcess, backend: Backend) 
 
     await eventually(is_ready)
     assert (await backend.user("someone"))["unseen"] == 1
+
+
+async def test_a_store_is_moved(server: ServerProcess, backend: Backend) -> None:
+    await backend.notify("42", "before")
+    await server.stop()
+    snippet = the("bash copy")
+    with Postgres() as postgres:
+        moved = snippet.text.replace("postgresql://pns@db.internal/pns", postgres.url)
+        assert moved != snippet.text
+        shown = await shell.run(snippet._replace(text=moved), server)
+        assert postgres.run("SELECT unseen FROM pns.users WHERE user_id = '42'") == ["1"]
+    assert " NO " not in shown
 
 
 APPLICATIONS = sorted({one.options["app"] for one in SNIPPETS if one.kind == "python app"})

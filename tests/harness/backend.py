@@ -33,8 +33,8 @@ class Backend:
         ids: list[str] = response.json()["notification_ids"]
         return ids
 
-    async def user(self, user_id: str) -> dict[str, Any]:
-        return await self._json("GET", f"/users/{quote(user_id, safe='')}")
+    async def user(self, user_id: str, **parameters: str) -> dict[str, Any]:
+        return await self._json("GET", f"/users/{quote(user_id, safe='')}", params=parameters)
 
     async def inbox(self, user_id: str, **parameters: str | int) -> list[dict[str, Any]]:
         answer = await self._json("GET", f"/users/{quote(user_id, safe='')}/notifications", params=parameters)

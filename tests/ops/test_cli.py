@@ -24,7 +24,7 @@ from pns.ops.cli import cli
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.server import API_KEY, free_port
 
-COMMANDS = ["serve", "migrate", "notify", "listen", "keygen", "demo", "doctor"]
+COMMANDS = ["serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor"]
 PNS = [sys.executable, "-m", "pns.ops.cli"]
 
 
@@ -87,8 +87,8 @@ def test_every_command_and_every_option_has_its_help(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_reads_settings_takes_a_file(name: str, tmp_path: Path) -> None:
     assert "--config FILE" in used(name, "--help").out
-    needed = ["alice", "x"] if name == "notify" else []
-    line = one_line(pns(name, *needed, "--config", "nowhere.toml", folder=tmp_path), 2)
+    needed = {"notify": ["alice", "x"], "copy": ["--to", "sqlite:///copy.db"]}
+    line = one_line(pns(name, *needed.get(name, []), "--config", "nowhere.toml", folder=tmp_path), 2)
     assert "nowhere.toml" in line
 
 
@@ -101,6 +101,8 @@ WRONG = {
     "a host that is none": ["serve", "--host", "a b"],
     "an address without a scheme": ["listen", "localhost:8080"],
     "an address that is none": ["notify", "a", "b", "--url", "http://[::1"],
+    "a copy of nothing": ["copy"],
+    "a copy to a store that is none": ["copy", "--to", "mysql://127.0.0.1/pns"],
     "a header without a value": ["listen", "http://127.0.0.1:1", "--header", "nonsense"],
     "a header that is two": ["listen", "http://127.0.0.1:1", "--header", "a: b\r\nc: d"],
     "a cookie of two lines": ["listen", "http://127.0.0.1:1", "--cookie", "a=b\nc"],

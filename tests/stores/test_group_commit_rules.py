@@ -9,7 +9,7 @@ import pytest
 
 from pns.errors import Overloaded, StoreUnavailable
 from pns.metrics import Metrics
-from pns.stores.group_commit import GroupCommit, Rejected
+from pns.stores.group_commit import COMMIT_BYTES, GroupCommit, Rejected
 from pns.testing.clock import FakeClock
 
 
@@ -72,6 +72,20 @@ async def test_all_that_waits_goes_into_the_next_commit(
     assert await rest == ["B", "C", "D"]
     assert engine.batches == [["a"], ["b", "c", "d"]]
     assert metrics.registry.get_sample_value("pns_commit_size_sum") == 4
+
+
+async def test_a_commit_is_no_larger_than_a_disk_likes(
+    engine: Engine, clock: FakeClock, metrics: Metrics
+) -> None:
+    commits: GroupCommit[str] = GroupCommit(
+        engine.commit, clock=clock, metrics=metrics, max_waiting_bytes=10 * COMMIT_BYTES
+    )
+    sizes = {"a": 0.5, "b": 0.4, "c": 0.2, "d": 3.0, "e": 0.1, "f": 0.1}
+    writes = [commits.write(word, size=round(size * COMMIT_BYTES)) for word, size in sizes.items()]
+    commits.start()
+    assert await asyncio.gather(*writes) == ["A", "B", "C", "D", "E", "F"]
+    await commits.close()
+    assert engine.batches == [["a", "b"], ["c"], ["d"], ["e", "f"]]
 
 
 async def test_a_refusal_of_one_is_its_own(engine: Engine, commits: GroupCommit[str]) -> None:

@@ -42,7 +42,7 @@ class RemotePNS:
 
     async def user(self, user_id: str) -> dict[str, Any]:
         """The user's count and devices, as the node knows them that answers."""
-        found: dict[str, Any] = (await self._call("GET", f"/users/{user_id}")).json()
+        found: dict[str, Any] = (await self._call("GET", f"/users/{user_id}?here=true")).json()
         return found
 
     async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:

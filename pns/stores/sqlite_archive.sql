@@ -1,0 +1,118 @@
+-- Whole tables of a SQLite store, for copying. See statements.py for the form of this file.
+
+-- ── reading ────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: read_users
+-- The next rows in the order of keys; the reader stops when it has enough.
+SELECT user_key, user_id, last_seq, unseen, version FROM users
+WHERE user_key > ? ORDER BY user_key
+
+-- name: read_erased
+-- Likewise.
+SELECT user_key FROM erased WHERE user_key > ? ORDER BY user_key
+
+-- name: read_notifications
+-- Likewise.
+SELECT user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+FROM notifications
+WHERE (user_key, seq) > (?, ?) ORDER BY user_key, seq
+
+-- name: read_revocations
+-- Likewise.
+SELECT revocation, user_id, device_id, revoked_at FROM revocations
+WHERE revocation > ? ORDER BY revocation
+
+-- name: count_users
+-- How many rows?
+SELECT count(*) FROM users
+
+-- name: count_erased
+-- How many rows?
+SELECT count(*) FROM erased
+
+-- name: count_notifications
+-- How many rows?
+SELECT count(*) FROM notifications
+
+-- name: count_revocations
+-- How many rows?
+SELECT count(*) FROM revocations
+
+-- name: counts
+-- Unseen notifications, and users whose count is another one than that of their rows.
+SELECT
+  (SELECT count(*) FROM notifications WHERE seen_date IS NULL),
+  (SELECT count(*)
+   FROM users u
+   LEFT JOIN (
+     SELECT user_key, count(*) AS count FROM notifications WHERE seen_date IS NULL GROUP BY user_key
+   ) n ON n.user_key = u.user_key
+   WHERE u.unseen <> coalesce(n.count, 0))
+
+-- name: numbers
+-- The highest numbers given out so far.
+SELECT
+  coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'users'), 0),
+  coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0)
+
+-- name: secrets
+-- What nodes share: all of `meta` that is not about this store alone.
+SELECT name, value FROM meta WHERE name NOT IN ('probe', 'newest revocation', 'copy')
+
+-- name: any_row
+-- Is there anything?
+SELECT 1 FROM users UNION ALL SELECT 1 FROM erased UNION ALL SELECT 1 FROM notifications
+UNION ALL SELECT 1 FROM revocations LIMIT 1
+
+-- name: living
+-- Nodes that hold a lease.
+SELECT count(*) FROM nodes WHERE lease_until > ?
+
+-- name: schema
+-- Which schema is this?
+SELECT version, oldest_code FROM schema
+
+-- name: read_mark
+-- How far a copy came.
+SELECT value FROM meta WHERE name = 'copy'
+
+-- ── writing ────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: begin
+-- One transaction; SQLite lets no reader become a writer late.
+BEGIN IMMEDIATE
+
+-- name: write_users
+-- Rows as they are.
+INSERT INTO users (user_key, user_id, last_seq, unseen, version) VALUES (?, ?, ?, ?, ?)
+
+-- name: write_erased
+-- Rows as they are.
+INSERT INTO erased (user_key) VALUES (?)
+
+-- name: write_notifications
+-- Rows as they are.
+INSERT INTO notifications
+  (user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: write_revocations
+-- Rows as they are.
+INSERT INTO revocations (revocation, user_id, device_id, revoked_at) VALUES (?, ?, ?, ?)
+
+-- name: forget_numbers
+-- sqlite_sequence has no key that could be in conflict.
+DELETE FROM sqlite_sequence WHERE name IN ('users', 'revocations')
+
+-- name: write_numbers
+-- AUTOINCREMENT goes on above them.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('users', ?), ('revocations', ?)
+
+-- name: write_meta
+-- A secret, or the mark.
+INSERT INTO meta (name, value) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: delete_mark
+-- The copy is complete.
+DELETE FROM meta WHERE name = 'copy'
