@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pytest
 
 from tests.harness import Backend, HostApplication, ServerProcess
 from tests.harness.release import build, install
+
+
+def pytest_configure() -> None:
+    """Ctrl-C reaches what tests start, also where this run was put into the background by a shell."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

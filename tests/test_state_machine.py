@@ -475,7 +475,7 @@ def _ids_in(messages: Iterable[dict[str, Any]]) -> set[str]:
     return {item["notification_id"] for m in messages for item in m.get("newNotificationData", ())}
 
 
-def _examine(machine: type[Inboxes], examples: int, steps: int = 30) -> None:
+def _examine(machine: type[Inboxes], examples: int, steps: int = 20) -> None:
     for start in range(0, examples, AT_ONCE):
         run_state_machine_as_test(
             machine,

@@ -99,7 +99,7 @@ def test_only_listed_headers_pass_in_12_000_sets(rng: random.Random, extra: set[
         assert [header for header in others if header[0] in LISTED] == due
 
 
-async def test_nothing_else_is_on_the_wire_in_4_000_sets(world: World) -> None:
+async def test_nothing_else_is_on_the_wire_in_1_000_sets(world: World) -> None:
     """The same on a real socket, with what a device may send that breaks the framing of a request."""
     rng = random.Random(20261121)
     async with (
@@ -124,10 +124,10 @@ async def test_nothing_else_is_on_the_wire_in_4_000_sets(world: World) -> None:
                 refused += 1
                 assert any(byte in value for _, value in headers for byte in b"\0\r\n")
 
-        for start in range(0, 4_000, 50):
+        for start in range(0, 1_000, 50):
             await asyncio.gather(*(device(number) for number in range(start, start + 50)))
-        assert refused > 100
-        assert len(backend.asked) == 4_000 - refused
+        assert refused > 25
+        assert len(backend.asked) == 1_000 - refused
         for asked in backend.asked:
             names = [name for name, _ in asked.headers]
             assert asked.line == b"POST /login HTTP/1.1"

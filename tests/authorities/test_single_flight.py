@@ -328,7 +328,7 @@ async def test_a_question_goes_on_after_everybody_left(world: World) -> None:
         assert world.outcomes() == {"asked_yes": 1, "joined": 1}
 
 
-async def test_2_000_cancellations_then_1_000_good_calls(world: World) -> None:
+async def test_1_000_cancellations_then_500_good_calls(world: World) -> None:
     rng = random.Random(7)
     async with (
         running(user_of_cookie) as backend,
@@ -343,9 +343,9 @@ async def test_2_000_cancellations_then_1_000_good_calls(world: World) -> None:
             if not task.cancelled():
                 assert task.result().user_id == str(number % 300)
 
-        for start in range(0, 2_000, 100):
-            await asyncio.gather(*(leave_early(number) for number in range(start, start + 100)))
         for start in range(0, 1_000, 100):
+            await asyncio.gather(*(leave_early(number) for number in range(start, start + 100)))
+        for start in range(0, 500, 100):
             logins = (authority.login(cookie(f"sid={n}"), fresh=True) for n in range(start, start + 100))
             users = await asyncio.gather(*logins)
             assert [login.user_id for login in users] == [str(n) for n in range(start, start + 100)]
@@ -354,7 +354,7 @@ async def test_2_000_cancellations_then_1_000_good_calls(world: World) -> None:
         await until(lambda: backend.open_connections == 0)
 
 
-async def test_2_000_questions_cut_off_on_the_wire_leave_nothing_behind() -> None:
+async def test_1_000_questions_cut_off_on_the_wire_leave_nothing_behind() -> None:
     """Below the login: the deadline itself cancels the request, at every moment of its life."""
     rng = random.Random(11)
     async with running(drip_or_hang) as backend:
@@ -371,9 +371,9 @@ async def test_2_000_questions_cut_off_on_the_wire_leave_nothing_behind() -> Non
             await asyncio.wait([task])
             assert task.cancelled() or isinstance(task.exception(), Doubt)
 
-        for start in range(0, 2_000, 100):
+        for start in range(0, 1_000, 100):
             await asyncio.gather(*(cut_off(number) for number in range(start, start + 100)))
-        assert len(backend.asked) > 200
+        assert len(backend.asked) > 100
         await until(lambda: backend.open_connections == 0)
         backend.behaviour = answering(200, b"{}")
         for _ in range(20):

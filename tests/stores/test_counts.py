@@ -94,7 +94,7 @@ class Model:
             self.rows[user] = [row for row in rows if row.expires is None or row.expires > self.now]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(STEPS)
 def test_any_sequence_of_calls_equals_the_model(steps: list[tuple[str, str, object]]) -> None:
     with TemporaryDirectory() as folder:
