@@ -273,10 +273,12 @@ SELECT user_key FROM erased WHERE user_key = :user_key FOR UPDATE
 SELECT user_key FROM erased LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: delete_erased_rows
--- Some rows of an erased user.
+-- Some rows of an erased user. Locked first, for fewer than the limit must mean that there are no more: rows
+-- that another node is pruning are waited for, and not counted.
 DELETE FROM notifications
 WHERE user_key = :user_key
-  AND seq = ANY(ARRAY(SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit))
+  AND seq = ANY(ARRAY(
+    SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit FOR UPDATE))
 RETURNING seq
 
 -- name: delete_erased

@@ -169,3 +169,28 @@ async def test_a_refused_value_leaves_the_connection_as_it_was(database: str) ->
     await append(store, "42", "a")
     assert (await store.states(["42"]))["42"].unseen == 1
     await store.close()
+
+
+async def test_an_erasure_removes_all_though_another_node_prunes_meanwhile(
+    database: str, postgres: Postgres
+) -> None:
+    """Rows that go while it waits for them must not look like the end of the inbox."""
+    store = PostgresStore(database, clock=FakeClock(), metrics=Metrics())
+    await store.open()
+    await append(store, "42", *map(str, range(module.REMOVED_AT_ONCE + 100)))
+    user_key = (await store.states(["42"]))["42"].user_key
+    await store.mark_sent_seen(user_key, [1, 2])
+    node = await connect(database, patience=10)
+    await node.execute("BEGIN")
+    prune = SQL["prune_seen"]
+    pruned = await node.fetch(prune.text, *({"seen_before": 2**62, "limit": 10}[n] for n in prune.names))
+    assert len(pruned) == 2
+    erasing = asyncio.create_task(store.erase("42"))
+    waits = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pns' AND wait_event_type = 'Lock'"
+    await eventually(lambda: asyncio.to_thread(postgres.run, waits))
+    await node.execute("COMMIT")
+    await erasing
+    node.terminate()
+    await store.close()
+    assert postgres.run("SELECT count(*) FROM pns.notifications") == ["0"]
+    assert postgres.run("SELECT count(*) FROM pns.erased") == ["0"]
