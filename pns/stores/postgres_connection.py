@@ -24,9 +24,11 @@ PATIENCE_SECONDS = 5.0
 
 async def connect(url: str, *, patience: float) -> Any:
     """A connection to a server that may be written, ready for statements. Raises the engine's errors."""
+    deadline = asyncio.get_running_loop().time() + patience
     connection = await asyncpg.connect(url, timeout=patience, target_session_attrs="primary")
+    prepare = row(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))}, tuple_of)
     try:
-        await row(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))}, tuple_of)
+        await _until(deadline, prepare, connection)
     except BaseException:
         connection.terminate()
         raise
