@@ -211,6 +211,18 @@ async def use(store: PostgresStore) -> None:
     assert await inbox(store, "42") == ["a"]
 
 
+async def test_a_column_that_changes_its_type_undoes_no_write(postgres: Postgres, url: str) -> None:
+    """A prepared statement that returned another type before is prepared anew, within a transaction too."""
+    store = new_store(url)
+    await store.open()
+    for kind in ("numeric", "bigint", "numeric"):
+        await append(store, "42", kind)
+        assert await store.mark_all_seen("42") == 1
+        postgres.run(f"ALTER TABLE pns.users ALTER last_seq TYPE {kind}", url)
+        assert await store.mark_all_seen("42") == 0
+    await store.close()
+
+
 async def test_a_release_that_is_too_old_is_told_so(
     postgres: Postgres, url: str, release: Callable[..., None]
 ) -> None:
