@@ -389,6 +389,10 @@ INSERT INTO meta (name, value) VALUES ('session secret', :value) ON CONFLICT (na
 -- One migrates, the others wait.
 SELECT pg_advisory_xact_lock(5262931, 2)
 
+-- name: take_time
+-- A large table may take a migration as long as it needs. Waiting for a lock still has an end.
+SET LOCAL statement_timeout = 0
+
 -- name: make_schema
 -- A user who may not create schemas can use one that was made for it.
 DO $$ BEGIN

@@ -237,6 +237,16 @@ async def test_a_release_that_is_too_old_is_told_so(
     assert postgres.run(VERSION, url) == ["2|2"]
 
 
+def test_a_migration_may_take_longer_than_others_wait_for_it(
+    postgres: Postgres, url: str, release: Callable[..., None]
+) -> None:
+    migrate(url)
+    postgres.run("CREATE RULE slow AS ON UPDATE TO pns.schema DO ALSO SELECT pg_sleep(1)", url)
+    release(2)
+    migrate(url, patience=0.5)
+    assert postgres.run(VERSION, url) == ["2|1"]
+
+
 def test_a_migration_that_fails_changes_nothing(
     postgres: Postgres, url: str, release: Callable[..., None]
 ) -> None:

@@ -25,7 +25,7 @@ from tests.harness.waiting import eventually
 
 from .conftest import append, named, submission
 
-NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session"}
+NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session", "take_time"}
 SHORT = {"erased", "nodes", "schema"}
 """Tables of a row or two, read whole."""
 
