@@ -99,6 +99,14 @@ async def test_a_statement_reads_the_index_made_for_it(connection: Any, name: st
     assert any(re.search(rf"\b{index}\b", step) for step in steps), steps
 
 
+async def test_what_is_asked_every_second_reads_an_index_though_its_plan_is_kept(connection: Any) -> None:
+    """After some executions PostgreSQL keeps a plan that is made for any parameters, if that seems cheap."""
+    await connection.execute("SET enable_seqscan = on; SET plan_cache_mode = force_generic_plan")
+    await connection.execute(f"PREPARE asked AS {SQL['any_expired'].text}")
+    steps = [row[0] for row in await connection.fetch("EXPLAIN EXECUTE asked(1)")]
+    assert any("notifications_expire" in step for step in steps), steps
+
+
 def test_every_statement_is_used() -> None:
     source = "".join(path.read_text() for path in Path(module.__file__).parent.glob("postgres*.py"))
     kinds = {f"{kind}_{way}" for kind in ("seen", "inbox") for way in ("after", "before")} | {"unseen_after"}
