@@ -15,7 +15,7 @@ from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.stores import postgres as module
 from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_connection import connect
+from pns.stores.postgres_connection import PostgresConnections, connect
 from pns.stores.postgres_migrate import migrate
 from pns.stores.postgres_rows import SQL
 from pns.stores.sqlite_rows import SQL as SQLITE
@@ -164,6 +164,25 @@ async def test_no_connection_outlives_a_store(database: str, postgres: Postgres)
     await eventually(lambda: connected() == 0)
     with pytest.raises(StoreUnavailable):
         await store.states(["42"])
+
+
+async def test_a_connection_made_late_has_as_much_time_as_any_other(database: str) -> None:
+    """Who made it had waited for a turn and had little left; whoever uses it afterwards has all of it."""
+    connections = PostgresConnections(database, most=1, patience=2)
+    await connections.open()
+
+    async def lose(session: Any) -> None:
+        await asyncio.sleep(1)
+        session.terminate()
+
+    async def limit(session: Any) -> Any:
+        return await session.fetchval("SHOW statement_timeout")
+
+    losing = asyncio.create_task(connections.run(lose))
+    await asyncio.sleep(0)
+    assert await connections.run(limit) == "2s"
+    await losing
+    await connections.close()
 
 
 async def test_a_refused_value_leaves_the_connection_as_it_was(database: str) -> None:
