@@ -273,10 +273,12 @@ SELECT user_key FROM erased WHERE user_key = :user_key FOR UPDATE
 SELECT user_key FROM erased LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: delete_erased_rows
--- Some rows of an erased user.
+-- Some rows of an erased user. Locked first, for fewer than the limit must mean that there are no more: rows
+-- that another node is pruning are waited for, and not counted.
 DELETE FROM notifications
 WHERE user_key = :user_key
-  AND seq = ANY(ARRAY(SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit))
+  AND seq = ANY(ARRAY(
+    SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit FOR UPDATE))
 RETURNING seq
 
 -- name: delete_erased
@@ -322,8 +324,9 @@ ORDER BY c.since, c.device_id
 -- ── upkeep ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: any_expired
--- Is there anything to expire?
-SELECT 1 FROM notifications WHERE expire_date <= :now LIMIT 1
+-- Is there anything to expire? Asked for the oldest: for any one, a plan that does not know :now would read
+-- the whole table, as a third of it might be due.
+SELECT 1 FROM notifications WHERE expire_date <= :now ORDER BY expire_date LIMIT 1
 
 -- name: expired
 -- Notifications whose time has passed, oldest first.
@@ -386,6 +389,10 @@ INSERT INTO meta (name, value) VALUES ('session secret', :value) ON CONFLICT (na
 -- name: begin_migration
 -- One migrates, the others wait.
 SELECT pg_advisory_xact_lock(5262931, 2)
+
+-- name: take_time
+-- A large table may take a migration as long as it needs. Waiting for a lock still has an end.
+SET LOCAL statement_timeout = 0
 
 -- name: make_schema
 -- A user who may not create schemas can use one that was made for it.

@@ -22,11 +22,17 @@ PATIENCE_SECONDS = 5.0
 """How long one use of a connection may take, waiting for it and making it included."""
 
 
-async def connect(url: str, *, patience: float) -> Any:
-    """A connection to a server that may be written, ready for statements. Raises the engine's errors."""
-    connection = await asyncpg.connect(url, timeout=patience, target_session_attrs="primary")
+async def connect(url: str, *, patience: float, within: float | None = None) -> Any:
+    """A connection to a server that may be written, ready for statements that take up to `patience` seconds.
+
+    Made `within` so many, `patience` if not given. Raises the engine's errors.
+    """
+    within = patience if within is None else within
+    deadline = asyncio.get_running_loop().time() + within
+    connection = await asyncpg.connect(url, timeout=within, target_session_attrs="primary")
+    prepare = row(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))}, tuple_of)
     try:
-        await row(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))}, tuple_of)
+        await _until(deadline, prepare, connection)
     except BaseException:
         connection.terminate()
         raise
@@ -97,7 +103,8 @@ class PostgresConnections:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await connect(self._url, patience=max(0.001, deadline - asyncio.get_running_loop().time()))
+        left = max(0.001, deadline - asyncio.get_running_loop().time())
+        return await connect(self._url, patience=self._patience, within=left)
 
     def _leave(self, connection: Any, *, kept: bool) -> None:
         if kept and self._wanted and not connection.is_closed() and not connection.is_in_transaction():

@@ -32,7 +32,7 @@ _SENTENCES = {
     "3F000": "The store's tables are not there. Run `pns migrate`, or restore a backup.",
     "55P03": _BUSY,
 }
-_WORTH_ANOTHER_TRY = {"40001", "40P01"}
+_WORTH_ANOTHER_TRY = {"40001", "40P01", "0A000"}
 _SAME_CONNECTION = {"55P03", "57014", "53100"}
 
 ENGINE_ERRORS = (
@@ -61,7 +61,7 @@ def uncertain(error: BaseException) -> bool:
 
 
 def worth_another_try(error: BaseException) -> bool:
-    """Whether two transactions were in each other's way, and this one was undone."""
+    """Whether two transactions, or one and a migration, were in each other's way, and this one was undone."""
     return _code(error) in _WORTH_ANOTHER_TRY
 
 

@@ -71,7 +71,7 @@ async def _upgrade(url: str, place: str, patience: float) -> None:
 
 async def _run_alone(transaction: AsyncConnection, place: str) -> None:
     """Upgrade, unless another process did it while this one waited for it."""
-    for name in ("begin_migration", "make_schema"):
+    for name in ("begin_migration", "take_time", "make_schema"):
         await transaction.exec_driver_sql(SQL[name].text)
     session: Session = (await transaction.get_raw_connection()).driver_connection  # type: ignore[assignment]
     if not await _is_current(session, place):

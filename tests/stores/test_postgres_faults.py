@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import asyncpg
 import pytest
 
 from pns.errors import StoreUnavailable
@@ -116,6 +117,30 @@ async def test_a_server_that_stands_still_at_the_start(server: Postgres, url: st
     await store.open()
     await named(store, "42", "a")
     await store.close()
+
+
+async def test_a_server_that_stands_still_once_it_let_a_connection_in(
+    server: Postgres, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = asyncpg.connect
+
+    async def connect_and_freeze(*arguments: object, **options: object) -> object:
+        connection = await connect(*arguments, **options)
+        server.freeze()
+        return connection
+
+    server.terminate_backends(store._url)
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg, "connect", connect_and_freeze)
+        try:
+            async with asyncio.timeout(10):
+                with pytest.raises(StoreUnavailable):
+                    await append(store, "42", "a")  # its connection was lost
+                with pytest.raises(StoreUnavailable, match="in time"):
+                    await append(store, "42", "b")
+        finally:
+            server.thaw()
+    await works_again(store)
 
 
 async def test_closing_does_not_wait_for_a_server_that_stands_still(

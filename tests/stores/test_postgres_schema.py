@@ -211,6 +211,18 @@ async def use(store: PostgresStore) -> None:
     assert await inbox(store, "42") == ["a"]
 
 
+async def test_a_column_that_changes_its_type_undoes_no_write(postgres: Postgres, url: str) -> None:
+    """A prepared statement that returned another type before is prepared anew, within a transaction too."""
+    store = new_store(url)
+    await store.open()
+    for kind in ("numeric", "bigint", "numeric"):
+        await append(store, "42", kind)
+        assert await store.mark_all_seen("42") == 1
+        postgres.run(f"ALTER TABLE pns.users ALTER last_seq TYPE {kind}", url)
+        assert await store.mark_all_seen("42") == 0
+    await store.close()
+
+
 async def test_a_release_that_is_too_old_is_told_so(
     postgres: Postgres, url: str, release: Callable[..., None]
 ) -> None:
@@ -223,6 +235,16 @@ async def test_a_release_that_is_too_old_is_told_so(
     assert str(caught.value).startswith("127.0.0.1:")
     await store.close()
     assert postgres.run(VERSION, url) == ["2|2"]
+
+
+def test_a_migration_may_take_longer_than_others_wait_for_it(
+    postgres: Postgres, url: str, release: Callable[..., None]
+) -> None:
+    migrate(url)
+    postgres.run("CREATE RULE slow AS ON UPDATE TO pns.schema DO ALSO SELECT pg_sleep(1)", url)
+    release(2)
+    migrate(url, patience=0.5)
+    assert postgres.run(VERSION, url) == ["2|1"]
 
 
 def test_a_migration_that_fails_changes_nothing(

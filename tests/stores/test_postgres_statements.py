@@ -15,7 +15,7 @@ from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.stores import postgres as module
 from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_connection import connect
+from pns.stores.postgres_connection import PostgresConnections, connect
 from pns.stores.postgres_migrate import migrate
 from pns.stores.postgres_rows import SQL
 from pns.stores.sqlite_rows import SQL as SQLITE
@@ -25,7 +25,7 @@ from tests.harness.waiting import eventually
 
 from .conftest import append, named, submission
 
-NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session"}
+NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session", "take_time"}
 SHORT = {"erased", "nodes", "schema"}
 """Tables of a row or two, read whole."""
 
@@ -99,6 +99,14 @@ async def test_a_statement_reads_the_index_made_for_it(connection: Any, name: st
     assert any(re.search(rf"\b{index}\b", step) for step in steps), steps
 
 
+async def test_what_is_asked_every_second_reads_an_index_though_its_plan_is_kept(connection: Any) -> None:
+    """After some executions PostgreSQL keeps a plan that is made for any parameters, if that seems cheap."""
+    await connection.execute("SET enable_seqscan = on; SET plan_cache_mode = force_generic_plan")
+    await connection.execute(f"PREPARE asked AS {SQL['any_expired'].text}")
+    steps = [row[0] for row in await connection.fetch("EXPLAIN EXECUTE asked(1)")]
+    assert any("notifications_expire" in step for step in steps), steps
+
+
 def test_every_statement_is_used() -> None:
     source = "".join(path.read_text() for path in Path(module.__file__).parent.glob("postgres*.py"))
     kinds = {f"{kind}_{way}" for kind in ("seen", "inbox") for way in ("after", "before")} | {"unseen_after"}
@@ -158,6 +166,25 @@ async def test_no_connection_outlives_a_store(database: str, postgres: Postgres)
         await store.states(["42"])
 
 
+async def test_a_connection_made_late_has_as_much_time_as_any_other(database: str) -> None:
+    """Who made it had waited for a turn and had little left; whoever uses it afterwards has all of it."""
+    connections = PostgresConnections(database, most=1, patience=2)
+    await connections.open()
+
+    async def lose(session: Any) -> None:
+        await asyncio.sleep(1)
+        session.terminate()
+
+    async def limit(session: Any) -> Any:
+        return await session.fetchval("SHOW statement_timeout")
+
+    losing = asyncio.create_task(connections.run(lose))
+    await asyncio.sleep(0)
+    assert await connections.run(limit) == "2s"
+    await losing
+    await connections.close()
+
+
 async def test_a_refused_value_leaves_the_connection_as_it_was(database: str) -> None:
     store = PostgresStore(database, clock=FakeClock(), metrics=Metrics())
     await store.open()
@@ -169,3 +196,28 @@ async def test_a_refused_value_leaves_the_connection_as_it_was(database: str) ->
     await append(store, "42", "a")
     assert (await store.states(["42"]))["42"].unseen == 1
     await store.close()
+
+
+async def test_an_erasure_removes_all_though_another_node_prunes_meanwhile(
+    database: str, postgres: Postgres
+) -> None:
+    """Rows that go while it waits for them must not look like the end of the inbox."""
+    store = PostgresStore(database, clock=FakeClock(), metrics=Metrics())
+    await store.open()
+    await append(store, "42", *map(str, range(module.REMOVED_AT_ONCE + 100)))
+    user_key = (await store.states(["42"]))["42"].user_key
+    await store.mark_sent_seen(user_key, [1, 2])
+    node = await connect(database, patience=10)
+    await node.execute("BEGIN")
+    prune = SQL["prune_seen"]
+    pruned = await node.fetch(prune.text, *({"seen_before": 2**62, "limit": 10}[n] for n in prune.names))
+    assert len(pruned) == 2
+    erasing = asyncio.create_task(store.erase("42"))
+    waits = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pns' AND wait_event_type = 'Lock'"
+    await eventually(lambda: asyncio.to_thread(postgres.run, waits))
+    await node.execute("COMMIT")
+    await erasing
+    node.terminate()
+    await store.close()
+    assert postgres.run("SELECT count(*) FROM pns.notifications") == ["0"]
+    assert postgres.run("SELECT count(*) FROM pns.erased") == ["0"]
