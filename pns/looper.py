@@ -1,7 +1,8 @@
 """A loop that runs a tick again and again: the one lifecycle of everything that works in the background.
 
 `stop` returns after the loop has ended; it may be called twice, and before `start`. A tick that raises is
-logged and counted, and the loop goes on: a background loop never takes the node down.
+logged and counted (one that found the store away, only logged), and the loop goes on: a background loop never
+takes the node down.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from pns.clock import Clock
+from pns.errors import Unavailable
 from pns.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ class Looper:
             await self._clock.sleep(self._every())
             try:
                 await self._tick()
+            except Unavailable as error:
+                log.warning("a turn of the loop is put off: %s", error, extra={"loop": self.name})
             except Exception:
                 self._metrics.loop_errors.labels(self.name).inc()
                 log.exception("a turn of the loop failed", extra={"loop": self.name})

@@ -44,6 +44,27 @@ async def test_a_looper_ticks_survives_errors_and_stops_completely(caplog: pytes
     assert "a turn of the loop failed" in caplog.text
 
 
+async def test_a_store_that_is_away_puts_a_turn_off(caplog: pytest.LogCaptureFixture) -> None:
+    """A line each, and no error: nothing is wrong with the loop."""
+    clock, metrics = FakeClock(), Metrics()
+
+    async def tick() -> None:
+        raise StoreUnavailable("it is away")
+
+    looper = Looper("test", tick, every=lambda: 5.0, clock=clock, metrics=metrics)
+    looper.start()
+    for _ in range(2):
+        await turns()
+        clock.advance(5)
+    await turns()
+    await looper.stop()
+    assert [record.getMessage() for record in caplog.records] == [
+        "a turn of the loop is put off: it is away"
+    ] * 2
+    assert not any(record.exc_info for record in caplog.records)
+    assert metrics.registry.get_sample_value("pns_loop_errors_total", {"loop": "test"}) is None
+
+
 class RetentionStub:
     """Counts down rows; records with which cut they were asked for."""
 

@@ -70,6 +70,7 @@ def run(settings: Settings, *, count: int = 1) -> int:
     with _listener(settings) as listener:
         if count == 1:
             return _serve(settings, listener)
+        make_service(settings)  # what the settings make impossible is found before there are processes
         listener.listen(BACKLOG)
         with tempfile.TemporaryDirectory(prefix="pns-") as folder:
             return Workers(count, partial(_serve_among, settings, listener, Path(folder))).run()

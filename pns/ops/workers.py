@@ -24,7 +24,7 @@ STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 _WATCHED = STOP | {signal.SIGCHLD}
 RESTART_SECONDS = 1.0
 PROVEN_SECONDS = 10.0
-"""A worker that fails before any has lasted so long would fail again: none of them can start."""
+"""A worker that gives up before any has lasted so long would give up again: none of them can start."""
 
 
 def check(settings: Settings, count: int) -> None:
@@ -59,6 +59,7 @@ class Workers:
         self._stopping = False
         self._code = 0
         self._alive: tuple[int, int] = (-1, -1)
+        self._told: tuple[int, int] = (-1, -1)
 
     def run(self) -> int:
         """Return when all have ended after a signal, or when none can start; the exit code.
@@ -66,13 +67,15 @@ class Workers:
         Must be called in the main thread, before any event loop or thread was started.
         """
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-        self._alive = os.pipe()
+        self._alive, self._told = os.pipe(), os.pipe()
+        os.set_blocking(self._told[0], False)
+        os.write(self._told[1], b"?")
         try:
             self._fill()
             while self._began or not self._stopping:
                 self._turn()
         finally:
-            for end in self._alive:
+            for end in (*self._alive, *self._told):
                 os.close(end)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return self._code
@@ -96,7 +99,12 @@ class Workers:
     def _spawn(self, number: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        process = os.fork()
+        try:
+            process = os.fork()
+        except OSError as error:
+            log.error("no process for a worker: %s", error.strerror)
+            self._restart_at = time.monotonic() + RESTART_SECONDS
+            return
         if process == 0:
             self._be_worker(number)
         self._numbers[process] = number
@@ -113,9 +121,10 @@ class Workers:
     def _judge(self, code: int, lasted: float) -> None:
         self._proven = self._proven or lasted >= PROVEN_SECONDS
         if self._stopping:
-            self._code = max(self._code, abs(code))
-        elif code != 0 and not self._proven:
-            self._code = abs(code)
+            # One that was still starting heard no signal yet, and died of it: that is an end as any other.
+            self._code = max(self._code, 1 if code < 0 and code != -signal.SIGTERM else code)
+        elif code > 0 and not self._proven:
+            self._code = code
             self._stop()
         else:
             log.error("a worker ended and is replaced", extra={"exit_code": code})
@@ -132,17 +141,26 @@ class Workers:
         try:
             os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on once
             os.close(self._alive[1])
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C from before the group was its own
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             threading.Thread(target=_end_with_parent, args=(self._alive[0],), daemon=True).start()
             code = self._work(number)
         except PNSError as error:
-            print(f"pns: {error}", file=sys.stderr)
+            if self._proven or self._tells():
+                print(f"pns: {error}", file=sys.stderr)
         except BaseException:
             log.exception("a worker failed")
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+
+    def _tells(self) -> bool:
+        """Whether this worker is the first that gives up: what none of them can do is told once."""
+        try:
+            return bool(os.read(self._told[0], 1))
+        except BlockingIOError:
+            return False
 
 
 def _end_with_parent(alive: int) -> None:

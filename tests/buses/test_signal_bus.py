@@ -321,6 +321,20 @@ async def test_while_it_is_away_it_is_said_once(
     assert caplog.records[-1].getMessage() == "the bus is there"
 
 
+async def test_a_broker_that_answers_nothing_is_said_to(
+    bus: SignalBus, wire: MemoryWire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def mute(messages: Collection[tuple[str, str]]) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(wire, "publish", mute)
+    bus.signal(["ann"])
+    async with asyncio.timeout(10):
+        while bus.status() is None:
+            await turns()
+    assert [record.getMessage() for record in caplog.records] == ["the bus is away: it does not answer"]
+
+
 async def test_each_line_that_ended_is_let_go_of(bus: SignalBus, wire: MemoryWire, clock: FakeClock) -> None:
     for _ in range(3):
         wire.break_()
