@@ -217,6 +217,25 @@ async def test_who_comes_back_at_once_is_never_unsubscribed(
     assert wire.unsubscribed == [channel_of("ann")]
 
 
+async def test_who_left_before_the_broker_was_asked_stays_unsubscribed(
+    bus: SignalBus, wire: MemoryWire, clock: FakeClock
+) -> None:
+    wire.gate.clear()
+    first = asyncio.create_task(bus.join("ann"))
+    await turns()  # the broker is asked for Ann, and takes its time
+    second = asyncio.create_task(bus.join("bob"))
+    await turns()
+    second.cancel()
+    bus.leave("bob")
+    wire.gate.set()
+    await first
+    clock.advance(CANARY_SECONDS)
+    await turns()
+    assert channel_of("bob") not in wire.subscribed
+    await bus.join("bob")
+    assert channel_of("bob") in wire.subscribed
+
+
 async def test_hints_that_wait_are_one_for_each_user(
     new_bus: SignalBus, wire: MemoryWire, clock: FakeClock, ear: Ear
 ) -> None:
