@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from tests.fleet.fleet import Broker, Fleet
+from tests.fleet.fleet import READY_SECONDS, Broker, Fleet
 from tests.harness.proxy import FaultProxy
 
 Fault = Callable[[Fleet], AbstractAsyncContextManager[None]]
@@ -20,7 +20,7 @@ async def node_killed(fleet: Fleet) -> AsyncIterator[None]:
     """The last node dies by kill -9, and is started again."""
     await fleet.nodes[-1].kill()
     yield
-    await fleet.nodes[-1].start()
+    await fleet.nodes[-1].start(ready_within=READY_SECONDS)
 
 
 @asynccontextmanager
