@@ -7,14 +7,17 @@ a user costs two reads, and the newest count is what is sent.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 
 from pns.clock import Clock
-from pns.errors import StoreUnavailable
+from pns.errors import Unavailable
 from pns.hub import Hub
 from pns.metrics import Metrics
 from pns.outlet import count_message
 from pns.store import State, Store
+
+log = logging.getLogger(__name__)
 
 CHUNK = 500
 """Users in one read, and sends in one turn of the event loop."""
@@ -75,7 +78,11 @@ class Fanout:
             await self._wake.wait()
             self._wake.clear()
             while self._changed:
-                await self._turn()
+                try:
+                    await self._turn()
+                except Exception:  # an edge: whoever was not told is found by the next comparison
+                    self._metrics.loop_errors.labels("fanout").inc()
+                    log.exception("a turn of the loop failed", extra={"loop": "fanout"})
 
     async def _turn(self) -> None:
         marked = dict(list(self._changed.items())[:CHUNK])
@@ -83,7 +90,7 @@ class Fanout:
             del self._changed[user_id]
         try:
             states = await self._store.states(marked)
-        except StoreUnavailable:
+        except Unavailable:
             self._changed = marked | self._changed
             await self._clock.sleep(RETRY_SECONDS)
             return

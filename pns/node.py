@@ -135,11 +135,17 @@ class Node:
             raise Overloaded("this node holds `limits.connections` connections; try again, or another node")
 
     async def crowded(self, user_id: str, *, new: int = 0) -> bool:
-        """Whether the user would have too many connections, with `new` more: exact here, else approximate."""
+        """Whether the user would have too many connections, with `new` more: exact here, else approximate.
+
+        A store that cannot tell of the other nodes keeps nobody out.
+        """
         limit = self.settings.limits.connections_per_user
         if self._here(user_id) + new > limit:
             return True
-        elsewhere = sum(presence.connections for presence in await self.presence.elsewhere(user_id))
+        try:
+            elsewhere = sum(presence.connections for presence in await self.presence.elsewhere(user_id))
+        except StoreUnavailable:
+            return False
         return self._here(user_id) + elsewhere + new > limit
 
     def _here(self, user_id: str) -> int:

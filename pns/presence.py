@@ -28,15 +28,16 @@ class PresenceReport:
         self._store = store
         self._clock = clock
         self._renewed: float | None = None
+        self._until = 0
 
     async def tick(self) -> None:
         """Write what moved since the last tick, and renew the lease when it is time."""
         now = self._clock.monotonic()
-        lapsed = self._renewed is None or now - self._renewed >= LEASE_SECONDS
-        if lapsed:
-            # Another node may have cleared this one away meanwhile: say everything again.
+        lapsing = self._clock.now() >= self._until - RENEW_SECONDS * 1_000_000
+        if lapsing:
+            # Another node may clear this one away before the write is done: say everything again.
             self._hub.moved.update((connection.user_id, connection.device_id) for connection in self._hub)
-        if not self._hub.moved and self._renewed is not None and now - self._renewed < RENEW_SECONDS:
+        elif not self._hub.moved and self._renewed is not None and now - self._renewed < RENEW_SECONDS:
             return
         moved, self._hub.moved = self._hub.moved, set()
         try:
@@ -68,6 +69,7 @@ class PresenceReport:
         presences = self._describe(moved)
         for start in range(0, max(1, len(presences)), CHUNK):
             await self._store.renew_lease(self._node_id, until, presences[start : start + CHUNK])
+        self._until = until
 
     def _describe(self, moved: set[tuple[str, str]]) -> list[Presence]:
         here = {

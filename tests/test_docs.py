@@ -314,7 +314,8 @@ def test_log_lines_are_those_of_the_code() -> None:
 
 
 def test_every_promise_names_tests_that_exist() -> None:
-    for place, (_, _, proof) in table(GUARANTEES, "promise"):
+    promises = [*table(GUARANTEES, "promise"), *table(GUARANTEES, "promise of several nodes")]
+    for place, (_, _, proof) in promises:
         assert codes(proof), place
         for test in codes(proof):
             path, separator, name = test.partition("::")

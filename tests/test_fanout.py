@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import pytest
 
@@ -100,6 +100,33 @@ async def test_a_store_that_is_away_is_asked_again(
     clock.advance(RETRY_SECONDS)
     await turns()
     assert len(phone.told) == 1
+
+
+async def test_after_a_surprise_it_goes_on(
+    fanout: Fanout,
+    hub: Hub,
+    store: StubStore,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else all who change later would be marked for it, and so be compared no more either."""
+    (phone,) = joined(hub, "alice")
+
+    async def surprises(user_ids: Collection[str]) -> dict[str, State]:
+        raise EOFError("what?")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fanout._store, "states", surprises)
+        fanout.changed(["alice"])
+        await turns()
+    assert "a turn of the loop failed" in caplog.text
+    assert metrics.registry.get_sample_value("pns_loop_errors_total", {"loop": "fanout"}) == 1
+    await fanout.compare()
+    assert len(phone.told) == 1, "whoever was not told is found by comparing"
+    fanout.changed(["alice"])
+    await turns()
+    assert len(phone.told) == 2
 
 
 async def test_a_lost_hint_is_found_by_comparing_and_counted(

@@ -64,6 +64,28 @@ async def test_after_a_lapsed_lease_everything_is_said_again(hub: Hub, clock: Fa
     assert store.written[0] == store.written[1]
 
 
+async def test_a_lease_that_may_lapse_under_a_slow_write_counts_as_lapsed(hub: Hub, clock: FakeClock) -> None:
+    """Another node may clear this one away between the look at the clock and the commit."""
+    store = StubStore()
+    report = PresenceReport("node", hub, store.store, clock)
+    hub.attach(StubConnection("alice", "phone").connection)
+    await report.tick()
+    clock.advance(LEASE_SECONDS - 1)
+    await report.tick()
+    assert store.written[0] == store.written[1]
+
+
+async def test_a_machine_that_slept_says_everything_again(hub: Hub, clock: FakeClock) -> None:
+    """Meanwhile the monotonic clock stood still, and the lease lapsed."""
+    store = StubStore()
+    report = PresenceReport("node", hub, store.store, clock)
+    hub.attach(StubConnection("alice", "phone").connection)
+    await report.tick()
+    clock.jump(LEASE_SECONDS)
+    await report.tick()
+    assert store.written[1:] == store.written[:1]
+
+
 async def test_devices_of_all_nodes_are_merged(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
     report = PresenceReport("node", hub, store.store, clock)

@@ -75,7 +75,7 @@ def test_hints_are_read_where_they_concern_somebody() -> None:
 
 def test_a_limit_breaks_at_its_capacity() -> None:
     (sessions,) = [limit for limit in FLEET_LIMITS if limit.name == "sessions of the database"]
-    assert sessions.used(Fleet(200, 1, 1), NO_TRAFFIC) == 1
+    assert sessions.used(Fleet(500, 1, 1), NO_TRAFFIC) == 3
     bus = LAYOUTS[0].limits
     limit, used = fullest(bus, SMALL, Traffic(published=100_000, delivered=500_000, subscriptions=1))
     assert (limit.name, used) == ("messages that a node hears, a second", pytest.approx(500_000 / 7 / 20_000))

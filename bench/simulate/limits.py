@@ -10,7 +10,7 @@ from bench.simulate.layout import EACH, ONE, Layout, Limit, Traffic
 from pns.buses.interest import SHARDS
 from pns.settings import Settings
 
-SESSIONS_OF_NODE = 5
+SESSIONS_OF_NODE = 6
 CLUSTER = 6
 """Servers of the Redis Cluster."""
 

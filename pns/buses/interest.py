@@ -52,6 +52,7 @@ class Interest:
     def take(self) -> tuple[Answers, set[str]]:
         """Channels to subscribe, each with what `answer` is to be told then, and channels to unsubscribe."""
         left, self._left = self._left, set()
+        self.answer(set(self._asked).difference(self._users))  # all who asked have left again
         return dict(self._asked), left.difference(self._users)
 
     def answer(self, channels: Iterable[str]) -> None:

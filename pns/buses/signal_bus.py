@@ -1,8 +1,9 @@
 """The bus between machines, on any broker: what is worth saying, to whom it goes, and whether it arrives.
 
-Knows no broker: that is the Wire's part. It keeps a line to one, for ever, and believes in it only as long as
-the canary comes back: a message to itself. After each new line it subscribes first and then says "anybody may
-have changed". Hints that wait for the broker are few; when they are too many, they become that same sentence.
+Knows no broker: that is the Wire's part. It keeps a line to one, for ever, and believes in it from when a
+canary, a message to itself, came back, and only as long as they do. On each new line it subscribes first and
+then says "anybody may have changed". Hints that wait for the broker are few; when they are too many, they
+become that same sentence.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class SignalBus:
         self._name = secrets.token_hex(8)
         self._canary = f"canary-{self._name}"
         self._canary_at = 0.0
+        self._carried = asyncio.Event()
         self._listener: Listener | None = None
         self._task: asyncio.Task[None] | None = None
         self._trouble: str | None = "the bus is not connected yet"
@@ -155,6 +157,7 @@ class SignalBus:
         await self._ask(self._wire.connect(self._hear))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wire.listen(), name="pns bus listen")
+            await self._prove()
             await self._resubscribe()
             self._canary_at = self._clock.monotonic()
             self._note(None)
@@ -165,10 +168,20 @@ class SignalBus:
             tasks.create_task(self._follow_interest(), name="pns bus interest")
             tasks.create_task(self._look_after(), name="pns bus canary")
 
+    async def _prove(self) -> None:
+        """Hear the canary once: some take and answer everything, and carry nothing."""
+        self._carried.clear()
+        await self._ask(self._wire.subscribe([self._canary]))
+        await self._publish([(self._canary, "")])
+        try:
+            await self._ask(self._carried.wait())
+        except TimeoutError:
+            raise WireError("it carries nothing") from None
+
     async def _resubscribe(self) -> None:
         self._interest.start_over()
         subscribed: set[str] = set()
-        while missing := (self._interest.channels | {EVERYBODY, self._canary}) - subscribed:
+        while missing := (self._interest.channels | {EVERYBODY}) - subscribed:
             some = set(islice(missing, CHUNK))
             await self._ask(self._wire.subscribe(some))
             subscribed |= some
@@ -176,6 +189,7 @@ class SignalBus:
     def _hear(self, channel: str, text: str) -> None:
         if channel == self._canary:
             self._canary_at = self._clock.monotonic()
+            self._carried.set()
             return
         found = hint.parse(text)
         if found is None or found[0] == self._name:
@@ -230,7 +244,7 @@ class SignalBus:
         async with self._publishing:
             await self._ask(self._wire.publish(messages))
 
-    async def _ask(self, answer: Awaitable[None]) -> None:
+    async def _ask(self, answer: Awaitable[object]) -> None:
         """Wait for the broker, but not for ever."""
         async with asyncio.timeout(self._patience_seconds):
             await answer

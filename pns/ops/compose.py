@@ -16,6 +16,7 @@ from pns.authority import ApplicationAuthority, DeviceAuthority, UserOf
 from pns.bus import Bus
 from pns.buses.local import LocalBus
 from pns.buses.signal_bus import SignalBus
+from pns.buses.trial import trouble
 from pns.buses.wire import Wire
 from pns.clock import Clock
 from pns.errors import SettingsError
@@ -53,13 +54,18 @@ def make_archive(url: str) -> Archive:
 def make_bus(settings: Settings, store: Store, *, clock: Clock, metrics: Metrics) -> Bus:
     """The bus of `bus.url`, not started yet. Raises SettingsError."""
     url = settings.bus.url
-    scheme = urlsplit(url).scheme
-    if scheme == "local":
+    if urlsplit(url).scheme == "local":
         return LocalBus(store.foreign_changes, clock=clock, metrics=metrics)
-    return SignalBus(_make_wire(scheme, url), clock=clock, metrics=metrics)
+    return SignalBus(_make_wire(url), clock=clock, metrics=metrics)
 
 
-def _make_wire(scheme: str, url: str) -> Wire:
+async def bus_trouble(settings: Settings, *, seconds: float) -> str:
+    """Why the broker of `bus.url`, which is not local, carries nothing; else empty. Raises SettingsError."""
+    return await trouble(_make_wire(settings.bus.url), seconds=seconds)
+
+
+def _make_wire(url: str) -> Wire:
+    scheme = urlsplit(url).scheme
     if scheme == "nats":
         with _extra("nats", "bus.url"):
             from pns.buses.nats import NATSWire

@@ -156,6 +156,24 @@ async def test_a_line_that_carries_nothing_is_given_up(
     assert (bus.status(), wire.connections, ear.told) == (None, 2, [None, None])
 
 
+async def test_a_new_line_is_there_when_it_has_carried_something(
+    new_bus: SignalBus, wire: MemoryWire, clock: FakeClock, metrics: Metrics, ear: Ear
+) -> None:
+    """Such as through a pooler that takes every LISTEN and passes none on."""
+    wire.deaf = True
+    await new_bus.start(ear)
+    async with asyncio.timeout(10):
+        while wire.connections < 3:
+            assert (new_bus.status() is None, ear.told) == (False, [])
+            clock.advance(MOST_BACKOFF_SECONDS)
+            await turns()
+        wire.deaf = False
+        while new_bus.status() is not None:
+            clock.advance(MOST_BACKOFF_SECONDS)
+            await turns()
+    assert (losses(metrics), ear.told) == (0, [None])
+
+
 async def test_after_a_break_everything_is_subscribed_before_anybody_hears_of_it(
     bus: SignalBus, wire: MemoryWire, clock: FakeClock, ear: Ear
 ) -> None:
@@ -215,6 +233,25 @@ async def test_who_comes_back_at_once_is_never_unsubscribed(
     clock.advance(CANARY_SECONDS)
     await turns()
     assert wire.unsubscribed == [channel_of("ann")]
+
+
+async def test_who_left_before_the_broker_was_asked_stays_unsubscribed(
+    bus: SignalBus, wire: MemoryWire, clock: FakeClock
+) -> None:
+    wire.gate.clear()
+    first = asyncio.create_task(bus.join("ann"))
+    await turns()  # the broker is asked for Ann, and takes its time
+    second = asyncio.create_task(bus.join("bob"))
+    await turns()
+    second.cancel()
+    bus.leave("bob")
+    wire.gate.set()
+    await first
+    clock.advance(CANARY_SECONDS)
+    await turns()
+    assert channel_of("bob") not in wire.subscribed
+    await bus.join("bob")
+    assert channel_of("bob") in wire.subscribed
 
 
 async def test_hints_that_wait_are_one_for_each_user(

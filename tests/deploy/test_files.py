@@ -170,6 +170,8 @@ def test_the_unit_gives_pns_time_and_files_enough() -> None:
     assert int(service["LimitNOFILE"]) > Settings().limits.connections
     assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}"
     assert service["RestartPreventExitStatus"] == "2"
+    # Otherwise systemd signals each worker, and so does their parent: two signals cut the drain short.
+    assert service["KillMode"] == "mixed"
 
 
 def test_systemd_takes_the_unit_and_finds_it_well_locked(tmp_path: Path) -> None:

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from pns.buses.redis import RedisWire
 from pns.ops.doctor import examine
 from pns.ops.doctor.application import check_application
+from pns.ops.doctor.broker import check_bus
+from pns.ops.doctor.database import check_database
 from pns.ops.doctor.finding import Finding, Verdict
-from pns.settings import AuthSettings, Settings
+from pns.settings import AuthSettings, BusSettings, Settings, StoreSettings
 from tests.harness import HostApplication, ServerProcess
 from tests.harness.application import Reply, by_cookie
+from tests.harness.redis import Redis
+
+PG = "postgresql://ann:hidden@127.0.0.1:1/pns"
 
 
 async def _findings(application: HostApplication, *cookies: str) -> list[Finding]:
@@ -85,6 +91,60 @@ async def test_a_foreign_origin_and_a_missing_cookie_are_told(
     assert "https://evil.example is refused" in report
     assert "server.allowed_origins" in report
     assert report.count("not asked\n") == 4
+
+
+async def test_a_bus_that_carries() -> None:
+    async with Redis() as redis:
+        assert (await _bus(redis.url)).verdict is Verdict.GOOD
+
+
+@pytest.mark.parametrize("url", ["redis://ann:hidden@127.0.0.1:1", "nats://ann:hidden@127.0.0.1:1", PG])
+async def test_a_bus_that_is_away(url: str) -> None:
+    found = await _bus(url)
+    assert found.verdict is Verdict.BAD
+    assert "refused" in found.answer or "Connect call failed" in found.answer or "no servers" in found.answer
+    assert "bus.url" in found.remedy
+    assert "hidden" not in found.answer
+
+
+async def test_a_bus_that_answers_and_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def publish(self: RedisWire, messages: object) -> None:
+        """Nowhere."""
+
+    monkeypatch.setattr(RedisWire, "publish", publish)
+    monkeypatch.setattr("pns.ops.doctor.broker.SECONDS", 0.3)
+    async with Redis() as redis:
+        assert "nothing came back" in (await _bus(redis.url)).answer
+
+
+async def test_no_bus() -> None:
+    one = await _bus("local://")
+    several = await _bus("local://", store=StoreSettings(url=PG))
+    assert one.verdict is several.verdict is Verdict.GOOD
+    assert "heartbeats" in several.answer
+
+
+async def _bus(url: str, **settings: StoreSettings) -> Finding:
+    (only,) = [finding async for finding in check_bus(Settings(bus=BusSettings(url=url), **settings))]
+    return only
+
+
+@pytest.mark.parametrize("url", [PG, "postgresql://127.0.0.1:1/pns?user=ann&password=hidden"])
+async def test_a_store_whose_server_is_away(url: str) -> None:
+    (only,) = [finding async for finding in check_database(Settings(store=StoreSettings(url=url)))]
+    assert only.answer.startswith("127.0.0.1: The store's server is away.")
+    assert "store.url" in only.remedy
+    assert "hidden" not in only.answer
+
+
+async def test_a_node_without_its_bus_is_no_good_answer(
+    application: HostApplication, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with ServerProcess(tmp_path, auth_url=application.url, bus__url="redis://127.0.0.1:1") as server:
+        assert await examine(_settings(server), url=server.url, cookies=[], origin="") == 1
+    report = capsys.readouterr().out
+    assert "✗ PNS is ready" in report
+    assert "✗ the bus: Redis" in report
 
 
 async def test_an_embedded_pns_has_no_auth_url() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import MutableMapping
 from http import HTTPMethod
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
 
 from pns.authority import Credentials, Login
-from pns.errors import AuthUnavailable, Forbidden, Unauthorized
+from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
 from pns.settings import LimitsSettings
+from pns.store import Presence
 from tests.engine import StubAuthority
 from tests.web.edge import FOREIGN, an_edge
 
@@ -128,3 +132,28 @@ async def test_what_is_not_for_devices_is_for_no_page(tmp_path: Path) -> None:
             response = await edge.ask(method, path=path)
             assert response.status_code in (401, 404, 405)
             assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+async def test_a_store_that_cannot_tell_of_other_nodes_ends_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may go away at any moment, also between the first count and the limit's check."""
+
+    async def away(user_id: str, *, except_node: str) -> list[Presence]:
+        raise StoreUnavailable
+
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    events.put_nowait({"type": "websocket.connect"})
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+        if message["type"] == "websocket.send":
+            events.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+    scope = {"type": "websocket", "scheme": "ws", "path": "/subscribe", "raw_path": b"/subscribe"}
+    headers = [(b"host", b"pns.example")]
+    async with an_edge(tmp_path, StubAuthority(Login("42", 0))) as edge:
+        monkeypatch.setattr(edge.node.store, "presences", away)
+        await edge.web({**scope, "client": ("127.0.0.1", 1), "headers": headers}, events.get, send)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send"]

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pns.ops.doctor.application import check_application
+from pns.ops.doctor.broker import check_bus
 from pns.ops.doctor.database import check_database
 from pns.ops.doctor.finding import Finding, Verdict
 from pns.ops.doctor.way import Way
@@ -25,7 +26,8 @@ async def examine(settings: Settings, *, url: str, cookies: Sequence[str], origi
     console = Console(highlight=False, soft_wrap=True)
     findings: list[Finding] = []
     way = Way(settings, url=url, cookies=cookies, origin=origin)
-    for answers in (check_application(settings, cookies), check_database(settings), way.check()):
+    application = check_application(settings, cookies)
+    for answers in (application, check_database(settings), check_bus(settings), way.check()):
         async for finding in answers:
             findings.append(finding)
             _print(console, finding)

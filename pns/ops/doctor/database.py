@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 from pns.clock import SystemClock
 from pns.errors import PNSError
@@ -19,19 +20,23 @@ DURABLE = "the store's durability"
 
 async def check_database(settings: Settings) -> AsyncIterator[Finding]:
     """Look at the store from beside; it is neither made nor migrated."""
+    server = urlsplit(settings.store.url).scheme != "sqlite"
     try:
         report = await make_store(settings, clock=SystemClock(), metrics=Metrics()).report()
     except PNSError as error:
-        yield bad(PLACE, f"{settings.store.url.rpartition('@')[2]}: {error}", _NOT_THERE)
+        yield bad(PLACE, f"{_place(settings.store.url)}: {error}", _NO_SERVER if server else _NOT_THERE)
         return
     yield good(PLACE, report.place)
     yield _schema(report)
     if report.durable:
         yield good(DURABLE, report.durability)
     else:
-        yield bad(
-            DURABLE, report.durability, "restart PNS, which sets it again; no other program may change it"
-        )
+        yield bad(DURABLE, report.durability, _SERVER_FORGETS if server else _FILE_FORGETS)
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return url if parts.scheme == "sqlite" else parts.hostname or "local"  # a password may stand anywhere
 
 
 def _schema(report: StoreReport) -> Finding:
@@ -45,4 +50,12 @@ def _schema(report: StoreReport) -> Finding:
 
 _NOT_THERE = (
     "the first `pns serve` makes it; if PNS runs already, its store.url or its working folder is another one"
+)
+_NO_SERVER = (
+    "do what it says; store.url must be right as seen from PNS's machine or container. "
+    "The first `pns serve` makes the tables"
+)
+_FILE_FORGETS = "restart PNS, which sets it again; no other program may change it"
+_SERVER_FORGETS = (
+    "turn fsync and full_page_writes on in postgresql.conf; without them a crash may take what was stored"
 )

@@ -88,7 +88,7 @@ class Way:
 
     async def _ready(self, client: httpx.AsyncClient) -> Finding:
         response = await client.get(f"{self._url}/readyz")
-        if response.status_code == 200:
+        if response.status_code == 200 and '"degraded"' not in response.text:
             return good(READY, response.text)
         return bad(READY, response.text, "mend what it names; PNS goes on by itself")
 
