@@ -124,9 +124,9 @@ async def _until(deadline: float, work: Coroutine[Any, Any, T], connection: Any)
     try:
         await asyncio.wait([task], timeout=deadline - asyncio.get_running_loop().time())
     finally:
+        task.add_done_callback(_seen)  # also where the caller left at the very moment of its end
         if not task.done():
             connection.terminate()
-            task.add_done_callback(_seen)
     if task.done():
         return task.result()
     await asyncio.wait([task])

@@ -54,13 +54,13 @@ async def test_a_page_has_a_working_bell(host: HostProcess, browser: Browser, pa
     assert (await tab.context.request.post(f"{host.site}/orders")).status == 204
     await count_is(tab, 1)
     if path in ("/react/", "/vue/"):
-        assert await tab.locator("#count").inner_text() == "1 new"
+        await tab.locator("#count").filter(has_text="1 new").wait_for()
     await open_bell(tab)
     await tab.get_by_text("Order shipped").first.wait_for()
     await count_is(tab, 0)
     if path in ("/react/", "/vue/"):
         await tab.get_by_text("Order shipped").first.click()
-        assert await tab.locator("#path").inner_text() == "/orders/7"
+        await tab.locator("#path").filter(has_text="/orders/7").wait_for()
     await tab.context.close()
     assert problems == []
 
