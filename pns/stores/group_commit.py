@@ -22,6 +22,12 @@ log = logging.getLogger(__name__)
 COMMIT_BYTES = 8 * 2**20
 """About how much one commit may hold, so that on any disk it takes less than a store's patience."""
 
+SMALL_WRITE = 256
+"""Bytes that a write without notification data is taken for while it waits."""
+MARKED_AT_ONCE = 1_000
+REMOVED_AT_ONCE = 500
+"""Rows of one commit where there are many to change, so that a notify never waits long behind it."""
+
 R = TypeVar("R")
 Commit = Callable[[Sequence[R]], Awaitable[Sequence[object]]]
 """Commits requests in order and returns for each its result, or the exception that undid it alone.

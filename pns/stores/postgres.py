@@ -20,7 +20,7 @@ from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreRepo
 from pns.stores import postgres_reads as reads
 from pns.stores import postgres_writes as writes
 from pns.stores.drafts import drafts, size
-from pns.stores.group_commit import GroupCommit
+from pns.stores.group_commit import MARKED_AT_ONCE, REMOVED_AT_ONCE, SMALL_WRITE, GroupCommit
 from pns.stores.postgres_append import Append
 from pns.stores.postgres_batch import Request, commit
 from pns.stores.postgres_connection import PATIENCE_SECONDS, PostgresConnections
@@ -28,12 +28,8 @@ from pns.stores.postgres_migrate import migrate
 from pns.stores.postgres_writes import Mark, Place, Write
 from pns.stores.schema import require_whole
 
-MARKED_AT_ONCE = 1_000
-REMOVED_AT_ONCE = 500
 SMALL_READERS = 3
 PAGE_READERS = 2
-_SMALL_WRITE = 256
-"""Bytes that a write without notification data is taken for while it waits."""
 
 
 class PostgresStore:
@@ -111,7 +107,7 @@ class PostgresStore:
 
     async def mark_sent_seen(self, user_key: int, seqs: Sequence[int]) -> int:
         mark = Mark(user_key, seqs, self._clock.now())
-        return cast(int, await self._commits.write(mark, size=_SMALL_WRITE))
+        return cast(int, await self._commits.write(mark, size=SMALL_WRITE))
 
     async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
         now = self._clock.now()
@@ -162,7 +158,7 @@ class PostgresStore:
 
     async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:
         held = partial(writes.renew_lease, node_id=node_id, until=until, presences=tuple(presences))
-        await self._write(Write(held), size=_SMALL_WRITE * (len(presences) + 1))
+        await self._write(Write(held), size=SMALL_WRITE * (len(presences) + 1))
 
     async def end_lease(self, node_id: str) -> None:
         await self._write(Write(partial(writes.end_lease, node_id=node_id)))
@@ -202,7 +198,7 @@ class PostgresStore:
         now = self._clock.now()
         return await self._pages.run(partial(reads.page, user_id=user_id, cursor=cursor, kind=kind, now=now))
 
-    async def _write(self, write: Write, *, size: int = _SMALL_WRITE) -> object:
+    async def _write(self, write: Write, *, size: int = SMALL_WRITE) -> object:
         return await self._commits.write(write, size=size)
 
     async def _repeat(self, write: Write, at_once: int) -> int:

@@ -25,7 +25,7 @@ from pns.stores import sqlite_append as appending
 from pns.stores import sqlite_reads as reads
 from pns.stores import sqlite_writes as writes
 from pns.stores.drafts import drafts, size
-from pns.stores.group_commit import GroupCommit, Rejected
+from pns.stores.group_commit import MARKED_AT_ONCE, REMOVED_AT_ONCE, SMALL_WRITE, GroupCommit, Rejected
 from pns.stores.migrate import migrate
 from pns.stores.schema import require_whole
 from pns.stores.sqlite_connection import SQLiteConnection
@@ -33,11 +33,6 @@ from pns.stores.sqlite_errors import ENGINE_ERRORS, Stuck, concerns_all
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], object]
-
-MARKED_AT_ONCE = 1_000
-REMOVED_AT_ONCE = 500
-_SMALL_WRITE = 256
-"""Bytes that a write without notification data is taken for while it waits."""
 
 
 class SQLiteStore:
@@ -164,7 +159,7 @@ class SQLiteStore:
 
     async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:
         held = partial(writes.renew_lease, node_id=node_id, until=until, presences=tuple(presences))
-        await self._write(held, size=_SMALL_WRITE * (len(presences) + 1))
+        await self._write(held, size=SMALL_WRITE * (len(presences) + 1))
 
     async def end_lease(self, node_id: str) -> None:
         await self._write(partial(writes.end_lease, node_id=node_id))
@@ -204,7 +199,7 @@ class SQLiteStore:
         now = self._clock.now()
         return await self._pages.run(partial(reads.page, user_id=user_id, cursor=cursor, kind=kind, now=now))
 
-    async def _write(self, operation: Callable[[sqlite3.Connection], T], *, size: int = _SMALL_WRITE) -> T:
+    async def _write(self, operation: Callable[[sqlite3.Connection], T], *, size: int = SMALL_WRITE) -> T:
         return cast(T, await self._commits.write(operation, size=size))
 
     async def _repeat(self, operation: Callable[[sqlite3.Connection], int], at_once: int) -> int:

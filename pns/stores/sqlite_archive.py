@@ -20,7 +20,7 @@ from pns.errors import PNSError, SettingsError, StoreUnavailable
 from pns.stores.migrate import migrate
 from pns.stores.schema import require
 from pns.stores.sqlite_connection import SQLiteConnection
-from pns.stores.sqlite_errors import Damaged
+from pns.stores.sqlite_rows import checked
 from pns.stores.statements import load
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class SQLiteArchive:
     async def read(self, table: Table, after: Key) -> Sequence[Row]:
         def some(connection: sqlite3.Connection) -> list[Row]:
             with closing(connection.execute(SQL[f"read_{table.name}"], after)) as cursor:
-                return _checked(_some(cursor), list[table.row])  # type: ignore[name-defined]
+                return checked(_some(cursor), list[table.row])  # type: ignore[name-defined]
 
         return await self._run(some)
 
@@ -124,7 +124,7 @@ class SQLiteArchive:
 
     async def _row(self, name: str, *parameters: object) -> tuple[int, ...]:
         def numbers(connection: sqlite3.Connection) -> tuple[int, ...]:
-            return _checked(connection.execute(SQL[name], parameters).fetchone(), tuple[int, ...])
+            return checked(connection.execute(SQL[name], parameters).fetchone(), tuple[int, ...])
 
         return await self._run(numbers)
 
@@ -136,14 +136,6 @@ class SQLiteArchive:
 
     def _named(self, error: PNSError) -> StoreUnavailable:
         return StoreUnavailable(f"{self.place}: {error}")
-
-
-def _checked(found: object, kind: type[T]) -> T:
-    """`found`, if it is of `kind`: a damaged file may hold anything in any column. Raises Damaged."""
-    try:
-        return msgspec.convert(found, kind)
-    except msgspec.ValidationError as error:
-        raise Damaged(str(error)) from error
 
 
 def _some(cursor: sqlite3.Cursor) -> list[Sequence[object]]:

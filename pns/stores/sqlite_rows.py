@@ -25,10 +25,15 @@ def rows(connection: sqlite3.Connection, name: str, parameters: Parameters, kind
     """The rows of statement `name`, one at a time, each a `kind` (a tuple type). Raises Damaged."""
     with closing(connection.execute(SQL[name], parameters)) as cursor:
         for row in cursor:
-            try:
-                yield msgspec.convert(row, kind)
-            except msgspec.ValidationError as error:
-                raise Damaged(str(error)) from error
+            yield checked(row, kind)
+
+
+def checked(found: object, kind: type[T]) -> T:
+    """`found` as a `kind`: what a damaged file holds is not of it. Raises Damaged."""
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        raise Damaged(str(error)) from error
 
 
 def all_rows(connection: sqlite3.Connection, name: str, parameters: Parameters, kind: type[T]) -> list[T]:
