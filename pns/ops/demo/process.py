@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -140,16 +141,20 @@ class PNSProcess:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _stop(self) -> None:
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
+        await end(self._process, within=STOP_SECONDS)
+
+
+async def end(process: Process | None, *, sig: signal.Signals = signal.SIGTERM, within: float) -> None:
+    """Send `sig`, and SIGKILL after `within` seconds; return when the process has ended."""
+    if process is None or process.returncode is not None:
+        return
+    process.send_signal(sig)
+    try:
+        async with asyncio.timeout(within):
             await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def reserve(*ports: int) -> socket.socket:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from pns.errors import PNSError
+from pns.ops.demo.process import end
 
 PACKAGES = {
     "initdb": "postgresql",
@@ -90,16 +91,7 @@ class Program:
         return (self._log.read_text("utf-8", "replace").strip().splitlines() or ["nothing was said"])[-1]
 
     async def _end(self) -> None:
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.send_signal(self._stop)
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(self._process, sig=self._stop, within=STOP_SECONDS)
 
 
 async def run(folder: Path, *command: str) -> None:
