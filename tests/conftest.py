@@ -1,4 +1,4 @@
-"""A host application and a real server for every test that asks."""
+"""A clock that stands still, a host application and a real server for every test that asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pns.metrics import Metrics
+from pns.testing import FakeClock
 from tests.harness import Backend, HostApplication, ServerProcess
 from tests.harness.release import build, install
 
@@ -16,6 +18,16 @@ def pytest_configure() -> None:
     """Ctrl-C reaches what tests start, also where this run was put into the background by a shell."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
 
 
 @pytest.fixture(scope="session")

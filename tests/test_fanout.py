@@ -25,16 +25,6 @@ def store() -> StubStore:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
 async def fanout(hub: Hub, store: StubStore, clock: FakeClock, metrics: Metrics) -> AsyncIterator[Fanout]:
     fanout = Fanout(hub, store.store, clock=clock, metrics=metrics)
     fanout.start()

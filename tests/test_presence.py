@@ -16,11 +16,6 @@ def hub() -> Hub:
     return Hub()
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 async def test_what_moved_is_written_once(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
     report = PresenceReport("node", hub, store.store, clock)

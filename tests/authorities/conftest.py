@@ -69,11 +69,6 @@ def world() -> World:
     return World()
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 def cookie(value: str, *, device_id: str = "device-1") -> Credentials:
     """The credentials of a device with this cookie."""
     forwarded = ((b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-proto", b"https"))

@@ -92,16 +92,6 @@ def wire() -> MemoryWire:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
 def ear() -> Ear:
     return Ear()
 

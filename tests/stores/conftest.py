@@ -29,16 +29,6 @@ Engine = Callable[..., Store]
 PLENTY = 2**30
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest, clock: FakeClock, metrics: Metrics) -> Engine:
     """Makes stores that are not open yet, each time another one on the same data."""
