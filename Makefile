@@ -87,7 +87,7 @@ clean: ## remove .venv and everything that was made
 # Program, and the package of Debian's that has it.
 FLEET = postgres:postgresql redis-server:redis-server nginx:nginx-light
 PROGRAMS = $(FLEET) strace:strace curl:curl openssl:openssl chromium:chromium nats-server:nats-server \
-	caddy:caddy systemd-analyze:systemd
+	caddy:caddy systemd-analyze:systemd mosquitto:mosquitto mosquitto_sub:mosquitto-clients firefox-esr:firefox-esr
 
 # What the tests call on, beside Python's packages: programs of Debian's, and modules of npm's.
 packages: .venv/test

@@ -136,6 +136,11 @@ def url_of(*schemes: str) -> Constraint:
     return constraint
 
 
+def optional(constraint: Constraint) -> Constraint:
+    """The constraint, or nothing at all."""
+    return lambda text: constraint(text) if text else text
+
+
 def api_key(text: str) -> str:
     """An entry of `app.api_keys`."""
     if re.fullmatch(r"[!-~]{16,1024}", text):

@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from pns.push import PushControls
 from pns.timestamp import Moment
 
 MAX_NOTIFICATION_BYTES = 65_536
@@ -31,7 +32,8 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the JSON text of `{"title", "body", "url", "icon"}`.
     `notification_id`: the application's own id, the key for safe repeats; PNS makes a UUIDv7 otherwise.
     `create_date`, `expire_date`: aware datetimes. `category`: the application's own label.
-    `collapse_key`: replaces the user's unseen notification with the same key.
+    `collapse_key`: replaces the user's unseen notification with the same key. `push`: how it is pushed to
+    devices that hold no connection; not needed for that.
     """
 
     notification_data: Annotated[str, Meta(min_length=1, extra_json_schema={"pattern": r"^[^\x00]*$"})]
@@ -40,6 +42,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: Name | None = None
     collapse_key: Name | None = None
     expire_date: Moment | None = None
+    push: PushControls | None = None
 
     def check(self, *, max_bytes: int, latest_create_date: datetime) -> tuple[str, str] | None:
         """(field, what is wrong with it), or None when the notification may be stored."""

@@ -21,7 +21,7 @@ from pns.errors import SettingsError
 
 FORWARD_HEADERS = ("cookie", "authorization", "accept-language", "user-agent", "origin")
 
-_SECRETS = ("api_keys", "secret")
+_SECRETS = ("api_keys", "secret", "private_key", "connection_string", "password")
 
 
 def _text(constraint: Constraint) -> Meta:
@@ -121,6 +121,75 @@ class LogSettings(_Section, frozen=True):
     format: Literal["text", "json"] = "text"
 
 
+Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
+
+
+class FCMSettings(_Section, frozen=True):
+    credentials: str = ""
+    project: str = ""
+    url: WebURL = "https://fcm.googleapis.com"
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class APNsSettings(_Section, frozen=True):
+    key_file: str = ""
+    key_id: str = ""
+    team_id: str = ""
+    certificate_file: str = ""
+    certificate_key_file: str = ""
+    topic: str = ""
+    url: WebURL = "https://api.push.apple.com"
+    sandbox_url: WebURL = "https://api.sandbox.push.apple.com"
+    ca_file: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class WebPushSettings(_Section, frozen=True):
+    subject: str = ""
+    private_key: str = ""
+    allowed_networks: Annotated[tuple[str, ...], _text(constraint.network)] = ()
+    ca_file: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class AzureSettings(_Section, frozen=True):
+    connection_string: str = ""
+    hub: str = ""
+    networks: tuple[Literal["fcm", "apns"], ...] = ("fcm", "apns")
+    ca_file: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class MQTTSettings(_Section, frozen=True):
+    url: Annotated[str, _text(constraint.optional(constraint.url_of("mqtt", "mqtts")))] = ""
+    username: str = ""
+    password: str = ""
+    ca_file: str = ""
+    topic_prefix: str = "pns"
+    provisioning: Literal["none", "dynamic-security"] = "none"
+    device_url: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class PushSettings(_Section, frozen=True):
+    when: Literal["offline", "always", "unseen_after"] = "offline"
+    unseen_after_seconds: Annotated[float, Meta(ge=0, le=2_419_200)] = 60
+    ttl_seconds: Annotated[float, Meta(ge=60, le=2_419_200)] = 86_400
+    timeout_seconds: Annotated[float, Meta(gt=0, le=120)] = 15
+    keep_days: Annotated[float, Meta(gt=0, le=365)] = 7
+    genero: bool = False
+    fcm: FCMSettings = FCMSettings()
+    apns: APNsSettings = APNsSettings()
+    webpush: WebPushSettings = WebPushSettings()
+    azure: AzureSettings = AzureSettings()
+    mqtt: MQTTSettings = MQTTSettings()
+
+
 class Settings(_Section, frozen=True):
     """All settings of one node. Immutable; the defaults run alone.
 
@@ -135,6 +204,7 @@ class Settings(_Section, frozen=True):
     bus: BusSettings = BusSettings()
     retention: RetentionSettings = RetentionSettings()
     limits: LimitsSettings = LimitsSettings()
+    push: PushSettings = PushSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

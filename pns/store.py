@@ -23,17 +23,21 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from pns.audience import Audiences
 from pns.notification import Notification, Page
+from pns.outbox import Outbox
+from pns.push import Origin, PushTerms
 
 EVERY_DEVICE = ""
 """As a device id: all devices of the user."""
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What one request asks to store for one user, in order."""
+    """What one request asks to store for one user, in order. `origin`: why, if not for this user alone."""
 
     user_id: str
     notifications: tuple[Notification, ...]
+    origin: Origin | None = None
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -102,6 +106,12 @@ class StoreReport(NamedTuple):
 class Store(Protocol):
     """See the module's docstring for what every method promises."""
 
+    outbox: Outbox
+    """Devices at push networks and pushes on their way to them."""
+
+    audiences: Audiences
+    """Topics, buckets and publications."""
+
     async def open(self) -> None:
         """Make the store ready, its schema up to date. Raises SchemaError, or StoreUnavailable."""
 
@@ -116,8 +126,8 @@ class Store(Protocol):
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 
-    async def append(self, submissions: Sequence[Submission]) -> Appended:
-        """Store all of `submissions`, or nothing.
+    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
+        """Store all of `submissions`, or nothing; with `terms`, the pushes to the users' devices too.
 
         (user, notification_id) is a key while the notification is kept: known with equal data it is not
         stored again; known with other data raises NotificationIdConflict. A `collapse_key` removes the
@@ -197,6 +207,9 @@ class Store(Protocol):
 
     async def secret(self) -> str:
         """The session secret that all nodes share; made at the first call."""
+
+    async def push_key(self) -> str:
+        """The private key of Web Push that all nodes share, base64url; made at the first call."""
 
     async def foreign_changes(self) -> int:
         """A number that changes when another process has written; for engines without a bus of their own."""

@@ -22,11 +22,11 @@ MODULES = {
 
 LAYERS = {
     "values": "allowance backoff clock configuration constraint device errors forwarding looper messages "
-    "metrics notification printable settings timestamp",
-    "contracts": "archive authority bus store",
+    "metrics notification printable push settings timestamp",
+    "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",
     "engine": "admission delivery fanout hub node outlet presence pruner publish sweep",
-    "adapters": "authorities buses stores",
+    "adapters": "authorities buses gateways stores",
     "web": "web browser",
     "ops": "ops testing",
     "public": "",
@@ -43,7 +43,7 @@ MAY_IMPORT = {
 }
 KNOWS_ADAPTERS = "pns.ops.compose"
 PURE = (
-    *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.timestamp"),
+    *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.push", "pns.timestamp"),
     *("pns.device", "pns.hub"),
 )
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
