@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import pytest
-
 from pns.device import Device, Registration
 from pns.gateway import Gateway
 from pns.push import Push, PushControls
