@@ -144,6 +144,14 @@ def database(postgres: Postgres) -> str:
     return postgres.url
 
 
+@pytest.fixture
+def without_deadlock(postgres: Postgres) -> Iterator[None]:
+    """PNS would try again, a second later: its transactions take their locks in one order instead."""
+    before = postgres.log.read_text().count("deadlock detected")
+    yield
+    assert postgres.log.read_text().count("deadlock detected") == before
+
+
 # ── SQLite alone ──────────────────────────────────────────────────────────────────────────────────────
 
 

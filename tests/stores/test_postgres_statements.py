@@ -45,7 +45,8 @@ INSERT INTO pns.devices
 SELECT n, n % 100, 'fcm', n % 3, n, n, '{}', '', 'production', '', NULL, n, CASE WHEN n % 20 = 0 THEN n END
 FROM generate_series(1, 3000) n;
 INSERT INTO pns.pushes
-  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at, changed_at)
+  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at,
+   changed_at)
 SELECT n % 100, n / 100, n / 100, n, 'fcm', n % 3, CASE WHEN n % 5 = 0 THEN 'queued' ELSE 'accepted' END,
   0, n, n, n
 FROM generate_series(1, 10000) n;
