@@ -92,9 +92,9 @@ async def test_requests_of_one_commit_have_terms_of_their_own(
 async def test_a_refused_request_enqueues_nothing(store: Store, clock: FakeClock) -> None:
     await store.outbox.install(phone())
     await push(store, "a")
+    new, other = Notification("new", notification_id="b"), Notification("other", notification_id="a")
     with pytest.raises(NotificationIdConflict):
-        other = Notification("other", notification_id="a")
-        await store.append([submission("ann", Notification("new", notification_id="b"), other)], TERMS)
+        await store.append([submission("ann", new, other)], TERMS)
     assert told(await claim(store, clock)) == [("phone", "a")]
     assert await states(store, "b") == []
 

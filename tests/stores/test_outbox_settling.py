@@ -1,4 +1,4 @@
-"""What became of claimed pushes: every state, late words of old attempts, dead devices, and the record of it."""
+"""What became of claimed pushes: every state, late words of old attempts, dead devices, and the record."""
 
 from __future__ import annotations
 
