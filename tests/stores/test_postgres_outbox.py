@@ -1,4 +1,4 @@
-"""How PostgreSQL is asked for pushes: few statements however many they are, and no claim waits for anybody."""
+"""How PostgreSQL is asked for pushes: few statements, however many they are, and no claim waits."""
 
 from __future__ import annotations
 
