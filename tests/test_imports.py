@@ -21,18 +21,20 @@ MODULES = {
 }
 
 LAYERS = {
-    "values": "allowance backoff clock configuration constraint device errors forwarding looper messages "
-    "metrics notification printable push settings timestamp",
+    "values": "allowance backoff circuit clock configuration constraint device errors forwarding looper "
+    "messages metrics notification printable push settings timestamp",
     "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",
-    "engine": "admission delivery fanout hub node outlet presence pruner publish sweep",
+    "engine": "admission delivery dismissals dispatcher fanout hub node outlet presence pruner publish "
+    "pushing registrar spreader sweep",
     "adapters": "authorities buses gateways stores",
     "web": "web browser",
     "ops": "ops testing",
     "public": "",
 }
 MAY_IMPORT = {
-    "values": {"values"},
+    "values": "allowance backoff circuit clock configuration constraint device errors forwarding looper "
+    "messages metrics notification printable push settings timestamp",
     "contracts": {"values", "contracts"},
     "conversation": {"values", "contracts"},
     "adapters": {"values", "contracts", "adapters"},
