@@ -124,11 +124,7 @@ class Dispatcher:
             return POLL_SECONDS
         until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * 1_000_000)
         for push in await self._outbox.claim(Claim(self._gateway.name, room, until, self._offline_only)):
-            self._pace.took(1, now)
-            whole.try_until(now + self._timeout)
-            task = asyncio.create_task(self._send(push))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._begin(push, now)
         return 0.0 if not whole.is_open else POLL_SECONDS
 
     async def _settle(self) -> None:
@@ -143,16 +139,22 @@ class Dispatcher:
 
     # ── one push ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _send(self, push: Push) -> None:
-        now = self._clock.monotonic()
+    def _begin(self, push: Push, now: float) -> None:
         circuit = self._circuit(self._gateway.circuit(push.device))
         wait = circuit.wait(now)
-        if wait:
-            receipt = Receipt(Outcome.RETRY, f"waits for the service: {circuit.reason}", retry_after=wait)
-        else:
-            circuit.try_until(now + self._timeout)
-            receipt = await self._ask(push)
-            self._note(circuit, receipt)
+        if wait:  # claimed with others, whose service is well
+            later = Receipt(Outcome.RETRY, f"waits for its service: {circuit.reason}", retry_after=wait)
+            self._done.append(self._settlement(push, later))
+            return
+        circuit.try_until(now + self._timeout)
+        self._pace.took(1, now)
+        task = asyncio.create_task(self._send(push, circuit))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, push: Push, circuit: Circuit) -> None:
+        receipt = await self._ask(push)
+        self._note(circuit, receipt)
         self._done.append(self._settlement(push, receipt))
         self._metrics.pushes.labels(self._gateway.name, receipt.outcome.name.lower()).inc()
         self._news.set()
