@@ -87,6 +87,8 @@ class SQLiteOutbox:
         return await self._read(partial(reads.pushes, user_id=user_id, notification_id=notification_id))
 
     async def dismiss(self, user_id: str, expires_at: int) -> int:
+        if not await self._read(partial(reads.any_untold, user_id=user_id)):
+            return 0
         dismiss = partial(writes.dismiss, user_id=user_id, expires_at=expires_at, now=self._clock.now())
         return await self._write(dismiss)
 

@@ -12,7 +12,7 @@ from pns.device import Device
 from pns.outbox import Backlog
 from pns.push import PushState, PushStatus
 from pns.stores.due import DeviceRow, StatusRow, device_of, status_of
-from pns.stores.sqlite_rows import Parameters, all_rows
+from pns.stores.sqlite_rows import Parameters, all_rows, row
 
 
 def devices(connection: sqlite3.Connection, user_id: str) -> list[Device]:
@@ -45,6 +45,11 @@ def pushes(connection: sqlite3.Connection, user_id: str, notification_id: str) -
     """See Outbox.pushes."""
     asked = {"user_id": user_id, "notification_id": notification_id}
     return [status_of(row) for row in all_rows(connection, "pushes", asked, StatusRow)]
+
+
+def any_untold(connection: sqlite3.Connection, user_id: str) -> bool:
+    """Whether there is anything to dismiss."""
+    return row(connection, "untold", {"user_id": user_id, "limit": 1}, tuple[int, str, str, int]) is not None
 
 
 def stale(connection: sqlite3.Connection, after: int, limit: int) -> tuple[list[str], int]:

@@ -19,6 +19,8 @@ from pns.stores.sqlite_outbox_reads import found_devices
 from pns.stores.sqlite_rows import all_rows, change, json_array, row
 
 DISMISSED_AT_ONCE = 1_000
+DISMISSED_TOLD = 50
+"""Ids in one word to a device, the newest: more do not fit into the 4 KB of a push."""
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -181,7 +183,7 @@ def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, no
     for device_id, ids in by_device.items():
         told = {"device_id": device_id, "count": len(ids), "user_id": user_id, "now": now}
         change(connection, "lower_badge", told)
-        word = {**told, "dismissed": json_array(ids), "expires_at": expires_at}
+        word = {**told, "dismissed": json_array(ids[-DISMISSED_TOLD:]), "expires_at": expires_at}
         enqueued += change(connection, "enqueue_dismissal", word)
     return enqueued
 
