@@ -46,7 +46,7 @@ MAY_IMPORT = {
 KNOWS_ADAPTERS = "pns.ops.compose"
 PURE = (
     *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.push", "pns.timestamp"),
-    *("pns.device", "pns.hub"),
+    *("pns.device", "pns.hub", "pns.gateways.fcm_message"),
 )
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
 
