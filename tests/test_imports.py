@@ -33,8 +33,7 @@ LAYERS = {
     "public": "",
 }
 MAY_IMPORT = {
-    "values": "allowance backoff circuit clock configuration constraint device errors forwarding looper "
-    "messages metrics notification printable push settings timestamp",
+    "values": {"values"},
     "contracts": {"values", "contracts"},
     "conversation": {"values", "contracts"},
     "adapters": {"values", "contracts", "adapters"},
