@@ -33,8 +33,7 @@ LAYERS = {
     "public": "",
 }
 MAY_IMPORT = {
-    "values": "allowance backoff circuit clock configuration constraint device errors forwarding looper "
-    "messages metrics notification printable push settings timestamp",
+    "values": {"values"},
     "contracts": {"values", "contracts"},
     "conversation": {"values", "contracts"},
     "adapters": {"values", "contracts", "adapters"},
@@ -46,7 +45,7 @@ MAY_IMPORT = {
 KNOWS_ADAPTERS = "pns.ops.compose"
 PURE = (
     *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.push", "pns.timestamp"),
-    *("pns.device", "pns.hub"),
+    *("pns.device", "pns.hub", "pns.gateways.fcm_message"),
 )
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
 
