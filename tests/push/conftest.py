@@ -105,9 +105,11 @@ async def settled(clock: FakeClock) -> None:
             await asyncio.sleep(0)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], clock: FakeClock, *, step: float = 0.5) -> None:
-    """Let time pass until `condition` holds."""
-    async with asyncio.timeout(60):
+async def until(
+    condition: Callable[[], Awaitable[bool]], clock: FakeClock, *, step: float = 0.5, patience: float = 60
+) -> None:
+    """Let time pass until `condition` holds; `patience` in real seconds."""
+    async with asyncio.timeout(patience):
         await settled(clock)
         while not await condition():
             clock.advance(step)
