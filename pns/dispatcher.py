@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 """How late a push may be claimed after it is due."""
-LEASE_MARGIN_SECONDS = 30.0
+LEASE_MARGIN_SECONDS = 10.0
 """How long a claim outlives the last answer that is waited for."""
 AWAY_SECONDS = 2.0
 MOST_CIRCUITS = 10_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from pns.archive import Archive
@@ -116,12 +117,16 @@ def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gat
     if push.webpush.subject:
         from pns.gateways.webpush import WebPush
 
-        made.append(WebPush(push.webpush, clock=clock, private_key=store.push_key))
+        made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
     if push.mqtt.url:
         with _extra("mqtt", "push.mqtt.url"):
             from pns.gateways.mqtt import MQTT
         made.append(MQTT(push.mqtt, clock=clock))
     return made
+
+
+async def _push_key(settings: Settings, store: Store) -> str:
+    return settings.push.webpush.private_key or await store.push_key()
 
 
 def make_device_authority(

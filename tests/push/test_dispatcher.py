@@ -223,7 +223,7 @@ async def test_a_node_that_dies_loses_nothing(store: Store, clock: FakeClock, di
     await dispatch(heir)
     await passes(clock, 30)
     assert heir.asked == [], "the lease holds"
-    await passes(clock, 40)
+    await passes(clock, 20)
     assert [push.attempt for push in heir.asked] == [2]
     assert heir.asked[0].push_id == dying.asked[0].push_id
 
