@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from pns.notification import Notification
+from pns.push import Origin
 
 EVERYBODY = "everybody"
 """The audience of every user that the store knows."""
@@ -34,6 +35,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     publication_id: str
     audience: str
     notifications: tuple[Notification, ...]
+    origin: Origin = Origin()
     create_date: int
     after: int = 0
     reached: int = 0
@@ -101,3 +103,6 @@ class Audiences(Protocol):
         """Record that a publication came to `after`, with `reached` more users, and hold the lease until
         `until`; `complete`: it has reached everybody.
         """
+
+    async def prune_publications(self, *, ended_before: int, limit: int) -> int:
+        """Remove at most `limit` that were complete before; returns how many there were."""

@@ -77,7 +77,8 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     `token`: of FCM or APNs. `subscription`: of Web Push. An MQTT device brings neither: it is given one.
     `token_kind`: "fid" for a Firebase installation id. `app`: the app's package or bundle id, where one
-    `[push]` section serves several. `platform`: the app's own word, such as "ios".
+    `[push]` section serves several. `platform`: the app's own word, such as "ios". `device_id`: which of the
+    user's devices this is, if its address has changed and it keeps no cookies.
     """
 
     network: Network
@@ -86,6 +87,7 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     app: Label = ""
     environment: Environment = "production"
     platform: Label = ""
+    device_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$(?!\n)")] | None = None
     token_kind: Literal["token", "fid"] = "token"
 
 

@@ -106,11 +106,13 @@ class StoreReport(NamedTuple):
 class Store(Protocol):
     """See the module's docstring for what every method promises."""
 
-    outbox: Outbox
-    """Devices at push networks and pushes on their way to them."""
+    @property
+    def outbox(self) -> Outbox:
+        """Devices at push networks and pushes on their way to them."""
 
-    audiences: Audiences
-    """Topics, buckets and publications."""
+    @property
+    def audiences(self) -> Audiences:
+        """Topics, buckets and publications."""
 
     async def open(self) -> None:
         """Make the store ready, its schema up to date. Raises SchemaError, or StoreUnavailable."""

@@ -12,6 +12,7 @@ revision = "0002"
 down_revision = "0001"
 
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up only what is called INTEGER
+WAITING = "state IN ('queued', 'sending', 'retry')"
 Text = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")  # compared byte by byte, whatever the locale
 
 
@@ -72,15 +73,16 @@ def _pushes() -> None:
         sa.Column("badge", sa.BigInteger),
         sa.Column("reason", Text),
         sa.Column("provider_id", Text),
-        sa.Column("dismissed", Text),
+        sa.Column("dismissed", Text),  # which were seen elsewhere; of one that was seen, that it was told
         _column("changed_at", sa.BigInteger),
         sqlite_autoincrement=True,
     )
-    _index("pushes_due", "pushes", ["gateway", "due_at"], "state IN ('queued', 'sending', 'retry')")
-    _index("pushes_accepted", "pushes", ["user_key"], "state = 'accepted' AND seq IS NOT NULL")
-    _index("pushes_settled", "pushes", ["changed_at"], "state NOT IN ('queued', 'sending', 'retry')")
+    _index("pushes_due", "pushes", ["gateway", "due_at"], WAITING)
+    _index("pushes_device", "pushes", ["device_id"], WAITING)
+    _index("pushes_settled", "pushes", ["changed_at"], f"NOT ({WAITING})")
+    untold = "state = 'accepted' AND seq IS NOT NULL AND dismissed IS NULL"
+    _index("pushes_accepted", "pushes", ["user_key"], untold)
     op.create_index("pushes_notification", "pushes", ["user_key", "notification_id"])
-    _index("pushes_device", "pushes", ["device_id"], "state IN ('queued', 'sending', 'retry')")
 
 
 def _audiences() -> None:
@@ -98,7 +100,7 @@ def _audiences() -> None:
         "publications",
         sa.Column("publication_id", Text, primary_key=True),
         _column("audience", Text),
-        _column("notifications", Text),
+        _column("content", Text),  # notifications and their origin, as JSON
         _column("create_date", sa.BigInteger),
         _column("after_key", sa.BigInteger),
         _column("reached", sa.BigInteger),

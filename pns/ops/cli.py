@@ -18,6 +18,7 @@ import typer
 from pns import constraint
 from pns.errors import PNSError, SettingsError
 from pns.ops.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
+from pns.pushing import Role
 from pns.settings import Settings
 
 STORE_URL = constraint.url_of("sqlite", "postgresql")
@@ -58,11 +59,19 @@ def serve(
             show_default=False,
         ),
     ] = 1,
+    role: Annotated[
+        Role,
+        typer.Option(
+            metavar="ROLE",
+            help="web: connections and calls; push: sending to push networks; all: both. Default: all.",
+            show_default=False,
+        ),
+    ] = "all",
 ) -> None:
     """Run the server. SIGTERM or Ctrl-C drains it: connections move on, requests are answered."""
     from pns.ops.service import run
 
-    raise typer.Exit(run(_load(config, host=host, port=port), count=workers))
+    raise typer.Exit(run(_load(config, host=host, port=port), count=workers, role=role))
 
 
 @cli.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from pns.archive import Archive
@@ -20,6 +21,7 @@ from pns.buses.trial import trouble
 from pns.buses.wire import Wire
 from pns.clock import Clock
 from pns.errors import SettingsError
+from pns.gateway import Gateway
 from pns.metrics import Metrics
 from pns.settings import Settings
 from pns.store import Store
@@ -90,6 +92,41 @@ def _extra(name: str, key: str) -> Iterator[None]:
         raise SettingsError(
             f"{key} needs the package {error.name}: install it with `pip install 'pns[{name}]'`"
         ) from error
+
+
+def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
+    """The gateways that are set, not started yet; one that takes devices of others stands before them.
+
+    Raises SettingsError.
+    """
+    push, made = settings.push, list[Gateway]()
+    if push.azure.connection_string:
+        from pns.gateways.azure import Azure
+
+        made.append(Azure(push.azure, clock=clock))
+    if push.fcm.credentials:
+        with _extra("fcm", "push.fcm.credentials"):
+            from pns.gateways.fcm import FCM
+        made.append(FCM(push.fcm, clock=clock))
+    if push.apns.key_file or push.apns.certificate_file:
+        with _extra("apns", "push.apns"):
+            import h2  # noqa: F401
+        from pns.gateways.apns import APNs
+
+        made.append(APNs(push.apns, clock=clock))
+    if push.webpush.subject:
+        from pns.gateways.webpush import WebPush
+
+        made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
+    if push.mqtt.url:
+        with _extra("mqtt", "push.mqtt.url"):
+            from pns.gateways.mqtt import MQTT
+        made.append(MQTT(push.mqtt, clock=clock))
+    return made
+
+
+async def _push_key(settings: Settings, store: Store) -> str:
+    return settings.push.webpush.private_key or await store.push_key()
 
 
 def make_device_authority(

@@ -31,6 +31,7 @@ from pns.ops.compose import (
     make_bus,
     make_callback_authority,
     make_device_authority,
+    make_gateways,
     make_store,
 )
 from pns.ops.wrap import Wrapped
@@ -217,7 +218,15 @@ class PNS:
         else:
             authority = make_callback_authority(self._user or _nobody, settings, store)
         bus = make_bus(settings, store, clock=clock, metrics=metrics)
-        node = Node(settings, store=store, bus=bus, authority=authority, metrics=metrics, clock=clock)
+        node = Node(
+            settings,
+            store=store,
+            bus=bus,
+            authority=authority,
+            metrics=metrics,
+            clock=clock,
+            gateways=make_gateways(settings, store, clock=clock),
+        )
         return node, Web(node, make_application_authority(settings, clock=clock))
 
 

@@ -5,11 +5,16 @@ The part of appending that is the same for every engine; knows no statement and 
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from pns.errors import NotificationIdConflict
 from pns.notification import Notification, new_notification_id
+from pns.push import Origin, PushControls, StoredPush
 from pns.store import Submission
 from pns.timestamp import microseconds
 
@@ -28,31 +33,46 @@ class Draft(NamedTuple):
     category: str | None
     collapse_key: str | None
     expire_date: int | None
+    push: str | None
     named: bool
 
 
 def drafts(submissions: Sequence[Submission], now: int) -> list[Draft]:
     """All notifications of one request, in order, with ids and dates where the application gave none."""
-    return [_draft(s.user_id, notification, now) for s in submissions for notification in s.notifications]
+    return [_draft(s, notification, now) for s in submissions for notification in s.notifications]
 
 
-def _draft(user_id: str, notification: Notification, now: int) -> Draft:
+def _draft(submission: Submission, notification: Notification, now: int) -> Draft:
     create_date, expire_date = notification.create_date, notification.expire_date
     return Draft(
-        user_id,
+        submission.user_id,
         notification.notification_id or new_notification_id(now),
         notification.notification_data,
         now if create_date is None else microseconds(create_date),
         notification.category,
         notification.collapse_key,
         None if expire_date is None else microseconds(expire_date),
+        _push(notification.push, submission.origin),
         notification.notification_id is not None,
     )
 
 
+def _push(controls: PushControls | None, origin: Origin | None) -> str | None:
+    """What is kept for the pushes, as JSON; mostly nothing."""
+    if controls is None and origin is None:
+        return None
+    return msgspec.json.encode(StoredPush(controls or PushControls(), origin or Origin())).decode()
+
+
 def size(wanted: Sequence[Draft]) -> int:
     """About how many bytes a request holds while it waits."""
-    return sum(byte_length(draft.data) + _ROW_BYTES for draft in wanted)
+    return sum(byte_length(draft.data) + len(draft.push or "") + _ROW_BYTES for draft in wanted)
+
+
+def new_push_key() -> str:
+    """A private key of P-256 that nobody knows: 32 bytes, base64url (RFC 8292 §3.2)."""
+    number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
+    return urlsafe_b64encode(number.to_bytes(32)).rstrip(b"=").decode()
 
 
 def byte_length(text: str) -> int:

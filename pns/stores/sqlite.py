@@ -20,16 +20,19 @@ from pns.clock import Clock
 from pns.errors import PNSError, SettingsError
 from pns.metrics import Metrics
 from pns.notification import Page
+from pns.push import PushTerms
 from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreReport, Submission
 from pns.stores import sqlite_append as appending
 from pns.stores import sqlite_reads as reads
 from pns.stores import sqlite_writes as writes
-from pns.stores.drafts import drafts, size
+from pns.stores.drafts import drafts, new_push_key, size
 from pns.stores.group_commit import MARKED_AT_ONCE, REMOVED_AT_ONCE, SMALL_WRITE, GroupCommit, Rejected
 from pns.stores.migrate import migrate
 from pns.stores.schema import require_whole
+from pns.stores.sqlite_audiences import SQLiteAudiences
 from pns.stores.sqlite_connection import SQLiteConnection
 from pns.stores.sqlite_errors import ENGINE_ERRORS, Stuck, concerns_all
+from pns.stores.sqlite_outbox import SQLiteOutbox
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], object]
@@ -57,6 +60,8 @@ class SQLiteStore:
         self._commits: GroupCommit[Operation] = GroupCommit(
             self._commit, clock=clock, metrics=metrics, max_waiting_bytes=max_waiting_bytes
         )
+        self.outbox = SQLiteOutbox(self._small.run, self._write, clock=clock)
+        self.audiences = SQLiteAudiences(self._small.run, self._write, clock=clock)
 
     async def open(self) -> None:
         try:
@@ -91,11 +96,11 @@ class SQLiteStore:
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 
-    async def append(self, submissions: Sequence[Submission]) -> Appended:
+    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
         now = self._clock.now()
         wanted = drafts(submissions, now)
         return await self._write(
-            lambda connection: appending.append(connection, wanted, now), size=size(wanted)
+            lambda connection: appending.append(connection, wanted, terms, now=now), size=size(wanted)
         )
 
     async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
@@ -187,6 +192,13 @@ class SQLiteStore:
         if kept is not None:
             return kept
         return await self._write(partial(writes.offer_secret, value=secrets.token_urlsafe(32)))
+
+    async def push_key(self) -> str:
+        kept = await self._small.run(partial(reads.secret, name="push_key"))
+        if kept is not None:
+            return kept
+        offer = partial(writes.offer_secret, value=new_push_key(), name="push_key")
+        return await self._write(offer)
 
     async def foreign_changes(self) -> int:
         # the writer's connection: its own commits do not count, and it never looks during one

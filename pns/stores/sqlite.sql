@@ -33,8 +33,8 @@ WHERE user_key = :user_key
 -- name: insert_notification
 -- One row; its place was taken before.
 INSERT INTO notifications
-  (user_key, seq, notification_id, data, create_date, category, collapse_key, expire_date)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+  (user_key, seq, notification_id, data, create_date, category, collapse_key, expire_date, push)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: lower_unseen
 -- The count follows rows that were marked or removed.
@@ -175,6 +175,19 @@ DELETE FROM notifications
 WHERE user_key = :user_key
   AND seq IN (SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit)
 
+-- name: delete_erased_pushes
+-- Some pushes of an erased user.
+DELETE FROM pushes
+WHERE push_key IN (SELECT push_key FROM pushes WHERE user_key = :user_key LIMIT :limit)
+
+-- name: delete_user_devices
+-- An erased user has no devices at push networks,
+DELETE FROM devices WHERE user_key = :user_key
+
+-- name: delete_user_subscriptions
+-- and is in no audience.
+DELETE FROM subscriptions WHERE user_key = :user_key
+
 -- name: delete_erased
 -- The erasure is complete.
 DELETE FROM erased WHERE user_key = :user_key
@@ -265,6 +278,14 @@ SELECT value FROM meta WHERE name = 'copy'
 -- name: offer_secret
 -- The first offer wins; every node reads the winner's.
 INSERT INTO meta (name, value) VALUES ('session secret', :value) ON CONFLICT (name) DO NOTHING
+
+-- name: read_push_key
+-- The private key of Web Push.
+SELECT value FROM meta WHERE name = 'push key'
+
+-- name: offer_push_key
+-- The first offer wins; every node reads the winner's.
+INSERT INTO meta (name, value) VALUES ('push key', :value) ON CONFLICT (name) DO NOTHING
 
 -- name: schema
 -- Which schema is this?

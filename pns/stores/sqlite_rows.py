@@ -17,7 +17,7 @@ from pns.stores.sqlite_errors import Damaged
 from pns.stores.statements import load
 
 T = TypeVar("T")
-SQL = load("sqlite.sql")
+SQL = load("sqlite.sql", "sqlite_outbox.sql", "sqlite_audiences.sql")
 Parameters = Mapping[str, object] | Sequence[object]
 
 

@@ -88,12 +88,17 @@ def erase_user(connection: sqlite3.Connection, user_id: str, *, now: int) -> int
     if user is None:
         return None
     change(connection, "insert_erased", {"user_key": user[0]})
+    change(connection, "delete_user_devices", {"user_key": user[0]})
+    change(connection, "delete_user_subscriptions", {"user_key": user[0]})
     return user[0]
 
 
 def remove_erased(connection: sqlite3.Connection, user_key: int, *, limit: int) -> int:
     """Remove at most `limit` rows of an erased user; fewer than `limit` complete the erasure."""
-    removed = change(connection, "delete_erased_rows", {"user_key": user_key, "limit": limit})
+    removed = 0
+    for name in ("delete_erased_rows", "delete_erased_pushes"):
+        if removed < limit:
+            removed += change(connection, name, {"user_key": user_key, "limit": limit - removed})
     if removed < limit:
         change(connection, "delete_erased", {"user_key": user_key})
     return removed
@@ -166,10 +171,10 @@ def _prune_erased(connection: sqlite3.Connection, limit: int) -> int:
     return removed
 
 
-def offer_secret(connection: sqlite3.Connection, value: str) -> str:
-    """Keep `value` as the session secret unless there is one; returns the one that is kept."""
-    change(connection, "offer_secret", {"value": value})
-    return all_rows(connection, "read_secret", (), tuple[str])[0][0]
+def offer_secret(connection: sqlite3.Connection, value: str, *, name: str = "secret") -> str:
+    """Keep `value` as the secret of this name unless there is one; returns the one that is kept."""
+    change(connection, f"offer_{name}", {"value": value})
+    return all_rows(connection, f"read_{name}", (), tuple[str])[0][0]
 
 
 def probe(connection: sqlite3.Connection) -> None:

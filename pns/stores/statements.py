@@ -15,13 +15,13 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 
 
-def load(file_name: str) -> Mapping[str, str]:
-    """The statements of `file_name`, by name. Raises ValueError when a name stands there twice."""
-    text = (files("pns.stores") / file_name).read_text(encoding="utf-8")
+def load(*file_names: str) -> Mapping[str, str]:
+    """The statements of these files, by name. Raises ValueError when a name stands there twice."""
+    text = "".join((files("pns.stores") / name).read_text(encoding="utf-8") for name in file_names)
     _, *parts = _NAME.split(text)
     names, bodies = parts[::2], parts[1::2]
     if len(set(names)) < len(names):
-        raise ValueError(f"{file_name}: a statement's name stands there twice")
+        raise ValueError(f"{', '.join(file_names)}: a statement's name stands there twice")
     return MappingProxyType(
         {name: _COMMENT.sub("", body).strip() for name, body in zip(names, bodies, strict=True)}
     )

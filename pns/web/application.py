@@ -12,8 +12,7 @@ from msgspec import UNSET, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from pns.authority import ApplicationAuthority
-from pns.errors import Invalid, Unauthorized, UnknownNotification
+from pns.errors import Invalid, UnknownNotification
 from pns.messages import InboxItem, inbox_item
 from pns.node import Node
 from pns.notification import Page
@@ -21,6 +20,7 @@ from pns.store import EVERY_DEVICE, Cursor
 from pns.timestamp import format_timestamp
 from pns.web import application_calls as calls
 from pns.web.application_calls import DeviceInfo, ExportLine, Inbox, Notified, Unseen, UserInfo
+from pns.web.authorization import Authorization
 from pns.web.body import (
     decode_notify,
     decode_seen,
@@ -30,51 +30,31 @@ from pns.web.body import (
     query_cursor,
     read_body,
 )
-from pns.web.contract.operation import Operation
 from pns.web.problems import API_HEADERS
-from pns.web.routing import Endpoint, Route
+from pns.web.routing import Route
 
 
 class ApplicationEndpoints:
     """What the application may ask of a node."""
 
-    def __init__(self, node: Node, authority: ApplicationAuthority) -> None:
+    def __init__(self, node: Node, authorization: Authorization) -> None:
         self._node = node
-        self._authority = authority
+        self._authorization = authorization
 
     @property
     def routes(self) -> list[Route]:
-        user = "/users/{user_id}"
+        route, user = self._authorization.route, "/users/{user_id}"
         inbox = f"{user}/notifications"
         return [
-            self._route("POST", "/notify", self.notify, calls.NOTIFY),
-            self._route("GET", user, self.user, calls.USER_INFO),
-            self._route("DELETE", user, self.erase, calls.ERASE),
-            self._route("GET", inbox, self.inbox, calls.INBOX),
-            self._route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
-            self._route("POST", f"{user}/seen", self.seen, calls.SEEN),
-            self._route("GET", f"{user}/export", self.export, calls.EXPORT),
-            self._route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
+            route("POST", "/notify", self.notify, calls.NOTIFY),
+            route("GET", user, self.user, calls.USER_INFO),
+            route("DELETE", user, self.erase, calls.ERASE),
+            route("GET", inbox, self.inbox, calls.INBOX),
+            route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
+            route("POST", f"{user}/seen", self.seen, calls.SEEN),
+            route("GET", f"{user}/export", self.export, calls.EXPORT),
+            route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
         ]
-
-    def _route(self, method: str, template: str, endpoint: Endpoint, operation: Operation) -> Route:
-        return Route(method, template, self._authorized(endpoint), operation)
-
-    def _authorized(self, endpoint: Endpoint) -> Endpoint:
-        async def authorized(request: Request, parameters: dict[str, str]) -> Response:
-            await self.authorize(request)
-            return await endpoint(request, parameters)
-
-        authorized.__doc__ = endpoint.__doc__
-        authorized.__name__ = getattr(endpoint, "__name__", "endpoint")
-        return authorized
-
-    async def authorize(self, request: Request) -> None:
-        """Return if the caller speaks for the application. Raises Unauthorized or AuthUnavailable."""
-        values = [value for name, value in request.scope["headers"] if name == b"authorization"]
-        if len(values) > 1:
-            raise Unauthorized("more than one Authorization header; send one")
-        await self._authority.admit(values[0] if values else None)
 
     async def notify(self, request: Request, parameters: dict[str, str]) -> Response:
         """Store notifications durably and tell the users' devices."""

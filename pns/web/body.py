@@ -6,7 +6,7 @@ Every error names the field and what is allowed there; after any error nothing w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
@@ -152,15 +152,28 @@ def submission(
     except ValueError as error:
         user = ""
         errors.append((f"{at}/user_id", str(error)))
+    errors += _wrong(notifications, at=at, limits=limits, clock=clock)
+    if errors:
+        raise Invalid(errors)
+    return Submission(user, tuple(notifications))
+
+
+def checked(notifications: Collection[Notification], *, limits: LimitsSettings, clock: Clock) -> None:
+    """Return if all of a body's `notifications` may be stored. Raises Invalid."""
+    errors = list(_wrong(notifications, at="", limits=limits, clock=clock))
+    if errors:
+        raise Invalid(errors)
+
+
+def _wrong(
+    notifications: Collection[Notification], *, at: str, limits: LimitsSettings, clock: Clock
+) -> Iterator[tuple[str, str]]:
     latest = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=clock.now() + CREATE_DATE_LEEWAY)
     for index, notification in enumerate(notifications):
         wrong = notification.check(max_bytes=limits.max_notification_bytes, latest_create_date=latest)
         if wrong is not None:
             field, message = wrong
-            errors.append((f"{at}/notifications/{index}/{field}", message))
-    if errors:
-        raise Invalid(errors)
-    return Submission(user, tuple(notifications))
+            yield f"{at}/notifications/{index}/{field}", message
 
 
 def decode_seen(body: bytes) -> SeenBody:

@@ -30,7 +30,8 @@ Known = tuple[str, str] | None
 
 SUBSCRIBE = "/subscribe"
 MESSAGES = "/messages"
-_FOR_DEVICES = {SUBSCRIBE, MESSAGES}
+DEVICES = "/devices"
+_FOR_DEVICES = {SUBSCRIBE, MESSAGES, DEVICES}
 _NO_HEADERS: Headers = []
 
 
@@ -99,7 +100,7 @@ class Entrance:
 
         None where no device asks, and for a page that is refused.
         """
-        if encoded_path(scope) not in _FOR_DEVICES:
+        if "/".join(encoded_path(scope).split("/")[:2]) not in _FOR_DEVICES:
             return _NO_HEADERS
         try:
             return self.check(scope)

@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import pytest
-
 from pns.device import Device, Registration
 from pns.gateway import Gateway
 from pns.push import Push, PushControls
@@ -22,7 +20,7 @@ Answer = Literal["accept", "busy", "later", "dead", "refuse", "hang", "reset", "
 credentials are wrong. `hang`: no answer. `reset`: the line is cut after the request. `nonsense`: not the
 service's own form, such as a proxy's HTML page with status 502."""
 
-NAMES: list[str] = ["mqtt"]
+NAMES: list[str] = ["fcm", "webpush", "mqtt"]
 
 
 class Peer(Protocol):

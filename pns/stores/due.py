@@ -1,0 +1,216 @@
+"""What becomes of a push that is due: the part of claiming that is the same for every engine.
+
+Knows no statement and touches no database. The rows' columns stand in the order of the statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+
+import msgspec
+
+from pns.device import Device, Environment, Network
+from pns.outbox import Claim
+from pns.push import WAITING, Push, PushControls, PushState, PushStatus, StoredPush
+
+_KEYS = msgspec.json.Decoder(dict[str, str])
+_STORED = msgspec.json.Decoder(StoredPush)
+_DISMISSED = msgspec.json.Decoder(tuple[str, ...])
+
+
+class DeviceRow(NamedTuple):
+    """A device as the statements select it."""
+
+    device_id: str
+    user_id: str
+    network: str
+    gateway: str
+    address: str
+    keys: str
+    app: str
+    environment: str
+    platform: str
+    badge: int | None
+    registered_at: int
+    expires_at: int | None
+
+
+class DueRow(NamedTuple):
+    """A push that is due, its device and its notification as far as they are there, and whether its user is
+    connected."""
+
+    push_key: int
+    seq: int | None
+    notification_id: str
+    attempts: int
+    expires_at: int
+    push_badge: int | None
+    dismissed: str | None
+    device_id: str | None
+    user_id: str | None
+    network: str | None
+    gateway: str | None
+    address: str | None
+    keys: str | None
+    app: str | None
+    environment: str | None
+    platform: str | None
+    device_badge: int | None
+    registered_at: int | None
+    device_expires_at: int | None
+    unseen: int | None
+    data: str | None
+    create_date: int | None
+    category: str | None
+    collapse_key: str | None
+    push: str | None
+    seen_date: int | None
+    expire_date: int | None
+    connected: int
+
+
+class StatusRow(NamedTuple):
+    """What became of a push, and whether its notification and its device are still there."""
+
+    device_id: str
+    network: str
+    gateway: str
+    state: str
+    attempts: int
+    reason: str | None
+    provider_id: str | None
+    due_at: int
+    changed_at: int
+    kept: int
+    seen_date: int | None
+    registered: int
+
+
+class Dropped(NamedTuple):
+    """Nobody wants it any more."""
+
+    state: PushState
+    reason: str
+
+
+class Moved(NamedTuple):
+    """Its device is reached by another gateway."""
+
+    gateway: str
+
+
+class Wanted(NamedTuple):
+    """It is to be sent. `counts`: the device counts for itself and is raised to the push's badge."""
+
+    push: Push
+    counts: bool
+
+
+def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
+    """What becomes of a push that `claim` found."""
+    dropped = _dropped(row, claim, now)
+    if dropped is not None:
+        return dropped
+    device = device_of(DeviceRow(*row[7:19]))  # type: ignore[arg-type]
+    if device.gateway != claim.gateway:
+        return Moved(device.gateway)
+    stored = _STORED.decode(row.push) if row.push else StoredPush()
+    if not enabled(stored.controls, device.network):
+        return Dropped(PushState.CANCELLED, "not wanted on this network")
+    counts = device.badge is not None and row.push_badge is None and row.seq is not None
+    push = Push(
+        push_key=row.push_key,
+        device=device,
+        attempt=row.attempts + 1,
+        expires_at=row.expires_at,
+        badge=_badge(row, raised=counts),
+        notification_id=row.notification_id,
+        notification_data=row.data or "",
+        create_date=row.create_date or 0,
+        category=row.category,
+        collapse_key=row.collapse_key,
+        controls=stored.controls,
+        origin=stored.origin,
+        dismissed=_DISMISSED.decode(row.dismissed) if row.dismissed else (),
+    )
+    return Wanted(push, counts)
+
+
+def _dropped(row: DueRow, claim: Claim, now: int) -> Dropped | None:
+    if row.device_id is None or row.user_id is None:
+        return Dropped(PushState.CANCELLED, "the device is gone")
+    if row.seq is not None and row.data is None:
+        return Dropped(PushState.CANCELLED, "withdrawn")
+    if row.seen_date is not None:
+        return Dropped(PushState.CANCELLED, "seen")
+    if row.expires_at <= now or (row.expire_date is not None and row.expire_date <= now):
+        return Dropped(PushState.EXPIRED, "too late")
+    if claim.offline_only and row.connected and row.seq is not None:
+        return Dropped(PushState.CANCELLED, "connected")
+    return None
+
+
+def _badge(row: DueRow, *, raised: bool) -> int:
+    if row.push_badge is not None:
+        return row.push_badge
+    if row.device_badge is not None:
+        return row.device_badge + raised
+    return row.unseen or 0
+
+
+def kept_badge(wanted: Wanted, row: DueRow) -> int | None:
+    """The badge that every attempt of this push shows; None: whatever is unseen by then."""
+    return wanted.push.badge if wanted.counts else row.push_badge
+
+
+def enabled(controls: PushControls, network: str) -> bool:
+    """Whether the application wants this pushed there."""
+    own = getattr(controls, network)
+    return controls.enabled and (own is None or own.enabled)
+
+
+def device_of(row: DeviceRow) -> Device:
+    """The device of a row."""
+    return Device(
+        device_id=row.device_id,
+        user_id=row.user_id,
+        network=cast(Network, row.network),
+        gateway=row.gateway,
+        address=row.address,
+        keys=_KEYS.decode(row.keys),
+        app=row.app,
+        environment=cast(Environment, row.environment),
+        platform=row.platform,
+        badge=row.badge,
+        registered_at=row.registered_at,
+        expires_at=row.expires_at,
+    )
+
+
+def keys_text(keys: Mapping[str, str]) -> str:
+    """`keys` as they are kept."""
+    return msgspec.json.encode(dict(keys)).decode()
+
+
+def status_of(row: StatusRow) -> PushStatus:
+    """A push as the application sees it: what the inbox says goes before what the row says."""
+    state, reason = PushState(row.state), row.reason
+    if state in WAITING and (not row.kept or row.seen_date is not None or not row.registered):
+        reason = (
+            "seen" if row.seen_date is not None else "withdrawn" if not row.kept else "the device is gone"
+        )
+        state = PushState.CANCELLED
+    elif state is PushState.ACCEPTED and row.seen_date is not None:
+        state = PushState.SEEN
+    return PushStatus(
+        row.device_id,
+        row.network,
+        row.gateway,
+        state,
+        row.attempts,
+        reason,
+        row.provider_id,
+        row.due_at if state in WAITING else None,
+        row.changed_at,
+    )

@@ -1,0 +1,161 @@
+"""The Audiences contract of pns/audience.py on a SQLite store's own connections.
+
+Statements stand in sqlite_audiences.sql. Every function below the class runs in a connection's thread, those
+that write inside the writer's transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from pns.audience import EVERYBODY, Publication, Subscriber
+from pns.clock import Clock
+from pns.notification import Notification
+from pns.push import Origin
+from pns.stores.group_commit import REMOVED_AT_ONCE
+from pns.stores.sqlite_outbox import Read, Write
+from pns.stores.sqlite_rows import all_rows, change, row
+
+_CONTENT = msgspec.json.Decoder(tuple[tuple[Notification, ...], Origin])
+
+
+class PublicationRow(NamedTuple):
+    """A publication as the statements select it."""
+
+    publication_id: str
+    audience: str
+    content: str
+    create_date: int
+    after_key: int
+    reached: int
+    end_date: int | None
+
+
+class SQLiteAudiences:
+    """See pns.audience.Audiences."""
+
+    def __init__(self, read: Read, write: Write, *, clock: Clock) -> None:
+        self._read = read
+        self._write = write
+        self._clock = clock
+
+    async def make(self, audience: str) -> bool:
+        new = {"audience": audience, "now": self._clock.now()}
+        return await self._write(lambda connection: change(connection, "make", new) > 0)
+
+    async def remove(self, audience: str) -> bool:
+        there = await self._write(lambda connection: change(connection, "remove", {"audience": audience}))
+        some = {"audience": audience, "limit": REMOVED_AT_ONCE}
+        removed = REMOVED_AT_ONCE
+        while removed == REMOVED_AT_ONCE:
+            removed = await self._write(lambda connection: change(connection, "remove_subscriptions", some))
+        return there > 0
+
+    async def exists(self, audience: str) -> bool:
+        return await self._found("exists", {"audience": audience})
+
+    async def subscribe(self, audience: str, user_id: str, *, make: bool) -> bool:
+        new = {"audience": audience, "user_id": user_id, "now": self._clock.now()}
+        return await self._write(partial(_subscribe, new=new, make=make))
+
+    async def unsubscribe(self, audience: str, user_id: str) -> None:
+        old = {"audience": audience, "user_id": user_id}
+        await self._write(lambda connection: change(connection, "unsubscribe", old))
+
+    async def subscribed(self, audience: str, user_id: str) -> bool:
+        return await self._found("subscribed", {"audience": audience, "user_id": user_id})
+
+    async def subscriptions(self, user_id: str) -> list[str]:
+        found = await self._read(
+            lambda connection: all_rows(connection, "subscriptions", {"user_id": user_id}, tuple[str])
+        )
+        return [audience for (audience,) in found]
+
+    async def publish(self, publication: Publication) -> Publication:
+        return await self._write(partial(_publish, publication=publication))
+
+    async def publication(self, publication_id: str) -> Publication | None:
+        return await self._read(partial(_publication, publication_id=publication_id))
+
+    async def due_publication(self, until: int) -> Publication | None:
+        now = {"now": self._clock.now()}
+        if not await self._found("any_due", now):
+            return None
+        return await self._write(
+            lambda connection: _one(connection, "lease_publication", {**now, "until": until})
+        )
+
+    async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
+        name = "everybody" if audience == EVERYBODY else "subscribers"
+        where = {"audience": audience, "after": after, "limit": limit}
+        return await self._read(lambda connection: all_rows(connection, name, where, Subscriber))
+
+    async def advance(
+        self, publication_id: str, *, after: int, reached: int, until: int, complete: bool
+    ) -> None:
+        now = self._clock.now()
+        step = {"publication_id": publication_id, "after": after, "reached": reached, "until": until}
+
+        def advanced(connection: sqlite3.Connection) -> None:
+            change(connection, "advance", step)
+            if complete:
+                change(connection, "complete", {"publication_id": publication_id, "now": now})
+
+        await self._write(advanced)
+
+    async def prune_publications(self, *, ended_before: int, limit: int) -> int:
+        old = {"ended_before": ended_before, "limit": limit}
+        return await self._write(lambda connection: change(connection, "prune_publications", old))
+
+    async def _found(self, name: str, where: dict[str, object] | dict[str, int] | dict[str, str]) -> bool:
+        return await self._read(lambda connection: row(connection, name, where, tuple[int]) is not None)
+
+
+def _subscribe(connection: sqlite3.Connection, new: dict[str, object], *, make: bool) -> bool:
+    if make:
+        change(connection, "make", new)
+    elif row(connection, "exists", new, tuple[int]) is None:
+        return False
+    change(connection, "make_user", new)
+    change(connection, "subscribe", new)
+    return True
+
+
+def _publish(connection: sqlite3.Connection, publication: Publication) -> Publication:
+    new = {
+        "publication_id": publication.publication_id,
+        "audience": publication.audience,
+        "content": msgspec.json.encode((publication.notifications, publication.origin)).decode(),
+        "create_date": publication.create_date,
+    }
+    change(connection, "publish", new)
+    return _publication(connection, publication.publication_id) or publication
+
+
+def _publication(connection: sqlite3.Connection, publication_id: str) -> Publication | None:
+    return _one(connection, "publication", {"publication_id": publication_id})
+
+
+def _one(connection: sqlite3.Connection, name: str, where: dict[str, object]) -> Publication | None:
+    found = row(connection, name, where, PublicationRow)
+    return None if found is None else publication_of(found)
+
+
+def publication_of(found: PublicationRow) -> Publication:
+    """The publication of a row."""
+    notifications, origin = _CONTENT.decode(found.content)
+    return Publication(
+        publication_id=found.publication_id,
+        audience=found.audience,
+        notifications=notifications,
+        origin=origin,
+        create_date=found.create_date,
+        after=found.after_key,
+        reached=found.reached,
+        end_date=found.end_date,
+    )

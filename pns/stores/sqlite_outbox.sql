@@ -1,0 +1,231 @@
+-- Devices at push networks, and pushes on their way to them. See statements.py for the form of this file.
+
+-- ── devices ────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: make_user
+-- A user is known from the first device or subscription on.
+INSERT INTO users (user_id, last_seq, unseen, version) VALUES (:user_id, 0, 0, 0)
+ON CONFLICT (user_id) DO NOTHING
+
+-- name: owner
+-- Who is registered with an address?
+SELECT device_id, user_key FROM devices
+WHERE address_hash = :address_hash AND network = :network AND app = :app AND environment = :environment
+
+-- name: same_device
+-- Is this id one of the user's, for the same app at the same network?
+SELECT user_key = :user_key AND network = :network AND app = :app AND environment = :environment
+FROM devices WHERE device_id = :device_id
+
+-- name: delete_device
+-- Whoever owns it.
+DELETE FROM devices WHERE device_id = :device_id
+
+-- name: insert_device
+-- A new registration.
+INSERT INTO devices
+  (device_id, user_key, network, gateway, address, address_hash, keys, app, environment, platform, badge,
+   registered_at, expires_at)
+VALUES
+  (:device_id, :user_key, :network, :gateway, :address, :address_hash, :keys, :app, :environment, :platform,
+   :badge, :registered_at, :expires_at)
+
+-- name: refresh_device
+-- Registered again: what is new is kept, its badge goes on.
+UPDATE devices
+SET gateway = :gateway, address = :address, address_hash = :address_hash, keys = :keys, platform = :platform,
+  registered_at = :registered_at, expires_at = :expires_at
+WHERE device_id = :device_id
+
+-- name: device
+-- One device.
+SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
+  d.badge, d.registered_at, d.expires_at
+FROM devices d JOIN users u ON u.user_key = d.user_key
+WHERE d.device_id = :device_id
+
+-- name: devices
+-- A user's devices.
+SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
+  d.badge, d.registered_at, d.expires_at
+FROM users u JOIN devices d ON d.user_key = u.user_key
+WHERE u.user_id = :user_id
+ORDER BY d.registered_at, d.device_id
+
+-- name: devices_with_address
+-- Whoever is registered with an address, at whatever app.
+SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
+  d.badge, d.registered_at, d.expires_at
+FROM devices d JOIN users u ON u.user_key = d.user_key
+WHERE d.address_hash = :address_hash AND d.network = :network
+ORDER BY d.device_id
+
+-- name: all_devices
+-- The next devices in the order of their ids.
+SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
+  d.badge, d.registered_at, d.expires_at
+FROM devices d JOIN users u ON u.user_key = d.user_key
+WHERE d.device_id > :after
+ORDER BY d.device_id LIMIT :limit
+
+-- name: set_badge
+-- From now on the device counts for itself.
+UPDATE devices SET badge = :badge WHERE device_id = :device_id
+
+-- name: set_badge_of
+-- Likewise, if it is the user's.
+UPDATE devices SET badge = :badge
+WHERE device_id = :device_id AND user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
+
+-- name: regateway
+-- Some devices are reached another way.
+UPDATE devices SET gateway = :target
+WHERE device_id IN (
+  SELECT device_id FROM devices WHERE gateway = :source AND network = :network LIMIT :limit)
+RETURNING device_id
+
+-- name: move_pushes
+-- What waits for them goes with them.
+UPDATE pushes SET gateway = :target
+WHERE device_id IN (SELECT value FROM json_each(:device_ids)) AND state IN ('queued', 'sending', 'retry')
+
+-- ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: enqueue
+-- A push of each new notification for each device of its user.
+INSERT INTO pushes
+  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at, changed_at)
+SELECT n.user_key, n.seq, n.notification_id, d.device_id, d.network, d.gateway, 'queued', 0, :due_at,
+  min(:expires_at, coalesce(n.expire_date, :expires_at)), :now
+FROM devices d
+JOIN notifications n ON n.user_key = d.user_key AND n.seq >= :first
+WHERE d.user_key = :user_key
+
+-- name: next_due
+-- When each gateway has something to do.
+SELECT gateway, min(due_at) FROM pushes INDEXED BY pushes_due
+WHERE state IN ('queued', 'sending', 'retry')
+GROUP BY gateway
+
+-- name: due
+-- What is due at a gateway, with all that decides what becomes of it.
+SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at, p.badge, p.dismissed,
+  d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform, d.badge,
+  d.registered_at, d.expires_at,
+  u.unseen, n.data, n.create_date, n.category, n.collapse_key, n.push, n.seen_date, n.expire_date,
+  EXISTS (
+    SELECT 1 FROM connections c JOIN nodes o ON o.node_id = c.node_id
+    WHERE c.user_id = u.user_id AND o.lease_until > :now)
+FROM pushes p INDEXED BY pushes_due
+LEFT JOIN users u ON u.user_key = p.user_key
+LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
+LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
+WHERE p.gateway = :gateway AND p.state IN ('queued', 'sending', 'retry') AND p.due_at <= :now
+ORDER BY p.due_at LIMIT :limit
+
+-- name: lease_push
+-- It is being sent; `due_at` is when somebody else may try.
+UPDATE pushes
+SET state = 'sending', attempts = attempts + 1, due_at = :until, badge = :badge, changed_at = :now
+WHERE push_key = :push_key
+
+-- name: raise_badge
+-- A device that counts for itself, before the push is sent.
+UPDATE devices SET badge = :badge WHERE device_id = :device_id
+
+-- name: drop_push
+-- Nobody wants it any more.
+UPDATE pushes SET state = :state, reason = :reason, changed_at = :now WHERE push_key = :push_key
+
+-- name: move_push
+-- Its device is reached another way by now.
+UPDATE pushes SET gateway = :gateway WHERE push_key = :push_key
+
+-- name: accept_push
+-- The network has it, whoever else may have been about to try.
+UPDATE pushes SET state = 'accepted', reason = :reason, provider_id = :provider_id, changed_at = :now
+WHERE push_key = :push_key AND state IN ('queued', 'sending', 'retry')
+
+-- name: settle_push
+-- What became of this attempt; a later one has its own say.
+UPDATE pushes
+SET state = :state, reason = :reason, provider_id = :provider_id, due_at = :due_at, changed_at = :now
+WHERE push_key = :push_key AND state = 'sending' AND attempts = :attempt
+
+-- name: delete_dead_device
+-- As it was when the push was claimed: a new registration stays.
+DELETE FROM devices WHERE device_id = :device_id AND registered_at = :registered_at
+
+-- name: live_device
+-- Is there a device of this id?
+SELECT 1 FROM devices WHERE device_id = :device_id
+
+-- name: pushes
+-- What became of the pushes of one notification.
+SELECT p.device_id, p.network, p.gateway, p.state, p.attempts, p.reason, p.provider_id, p.due_at,
+  p.changed_at, n.seq IS NOT NULL, n.seen_date, d.device_id IS NOT NULL
+FROM users u
+JOIN pushes p ON p.user_key = u.user_key AND p.notification_id = :notification_id AND p.seq IS NOT NULL
+LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
+LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
+WHERE u.user_id = :user_id
+ORDER BY p.push_key
+
+-- name: backlog
+-- What is in the outbox.
+SELECT gateway, state, count(*), min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END)
+FROM pushes GROUP BY gateway, state ORDER BY gateway, state
+
+-- ── seen elsewhere ─────────────────────────────────────────────────────────────────────────────────────
+
+-- name: untold
+-- Pushes of a user that devices show still, though they were seen or are no more.
+SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL
+FROM users u
+JOIN pushes p INDEXED BY pushes_accepted ON p.user_key = u.user_key
+LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
+WHERE u.user_id = :user_id AND p.state = 'accepted' AND p.seq IS NOT NULL AND p.dismissed IS NULL
+  AND (n.seq IS NULL OR n.seen_date IS NOT NULL)
+ORDER BY p.push_key LIMIT :limit
+
+-- name: tell_push
+-- Its device is going to be told.
+UPDATE pushes SET state = :state, dismissed = 'told', changed_at = :now WHERE push_key = :push_key
+
+-- name: enqueue_dismissal
+-- Word for one device of what it need not show any more, if it is still the user's.
+INSERT INTO pushes
+  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at,
+   dismissed, changed_at)
+SELECT d.user_key, NULL, '', d.device_id, d.network, d.gateway, 'queued', 0, :now, :expires_at,
+  :dismissed, :now
+FROM devices d JOIN users u ON u.user_key = d.user_key
+WHERE d.device_id = :device_id AND u.user_id = :user_id
+
+-- name: lower_badge
+-- A device that counts for itself shows so many fewer.
+UPDATE devices SET badge = max(badge - :count, 0) WHERE device_id = :device_id AND badge IS NOT NULL
+
+-- name: stale
+-- Accepted pushes in the order of users, and whether they are to be told of.
+SELECT p.user_key, u.user_id, n.seq IS NULL OR n.seen_date IS NOT NULL
+FROM pushes p INDEXED BY pushes_accepted
+JOIN users u ON u.user_key = p.user_key
+LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
+WHERE p.state = 'accepted' AND p.seq IS NOT NULL AND p.dismissed IS NULL AND p.user_key > :after
+ORDER BY p.user_key LIMIT :limit
+
+-- ── upkeep ─────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: prune_pushes
+-- Settled long ago, oldest first.
+DELETE FROM pushes
+WHERE push_key IN (
+  SELECT push_key FROM pushes INDEXED BY pushes_settled
+  WHERE NOT (state IN ('queued', 'sending', 'retry')) AND changed_at < :settled_before
+  ORDER BY changed_at LIMIT :limit)
+
+-- name: prune_devices
+-- Devices whose registration has ended by itself.
+DELETE FROM devices
+WHERE device_id IN (SELECT device_id FROM devices WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit)

@@ -1,0 +1,197 @@
+"""Writing the outbox: registering devices, enqueueing, claiming and settling pushes.
+
+Every function runs inside the writer's transaction, under its own savepoint; enqueueing inside the append's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from pns.device import Device, address_hash, new_device_id
+from pns.outbox import Claim, Settlement
+from pns.push import Push, PushState, PushTerms
+from pns.stores.due import Dropped, DueRow, Moved, decide, kept_badge, keys_text
+from pns.stores.sqlite_outbox_reads import found_devices
+from pns.stores.sqlite_rows import all_rows, change, json_array, row
+
+DISMISSED_AT_ONCE = 1_000
+DISMISSED_TOLD = 50
+"""Ids in one word to a device, the newest: more do not fit into the 4 KB of a push."""
+
+# ── devices ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def install(connection: sqlite3.Connection, device: Device) -> Device:
+    """See Outbox.install."""
+    user_key = known_user(connection, device.user_id)
+    columns = _columns(device, user_key)
+    owner = row(connection, "owner", columns, tuple[str, int])
+    if owner is not None and owner[1] == user_key:
+        return _refreshed(connection, device, owner[0], columns)
+    if owner is not None:
+        change(connection, "delete_device", {"device_id": owner[0]})
+    same = row(connection, "same_device", columns, tuple[int])
+    if same == (1,):
+        return _refreshed(connection, device, device.device_id, columns)
+    if same is not None:
+        device = replace(device, device_id=new_device_id())
+    change(connection, "insert_device", _columns(device, user_key))
+    return device
+
+
+def _refreshed(
+    connection: sqlite3.Connection, device: Device, device_id: str, columns: dict[str, object]
+) -> Device:
+    change(connection, "refresh_device", {**columns, "device_id": device_id})
+    return found_devices(connection, "device", {"device_id": device_id})[0]
+
+
+def _columns(device: Device, user_key: int) -> dict[str, object]:
+    return {
+        **{name: getattr(device, name) for name in device.__struct_fields__},
+        "user_key": user_key,
+        "address_hash": address_hash(device.address),
+        "keys": keys_text(device.keys),
+    }
+
+
+def known_user(connection: sqlite3.Connection, user_id: str) -> int:
+    """The key of a user, who is made if need be."""
+    change(connection, "make_user", {"user_id": user_id})
+    return all_rows(connection, "user_key", {"user_id": user_id}, tuple[int])[0][0]
+
+
+def uninstall(connection: sqlite3.Connection, user_id: str, device_id: str) -> Device | None:
+    """See Outbox.uninstall."""
+    found = found_devices(connection, "device", {"device_id": device_id})
+    if not found or found[0].user_id != user_id:
+        return None
+    change(connection, "delete_device", {"device_id": device_id})
+    return found[0]
+
+
+def uninstall_address(connection: sqlite3.Connection, network: str, address: str) -> list[Device]:
+    """See Outbox.uninstall_address."""
+    where = {"address_hash": address_hash(address), "network": network}
+    found = found_devices(connection, "devices_with_address", where)
+    for device in found:
+        change(connection, "delete_device", {"device_id": device.device_id})
+    return found
+
+
+def set_badge(connection: sqlite3.Connection, device_id: str, badge: int, *, user_id: str | None) -> bool:
+    """See Outbox.set_badge."""
+    asked = {"device_id": device_id, "badge": badge}
+    if user_id is None:
+        return change(connection, "set_badge", asked) > 0
+    return change(connection, "set_badge_of", {**asked, "user_id": user_id}) > 0
+
+
+def regateway(connection: sqlite3.Connection, source: str, target: str, *, network: str, limit: int) -> int:
+    """See Outbox.regateway."""
+    move = {"source": source, "target": target, "network": network, "limit": limit}
+    moved = [device_id for (device_id,) in all_rows(connection, "regateway", move, tuple[str])]
+    change(connection, "move_pushes", {"target": target, "device_ids": json_array(moved)})
+    return len(moved)
+
+
+# ── pushes ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def enqueue(connection: sqlite3.Connection, user_key: int, first: int, *, terms: PushTerms, now: int) -> None:
+    """A push of each of the user's notifications from place `first` on, for each of their devices."""
+    due_at = now + terms.delay
+    new = {"user_key": user_key, "first": first, "now": now, "due_at": due_at}
+    change(connection, "enqueue", {**new, "expires_at": due_at + terms.lifetime})
+
+
+def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Push]:
+    """See Outbox.claim."""
+    claimed: list[Push] = []
+    raised: dict[str, int] = {}
+    where = {"gateway": claim.gateway, "now": now, "limit": claim.limit}
+    for due in all_rows(connection, "due", where, DueRow):
+        if due.device_id in raised:  # raised for another push of this very claim
+            due = due._replace(device_badge=raised[due.device_id])
+        decision = decide(due, claim, now)
+        if isinstance(decision, Dropped):
+            dropped = {"state": decision.state, "reason": decision.reason, "now": now}
+            change(connection, "drop_push", {**dropped, "push_key": due.push_key})
+        elif isinstance(decision, Moved):
+            change(connection, "move_push", {"gateway": decision.gateway, "push_key": due.push_key})
+        else:
+            badge = kept_badge(decision, due)
+            lease = {"until": claim.until, "badge": badge, "now": now, "push_key": due.push_key}
+            change(connection, "lease_push", lease)
+            if decision.counts:
+                raised[decision.push.device.device_id] = decision.push.badge
+            claimed.append(decision.push)
+    for device_id, badge in raised.items():
+        change(connection, "raise_badge", {"device_id": device_id, "badge": badge})
+    return claimed
+
+
+def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], *, now: int) -> None:
+    """See Outbox.settle."""
+    for settlement in settlements:
+        _settle(connection, settlement, now)
+
+
+def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) -> None:
+    push, state, due_at = settlement.push, settlement.state, settlement.due_at
+    if state is PushState.DEVICE_INVALID and not _remove_dead(connection, push):
+        state, due_at = PushState.RETRY, now
+    settled = {
+        "push_key": push.push_key,
+        "attempt": push.attempt,
+        "state": state,
+        "reason": settlement.reason or None,
+        "provider_id": settlement.provider_id,
+        "due_at": due_at,
+        "now": now,
+    }
+    change(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)
+
+
+def _remove_dead(connection: sqlite3.Connection, push: Push) -> bool:
+    """Whether the device is gone now, which it is not when it was registered again."""
+    device = push.device
+    dead = {"device_id": device.device_id, "registered_at": device.registered_at}
+    if change(connection, "delete_dead_device", dead):
+        return True
+    return row(connection, "live_device", {"device_id": device.device_id}, tuple[int]) is None
+
+
+# ── seen elsewhere, upkeep ────────────────────────────────────────────────────────────────────────────
+
+
+def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, now: int) -> int:
+    """See Outbox.dismiss."""
+    asked = {"user_id": user_id, "limit": DISMISSED_AT_ONCE}
+    by_device: dict[str, list[str]] = defaultdict(list)
+    for push_key, device_id, notification_id, kept in all_rows(
+        connection, "untold", asked, tuple[int, str, str, int]
+    ):
+        state = PushState.SEEN if kept else PushState.ACCEPTED
+        change(connection, "tell_push", {"push_key": push_key, "state": state, "now": now})
+        by_device[device_id].append(notification_id)
+    enqueued = 0
+    for device_id, ids in by_device.items():
+        told = {"device_id": device_id, "count": len(ids), "user_id": user_id, "now": now}
+        change(connection, "lower_badge", told)
+        word = {**told, "dismissed": json_array(ids[-DISMISSED_TOLD:]), "expires_at": expires_at}
+        enqueued += change(connection, "enqueue_dismissal", word)
+    return enqueued
+
+
+def prune(connection: sqlite3.Connection, *, settled_before: int, limit: int, now: int) -> int:
+    """See Outbox.prune_pushes."""
+    removed = change(connection, "prune_devices", {"now": now, "limit": limit})
+    if removed < limit:
+        left = {"settled_before": settled_before, "limit": limit - removed}
+        removed += change(connection, "prune_pushes", left)
+    return removed
