@@ -45,7 +45,7 @@ class Provisioner(Protocol):
         """Let the device read `topic`. Again for the same device: a new password, the old one is void."""
 
     async def revoke(self, username: str) -> None:
-        """Take back what `grant` gave: at once, also from a device that is connected."""
+        """Take back what `grant` gave, and what waits there: at once, also from who is connected."""
 
     async def try_out(self) -> None:
         """Return when `grant` would work."""
@@ -99,13 +99,27 @@ class DynamicSecurity:
         return login
 
     async def revoke(self, username: str) -> None:
-        answers = await self._ask(
-            {"command": "deleteClient", "username": username}, {"command": "deleteRole", "rolename": username}
-        )
+        try:
+            await self._end_session(username)
+        finally:
+            answers = await self._ask(
+                {"command": "deleteClient", "username": username},
+                {"command": "deleteRole", "rolename": username},
+            )
         _raise(answer.error for answer in answers if answer.error not in _MISSING)
 
     async def try_out(self) -> None:
         _raise(answer.error for answer in await self._ask({"command": "getDefaultACLAccess"}))
+
+    async def _end_session(self, username: str) -> None:
+        """Throw away what the broker still keeps: whoever is given this device's id next must not read it."""
+        password = token_urlsafe(24)
+        (answer,) = await self._ask(
+            {"command": "setClientPassword", "username": username, "password": password}
+        )
+        if not answer.error:
+            client_id = username.removeprefix(USERNAME_PREFIX)
+            await self._line.visit(username=username, password=password, client_id=client_id)
 
     async def _ask(self, *commands: Command) -> list[_Answer]:
         """The plugin's answers, in order. It answers everybody on one topic, so each question has a mark."""

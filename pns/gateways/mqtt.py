@@ -80,9 +80,13 @@ class MQTT:
     def check(self, registration: Registration) -> None:
         for field in ("token", "subscription"):
             if getattr(registration, field) is not None:
-                raise wrong(field, "must be left out: PNS gives an MQTT device its topic")
+                raise wrong(f"/{field}", "must be left out: PNS gives an MQTT device its topic")
         if not mqtt_address.is_level(registration.app):
-            raise wrong("app", "must not contain `/`, `+` or `#`: it is a part of an MQTT topic")
+            raise wrong("/app", "must not contain `/`, `+` or `#`: it is a part of an MQTT topic")
+
+    def circuit(self, device: Device) -> str:
+        """An app's own: its name is a part of the topic, and PNS may be refused there alone."""
+        return device.app
 
     async def install(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)

@@ -33,13 +33,17 @@ _LOGIN_REFUSED = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
 
 
 class Broker(NamedTuple):
-    """Where a broker is, and the login there; `trusted`: whose certificates, None for a line without TLS."""
+    """Where a broker is, and the login there.
+
+    `trusted`: whose certificates, None for a line without TLS. `client_id`: "" lets the broker choose.
+    """
 
     host: str
     port: int
     username: str = ""
     password: str = ""
     trusted: ssl.SSLContext | None = None
+    client_id: str = ""
 
 
 class BrokerAway(Exception):
@@ -209,7 +213,9 @@ class Connection:
 
 
 def _make_client(broker: Broker) -> Client:
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5, reconnect_on_failure=False)
+    client = Client(
+        CallbackAPIVersion.VERSION2, broker.client_id, protocol=MQTTv5, reconnect_on_failure=False
+    )
     client.connect_timeout = CONNECT_SECONDS
     client.max_inflight_messages_set(RECEIVE_MAXIMUM)  # `publish` counts itself
     if broker.username:

@@ -23,6 +23,13 @@ class Line:
             self._opening = asyncio.create_task(self._open(), name="pns mqtt")
         return await asyncio.shield(self._opening)
 
+    async def visit(self, *, username: str, password: str, client_id: str) -> None:
+        """Be another client for a moment. It starts clean, which ends the session that this client had."""
+        login = self._broker._replace(username=username, password=password, client_id=client_id)
+        connection = Connection(login)
+        await connection.open()
+        connection.close()
+
     async def close(self) -> None:
         """Let go of everything. Safe to call twice."""
         opening, self._opening = self._opening, None

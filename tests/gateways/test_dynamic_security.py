@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from pns.gateways.dynamic_security import CONTROL, RESPONSE, DynamicSecurity
-from pns.gateways.mqtt_connection import BrokerRefuses
+from pns.gateways.mqtt_connection import BrokerAway, BrokerRefuses
 from pns.gateways.mqtt_line import Line
 
 FOREIGN = [{"command": "modifyClient", "error": "of another node", "correlationData": "another"}]
@@ -22,6 +22,8 @@ class Plugin:
 
     def __init__(self, **errors: str) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.visited: list[str] = []
+        self.away = False
         self._errors = errors
         self._hear: Callable[[bytes], None] = print
 
@@ -39,6 +41,11 @@ class Plugin:
         for told in (b"no JSON", b"{}", _told([]), _told(FOREIGN), _told(answers), _told(answers)):
             self._hear(told)
         return ReasonCode(PacketTypes.PUBACK)
+
+    async def visit(self, *, username: str, password: str, client_id: str) -> None:
+        if self.away:
+            raise BrokerAway("the broker is away")
+        self.visited.append(client_id)
 
     def _answer(self, command: str, correlationData: str, **_: object) -> dict[str, str]:
         error = {"error": self._errors[command]} if command in self._errors else {}
@@ -70,8 +77,22 @@ async def test_what_the_plugin_refuses(command: str) -> None:
 
 
 async def test_what_is_gone_is_gone() -> None:
-    gone = Plugin(deleteClient="Client not found", deleteRole="Role not found")
+    told = "Client not found"
+    gone = Plugin(setClientPassword=told, deleteClient=told, deleteRole="Role not found")
     await security(gone).revoke("pns-device-d1")
     assert [asked["command"] for asked in gone.asked] == ["deleteClient", "deleteRole"]
-    with pytest.raises(BrokerRefuses, match=r"\(Internal error\)"):
-        await security(Plugin(deleteRole="Internal error")).revoke("pns-device-d1")
+    assert gone.visited == []
+
+
+async def test_the_session_goes_with_the_login() -> None:
+    plugin = Plugin()
+    await security(plugin).revoke("pns-device-d1")
+    assert plugin.visited == ["d1"]
+
+
+async def test_the_login_goes_also_where_the_session_stays() -> None:
+    plugin = Plugin()
+    plugin.away = True
+    with pytest.raises(BrokerAway):
+        await security(plugin).revoke("pns-device-d1")
+    assert [asked["command"] for asked in plugin.asked] == ["deleteClient", "deleteRole"]

@@ -59,11 +59,11 @@ async def test_settings_that_cannot_work(clock: FakeClock, key: str, value: str)
 @pytest.mark.parametrize(
     ("registration", "field"),
     [
-        (Registration(network="mqtt", token="t"), "token"),
-        (Registration(network="mqtt", subscription=SUBSCRIPTION), "subscription"),
-        (Registration(network="mqtt", app="com/example"), "app"),
-        (Registration(network="mqtt", app="#"), "app"),
-        (Registration(network="mqtt", app="+"), "app"),
+        (Registration(network="mqtt", token="t"), "/token"),
+        (Registration(network="mqtt", subscription=SUBSCRIPTION), "/subscription"),
+        (Registration(network="mqtt", app="com/example"), "/app"),
+        (Registration(network="mqtt", app="#"), "/app"),
+        (Registration(network="mqtt", app="+"), "/app"),
     ],
 )
 async def test_what_cannot_be_registered(clock: FakeClock, registration: Registration, field: str) -> None:

@@ -224,6 +224,16 @@ async def test_uninstalling_takes_the_login_back(mqtt: MQTT, app: App) -> None:
     assert not await refused(app.client())
 
 
+async def test_nothing_waits_for_the_next_owner_of_a_device(mqtt: MQTT, app: App) -> None:
+    await mqtt.push(push(app.device, notification_id="of the last owner"))
+    await mqtt.uninstall(app.device)
+    await app.install()
+    await app.subscribe()
+    await mqtt.push(push(app.device, notification_id="of the next"))
+    async with app.client() as client:
+        assert (await app.next(client))["id"] == "of the next"
+
+
 async def test_uninstalling_raises_nothing(
     mqtt: MQTT, app: App, broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
