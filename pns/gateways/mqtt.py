@@ -7,6 +7,7 @@ broker is known as such, and tried again later. No topic ever turns out dead. Se
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from pns.settings import MQTTSettings
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 4096
+TRIAL_SECONDS = 10
 SESSION_SECONDS = 2_419_200
 """For how long a device should ask the broker to keep its session: as long as a push may wait."""
 
@@ -122,10 +124,13 @@ class MQTT:
     async def trouble(self) -> str:
         """Also tries what `push` and `install` need, with a word for nobody."""
         try:
-            await self._use.provisioner.try_out()
+            async with asyncio.timeout(TRIAL_SECONDS):
+                await self._use.provisioner.try_out()
+                receipt = await self._publish(f"{self._settings.topic_prefix}/app/nobody", b"", expires_in=1)
         except (BrokerAway, BrokerRefuses) as error:
             return str(error)
-        receipt = await self._publish(f"{self._settings.topic_prefix}/app/nobody", b"", expires_in=1)
+        except TimeoutError:
+            return "the broker does not answer"
         return "" if receipt.outcome in (Outcome.ACCEPTED, Outcome.RETRY) else receipt.reason
 
     async def _publish(self, topic: str, payload: bytes, *, expires_in: int) -> Receipt:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,21 +20,10 @@ from pns.gateways.mqtt_line import Line
 from pns.testing import FakeClock
 from tests.gateways.peers import push
 from tests.gateways.peers.mqtt import DEVICE_ID, REGISTRATION, device, gateway, peer, subscriber
+from tests.harness.certificate import self_signed
 from tests.harness.mosquitto import PASSWORD, USERNAME, Mosquitto
 from tests.harness.proxy import FaultProxy
 from tests.harness.waiting import eventually, stays
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """For a broker on loopback, its key in the same file."""
-    file = tmp_path / "broker.pem"
-    name = ["-subj", "/CN=broker", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command = ["openssl", "req", "-x509", *key, *name, "-keyout", str(file), "-out", f"{file}.crt"]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
-    return file
 
 
 @pytest.fixture
@@ -47,10 +35,11 @@ async def broker() -> AsyncIterator[Mosquitto]:
 # ── TLS and logins ────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_tls(certificate: Path, clock: FakeClock) -> None:
+async def test_tls(tmp_path: Path, clock: FakeClock) -> None:
+    _, certificate = self_signed(tmp_path, "localhost")
     async with (
         Mosquitto(certificate=certificate) as broker,
-        gateway(clock, f"mqtts://127.0.0.1:{broker.tls_port}", ca_file=str(certificate)) as mqtt,
+        gateway(clock, f"mqtts://localhost:{broker.tls_port}", ca_file=str(certificate)) as mqtt,
     ):
         address = await mqtt.install(REGISTRATION, DEVICE_ID)
         assert (address.reply["tls"], address.reply["port"]) == (True, broker.tls_port)
@@ -65,10 +54,11 @@ async def test_tls(certificate: Path, clock: FakeClock) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho lets it fall
-async def test_a_broker_that_nobody_trusts_is_told_nothing(certificate: Path, clock: FakeClock) -> None:
+async def test_a_broker_that_nobody_trusts_is_told_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    _, certificate = self_signed(tmp_path, "localhost")
     async with (
         Mosquitto(certificate=certificate) as broker,
-        gateway(clock, f"mqtts://127.0.0.1:{broker.tls_port}") as mqtt,
+        gateway(clock, f"mqtts://localhost:{broker.tls_port}") as mqtt,
     ):
         receipt = await mqtt.push(push(_somebody(clock)))
         assert receipt.outcome is Outcome.REFUSED
@@ -99,7 +89,7 @@ def _somebody(clock: FakeClock) -> Device:
     return device(Address("pns/app/somebody"), clock)
 
 
-async def test_what_comes_together_is_read_together(certificate: Path) -> None:
+async def test_what_comes_together_is_read_together(tmp_path: Path) -> None:
     """TLS may hold more than was asked for, which no selector sees: here the goodbye behind CONNACK."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -108,11 +98,10 @@ async def test_what_comes_together_is_read_together(certificate: Path) -> None:
         await reader.read()
         writer.close()
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+    context, certificate = self_signed(tmp_path, "localhost")
+    async with await asyncio.start_server(answer, "localhost", 0, ssl=context) as server:
         trust = ssl.create_default_context(cafile=certificate)
-        connection = Connection(Broker("127.0.0.1", server.sockets[0].getsockname()[1], trusted=trust))
+        connection = Connection(Broker("localhost", server.sockets[0].getsockname()[1], trusted=trust))
         await connection.open()
         assert connection.lost == "the line was lost (Server shutting down)"
 

@@ -32,8 +32,9 @@ SETUP = (
 
 
 class Mosquitto(Broker):
-    """`mosquitto` that lets in only whom its plugin knows; also at `tls_port`, with TLS, given a file with a
-    certificate and its key.
+    """`mosquitto` that lets in only whom its plugin knows.
+
+    With a certificate, its key beside it as .key, it listens at `tls_port`, too.
     """
 
     scheme = "mqtt"
@@ -42,11 +43,15 @@ class Mosquitto(Broker):
     def __init__(self, *, certificate: Path | None = None) -> None:
         super().__init__()
         self.tls_port = free_port()
-        self._tls = (
-            f"listener {self.tls_port} 127.0.0.1\ncertfile {certificate}\nkeyfile {certificate}\n"
-            if certificate
-            else ""
-        )
+        self._certificate = certificate
+
+    @property
+    def _listeners(self) -> str:
+        plain = f"listener {self.port} 127.0.0.1\n"
+        if self._certificate is None:
+            return plain
+        files = f"certfile {self._certificate}\nkeyfile {self._certificate.with_suffix('.key')}\n"
+        return f"{plain}listener {self.tls_port} 127.0.0.1\n{files}"
 
     def command(self, folder: str) -> list[str]:
         logins = Path(folder, "logins.json")
@@ -60,7 +65,7 @@ class Mosquitto(Broker):
             f"persistence_location {folder}/\n"
             f"plugin {_plugin()}\n"
             f"plugin_opt_config_file {logins}\n"
-            f"listener {self.port} 127.0.0.1\n" + self._tls
+            f"{self._listeners}"
         )
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         return [program, "-c", f"{folder}/mosquitto.conf"]
