@@ -182,8 +182,8 @@ class Payload(Struct, frozen=True):
 class Push(Struct, frozen=True, kw_only=True):
     """One notification on its way to one device; or, with `dismissed`, word that some were seen elsewhere.
 
-    `attempt` counts from 1. `badge`: what the device should show. `expires_at`: after that nobody wants it.
-    Times are microseconds since 1970.
+    `dismissed`: their ids, the newest last. `attempt` counts from 1. `badge`: what the device should show.
+    `expires_at`: after that nobody wants it. Times are microseconds since 1970.
     """
 
     push_key: int

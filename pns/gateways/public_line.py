@@ -29,14 +29,19 @@ _LOOKUPS = 8
 _KEEP_ALIVE_SECONDS = 20.0
 _MOST_BODY = 4096
 
+_UNREACHED = (httpcore.ConnectError, httpcore.ConnectTimeout)
 _FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
 
 
 class NoAnswer(Exception):
-    """There was no answer, or nobody could be asked. The message names no host."""
+    """There was no answer; whether the request arrived, nobody knows. The message names no host."""
 
 
-class UnknownHost(NoAnswer):
+class Unreachable(NoAnswer):
+    """Nobody could be asked."""
+
+
+class UnknownHost(Unreachable):
     """The name has no address."""
 
 
@@ -77,22 +82,24 @@ class PublicLine:
                 return Answer(response.status, found, await _beginning(response))
             finally:
                 await response.aclose()
+        except _UNREACHED as error:
+            raise Unreachable(type(error).__name__) from error
         except _FAILURES as error:
             raise NoAnswer(type(error).__name__) from error
 
     async def look_up(self, host: str, port: int, *, scheme: str) -> list[str]:
-        """The addresses of `host`, every one of them allowed. Raises ForbiddenEndpoint and NoAnswer."""
+        """The addresses of `host`, every one of them allowed. Raises ForbiddenEndpoint and Unreachable."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
                 found = await loop.run_in_executor(self._resolver, _resolve, host, port)
         except socket.gaierror as error:
             passing = error.errno == socket.EAI_AGAIN
-            raise (NoAnswer if passing else UnknownHost)("the host was not found") from None
+            raise (Unreachable if passing else UnknownHost)("the host was not found") from None
         except UnicodeError:  # an empty label, or one of more than 63 characters
             raise UnknownHost("the host was not found") from None
         except (TimeoutError, OSError, RuntimeError):  # RuntimeError: closed meanwhile
-            raise NoAnswer("the host could not be looked up") from None
+            raise Unreachable("the host could not be looked up") from None
         self._reach.check_addresses(found, scheme=scheme)
         return found
 

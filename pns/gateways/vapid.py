@@ -1,7 +1,8 @@
 """VAPID (RFC 8292): the key by which push services know this server, and the tokens that it signs.
 
 A token is for one origin. It holds for 12 hours and is used again until half of that is over, as long as the
-clock does not jump; so a push costs no signature. Asks nobody, and never shows the private key.
+clock does not jump; so a push costs no signature. A token that its service took once is good: who refuses it
+later means something else. Asks nobody, and never shows the private key.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def check_subject(text: str) -> str:
 class _Token(NamedTuple):
     text: str
     made_at: int
+    taken: bool = False
 
 
 class Vapid:
@@ -72,6 +74,15 @@ class Vapid:
     def authorization(self, origin: Origin) -> str:
         """The header `Authorization` for a push to `origin` (RFC 8292 §3)."""
         return f"vapid t={self._token(origin)}, k={self.public_key}"
+
+    def was_taken(self, origin: Origin) -> None:
+        """`origin` has accepted a push of ours."""
+        if origin in self._tokens:
+            self._tokens[origin] = self._tokens[origin]._replace(taken=True)
+
+    def is_good(self, origin: Origin) -> bool:
+        """Whether `origin` has taken the token that it is sent now."""
+        return origin in self._tokens and self._tokens[origin].taken
 
     def _token(self, origin: Origin) -> str:
         now = self._clock.now() // 1_000_000

@@ -1,14 +1,14 @@
 """Web Push: to browsers, and to apps by UnifiedPush, which is the same wire (RFC 8030, RFC 8291, RFC 8292).
 
-There is no one service: each device brings its own, by its endpoint. So the trouble of one stops nobody else,
-and what an endpoint answers concerns its own device alone, but for a refusal of our key that no service has
-taken yet. Keys are required: nothing goes out as plain text.
+There is no one service: each device brings its own, by its endpoint; so each service is its own circuit.
+Keys are required, nothing goes out as plain text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pns.clock import Clock
 from pns.constraint import Constraint
@@ -18,13 +18,20 @@ from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
 from pns.gateways import p256, vapid, webpush_message
 from pns.gateways.endpoint import NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach
 from pns.gateways.http import trusted
-from pns.gateways.public_line import Answer, NoAnswer, PublicLine, UnknownHost
+from pns.gateways.public_line import Answer, NoAnswer, PublicLine, UnknownHost, Unreachable
 from pns.gateways.webpush_answer import receipt
 from pns.push import Push
 from pns.settings import WebPushSettings
 
 _MOST_EXPIRATION = 253_402_300_799_000
 """Milliseconds since 1970: the end of the year 9999."""
+
+
+class _Means(NamedTuple):
+    """What it takes to send."""
+
+    signer: vapid.Vapid
+    line: PublicLine
 
 
 class WebPush:
@@ -41,21 +48,20 @@ class WebPush:
         self._clock = clock
         self._private_key = private_key
         self._reach = Reach(settings.allowed_networks)
-        self._vapid: vapid.Vapid | None = None
-        self._line: PublicLine | None = None
-        self._taken = False
+        self._means: _Means | None = None
 
     async def start(self) -> None:
         subject = _checked("subject", vapid.check_subject, self._settings.subject)
         trust = trusted(self._settings.ca_file, "push.webpush.ca_file")
         key = _checked("private_key", vapid.check_private_key, await self._private_key())
-        self._vapid = vapid.Vapid(key, subject=subject, clock=self._clock)
-        self._line = PublicLine(self._reach, trust=trust, connections=self._settings.concurrency)
-        self.facts = MappingProxyType({"application_server_key": self._vapid.public_key})
+        signer = vapid.Vapid(key, subject=subject, clock=self._clock)
+        line = PublicLine(self._reach, trust=trust, connections=self._settings.concurrency)
+        self._means = _Means(signer, line)
+        self.facts = MappingProxyType({"application_server_key": signer.public_key})
 
     async def stop(self) -> None:
-        if self._line is not None:
-            await self._line.close()
+        if self._means is not None:
+            await self._means.line.close()
 
     def check(self, registration: Registration) -> None:
         subscription = _subscription(registration)
@@ -65,6 +71,13 @@ class WebPush:
             raise wrong("/subscription/endpoint", str(error)) from None
         _check_keys(subscription)
         self._expires_at(subscription)
+
+    def circuit(self, device: Device) -> str:
+        """The push service: trouble of one never stops another."""
+        try:
+            return str(Endpoint.parse(device.address).origin)
+        except ForbiddenEndpoint:
+            return "forbidden"
 
     async def install(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
@@ -81,42 +94,51 @@ class WebPush:
 
     async def push(self, push: Push) -> Receipt:
         try:
-            answer = await self._send(push)
+            endpoint = Endpoint.parse(push.device.address)
+            answer = await self._send(push, endpoint)
         except webpush_message.Unsendable as error:
             return Receipt(Outcome.FAILED, str(error))
         except ForbiddenEndpoint as error:
             return Receipt(Outcome.FAILED, f"the endpoint {error}")
+        except Unreachable as error:
+            return Receipt(Outcome.UNAVAILABLE, f"not reached ({error})")
         except NoAnswer as error:
             return Receipt(Outcome.RETRY, f"no answer ({error})")
-        found = receipt(answer, endpoint=push.device.address, now=self._clock.now())
-        self._taken = self._taken or found.outcome is Outcome.ACCEPTED
-        if found.outcome is Outcome.REFUSED and self._taken:
-            # Our key is good elsewhere. Was this device subscribed with another, or does somebody want
-            # everybody's pushes to stop? Anyone can register an endpoint that answers 403.
-            return found._replace(outcome=Outcome.RETRY)
-        return found
+        return self._learned(endpoint, receipt(answer, endpoint=push.device.address, now=self._clock.now()))
 
     async def trouble(self) -> str:
         """There is no one service to ask. Started, it has a key and a subject that can be sent with."""
-        return "" if self._vapid else "Web Push was not started, so it has no key to sign with."
+        return "" if self._means else "Web Push was not started, so it has no key to sign with."
 
-    async def _send(self, push: Push) -> Answer:
-        assert self._vapid is not None, "a gateway pushes once it was started"
-        assert self._line is not None
-        endpoint = Endpoint.parse(push.device.address)
+    async def _send(self, push: Push, endpoint: Endpoint) -> Answer:
+        signer, line = self._started()
         body = webpush_message.encrypted(webpush_message.text(push), push.device.keys)
         headers = webpush_message.headers(push, self._clock.now())
-        authorization = self._vapid.authorization(endpoint.origin)
-        return await self._line.post(endpoint, headers={"Authorization": authorization, **headers}, body=body)
+        signed = {"Authorization": signer.authorization(endpoint.origin), **headers}
+        return await line.post(endpoint, headers=signed, body=body)
+
+    def _learned(self, endpoint: Endpoint, found: Receipt) -> Receipt:
+        """A service that has taken our token and then refuses it means one device: subscribed with another
+        key than ours, by mistake or to hold up everybody else there.
+        """
+        signer, _ = self._started()
+        if found.outcome is Outcome.ACCEPTED:
+            signer.was_taken(endpoint.origin)
+        elif found.outcome is Outcome.REFUSED and signer.is_good(endpoint.origin):
+            return found._replace(outcome=Outcome.RETRY)
+        return found
 
     async def _look_up(self, endpoint: Endpoint) -> None:
-        assert self._line is not None, "a gateway installs once it was started"
         try:
-            await self._line.look_up(endpoint.host, endpoint.port, scheme=endpoint.origin.scheme)
+            await self._started().line.look_up(endpoint.host, endpoint.port, scheme=endpoint.origin.scheme)
         except (ForbiddenEndpoint, UnknownHost):
             raise wrong("/subscription/endpoint", NOT_PUBLIC) from None
-        except NoAnswer:
+        except Unreachable:
             raise Unavailable from None
+
+    def _started(self) -> _Means:
+        assert self._means is not None, "a gateway is used once it was started"
+        return self._means
 
     def _expires_at(self, subscription: Subscription) -> int | None:
         milliseconds = subscription.expiration_time

@@ -16,13 +16,14 @@ from pns.gateways.http import reason, retry_after
 from pns.gateways.public_line import Answer
 from pns.printable import printable
 
-OUTCOMES = {
+_OUTCOMES = {
     **dict.fromkeys((200, 201, 202, 204), Outcome.ACCEPTED),
     **dict.fromkeys((404, 410), Outcome.DEVICE_INVALID),
     **dict.fromkeys((401, 403), Outcome.REFUSED),
-    **dict.fromkeys((408, 425, 429), Outcome.RETRY),
+    **dict.fromkeys((408, 425, 429), Outcome.RETRY),  # of this one endpoint
 }
-"""By status. Of the others, 4xx are FAILED; all else may pass, a redirect too, which is never followed."""
+_OUTCOMES_BY_CLASS = {4: Outcome.FAILED, 5: Outcome.UNAVAILABLE}
+"""For all other statuses, by their first digit. What is left may pass: a redirect too, never followed."""
 
 _SHORTEST_SECRET = 8
 _MOST_LOCATION = 1000
@@ -30,15 +31,15 @@ _MOST_LOCATION = 1000
 
 def receipt(answer: Answer, *, endpoint: str, now: int) -> Receipt:
     """`provider_id` is the message's own URL (RFC 8030 §5.3). `now` in microseconds, for `Retry-After`."""
-    outcome = OUTCOMES.get(answer.status, Outcome.FAILED if answer.status // 100 == 4 else Outcome.RETRY)
+    otherwise = _OUTCOMES_BY_CLASS.get(answer.status // 100, Outcome.RETRY)
+    outcome = _OUTCOMES.get(answer.status, otherwise)
     secrets = [part for part in re.split(r"[/?&=]", endpoint)[3:] if len(part) >= _SHORTEST_SECRET]
     if outcome is Outcome.ACCEPTED:
         return Receipt(outcome, str(answer.status), provider_id=_location(answer, secrets))
     later = retry_after(httpx.Response(answer.status, headers=answer.headers), now)
+    come_back = outcome in (Outcome.RETRY, Outcome.UNAVAILABLE)
     return Receipt(
-        outcome,
-        reason(answer.status, _words(answer, secrets)),
-        retry_after=later if outcome is Outcome.RETRY else None,
+        outcome, reason(answer.status, _words(answer, secrets)), retry_after=later if come_back else None
     )
 
 

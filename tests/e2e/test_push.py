@@ -15,8 +15,9 @@ import httpx2 as httpx
 
 from pns.testing import FakeClock
 from tests.gateways.fake_google import Google
-from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually, stays
+from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.push_service import PushService, Subscriber
+from tests.harness.waiting import stays
 
 SETTLED = 4.0
 """Seconds after which a push that is to come has come: 2.5 until connections are known, and some more."""

@@ -19,6 +19,7 @@ from tests.gateways.peers.webpush import WebPushPeer, device, peer
 from tests.harness.push_service import PushService, Subscriber
 
 DEAD, FAILED, REFUSED, RETRY = Outcome.DEVICE_INVALID, Outcome.FAILED, Outcome.REFUSED, Outcome.RETRY
+AWAY = Outcome.UNAVAILABLE
 
 
 @pytest.fixture
@@ -41,7 +42,8 @@ async def answered(
         *((status, DEAD) for status in (404, 410)),
         *((status, REFUSED) for status in (401, 403)),
         *((status, FAILED) for status in (400, 402, 405, 406, 411, 413, 415, 422, 426, 431)),
-        *((status, RETRY) for status in (408, 425, 429, 500, 501, 502, 503, 504, 507, 599)),
+        *((status, RETRY) for status in (408, 425, 429)),
+        *((status, AWAY) for status in (500, 501, 502, 503, 504, 507, 599)),
         *((status, RETRY) for status in (300, 301, 302, 303, 304, 307, 308, 203, 206)),
     ],
 )
@@ -51,9 +53,9 @@ async def test_what_a_status_means(service: WebPushPeer, status: int, outcome: O
     assert found.reason == str(status)
 
 
-@pytest.mark.parametrize("status", [429, 503])
-async def test_when_to_come_back_is_for_this_device(
-    service: WebPushPeer, clock: FakeClock, status: int
+@pytest.mark.parametrize(("status", "outcome"), [(429, RETRY), (503, AWAY)])
+async def test_when_to_come_back(
+    service: WebPushPeer, clock: FakeClock, status: int, outcome: Outcome
 ) -> None:
     assert (await answered(service, status, {"retry-after": "120"})).retry_after == 120
     later = datetime.fromtimestamp(clock.now() / 1e6 + 90, UTC)
@@ -61,7 +63,7 @@ async def test_when_to_come_back_is_for_this_device(
     assert (await answered(service, status, date)).retry_after == pytest.approx(90, abs=1)
     for nonsense in ("soon", "-5", "1e9", "9" * 40, "", "Thu, 99 Foo 2026 00:00:00 GMT"):
         found = await answered(service, status, {"retry-after": nonsense})
-        assert (found.outcome, found.retry_after) == (RETRY, None)
+        assert (found.outcome, found.retry_after) == (outcome, None)
 
 
 async def test_the_service_s_words_are_kept_on_one_line(service: WebPushPeer) -> None:
@@ -88,7 +90,7 @@ async def test_the_message_s_own_url_is_kept(service: WebPushPeer) -> None:
 
 async def test_compressed_words_are_left_as_they_are(service: WebPushPeer) -> None:
     found = await answered(service, 500, {"content-encoding": "gzip"}, b"\x1f\x8b\x08")
-    assert found.outcome is RETRY
+    assert found.outcome is AWAY
 
 
 async def test_a_redirect_is_never_followed(service: WebPushPeer, clock: FakeClock) -> None:
@@ -99,31 +101,55 @@ async def test_a_redirect_is_never_followed(service: WebPushPeer, clock: FakeClo
         assert other.requests == 0
 
 
-async def test_trouble_of_one_service_stops_no_other(service: WebPushPeer, clock: FakeClock) -> None:
-    async with PushService(now=lambda: clock.now() / 1e6) as other:
+async def test_a_service_is_a_circuit(service: WebPushPeer, clock: FakeClock) -> None:
+    """So trouble of one, which anybody may have brought, stops no other."""
+    gateway = service.gateway
+    async with PushService() as other:
         theirs = device(Subscriber(other), clock)
-        for reply in ((503, {}, b""), "reset"):
-            service.service.reply = reply
-            assert (await service.gateway.push(push(service.device))).outcome is RETRY
-            assert (await service.gateway.push(push(theirs))).outcome is Outcome.ACCEPTED
+        assert gateway.circuit(theirs) == other.url
+        assert gateway.circuit(service.device) == service.service.url != other.url
+        assert gateway.circuit(device(Subscriber(other), clock)) == other.url
+    assert gateway.circuit(replace(theirs, address="https://push.example:443/1")) == "https://push.example"
+    assert gateway.circuit(replace(theirs, address="no URL")) != "", "that would be everybody's"
 
 
-async def test_nobody_there_is_a_reason_to_try_again(service: WebPushPeer, clock: FakeClock) -> None:
+async def test_a_service_that_cannot_be_reached_is_away(service: WebPushPeer, clock: FakeClock) -> None:
     async with PushService() as gone:
         theirs = device(Subscriber(gone), clock)
-    found = await service.gateway.push(push(theirs))
-    assert found == Receipt(RETRY, "no answer (ConnectError)")
+    assert await service.gateway.push(push(theirs)) == Receipt(AWAY, "not reached (ConnectError)")
 
 
-async def test_a_refusal_counts_until_some_service_has_taken_our_key(
+async def test_a_line_that_is_cut_tells_nothing(service: WebPushPeer) -> None:
+    service.service.reply = "reset"
+    found = await service.gateway.push(push(service.device))
+    assert (found.outcome, found.reason[:11]) == (RETRY, "no answer (")
+
+
+async def test_a_refusal_of_a_token_that_was_taken_means_one_device(
     service: WebPushPeer, clock: FakeClock
 ) -> None:
-    """Anybody can register an endpoint that answers 403: it must not hold up everybody's pushes."""
+    """Anybody can subscribe with another key than ours. That must not hold up the others at that service."""
     assert (await answered(service, 403)).outcome is REFUSED
     assert (await answered(service, 201)).outcome is Outcome.ACCEPTED
     for status in (401, 403):
         found = await answered(service, status, {}, b"VapidPkHashMismatch")
         assert (found.outcome, found.reason) == (RETRY, f"{status} VapidPkHashMismatch")
+
+
+async def test_that_one_service_takes_our_token_says_nothing_of_another(
+    service: WebPushPeer, clock: FakeClock
+) -> None:
+    async with PushService() as strict:
+        theirs = device(Subscriber(strict), clock)
+        strict.reply = (403, {}, b'{"reason": "BadJwtToken"}')
+        assert (await answered(service, 201)).outcome is Outcome.ACCEPTED
+        assert (await service.gateway.push(push(theirs))).outcome is REFUSED
+
+
+async def test_each_token_has_to_be_taken(service: WebPushPeer, clock: FakeClock) -> None:
+    assert (await answered(service, 201)).outcome is Outcome.ACCEPTED
+    clock.advance(7 * 3600)
+    assert (await answered(service, 401)).outcome is REFUSED
 
 
 async def test_a_body_without_end_is_hung_up_on(service: WebPushPeer, clock: FakeClock) -> None:
@@ -143,5 +169,5 @@ async def test_a_body_without_end_is_hung_up_on(service: WebPushPeer, clock: Fak
         port = endless.sockets[0].getsockname()[1]
         theirs = replace(service.device, address=f"http://127.0.0.1:{port}/push/1")
         found = await service.gateway.push(push(theirs))
-        assert (found.outcome, found.reason[:7]) == (RETRY, "500 xxx")
+        assert (found.outcome, found.reason[:7]) == (AWAY, "500 xxx")
         await hung_up.wait()

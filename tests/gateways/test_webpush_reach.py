@@ -229,7 +229,10 @@ async def test_a_name_that_is_not_there_is_told_like_one_that_is_private(
                 await started.install(registered(f"https://{name}/1"), "d1")
             assert caught.value.args == ("/subscription/endpoint", NOT_PUBLIC)
         receipt = await started.push(push(at("https://nowhere.example/1")))
-        assert (receipt.outcome, receipt.reason) == (Outcome.RETRY, "no answer (the host was not found)")
+        assert (receipt.outcome, receipt.reason) == (
+            Outcome.UNAVAILABLE,
+            "not reached (the host was not found)",
+        )
 
 
 async def test_a_name_server_in_trouble(world: World, clock: FakeClock) -> None:
@@ -240,7 +243,7 @@ async def test_a_name_server_in_trouble(world: World, clock: FakeClock) -> None:
     async with gateway(clock, allowed_networks=()) as started:
         with pytest.raises(Unavailable):
             await started.install(registered(f"https://{NAME}/1"), "d1")
-        assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.RETRY
+        assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.UNAVAILABLE
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -249,7 +252,7 @@ async def test_public_addresses_are_connected_to(world: World, clock: FakeClock,
     async with gateway(clock, allowed_networks=()) as started:
         await started.install(registered(f"https://{NAME}/1"), "d1")
         receipt = await started.push(push(at(f"https://{NAME}/1")))
-    assert receipt.reason == "no answer (ConnectError)"
+    assert receipt.reason == "not reached (ConnectError)"
     assert world.dialled == [address], "the address, not the name"
 
 
@@ -259,7 +262,7 @@ async def test_what_was_checked_is_what_is_connected_to(world: World, clock: Fak
     world.names[NAME] = lambda: next(answers)
     async with gateway(clock, allowed_networks=()) as started:
         await started.install(registered(f"https://{NAME}/1"), "d1")
-        assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.RETRY
+        assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.UNAVAILABLE
         assert world.dialled == ["8.8.4.4"]
         receipt = await started.push(push(at(f"https://{NAME}/1")))
         assert (receipt.outcome, receipt.reason) == (Outcome.FAILED, f"the endpoint {NOT_PUBLIC}")
@@ -300,7 +303,7 @@ async def test_http_and_private_addresses_only_where_they_are_allowed(
     async with gateway(clock, allowed_networks=("10.1.0.0/16",)) as started:
         if allowed:
             assert (await started.install(registered(endpoint), "d1")).address == endpoint
-            assert (await started.push(push(at(endpoint)))).outcome is Outcome.RETRY
+            assert (await started.push(push(at(endpoint)))).outcome is Outcome.UNAVAILABLE
             assert world.dialled == answers
         else:
             await refused(started, endpoint)
@@ -342,9 +345,9 @@ async def test_tls_and_host_are_those_of_the_name(world: World, clock: FakeClock
             assert (await started.push(push(theirs))).outcome is Outcome.ACCEPTED
             other = replace(theirs, address=theirs.address.replace(NAME, "other.example"))
             receipt = await started.push(push(other))
-            assert (receipt.outcome, receipt.reason) == (Outcome.RETRY, "no answer (ConnectError)")
+            assert (receipt.outcome, receipt.reason) == (Outcome.UNAVAILABLE, "not reached (ConnectError)")
         async with gateway(clock, ca_file="") as started:
-            assert (await started.push(push(theirs))).reason == "no answer (ConnectError)"
+            assert (await started.push(push(theirs))).reason == "not reached (ConnectError)"
         assert seen == [NAME, "other.example", NAME]
         assert service.requests == 1, "the certificate of another name, or of nobody, is not enough"
 
@@ -359,7 +362,7 @@ async def test_an_address_that_does_not_answer_gives_way_to_the_next(world: Worl
 async def test_of_many_addresses_only_some_are_tried(world: World, clock: FakeClock) -> None:
     world.names[NAME] = lambda: [f"8.8.8.{n}" for n in range(200)]
     async with gateway(clock) as started:
-        assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.RETRY
+        assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.UNAVAILABLE
     assert len(world.dialled) == public_line.MOST_ADDRESSES
 
 
@@ -372,7 +375,7 @@ async def test_slow_name_servers_hold_up_no_one_else(
     try:
         async with gateway(clock, allowed_networks=LOOPBACK) as started:
             receipts = await asyncio.gather(*(started.push(push(at(f"https://{NAME}/1"))) for _ in range(50)))
-            assert {receipt.outcome for receipt in receipts} == {Outcome.RETRY}
+            assert {receipt.outcome for receipt in receipts} == {Outcome.UNAVAILABLE}
             async with asyncio.timeout(5):
                 assert await asyncio.to_thread(lambda: "free") == "free"
     finally:
@@ -399,4 +402,4 @@ async def test_what_is_under_way_at_the_end_comes_back(world: World, clock: Fake
                 await asyncio.sleep(0.01)
             await started.stop()
             assert (await hanging).outcome is Outcome.RETRY
-            assert (await started.push(push(theirs))).outcome is Outcome.RETRY
+            assert (await started.push(push(theirs))).outcome is Outcome.UNAVAILABLE
