@@ -38,9 +38,10 @@ from pns.ops.wrap import Wrapped
 from pns.settings import Settings
 from pns.store import EVERY_DEVICE
 from pns.web.app import Web
-from pns.web.application import read_inbox, user_info
+from pns.web.application import erase_user, user_info
 from pns.web.application_calls import UserInfo
 from pns.web.body import invalid, submission
+from pns.web.export import read_inbox
 
 Notifications = str | Notification | Iterable[str | Notification]
 
@@ -197,7 +198,7 @@ class PNS:
 
     async def erase(self, user_id: str | int) -> None:
         """Erase the user with everything PNS keeps of them, and end their connections."""
-        await self._started.publisher.erase(_user_id(user_id))
+        await erase_user(self._started, _user_id(user_id))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────
 
