@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -214,10 +213,10 @@ class PNS:
         settings, clock, metrics = self.settings, self._clock, Metrics()
         store = make_store(settings, clock=clock, metrics=metrics)
         authority: DeviceAuthority
-        if self._user is None and settings.auth.url:
+        if self._user is None:
             authority = make_device_authority(settings, store, clock=clock, metrics=metrics)
         else:
-            authority = make_callback_authority(self._user or _nobody, settings, store)
+            authority = make_callback_authority(self._user, settings, store)
         bus = make_bus(settings, store, clock=clock, metrics=metrics)
         node = Node(
             settings,
@@ -229,11 +228,6 @@ class PNS:
             gateways=make_gateways(settings, store, clock=clock),
         )
         return node, Web(node, make_application_authority(settings, clock=clock))
-
-
-async def _nobody(request: HTTPConnection) -> Any:
-    """The login of a PNS that was given no `user`: only `subscribe` lets anybody in."""
-    return None
 
 
 def _checked(notifications: Notifications) -> list[Notification]:
