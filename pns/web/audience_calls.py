@@ -34,7 +34,8 @@ class ToAll(Struct, frozen=True, forbid_unknown_fields=True):
 class Changed(Struct, frozen=True, forbid_unknown_fields=True):
     """What happened in a bucket. `notification_data`: what the inbox shows; the control fields, if none.
 
-    Of several changes that a user has not seen, the inbox keeps the newest, unless `collapse` is false.
+    `object_id`: the object concerned; BUCKET_DELETED concerns none, every other type one. Of several changes
+    that a user has not seen, the inbox keeps the newest, unless `collapse` is false.
     """
 
     type: Change
