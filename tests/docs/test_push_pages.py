@@ -8,6 +8,8 @@ import pytest
 from pns.audience import Change
 from pns.circuit import FAILURES, RETRY_SECONDS
 from pns.device import MAX_ADDRESS, Registration
+from pns.gateways.fcm_message import MOST_BYTES
+from pns.gateways.webpush_message import MAX_TEXT
 from pns.ops.server import PING_SECONDS
 from pns.push import (
     APNsControls,
