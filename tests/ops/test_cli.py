@@ -138,7 +138,7 @@ WRONG = {
     "devices of nobody": ["devices", "list", "--user", ""],
     "a gateway that is none": ["devices", "regateway", "--from", "x", "--to", "fcm", "--network", "fcm"],
     "a network that is none": ["devices", "regateway", "--from", "fcm", "--to", "azure", "--network", "x"],
-    "nowhere to move to": ["devices", "regateway", "--from", "fcm", "--network", "fcm"],
+    "a device without its id": ["devices", "show"],
 }
 
 
