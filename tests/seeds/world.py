@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 import httpx2 as httpx
@@ -32,9 +32,11 @@ from pns.store import Store
 from pns.testing import FakeClock
 from pns.web.app import Web
 from tests.harness.server import API_KEY
-from tests.push.scripted import ScriptedGateway
+from tests.push.scripted import ACCEPTED, Script, ScriptedGateway
 
 URL = "http://pns.test"
+WAIT_FOR_WORK = {"pns fanout", "pns group commit", "pns sqlite close"}
+"""Tasks of PNS that do not wait for time to pass."""
 
 
 class World(NamedTuple):
@@ -86,8 +88,23 @@ class World(NamedTuple):
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Let time pass until `condition` holds."""
         async with asyncio.timeout(30):
+            await self.settled()
             while not await condition():
-                self.clock.advance(0.5)
+                await self.passes(0.5)
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass, and everything run that is due."""
+        self.clock.advance(seconds)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Until all that works in the background has done what it can and waits for time to pass."""
+        for _ in range(3):
+            names = {task.get_name() for task in asyncio.all_tasks()}
+            waiting = sum(name.startswith("pns ") for name in names) - len(names & WAIT_FOR_WORK)
+            await self.clock.until_sleeping(waiting)
+            for _ in range(10):
+                await asyncio.sleep(0)
 
     async def nothing_waits(self) -> None:
         """Let time pass until every push has been sent or given up."""
@@ -96,6 +113,13 @@ class World(NamedTuple):
             return not any(found.state in WAITING for found in await self.store.outbox.backlog())
 
         await self.until(settled)
+
+
+def gateway(name: str, *networks: Network, script: Script = lambda push: ACCEPTED) -> ScriptedGateway:
+    """One of this name, which reaches `networks`, or the one that it is named after."""
+    made = ScriptedGateway(script=script)
+    made.name, made.networks = name, frozenset(networks or (cast(Network, name),))
+    return made
 
 
 def _client(web: Web, **options: Any) -> httpx.AsyncClient:
@@ -110,19 +134,20 @@ def by_cookie(request: HTTPConnection) -> str | None:
 async def a_world(
     folder: Path,
     *,
-    networks: Sequence[Network] = ("fcm", "apns"),
+    gateways: Sequence[ScriptedGateway] | None = None,
     role: Role = "all",
     clock: FakeClock | None = None,
     **push: Any,
 ) -> AsyncIterator[World]:
-    """A started node of `role` on the store in `folder`, with a gateway for each of `networks`."""
+    """A started node of `role` on the store in `folder`, with gateways to FCM and APNs if none are given."""
     settings = Settings(
         app=AppSettings(api_keys=(API_KEY,)),
         store=StoreSettings(url=f"sqlite:///{folder / 'pns.db'}"),
         push=PushSettings(**push),
     )
     clock, metrics = clock or FakeClock(), Metrics()
-    gateways = {network: ScriptedGateway(network) for network in networks}
+    if gateways is None:
+        gateways = [gateway("fcm"), gateway("apns")]
     store = make_store(settings, clock=clock, metrics=metrics)
     node = Node(
         settings,
@@ -131,10 +156,10 @@ async def a_world(
         authority=make_callback_authority(by_cookie, settings, store),
         metrics=metrics,
         clock=clock,
-        gateways=list(gateways.values()),
+        gateways=gateways,
         role=role,
     )
     web = Web(node, make_application_authority(settings, clock=clock), role=role)
     key = {"authorization": f"Bearer {API_KEY}"}
     async with node, _client(web, headers=key) as application, _client(web) as anybody:
-        yield World(node, web, clock, gateways, application, anybody)
+        yield World(node, web, clock, {each.name: each for each in gateways}, application, anybody)

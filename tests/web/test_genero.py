@@ -17,7 +17,7 @@ from pns.errors import NotStarted, StoreUnavailable
 from pns.gateway import wrong
 from pns.testing import FakeClock
 from pns.web.genero import TokenMaintainer
-from tests.seeds.world import URL, World, a_world
+from tests.seeds.world import URL, World, a_world, gateway
 
 TOKEN = "dGhlIHRva2Vu:APA91b"
 BEFORE = "/token_maintainer"
@@ -131,7 +131,7 @@ async def test_what_the_gateway_does_not_take(world: World, monkeypatch: pytest.
 
 
 async def test_a_network_that_is_not_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with a_world(tmp_path, networks=["apns"], genero=True) as world:
+    async with a_world(tmp_path, gateways=[gateway("apns")], genero=True) as world:
         assert (await command(world, "register"))[0] == -2
     assert "[push.fcm] is not set" in caplog.text
     assert TOKEN not in caplog.text
