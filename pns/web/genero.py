@@ -34,7 +34,7 @@ PLATFORM = "genero"
 MOST_BADGE = 2**31 - 1
 
 _NETWORKS = {"FCM": "fcm", "APNS": "apns"}
-_ADDRESS = re.compile(r"(?:^|.*/)token_maintainer(?:/(?P<command>[^/]*))?", re.DOTALL)
+_ADDRESS = re.compile(r"(?:^|.*/)token_maintainer(?:/(?P<command>.*))?", re.DOTALL)
 
 
 class Said(Struct, frozen=True):

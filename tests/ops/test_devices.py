@@ -199,6 +199,7 @@ async def test_a_user_who_has_several(with_fcm: Settings, google: Google) -> Non
     good, lines = await tried(with_fcm, user_id="mike")
     assert good
     assert [line.split()[0] for line in lines] == ["d-1", "d-2"]
+    assert len(google.claims) == 1, "one access token for both"
 
 
 async def test_a_user_who_has_none(with_fcm: Settings) -> None:

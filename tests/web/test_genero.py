@@ -223,7 +223,9 @@ async def test_the_store_is_away(
     assert await command(world, name) == (status, f"{words}:\n [{TOKEN}]")
 
 
-@pytest.mark.parametrize("path", [BEFORE, f"{BEFORE}/", f"{BEFORE}/register/", f"{BEFORE}/list"])
+@pytest.mark.parametrize(
+    "path", [BEFORE, f"{BEFORE}/", f"{BEFORE}/register/", f"{BEFORE}/list", f"{BEFORE}/a/b"]
+)
 async def test_an_unknown_command(world: World, path: str) -> None:
     answer = await world.anybody.post(path, json=record())
     assert answer.status_code == 404

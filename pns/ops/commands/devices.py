@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from pns.device import Network, parse_user_id
 from pns.errors import PNSError, SettingsError
-from pns.ops.arguments import Config, checked
+from pns.ops.arguments import Config, GatewayName, checked
 from pns.ops.loading import load
-
-GatewayName = Literal["fcm", "apns", "webpush", "azure", "mqtt"]
 
 User = Annotated[
     str | None,

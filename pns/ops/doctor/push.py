@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import get_args
 
 from pns.clock import SystemClock
 from pns.errors import PNSError, SettingsError
 from pns.gateway import Gateway
+from pns.ops.arguments import GatewayName
 from pns.ops.compose import make_gateways
 from pns.ops.doctor.finding import Finding, bad, good, not_asked
 from pns.ops.push.beside import store_beside
@@ -20,8 +22,6 @@ SECONDS = 20.0
 OVERDUE_SECONDS = 300
 PUSH = "push"
 OUTBOX = "the outbox"
-
-NAMES = ("fcm", "apns", "webpush", "azure", "mqtt")
 
 
 async def check_push(settings: Settings) -> AsyncIterator[Finding]:
@@ -43,7 +43,7 @@ async def check_push(settings: Settings) -> AsyncIterator[Finding]:
 
 def _set(gateways: Sequence[Gateway]) -> Finding:
     on = [gateway.name for gateway in gateways]
-    off = ", ".join(name for name in NAMES if name not in on)
+    off = ", ".join(name for name in get_args(GatewayName) if name not in on)
     if not on:
         return good(PUSH, "off: no gateway is set, so nobody is reached whose pages are closed")
     return good(PUSH, f"{', '.join(on)}; off: {off or 'none'}")

@@ -9,6 +9,7 @@ from pns.device import Device
 from pns.errors import PNSError
 from pns.ops.push.beside import store_beside
 from pns.ops.push.columns import Columns
+from pns.printable import printable
 from pns.settings import Settings
 from pns.store import Store
 from pns.timestamp import format_timestamp
@@ -49,9 +50,8 @@ async def print_device(settings: Settings, device_id: str, *, echo: Echo) -> Non
         "registered": format_timestamp(device.registered_at),
         "expires": "never" if device.expires_at is None else format_timestamp(device.expires_at),
     }
-    for line in Columns("", "").lines(list(fields.items())):
-        if line:
-            echo(line)
+    for name, value in fields.items():
+        echo(f"{name:<11}  {printable(value) or '-'}")
 
 
 async def found_device(store: Store, device_id: str) -> Device:

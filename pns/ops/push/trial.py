@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from pns.clock import Clock, SystemClock
 from pns.device import Device, shortened
@@ -37,20 +38,31 @@ async def try_out(
 ) -> bool:
     """A line for each device, those of `user_id` too; returns whether all were accepted. Raises PNSError."""
     clock = SystemClock()
-    async with store_beside(settings, clock=clock) as store:
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(store_beside(settings, clock=clock))
         devices = [await found_device(store, device_id) for device_id in device_ids]
         devices += await store.outbox.devices(user_id) if user_id is not None else []
         if not devices:
             echo("No registered devices: there is nobody to send to.")
-            return True
-        gateways = {gateway.name: gateway for gateway in make_gateways(settings, store, clock=clock)}
-        receipts = [
-            await _tried(gateways.get(device.gateway), await _push(store, device, clock), settings)
-            for device in devices
-        ]
-    for device, receipt in zip(devices, receipts, strict=True):
-        echo(_line(device, receipt))
-    return all(receipt.outcome is Outcome.ACCEPTED for receipt in receipts)
+        wanted = {device.gateway for device in devices}
+        gateways = await _started(
+            [each for each in make_gateways(settings, store, clock=clock) if each.name in wanted], stack
+        )
+        outcomes = set()
+        for device in devices:
+            push = await _push(store, device, clock)
+            receipt = await _tried(gateways.get(device.gateway), push, settings.push.timeout_seconds)
+            echo(_line(device, receipt))
+            outcomes.add(receipt.outcome)
+    return outcomes <= {Outcome.ACCEPTED}
+
+
+async def _started(gateways: Sequence[Gateway], stack: AsyncExitStack) -> dict[str, Gateway]:
+    """Each once, for all its devices: services count how often one introduces oneself."""
+    for gateway in gateways:
+        stack.push_async_callback(gateway.stop)
+        await gateway.start()
+    return {gateway.name: gateway for gateway in gateways}
 
 
 async def _push(store: Store, device: Device, clock: Clock) -> Push:
@@ -68,17 +80,14 @@ async def _push(store: Store, device: Device, clock: Clock) -> Push:
     )
 
 
-async def _tried(gateway: Gateway | None, push: Push, settings: Settings) -> Receipt:
+async def _tried(gateway: Gateway | None, push: Push, seconds: float) -> Receipt:
     if gateway is None:
         return Receipt(Outcome.REFUSED, f"[push.{push.device.gateway}] is not set")
     try:
-        await gateway.start()
-        async with asyncio.timeout(settings.push.timeout_seconds):
+        async with asyncio.timeout(seconds):
             return await gateway.push(push)
     except TimeoutError:
-        return Receipt(Outcome.UNAVAILABLE, f"no answer within {settings.push.timeout_seconds:g} s")
-    finally:
-        await gateway.stop()
+        return Receipt(Outcome.UNAVAILABLE, f"no answer within {seconds:g} s")
 
 
 def _line(device: Device, receipt: Receipt) -> str:
