@@ -15,7 +15,7 @@ from pns.device import Device, address_hash, new_device_id
 from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState, PushTerms
 from pns.stores.due import Dropped, DueRow, Moved, decide, kept_badge, keys_text
-from pns.stores.sqlite_outbox_reads import devices_at, found_devices
+from pns.stores.sqlite_outbox_reads import found_devices
 from pns.stores.sqlite_rows import all_rows, change, json_array, row
 
 DISMISSED_AT_ONCE = 1_000
@@ -76,7 +76,8 @@ def uninstall(connection: sqlite3.Connection, user_id: str, device_id: str) -> D
 
 def uninstall_address(connection: sqlite3.Connection, network: str, address: str) -> list[Device]:
     """See Outbox.uninstall_address."""
-    found = devices_at(connection, network, address)
+    where = {"address_hash": address_hash(address), "network": network}
+    found = found_devices(connection, "devices_with_address", where)
     for device in found:
         change(connection, "delete_device", {"device_id": device.device_id})
     return found

@@ -22,7 +22,6 @@ from pns.device import NETWORKS, Device, Network, Registration, parse_user_id
 from pns.errors import BadJSON, NotFound, NotStarted, Problem, TooLarge, UnsupportedMediaType
 from pns.node import Node
 from pns.web.body import read_body
-from pns.web.installations import MAX_BODY_BYTES
 from pns.web.problems import API_HEADERS, refuse_websocket
 from pns.web.routing import encoded_path
 
@@ -32,6 +31,7 @@ PLATFORM = "genero"
 """Of the devices that were registered here; gateways send them the form that Genero's client reads."""
 
 MOST_BADGE = 2**31 - 1
+MOST_BODY_BYTES = 16_384
 
 _NETWORKS = {"FCM": "fcm", "APNS": "apns"}
 _ADDRESS = re.compile(r"(?:^|.*/)token_maintainer(?:/(?P<command>.*))?", re.DOTALL)
@@ -185,7 +185,7 @@ def _registration(said: Said) -> Registration:
 
 async def _body(request: Request) -> bytes:
     media_type = request.headers["content-type"].lower().partition(";")[0].strip()
-    return await read_body(request, MAX_BODY_BYTES, media_types=(media_type,))
+    return await read_body(request, MOST_BODY_BYTES, media_types=(media_type,))
 
 
 def _result(status: int, words: str, token: str, more: str = "") -> Result:
