@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from starlette.requests import HTTPConnection
@@ -129,6 +130,21 @@ def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gat
 
 async def _push_key(settings: Settings, store: Store) -> str:
     return settings.push.webpush.private_key or await store.push_key()
+
+
+class WebPushKey(NamedTuple):
+    """A VAPID key pair, base64url. Never print `private` where it is not asked for."""
+
+    private: str
+    public: str
+
+
+def new_webpush_key() -> WebPushKey:
+    """A new one."""
+    from pns.gateways import vapid
+
+    private = vapid.new_private_key()
+    return WebPushKey(private, vapid.public_key(private))
 
 
 def make_device_authority(

@@ -61,6 +61,9 @@ class SQLiteOutbox:
     async def device(self, device_id: str) -> Device | None:
         return await self._read(partial(reads.device, device_id=device_id))
 
+    async def devices_at(self, network: str, address: str) -> list[Device]:
+        return await self._read(partial(reads.devices_at, network=network, address=address))
+
     async def all_devices(self, after: str, limit: int) -> list[Device]:
         return await self._read(partial(reads.all_devices, after=after, limit=limit))
 

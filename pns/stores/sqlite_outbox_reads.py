@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from pns.device import Device
+from pns.device import Device, address_hash
 from pns.outbox import Backlog
 from pns.push import PushState, PushStatus
 from pns.stores.due import DeviceRow, StatusRow, device_of, status_of
@@ -24,6 +24,12 @@ def device(connection: sqlite3.Connection, device_id: str) -> Device | None:
     """See Outbox.device."""
     found = found_devices(connection, "device", {"device_id": device_id})
     return found[0] if found else None
+
+
+def devices_at(connection: sqlite3.Connection, network: str, address: str) -> list[Device]:
+    """See Outbox.devices_at."""
+    where = {"address_hash": address_hash(address), "network": network}
+    return found_devices(connection, "devices_with_address", where)
 
 
 def all_devices(connection: sqlite3.Connection, after: str, limit: int) -> list[Device]:

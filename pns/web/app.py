@@ -24,12 +24,13 @@ from pns.web.contract.endpoints import ContractEndpoints
 from pns.web.cookie import DeviceCookie
 from pns.web.devices import DeviceEndpoints
 from pns.web.entrance import SUBSCRIBE, Entrance
+from pns.web.genero import TokenMaintainer, is_addressed
 from pns.web.installations import InstallationEndpoints
 from pns.web.messages import MessageEndpoints
 from pns.web.operations import Exposition, OperatorEndpoints
 from pns.web.problems import problem_response, refuse_websocket
 from pns.web.pushes import PushEndpoints
-from pns.web.routing import Route, Routes, encoded_path
+from pns.web.routing import Endpoint, Route, Routes, encoded_path
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Web:
         if role != "push":
             routes = [*self._device_routes(), *self._application_routes(authorization), *routes]
         self.routes = Routes(routes)
+        self._genero = TokenMaintainer(node) if node.settings.push.genero and role != "push" else None
 
     def _device_routes(self) -> list[Route]:
         return [
@@ -100,7 +102,7 @@ class Web:
 
     async def _answer(self, request: Request) -> Response:
         try:
-            endpoint, parameters = self.routes.find(request.method, encoded_path(request.scope))
+            endpoint, parameters = self._find(request.method, encoded_path(request.scope))
             return await endpoint(request, parameters)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
@@ -109,6 +111,15 @@ class Web:
             log.exception("a request failed", extra={"method": request.method})
             failure = Problem("PNS failed; its log says why")
             return problem_response(failure, self._entrance.cors(request.scope))
+
+    def _find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """Genero's addresses begin with anything, so they come last: they take none of PNS's own."""
+        try:
+            return self.routes.find(method, path)
+        except NotFound:
+            if self._genero is None or not is_addressed(path):
+                raise
+            return self._genero.answer, {}
 
     async def _cookie(self) -> DeviceCookie:
         if self._device_cookie is None:
