@@ -14,13 +14,9 @@ from msgspec.structs import replace
 from pns.device import Device, address_hash, new_device_id
 from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState, PushTerms
-from pns.stores.due import DueRow, decide_all, keys_text
+from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
 from pns.stores.sqlite_outbox_reads import found_devices
 from pns.stores.sqlite_rows import all_rows, change, json_array, row
-
-DISMISSED_AT_ONCE = 1_000
-DISMISSED_TOLD = 50
-"""Ids in one word to a device, the newest: more do not fit into the 4 KB of a push."""
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
