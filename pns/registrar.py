@@ -46,12 +46,13 @@ class Registrar:
         }
 
     async def install(self, user_id: str, registration: Registration, device_id: str = "") -> Installed:
-        """Register a device of the user, under `device_id` if that is free or the same device.
+        """Register a device of the user: the one that `registration` names, if it is theirs, else under
+        `device_id`, which PNS itself gave out, if that is free or the same device.
 
         Raises Invalid naming the field, StoreUnavailable, or Unavailable when the gateway cannot now.
         """
         gateway = self._gateway(registration.network)
-        device_id = await self._device_id(user_id, registration, registration.device_id or device_id)
+        device_id = await self._device_id(user_id, registration, device_id)
         try:
             gateway.check(registration)
             address = await gateway.install(registration, device_id)
@@ -105,16 +106,16 @@ class Registrar:
         there = ", ".join(self.networks) or "none"
         raise Invalid([("/network", f"this PNS reaches {there}: [push.{network}] is not set")])
 
-    async def _device_id(self, user_id: str, registration: Registration, wanted: str) -> str:
-        """`wanted` if nobody has it, or the same device of the same user; else a new one."""
-        if not wanted:
-            return new_device_id()
-        known = await self._store.outbox.device(wanted)
-        if known is None:
-            return wanted
+    async def _device_id(self, user_id: str, registration: Registration, given: str) -> str:
         asked = (user_id, registration.network, registration.app, registration.environment)
-        same = (known.user_id, known.network, known.app, known.environment) == asked
-        return wanted if same else new_device_id()
+        for wanted in filter(None, (registration.device_id, given)):
+            known = await self._store.outbox.device(wanted)
+            # An id that nobody has may be a former owner's: only one that PNS gave out is taken.
+            if known is None and wanted == given:
+                return given
+            if known and (known.user_id, known.network, known.app, known.environment) == asked:
+                return wanted
+        return new_device_id()
 
     async def _pseudo_user(self, registration: Registration) -> str:
         address = registration.token or (registration.subscription and registration.subscription.endpoint)

@@ -23,6 +23,8 @@ from pns.gateways.webpush_answer import receipt
 from pns.push import Push
 from pns.settings import WebPushSettings
 
+APPLE = ".push.apple.com"
+"""Where Safari is reached."""
 _MOST_EXPIRATION = 253_402_300_799_000
 """Milliseconds since 1970: the end of the year 9999."""
 
@@ -95,6 +97,8 @@ class WebPush:
     async def push(self, push: Push) -> Receipt:
         try:
             endpoint = Endpoint.parse(push.device.address)
+            if push.dismissed and endpoint.host.endswith(APPLE):
+                return Receipt(Outcome.FAILED, "Safari ends a subscription for pushes that show nothing")
             answer = await self._send(push, endpoint)
         except webpush_message.Unsendable as error:
             return Receipt(Outcome.FAILED, str(error))

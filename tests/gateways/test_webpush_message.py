@@ -10,12 +10,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pns.device import Address
+from pns.gateway import Outcome
 from pns.gateways import p256, webpush_message
 from pns.gateways.webpush_message import MAX_TEXT, Unsendable, encrypted, headers, text
 from pns.push import Origin, Push, PushControls, WebPushControls
 from pns.testing import FakeClock
 from tests.gateways.peers import push
-from tests.gateways.peers.webpush import device_at
+from tests.gateways.peers.webpush import device_at, gateway
 from tests.harness.push_service import decrypted, unbase64url
 
 NOW = 1_800_000_000_000_000
@@ -223,3 +224,12 @@ def test_word_of_what_was_seen_is_not_urgent_and_soon_worthless() -> None:
     assert (found["Urgency"], found["TTL"]) == ("low", "14400")
     assert headers_of(NOW + 23 * HOUR, dismissed=("n-1",))["TTL"] == "3600"
     assert "Topic" not in found, "one such word must not replace another"
+
+
+async def test_safari_is_sent_nothing_that_it_would_not_show(clock: FakeClock) -> None:
+    """It ends a subscription after a few of those."""
+    address = Address("https://web.push.apple.com/QGvE", DEVICE.keys)
+    async with gateway(clock) as started:
+        receipt = await started.push(push(device_at(address, clock), "", dismissed=("n-1",)))
+    assert receipt.outcome is Outcome.FAILED
+    assert "Safari" in receipt.reason
