@@ -143,4 +143,6 @@ async def test_a_node_that_goes_down_takes_no_registration(tmp_path: Path) -> No
     async with an_edge(tmp_path, gateways=fcm()) as edge:
         edge.node.draining = True
         answer = await edge.device("alice").post("/devices", json=TOKEN)
+        refused = await edge.ask("POST", EVIL, path="/devices")
     assert (answer.status_code, answer.json()["code"]) == (503, "draining")
+    assert refused.json()["code"] == "origin_not_allowed", "a foreign page learns nothing of it"

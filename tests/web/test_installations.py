@@ -155,6 +155,15 @@ async def test_what_the_network_gives_is_told_once(edge: Edge) -> None:
     assert "only once" not in repr(kept)
 
 
+async def test_what_the_network_gives_is_for_the_device_that_is_kept(edge: Edge) -> None:
+    hers = await install(edge.device("alice"), {"network": "mqtt"})
+    answer = await edge.device("bob").post("/devices", json={"network": "mqtt", "device_id": hers})
+    his = answer.json()["device_id"]
+    assert his != hers
+    assert answer.json()["mqtt"]["topic"] == f"pns/{his}"
+    assert await devices(edge, "bob") == {his: f"pns/{his}"}
+
+
 # ── removing, and the badge ───────────────────────────────────────────────────────────────────────────
 
 
