@@ -315,7 +315,7 @@ def test_log_lines_are_those_of_the_code() -> None:
         for call in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in ("info", "warning", "error", "exception", "write")
+        and call.func.attr in ("info", "warning", "error", "exception", "log", "write")
         for argument in call.args
         for part in [*ast.walk(argument), ast.Constant(value="\n")]
     )
@@ -327,8 +327,8 @@ def test_log_lines_are_those_of_the_code() -> None:
 
 
 def test_every_promise_names_tests_that_exist() -> None:
-    promises = [*table(GUARANTEES, "promise"), *table(GUARANTEES, "promise of several nodes")]
-    for place, (_, _, proof) in promises:
+    kinds = ("promise", "promise of several nodes", "promise of push")
+    for place, (_, _, proof) in [row for kind in kinds for row in table(GUARANTEES, kind)]:
         assert codes(proof), place
         for test in codes(proof):
             path, separator, name = test.partition("::")
@@ -345,6 +345,7 @@ def test_packages() -> None:
     project = tomllib.loads(page("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
     lines = [*project["dependencies"], *extras["postgres"], *extras["redis"], *extras["nats"]]
+    lines += [*extras["fcm"], *extras["apns"], *extras["mqtt"]]
     needed = {re.split(r"[\[<>=~ ]", line)[0] for line in lines}
     rows = table("README.md", "package")
     assert {row.cells[0] for row in rows} == needed

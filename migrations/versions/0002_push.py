@@ -77,11 +77,11 @@ def _pushes() -> None:
         _column("changed_at", sa.BigInteger),
         sqlite_autoincrement=True,
     )
-    _index("pushes_due", "pushes", ["gateway", "due_at"], WAITING)
+    _index("pushes_due", "pushes", ["gateway", "due_at", "push_key"], WAITING)
     _index("pushes_device", "pushes", ["device_id"], WAITING)
     _index("pushes_settled", "pushes", ["changed_at"], f"NOT ({WAITING})")
     untold = "state = 'accepted' AND seq IS NOT NULL AND dismissed IS NULL"
-    _index("pushes_accepted", "pushes", ["user_key"], untold)
+    _index("pushes_accepted", "pushes", ["user_key", "push_key"], untold)
     op.create_index("pushes_notification", "pushes", ["user_key", "notification_id"])
 
 
@@ -95,7 +95,7 @@ def _audiences() -> None:
         _column("user_key", sa.BigInteger),
         sa.PrimaryKeyConstraint("audience", "user_key"),
     )
-    op.create_index("subscriptions_user_key", "subscriptions", ["user_key"])
+    op.create_index("subscriptions_user_key", "subscriptions", ["user_key", "audience"])
     op.create_table(
         "publications",
         sa.Column("publication_id", Text, primary_key=True),
@@ -108,3 +108,4 @@ def _audiences() -> None:
         sa.Column("end_date", sa.BigInteger),
     )
     _index("publications_due", "publications", ["create_date"], "end_date IS NULL")
+    _index("publications_ended", "publications", ["end_date"], "end_date IS NOT NULL")

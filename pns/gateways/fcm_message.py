@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from pns.device import Device
-from pns.push import FCMControls, FCMNotification, Push, Scalar
+from pns.push import FCMControls, FCMNotification, Push, Scalar, check_fcm_data
 
 MOST_BYTES = 4096
 MOST_SECONDS = 2_419_200
@@ -22,12 +22,6 @@ DISMISSAL_SECONDS = 4 * 3600
 """After that, nobody minds a notification that was seen elsewhere."""
 
 GENERO = "genero"
-
-_RESERVED = {
-    *("from", "gcm", "message_type", "collapse_key", "priority", "ttl"),
-    *("restricted_package_name", "notification", "fcm_options", "direct_boot_ok"),
-}
-_RESERVED_PREFIXES = ("google.", "gcm.")
 
 Message = dict[str, Any]
 
@@ -50,20 +44,6 @@ def target(device: Device) -> dict[str, str]:
     return {"fid" if device.keys.get("kind") == "fid" else "token": device.address}
 
 
-def check_data(data: Mapping[str, Scalar]) -> str | None:
-    """What is wrong with the names in an application's data for FCM, or None.
-
-    FCM refuses some of these names and overwrites others; Kii refuses them all, and so does PNS.
-    """
-    for name in data:
-        if name in _RESERVED:
-            return f"must not hold {name!r}, a name that FCM keeps for itself"
-        for prefix in _RESERVED_PREFIXES:
-            if name.startswith(prefix):
-                return f"must not hold names that begin with {prefix!r}: FCM keeps them for itself"
-    return None
-
-
 def shape(made: Message) -> frozenset[str]:
     """Which fields a message has, whatever stands in them; names in `data` do not count."""
     return frozenset(_paths(made, ""))
@@ -81,7 +61,7 @@ def _paths(fields: Message, at: str) -> Iterator[str]:
 
 def _message(push: Push, now: int) -> Message:
     controls = push.controls.fcm or FCMControls()
-    if (flaw := check_data(push.data(controls.data))) is not None:
+    if (flaw := check_fcm_data(push.data(controls.data))) is not None:
         raise ValueError(f"push data {flaw}")
     android = _android(push, controls, now)
     if push.device.platform == GENERO:

@@ -8,6 +8,8 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from starlette.requests import HTTPConnection
+
 from pns.archive import Archive
 from pns.authorities.any_of import AnyOf
 from pns.authorities.api_key import ApiKeys
@@ -148,10 +150,16 @@ def new_webpush_key() -> WebPushKey:
 def make_device_authority(
     settings: Settings, store: Store, *, clock: Clock, metrics: Metrics
 ) -> DeviceAuthority:
-    """The login call to the application."""
+    """The login call to the application; without `auth.url`, nobody is let in."""
+    if not settings.auth.url:
+        return make_callback_authority(_nobody, settings, store)
     return ApplicationLogin(
         settings.auth, clock=clock, metrics=metrics, newest_revocation=store.newest_revocation
     )
+
+
+async def _nobody(request: HTTPConnection) -> None:
+    """The login of a node that lets nobody in by itself: one of role "push", or a library without `user`."""
 
 
 def make_callback_authority(user: UserOf, settings: Settings, store: Store) -> DeviceAuthority:

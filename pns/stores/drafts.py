@@ -5,12 +5,10 @@ The part of appending that is the same for every engine; knows no statement and 
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from pns.errors import NotificationIdConflict
 from pns.notification import Notification, new_notification_id
@@ -67,12 +65,6 @@ def _push(controls: PushControls | None, origin: Origin | None) -> str | None:
 def size(wanted: Sequence[Draft]) -> int:
     """About how many bytes a request holds while it waits."""
     return sum(byte_length(draft.data) + len(draft.push or "") + _ROW_BYTES for draft in wanted)
-
-
-def new_push_key() -> str:
-    """A private key of P-256 that nobody knows: 32 bytes, base64url (RFC 8292 §3.2)."""
-    number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
-    return urlsafe_b64encode(number.to_bytes(32)).rstrip(b"=").decode()
 
 
 def byte_length(text: str) -> int:

@@ -5,7 +5,7 @@ Knows no statement and touches no database. The rows' columns stand in the order
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, cast
 
 import msgspec
@@ -13,6 +13,11 @@ import msgspec
 from pns.device import Device, Environment, Network
 from pns.outbox import Claim
 from pns.push import WAITING, Push, PushControls, PushState, PushStatus, StoredPush
+
+DISMISSED_AT_ONCE = 1_000
+"""Pushes that one look for what was seen elsewhere takes."""
+DISMISSED_TOLD = 50
+"""Ids in one word to a device, the newest: more do not fit into the 4 KB of a push."""
 
 _KEYS = msgspec.json.Decoder(dict[str, str])
 _STORED = msgspec.json.Decoder(StoredPush)
@@ -105,6 +110,39 @@ class Wanted(NamedTuple):
 
     push: Push
     counts: bool
+
+
+class Decided(NamedTuple):
+    """What becomes of the pushes that a claim found, by their keys."""
+
+    pushes: list[Push]
+    """What is to be sent."""
+    leased: dict[int, int | None]
+    """The badge that every attempt shows; None: whatever is unseen by then."""
+    dropped: dict[int, Dropped]
+    moved: dict[int, str]
+    """The gateway that reaches the device now."""
+    raised: dict[str, int]
+    """The new badge of devices that count for themselves, by their ids."""
+
+
+def decide_all(rows: Iterable[DueRow], claim: Claim, now: int) -> Decided:
+    """What becomes of all that `claim` found."""
+    decided = Decided([], {}, {}, {}, {})
+    for row in rows:
+        if row.device_id in decided.raised:  # for another push of this very claim
+            row = row._replace(device_badge=decided.raised[row.device_id])
+        decision = decide(row, claim, now)
+        if isinstance(decision, Dropped):
+            decided.dropped[row.push_key] = decision
+        elif isinstance(decision, Moved):
+            decided.moved[row.push_key] = decision.gateway
+        else:
+            decided.leased[row.push_key] = kept_badge(decision, row)
+            decided.pushes.append(decision.push)
+            if decision.counts:
+                decided.raised[decision.push.device.device_id] = decision.push.badge
+    return decided
 
 
 def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:

@@ -1,32 +1,35 @@
 """The store in a PostgreSQL database, in a schema of its own: the Store contract of pns/store.py on asyncpg.
 
 One connection writes, behind the group commit; a few read what is small; a few read pages, so that a large
-page never holds a count up. Statements stand in postgres.sql; what runs them in postgres_batch.py,
+page never holds a count up. Statements stand in postgres*.sql; what runs them in postgres_batch.py,
 postgres_append.py, postgres_writes.py and postgres_reads.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import cast
 
 from pns.clock import Clock
 from pns.metrics import Metrics
 from pns.notification import Page
+from pns.push import PushTerms
 from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreReport, Submission
 from pns.stores import postgres_reads as reads
 from pns.stores import postgres_writes as writes
 from pns.stores.drafts import drafts, size
 from pns.stores.group_commit import MARKED_AT_ONCE, REMOVED_AT_ONCE, SMALL_WRITE, GroupCommit
 from pns.stores.postgres_append import Append
+from pns.stores.postgres_audiences import PostgresAudiences
 from pns.stores.postgres_batch import Request, commit
 from pns.stores.postgres_connection import PATIENCE_SECONDS, PostgresConnections
 from pns.stores.postgres_migrate import migrate
+from pns.stores.postgres_outbox import PostgresOutbox
 from pns.stores.postgres_writes import Mark, Place, Write
 from pns.stores.schema import require_whole
+from pns.stores.secrets import PUSH_KEY, SESSION_SECRET, new_push_key, new_secret
 
 SMALL_READERS = 3
 PAGE_READERS = 2
@@ -57,6 +60,8 @@ class PostgresStore:
         self._commits: GroupCommit[Request] = GroupCommit(
             self._commit, clock=clock, metrics=metrics, max_waiting_bytes=max_waiting_bytes
         )
+        self.outbox = PostgresOutbox(self._small.run, self._write, report=self._pages.run, clock=clock)
+        self.audiences = PostgresAudiences(self._small.run, self._write, clock=clock)
 
     async def open(self) -> None:
         try:
@@ -91,10 +96,10 @@ class PostgresStore:
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 
-    async def append(self, submissions: Sequence[Submission]) -> Appended:
+    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
         now = self._clock.now()
         wanted = drafts(submissions, now)
-        return cast(Appended, await self._commits.write(Append(wanted, now), size=size(wanted)))
+        return cast(Appended, await self._commits.write(Append(wanted, now, terms), size=size(wanted)))
 
     async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
         return await self._page(user_id, Cursor(limit=limit, max_bytes=max_bytes), "unseen")
@@ -179,14 +184,22 @@ class PostgresStore:
         return cast(frozenset[str], await self._write(Write(writes.expire, find=find)))
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:
-        prune = partial(writes.prune, seen_before=seen_before, limit=limit, now=self._clock.now())
-        return cast(int, await self._write(Write(prune)))
+        removed = cast(int, await self._write(Write(partial(writes.prune_erased, limit=limit))))
+        now = self._clock.now()
+        prune = partial(writes.prune, seen_before=seen_before, limit=limit - removed, now=now)
+        return removed + cast(int, await self._write(Write(prune, last=True)))
 
     async def secret(self) -> str:
-        kept = await self._small.run(reads.secret)
+        return await self._shared(SESSION_SECRET, new_secret)
+
+    async def push_key(self) -> str:
+        return await self._shared(PUSH_KEY, new_push_key)
+
+    async def _shared(self, name: str, new: Callable[[], str]) -> str:
+        kept = await self._small.run(partial(reads.secret, name=name))
         if kept is not None:
             return kept
-        offer = partial(writes.offer_secret, value=secrets.token_urlsafe(32))
+        offer = partial(writes.offer_secret, name=name, value=new())
         return cast(str, await self._write(Write(offer)))
 
     async def foreign_changes(self) -> int:

@@ -1,50 +1,5 @@
 -- The statements of the PostgreSQL store. See statements.py for the form of this file. A name that stands in
 -- sqlite.sql too does the same; what there is done row by row is done here for a whole batch at once.
---
--- Locks are taken in one order everywhere: the gate, users by user_id, all else. Whoever touches a user's
--- notifications holds the user's row.
-
--- ── transactions ───────────────────────────────────────────────────────────────────────────────────────
-
--- name: prepare_session
--- What a connection must be before it is used. A commit is on disk when it returns, whatever the server says.
-SELECT
-  set_config('search_path', 'pns', false),
-  set_config('application_name', 'pns', false),
-  set_config('synchronous_commit', 'on', false),
-  set_config('default_transaction_isolation', 'read committed', false),
-  set_config('jit', 'off', false),
-  set_config('statement_timeout', :milliseconds::text, false),
-  set_config('lock_timeout', :milliseconds::text, false),
-  set_config('idle_in_transaction_session_timeout', :milliseconds::text, false),
-  set_config('tcp_keepalives_idle', '30', false),
-  set_config('tcp_keepalives_interval', '10', false),
-  set_config('tcp_keepalives_count', '3', false)
-
--- name: begin
--- Many may be behind the gate together, unless one of them erases.
-BEGIN; SELECT pg_advisory_xact_lock_shared(5262931, 1)
-
--- name: begin_erasing
--- A key is taken from its sequence a moment before its user is stored: nobody may be between the two when a
--- user is erased, or the same user could come back under a lower key.
-BEGIN; SELECT pg_advisory_xact_lock(5262931, 1)
-
--- name: lock_users
--- Lock the users concerned, in the one order that all keep; those to be appended to are made if need be.
-INSERT INTO users (user_id, last_seq, unseen, version)
-SELECT concerned.user_id, 0, 0, 0
-FROM (
-  SELECT appended.user_id COLLATE "C" FROM unnest(:appended::text[]) appended(user_id)
-  UNION SELECT u.user_id FROM users u WHERE u.user_id = ANY(:user_ids::text[])
-  UNION SELECT u.user_id FROM users u WHERE u.user_key = ANY(:user_keys::bigint[])) concerned(user_id)
-ORDER BY concerned.user_id COLLATE "C"
-ON CONFLICT (user_id) DO UPDATE SET version = users.version WHERE false
-RETURNING user_id
-
--- name: delete_unused
--- Users who were made to be locked, and got nothing.
-DELETE FROM users WHERE user_id = ANY(:user_ids::text[]) AND last_seq = 0
 
 -- ── append ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -64,7 +19,8 @@ WHERE n.user_key = u.user_key AND n.collapse_key = newer.collapse_key AND n.seen
 RETURNING u.user_id
 
 -- name: append
--- Take places in each user's order, count them as unseen instead of what they replace, and fill them.
+-- Take places in each user's order, count them as unseen instead of what they replace, and fill them. Those that
+-- are due are pushed to each device of their user: a key share, for what a device is once its user is locked.
 WITH gate AS MATERIALIZED (
   SELECT pg_advisory_xact_lock_shared(5262931, 1)
 ), taken AS (
@@ -77,16 +33,29 @@ WITH gate AS MATERIALIZED (
       unseen = users.unseen + excluded.unseen,
       version = users.version + 1
   RETURNING user_id, user_key, last_seq
+), filled AS (
+  INSERT INTO notifications
+    (user_key, seq, notification_id, data, create_date, category, collapse_key, expire_date, push)
+  SELECT taken.user_key, taken.last_seq - n.later, n.notification_id, n.data, n.create_date, n.category,
+    n.collapse_key, n.expire_date, n.push
+  FROM unnest(
+    :user_ids::text[], :later::bigint[], :notification_ids::text[], :data::text[], :create_dates::bigint[],
+    :categories::text[], :collapse_keys::text[], :expire_dates::bigint[], :pushes::text[])
+    n(user_id, later, notification_id, data, create_date, category, collapse_key, expire_date, push)
+  JOIN taken ON taken.user_id = n.user_id
 )
-INSERT INTO notifications
-  (user_key, seq, notification_id, data, create_date, category, collapse_key, expire_date)
-SELECT taken.user_key, taken.last_seq - n.later, n.notification_id, n.data, n.create_date, n.category,
-  n.collapse_key, n.expire_date
+INSERT INTO pushes
+  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at, changed_at)
+SELECT taken.user_key, taken.last_seq - n.later, n.notification_id, d.device_id, d.network, d.gateway,
+  'queued', 0, n.due_at, least(n.expires_at, n.expire_date), n.now
 FROM unnest(
-  :user_ids::text[], :later::bigint[], :notification_ids::text[], :data::text[], :create_dates::bigint[],
-  :categories::text[], :collapse_keys::text[], :expire_dates::bigint[])
-  n(user_id, later, notification_id, data, create_date, category, collapse_key, expire_date)
+  :user_ids::text[], :later::bigint[], :notification_ids::text[], :expire_dates::bigint[],
+  :due_at::bigint[], :expires_at::bigint[], :nows::bigint[])
+  n(user_id, later, notification_id, expire_date, due_at, expires_at, now)
 JOIN taken ON taken.user_id = n.user_id
+JOIN devices d ON d.user_key = taken.user_key
+WHERE n.due_at IS NOT NULL
+FOR KEY SHARE OF d
 
 -- name: lower_unseen
 -- The counts follow rows that were marked or removed.
@@ -281,6 +250,21 @@ WHERE user_key = :user_key
     SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit FOR UPDATE))
 RETURNING seq
 
+-- name: delete_erased_pushes
+-- Some pushes of an erased user, likewise.
+DELETE FROM pushes
+WHERE push_key = ANY(ARRAY(
+  SELECT push_key FROM pushes WHERE user_key = :user_key LIMIT :limit FOR UPDATE))
+RETURNING push_key
+
+-- name: delete_user_devices
+-- An erased user has no devices at push networks,
+DELETE FROM devices WHERE user_key = :user_key
+
+-- name: delete_user_subscriptions
+-- and is in no audience.
+DELETE FROM subscriptions WHERE user_key = :user_key
+
 -- name: delete_erased
 -- The erasure is complete.
 DELETE FROM erased WHERE user_key = :user_key
@@ -375,8 +359,8 @@ DELETE FROM revocations r USING old WHERE r.revocation = old.revocation
 RETURNING r.revocation
 
 -- name: read_secret
--- The session secret.
-SELECT value FROM meta WHERE name = 'session secret'
+-- What all nodes share, such as the session secret.
+SELECT value FROM meta WHERE name = :name
 
 -- name: copy_mark
 -- A copy into this store that was begun and is not complete; see postgres_archive.sql.
@@ -384,34 +368,11 @@ SELECT value FROM meta WHERE name = 'copy'
 
 -- name: offer_secret
 -- The first offer wins; every node reads the winner's.
-INSERT INTO meta (name, value) VALUES ('session secret', :value) ON CONFLICT (name) DO NOTHING
-
--- name: begin_migration
--- One migrates, the others wait.
-SELECT pg_advisory_xact_lock(5262931, 2)
-
--- name: take_time
--- A large table may take a migration as long as it needs. Waiting for a lock still has an end.
-SET LOCAL statement_timeout = 0
-
--- name: make_schema
--- A user who may not create schemas can use one that was made for it.
-DO $$ BEGIN
-  IF to_regnamespace('pns') IS NULL THEN CREATE SCHEMA pns; END IF;
-END $$
-
--- name: has_schema
--- Are PNS's tables here?
-SELECT to_regclass('pns.schema') IS NOT NULL
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
 
 -- name: schema
 -- Which schema is this?
 SELECT version, oldest_code FROM schema
-
--- name: server
--- What the doctor tells of the server.
-SELECT current_setting('server_version'), pg_database_size(current_database()),
-  current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes')
 
 -- name: put_probe
 -- A write that nobody reads, to learn whether writing works.

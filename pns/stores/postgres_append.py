@@ -7,11 +7,12 @@ locked before, so that what is known of them stays so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pns.errors import NotificationIdConflict
+from pns.push import PushTerms
 from pns.store import Appended
 from pns.stores.drafts import Draft, by_user, fresh
 from pns.stores.postgres_rows import Session, change, only, rows, tuple_of
@@ -22,11 +23,27 @@ class Append(NamedTuple):
 
     wanted: Sequence[Draft]
     now: int
+    terms: PushTerms | None = None
 
     @property
     def plain(self) -> bool:
         """Whether nothing that is stored already can matter to it."""
         return not any(draft.named or draft.collapse_key is not None for draft in self.wanted)
+
+
+class _Added(NamedTuple):
+    """A notification to store, and the terms of its pushes. Requests of one batch may differ in them."""
+
+    draft: Draft
+    now: int
+    terms: PushTerms | None
+
+    def columns(self) -> tuple[object, ...]:
+        """As the statement wants it."""
+        if self.terms is None:
+            return *self.draft[:8], None, None, self.now
+        due_at = self.now + self.terms.delay
+        return *self.draft[:8], due_at, due_at + self.terms.lifetime, self.now
 
 
 @dataclass(slots=True)
@@ -37,11 +54,11 @@ class _Inbox:
     """By id."""
     replaceable: dict[str, str] = field(default_factory=dict)
     """Collapse key by id, of the unseen."""
-    added: dict[str, Draft] = field(default_factory=dict)
+    added: dict[str, _Added] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     """Collapse keys whose stored notifications go."""
 
-    def add(self, new: Sequence[Draft]) -> None:
+    def add(self, new: Sequence[Draft], request: Append) -> None:
         keys = {draft.collapse_key for draft in new if draft.collapse_key is not None}
         for id in [id for id, key in self.replaceable.items() if key in keys]:
             del self.replaceable[id], self.data[id]
@@ -49,7 +66,7 @@ class _Inbox:
         self.replaced |= keys
         for draft in new:
             self.data[draft.notification_id] = draft.data
-            self.added[draft.notification_id] = draft
+            self.added[draft.notification_id] = _Added(draft, request.now, request.terms)
             if draft.collapse_key is not None:
                 self.replaceable[draft.notification_id] = draft.collapse_key
 
@@ -87,7 +104,7 @@ def _decide(inboxes: dict[str, _Inbox], request: Append) -> Appended | Notificat
     except NotificationIdConflict as conflict:
         return conflict
     for user_id, some in new.items():
-        inboxes[user_id].add(some)
+        inboxes[user_id].add(some, request)
     return Appended(
         [draft.notification_id for draft in request.wanted],
         created=sum(map(len, new.values())),
@@ -106,30 +123,20 @@ async def _collapse(session: Session, inboxes: dict[str, _Inbox]) -> Counter[str
 
 async def _store(session: Session, inboxes: dict[str, _Inbox], replaced: Counter[str]) -> None:
     added = [
-        (i.added[id], len(i.added) - place) for i in inboxes.values() for place, id in enumerate(i.added, 1)
+        (*i.added[id].columns(), len(i.added) - place)
+        for i in inboxes.values()
+        for place, id in enumerate(i.added, 1)
     ]
-    columns = _columns(draft for draft, _ in added)
-    await change(
-        session,
-        "append",
-        {
-            "users": list(inboxes),
-            "counts": [len(inbox.added) for inbox in inboxes.values()],
-            "replaced": [replaced[user_id] for user_id in inboxes],
-            "later": [later for _, later in added],
-            **columns,
-        },
-    )
-
-
-def _columns(drafts: Iterable[Draft]) -> dict[str, object]:
-    users, ids, data, create_dates, categories, keys, expire_dates, _ = zip(*drafts, strict=True)
-    return {
-        "user_ids": users,
-        "notification_ids": ids,
-        "data": data,
-        "create_dates": create_dates,
-        "categories": categories,
-        "collapse_keys": keys,
-        "expire_dates": expire_dates,
+    users = {
+        "users": list(inboxes),
+        "counts": [len(inbox.added) for inbox in inboxes.values()],
+        "replaced": [replaced[user_id] for user_id in inboxes],
     }
+    await change(session, "append", {**users, **dict(zip(_COLUMNS, zip(*added, strict=True), strict=True))})
+
+
+_COLUMNS = (
+    *("user_ids", "notification_ids", "data", "create_dates", "categories", "collapse_keys", "expire_dates"),
+    *("pushes", "due_at", "expires_at", "nows", "later"),
+)
+"""Of `_Added.columns`, and how many come after it."""

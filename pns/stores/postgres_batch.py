@@ -1,7 +1,8 @@
 """One batch of the group commit on PostgreSQL: as few statements as its requests allow, and one commit.
 
 Two kinds of batches are a single statement, which commits itself: plain appends, and marks of what was sent.
-All else is a transaction that locks the users concerned before it looks at anything of theirs.
+All else is a transaction that locks the users concerned before it looks at anything of theirs. The order of
+locks stands in postgres_session.sql.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
+from zlib import crc32
 
 from pns.stores.group_commit import Rejected
 from pns.stores.postgres_append import Append, append
 from pns.stores.postgres_errors import ENGINE_ERRORS, concerns_all, uncertain, unknown, worth_another_try
 from pns.stores.postgres_rows import SQL, Session, askable, change, only, rows
-from pns.stores.postgres_writes import Mark, Place, Write, mark_places
+from pns.stores.postgres_writes import Mark, Name, Write, mark_places
 
 T = TypeVar("T")
 Request = Append | Mark | Write
 
 TRIES = 5
 """How often a batch is tried that another node's transactions were in the way of."""
+NAMES, NUMBERS = 1_000, 256
+"""The first number that stands for names, and how many do: the server has room for some thousand locks."""
 
 
 async def commit(session: Session, requests: Sequence[Request]) -> list[object]:
@@ -53,18 +57,26 @@ async def _commit(session: Session, requests: Sequence[Request]) -> list[object]
 
 async def _transact(session: Session, requests: Sequence[Request]) -> list[object]:
     erases = any(isinstance(request, Write) and request.erases for request in requests)
+    turns = sorted(range(len(requests)), key=lambda number: _is_last(requests[number]))
     try:
         await session.execute(SQL["begin_erasing" if erases else "begin"].text)
-        outcomes = await _work(session, requests)
+        outcomes = await _work(session, [requests[number] for number in turns])
     except BaseException:
         with suppress(*ENGINE_ERRORS):  # a connection that is left in a transaction is not used again
             await session.execute("ROLLBACK")
         raise
     await _certainly(session.execute("COMMIT"))
-    return outcomes
+    by_number = dict(zip(turns, outcomes, strict=True))
+    return [by_number[number] for number in range(len(requests))]
+
+
+def _is_last(request: Request) -> bool:
+    return isinstance(request, Write) and request.last
 
 
 async def _work(session: Session, requests: Sequence[Request]) -> list[object]:
+    writes = [request for request in requests if isinstance(request, Write)]
+    await _lock_names(session, [name for write in writes for name in write.names])
     found = {
         number: await request.find(session)
         for number, request in enumerate(requests)
@@ -77,8 +89,9 @@ async def _work(session: Session, requests: Sequence[Request]) -> list[object]:
             outcomes += await _hot(session, requests[len(outcomes) : number])
             outcomes.append(await request.run(session, *([found[number]] if number in found else [])))
     outcomes += await _hot(session, requests[len(outcomes) :])
-    if made:
-        await change(session, "delete_unused", {"user_ids": made})
+    unused = set(made).difference(*(write.makes for write in writes))
+    if unused:
+        await change(session, "delete_unused", {"user_ids": [*unused]})
     return outcomes
 
 
@@ -89,17 +102,28 @@ async def _hot(session: Session, requests: Sequence[Request]) -> list[object]:
     return [next(appended if isinstance(request, Append) else marked) for request in requests]
 
 
-async def _lock(session: Session, requests: Sequence[Request], places: Iterable[Place]) -> list[str]:
+async def _lock_names(session: Session, names: Sequence[Name]) -> None:
+    """A number for many names will do: whoever has to wait without need waits for a commit."""
+    numbers = {name: NAMES + crc32(name.text.encode()) % NUMBERS for name in names}
+    owned = {number for name, number in numbers.items() if not name.shared}
+    if numbers:
+        locked = [*{*numbers.values()}]
+        shared = [number not in owned for number in locked]
+        await rows(session, "lock_names", {"numbers": locked, "shared": shared}, only)
+
+
+async def _lock(session: Session, requests: Sequence[Request], found: Iterable[tuple[Any, ...]]) -> list[str]:
     """Lock all users concerned; returns those that were made for it."""
     appended: set[str] = set()
     user_ids: set[str] = set()
-    user_keys = {user_key for user_key, _ in places}
+    user_keys: set[int] = {user_key for user_key, *_ in found}
     for request in requests:
         if isinstance(request, Append):
             appended.update(draft.user_id for draft in request.wanted)
         elif isinstance(request, Mark):
             user_keys.add(request.user_key)
         else:
+            appended.update(request.makes)
             user_ids.update(map(askable, request.user_ids))
             user_keys.update(request.user_keys)
     if not (appended or user_ids or user_keys):

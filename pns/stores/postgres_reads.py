@@ -96,9 +96,9 @@ async def any_expired(session: Session, now: int) -> bool:
     return await row(session, "any_expired", {"now": now}, only) is not None
 
 
-async def secret(session: Session) -> str | None:
-    """The session secret, if one was made already."""
-    return await row(session, "read_secret", {}, only)
+async def secret(session: Session, name: str) -> str | None:
+    """The secret of this name, if one was made already."""
+    return await row(session, "read_secret", {"name": name}, only)
 
 
 async def copy_mark(session: Session) -> str | None:

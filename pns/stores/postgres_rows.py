@@ -1,6 +1,6 @@
-"""How a statement of postgres.sql is run: parameters by name, rows as tuples of a given kind.
+"""How a statement of the postgres*.sql files is run: parameters by name, rows as tuples of a given kind.
 
-The file writes parameters as sqlite.sql does, `:name`; PostgreSQL wants `$1`, so each is read once into both.
+They write parameters as sqlite.sql does, `:name`; PostgreSQL wants `$1`, so each is read once into both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def _read(text: str) -> Statement:
     return Statement(_PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text), names)
 
 
-SQL = MappingProxyType({name: _read(text) for name, text in load("postgres.sql").items()})
+_FILES = ("postgres_session.sql", "postgres.sql", "postgres_outbox.sql", "postgres_audiences.sql")
+SQL = MappingProxyType({name: _read(text) for name, text in load(*_FILES).items()})
 
 
 async def rows(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pns.store import EVERY_DEVICE, Presence
 from pns.stores.postgres_rows import Session, askable, change, only, row, rows, tuple_of
@@ -22,16 +22,32 @@ Place = tuple[int, int]
 """A user's key and a `seq`."""
 
 
+Found = Sequence[tuple[Any, ...]]
+"""Rows that begin with a user's key."""
+
+
+class Name(NamedTuple):
+    """What several may want to make at the same time, such as an address. `shared`: it must only stay."""
+
+    text: str
+    shared: bool = False
+
+
 class Write(NamedTuple):
-    """One request to write. The users with these ids and keys are locked before `run`, and so are those of
-    the places that `find` returns, which are handed to `run`.
+    """One request to write. Before `run` are locked: `names`, the users with these ids and keys, those of
+    `makes`, who are made if need be, and those whom `find` returns; its rows are handed to `run`.
+
+    `last`: takes only rows that nobody holds, and no users; all that may wait comes before it.
     """
 
     run: Callable[..., Awaitable[object]]
     user_ids: tuple[str, ...] = ()
     user_keys: tuple[int, ...] = ()
-    find: Callable[[Session], Awaitable[list[Place]]] | None = None
+    makes: tuple[str, ...] = ()
+    names: tuple[Name, ...] = ()
+    find: Callable[[Session], Awaitable[Found]] | None = None
     erases: bool = False
+    last: bool = False
 
 
 class Mark(NamedTuple):
@@ -119,6 +135,8 @@ async def erase_user(session: Session, user_id: str, *, now: int) -> int | None:
     user_key: int | None = await row(session, "delete_user", {"user_id": user_id}, only)
     if user_key is not None:
         await change(session, "insert_erased", {"user_key": user_key})
+        await change(session, "delete_user_devices", {"user_key": user_key})
+        await change(session, "delete_user_subscriptions", {"user_key": user_key})
     return user_key
 
 
@@ -126,7 +144,10 @@ async def remove_erased(session: Session, user_key: int, *, limit: int) -> int:
     """Remove at most `limit` rows of an erased user; fewer than `limit` complete the erasure."""
     if await row(session, "lock_erased", {"user_key": user_key}, only) is None:
         return 0
-    removed = await change(session, "delete_erased_rows", {"user_key": user_key, "limit": limit})
+    removed = 0
+    for name in ("delete_erased_rows", "delete_erased_pushes"):
+        if removed < limit:
+            removed += await change(session, name, {"user_key": user_key, "limit": limit - removed})
     if removed < limit:
         await change(session, "delete_erased", {"user_key": user_key})
     return removed
@@ -175,12 +196,22 @@ async def expire(session: Session, places: Sequence[Place]) -> frozenset[str]:
     return frozenset(await rows(session, "lower_unseen", lowered, only))
 
 
+async def prune_erased(session: Session, *, limit: int) -> int:
+    """Remove at most `limit` rows of erased users; returns how many there were."""
+    removed = 0
+    while removed < limit:
+        user_key: int | None = await row(session, "next_erased", {}, only)
+        if user_key is None:
+            break
+        removed += await remove_erased(session, user_key, limit=limit - removed)
+    return removed
+
+
 async def prune(session: Session, *, seen_before: int | None, limit: int, now: int) -> int:
-    """See Store.prune."""
+    """The rest of Store.prune."""
     lapsed = {"now": now}
     old = {"revoked_before": now - DAY}
     parts: list[Callable[[int], Awaitable[int]]] = [
-        partial(_prune_erased, session),
         partial(_prune, session, "prune_presences", lapsed),
         partial(_prune, session, "prune_nodes", lapsed),
         partial(_prune, session, "prune_revocations", old),
@@ -197,20 +228,10 @@ async def _prune(session: Session, name: str, condition: dict[str, int], limit: 
     return await change(session, name, {**condition, "limit": limit}) if limit > 0 else 0
 
 
-async def _prune_erased(session: Session, limit: int) -> int:
-    removed = 0
-    while removed < limit:
-        user_key: int | None = await row(session, "next_erased", {}, only)
-        if user_key is None:
-            break
-        removed += await remove_erased(session, user_key, limit=limit - removed)
-    return removed
-
-
-async def offer_secret(session: Session, value: str) -> str:
-    """Keep `value` as the session secret unless there is one; returns the one that is kept."""
-    await change(session, "offer_secret", {"value": value})
-    kept: str = (await rows(session, "read_secret", {}, only))[0]
+async def offer_secret(session: Session, name: str, value: str) -> str:
+    """Keep `value` as the secret of this name unless there is one; returns the one that is kept."""
+    await change(session, "offer_secret", {"name": name, "value": value})
+    kept: str = (await rows(session, "read_secret", {"name": name}, only))[0]
     return kept
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -25,10 +24,11 @@ from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreRepo
 from pns.stores import sqlite_append as appending
 from pns.stores import sqlite_reads as reads
 from pns.stores import sqlite_writes as writes
-from pns.stores.drafts import drafts, new_push_key, size
+from pns.stores.drafts import drafts, size
 from pns.stores.group_commit import MARKED_AT_ONCE, REMOVED_AT_ONCE, SMALL_WRITE, GroupCommit, Rejected
 from pns.stores.migrate import migrate
 from pns.stores.schema import require_whole
+from pns.stores.secrets import PUSH_KEY, SESSION_SECRET, new_push_key, new_secret
 from pns.stores.sqlite_audiences import SQLiteAudiences
 from pns.stores.sqlite_connection import SQLiteConnection
 from pns.stores.sqlite_errors import ENGINE_ERRORS, Stuck, concerns_all
@@ -60,7 +60,7 @@ class SQLiteStore:
         self._commits: GroupCommit[Operation] = GroupCommit(
             self._commit, clock=clock, metrics=metrics, max_waiting_bytes=max_waiting_bytes
         )
-        self.outbox = SQLiteOutbox(self._small.run, self._write, clock=clock)
+        self.outbox = SQLiteOutbox(self._small.run, self._write, report=self._pages.run, clock=clock)
         self.audiences = SQLiteAudiences(self._small.run, self._write, clock=clock)
 
     async def open(self) -> None:
@@ -188,17 +188,16 @@ class SQLiteStore:
         return await self._write(partial(writes.prune, seen_before=seen_before, limit=limit, now=now))
 
     async def secret(self) -> str:
-        kept = await self._small.run(reads.secret)
-        if kept is not None:
-            return kept
-        return await self._write(partial(writes.offer_secret, value=secrets.token_urlsafe(32)))
+        return await self._shared(SESSION_SECRET, new_secret)
 
     async def push_key(self) -> str:
-        kept = await self._small.run(partial(reads.secret, name="push_key"))
+        return await self._shared(PUSH_KEY, new_push_key)
+
+    async def _shared(self, name: str, new: Callable[[], str]) -> str:
+        kept = await self._small.run(partial(reads.secret, name=name))
         if kept is not None:
             return kept
-        offer = partial(writes.offer_secret, value=new_push_key(), name="push_key")
-        return await self._write(offer)
+        return await self._write(partial(writes.offer_secret, name=name, value=new()))
 
     async def foreign_changes(self) -> int:
         # the writer's connection: its own commits do not count, and it never looks during one

@@ -268,8 +268,8 @@ WHERE revocation IN (
   SELECT revocation FROM revocations WHERE revoked_at < :revoked_before ORDER BY revoked_at LIMIT :limit)
 
 -- name: read_secret
--- The session secret.
-SELECT value FROM meta WHERE name = 'session secret'
+-- What all nodes share, such as the session secret.
+SELECT value FROM meta WHERE name = :name
 
 -- name: copy_mark
 -- A copy into this store that was begun and is not complete; see sqlite_archive.sql.
@@ -277,15 +277,7 @@ SELECT value FROM meta WHERE name = 'copy'
 
 -- name: offer_secret
 -- The first offer wins; every node reads the winner's.
-INSERT INTO meta (name, value) VALUES ('session secret', :value) ON CONFLICT (name) DO NOTHING
-
--- name: read_push_key
--- The private key of Web Push.
-SELECT value FROM meta WHERE name = 'push key'
-
--- name: offer_push_key
--- The first offer wins; every node reads the winner's.
-INSERT INTO meta (name, value) VALUES ('push key', :value) ON CONFLICT (name) DO NOTHING
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
 
 -- name: schema
 -- Which schema is this?

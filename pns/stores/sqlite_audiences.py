@@ -9,31 +9,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
-
-import msgspec
 
 from pns.audience import EVERYBODY, Publication, Subscriber
 from pns.clock import Clock
-from pns.notification import Notification
-from pns.push import Origin
 from pns.stores.group_commit import REMOVED_AT_ONCE
+from pns.stores.publications import PublicationRow, columns_of, publication_of
 from pns.stores.sqlite_outbox import Read, Write
 from pns.stores.sqlite_rows import all_rows, change, row
-
-_CONTENT = msgspec.json.Decoder(tuple[tuple[Notification, ...], Origin])
-
-
-class PublicationRow(NamedTuple):
-    """A publication as the statements select it."""
-
-    publication_id: str
-    audience: str
-    content: str
-    create_date: int
-    after_key: int
-    reached: int
-    end_date: int | None
 
 
 class SQLiteAudiences:
@@ -49,12 +31,11 @@ class SQLiteAudiences:
         return await self._write(lambda connection: change(connection, "make", new) > 0)
 
     async def remove(self, audience: str) -> bool:
-        there = await self._write(lambda connection: change(connection, "remove", {"audience": audience}))
-        some = {"audience": audience, "limit": REMOVED_AT_ONCE}
-        removed = REMOVED_AT_ONCE
-        while removed == REMOVED_AT_ONCE:
-            removed = await self._write(lambda connection: change(connection, "remove_subscriptions", some))
-        return there > 0
+        step = partial(_remove, audience=audience, limit=REMOVED_AT_ONCE)
+        there = None
+        while there is None:
+            there = await self._write(step)
+        return there
 
     async def exists(self, audience: str) -> bool:
         return await self._found("exists", {"audience": audience})
@@ -126,14 +107,16 @@ def _subscribe(connection: sqlite3.Connection, new: dict[str, object], *, make: 
     return True
 
 
+def _remove(connection: sqlite3.Connection, audience: str, *, limit: int) -> bool | None:
+    """Whether it was there, once nobody is subscribed to it any more; None: again."""
+    old = {"audience": audience, "limit": limit}
+    if change(connection, "remove_subscriptions", old) == limit:
+        return None
+    return change(connection, "remove", old) > 0
+
+
 def _publish(connection: sqlite3.Connection, publication: Publication) -> Publication:
-    new = {
-        "publication_id": publication.publication_id,
-        "audience": publication.audience,
-        "content": msgspec.json.encode((publication.notifications, publication.origin)).decode(),
-        "create_date": publication.create_date,
-    }
-    change(connection, "publish", new)
+    change(connection, "publish", columns_of(publication))
     return _publication(connection, publication.publication_id) or publication
 
 
@@ -144,18 +127,3 @@ def _publication(connection: sqlite3.Connection, publication_id: str) -> Publica
 def _one(connection: sqlite3.Connection, name: str, where: dict[str, object]) -> Publication | None:
     found = row(connection, name, where, PublicationRow)
     return None if found is None else publication_of(found)
-
-
-def publication_of(found: PublicationRow) -> Publication:
-    """The publication of a row."""
-    notifications, origin = _CONTENT.decode(found.content)
-    return Publication(
-        publication_id=found.publication_id,
-        audience=found.audience,
-        notifications=notifications,
-        origin=origin,
-        create_date=found.create_date,
-        after=found.after_key,
-        reached=found.reached,
-        end_date=found.end_date,
-    )

@@ -8,15 +8,15 @@ INSERT INTO audiences (audience, create_date) VALUES (:audience, :now) ON CONFLI
 -- Is there such an audience?
 SELECT 1 FROM audiences WHERE audience = :audience
 
--- name: remove
--- It is no more,
-DELETE FROM audiences WHERE audience = :audience
-
 -- name: remove_subscriptions
--- and nobody is in it; some at a time.
+-- Some of its users are in it no more,
 DELETE FROM subscriptions
 WHERE audience = :audience
   AND user_key IN (SELECT user_key FROM subscriptions WHERE audience = :audience LIMIT :limit)
+
+-- name: remove
+-- and when nobody is, it goes too.
+DELETE FROM audiences WHERE audience = :audience
 
 -- name: subscribe
 -- A user of an audience that is there.
@@ -89,4 +89,5 @@ UPDATE publications SET end_date = :now WHERE publication_id = :publication_id A
 -- Complete for long.
 DELETE FROM publications
 WHERE publication_id IN (
-  SELECT publication_id FROM publications WHERE end_date < :ended_before LIMIT :limit)
+  SELECT publication_id FROM publications INDEXED BY publications_ended
+  WHERE end_date < :ended_before ORDER BY end_date LIMIT :limit)

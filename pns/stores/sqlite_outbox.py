@@ -37,23 +37,26 @@ class Write(Protocol):
 
 
 class SQLiteOutbox:
-    """See pns.outbox.Outbox."""
+    """See pns.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
 
-    def __init__(self, read: Read, write: Write, *, clock: Clock) -> None:
+    def __init__(self, read: Read, write: Write, *, report: Read, clock: Clock) -> None:
         self._read = read
+        self._report = report
         self._write = write
         self._clock = clock
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
     async def install(self, device: Device) -> Device:
-        return await self._write(partial(writes.install, device=device))
+        return await self._write(partial(writes.install, device=device, now=self._clock.now()))
 
     async def uninstall(self, user_id: str, device_id: str) -> Device | None:
-        return await self._write(partial(writes.uninstall, user_id=user_id, device_id=device_id))
+        now = self._clock.now()
+        return await self._write(partial(writes.uninstall, user_id=user_id, device_id=device_id, now=now))
 
     async def uninstall_address(self, network: str, address: str) -> list[Device]:
-        return await self._write(partial(writes.uninstall_address, network=network, address=address))
+        now = self._clock.now()
+        return await self._write(partial(writes.uninstall_address, network=network, address=address, now=now))
 
     async def devices(self, user_id: str) -> list[Device]:
         return await self._read(partial(reads.devices, user_id=user_id))
@@ -99,7 +102,7 @@ class SQLiteOutbox:
         return await self._read(partial(reads.stale, after=after, limit=limit))
 
     async def backlog(self) -> list[Backlog]:
-        return await self._read(reads.backlog)
+        return await self._report(reads.backlog)
 
     async def prune_pushes(self, *, settled_before: int, limit: int) -> int:
         prune = partial(writes.prune, settled_before=settled_before, limit=limit, now=self._clock.now())

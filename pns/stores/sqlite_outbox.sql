@@ -13,13 +13,17 @@ SELECT device_id, user_key FROM devices
 WHERE address_hash = :address_hash AND network = :network AND app = :app AND environment = :environment
 
 -- name: same_device
--- Is this id one of the user's, for the same app at the same network?
-SELECT user_key = :user_key AND network = :network AND app = :app AND environment = :environment
-FROM devices WHERE device_id = :device_id
+-- Is this id one of the user's, at the same network?
+SELECT user_key = :user_key AND network = :network FROM devices WHERE device_id = :device_id
 
--- name: delete_device
--- Whoever owns it.
-DELETE FROM devices WHERE device_id = :device_id
+-- name: delete_devices
+-- Whoever owns them,
+DELETE FROM devices WHERE device_id IN (SELECT value FROM json_each(:device_ids))
+
+-- name: cancel_pushes
+-- and what waited for them: a device that comes back under its old id is another registration.
+UPDATE pushes SET state = 'cancelled', reason = 'the device is gone', changed_at = :now
+WHERE device_id IN (SELECT value FROM json_each(:device_ids)) AND state IN ('queued', 'sending', 'retry')
 
 -- name: insert_device
 -- A new registration.
@@ -31,10 +35,11 @@ VALUES
    :badge, :registered_at, :expires_at)
 
 -- name: refresh_device
--- Registered again: what is new is kept, its badge goes on.
+-- Registered again, which is later than before whatever the clock says: what is new is kept, its badge goes on.
 UPDATE devices
-SET gateway = :gateway, address = :address, address_hash = :address_hash, keys = :keys, platform = :platform,
-  registered_at = :registered_at, expires_at = :expires_at
+SET gateway = :gateway, address = :address, address_hash = :address_hash, keys = :keys, app = :app,
+  environment = :environment, platform = :platform, registered_at = max(:registered_at, registered_at + 1),
+  expires_at = :expires_at
 WHERE device_id = :device_id
 
 -- name: device
@@ -88,6 +93,7 @@ RETURNING device_id
 -- What waits for them goes with them.
 UPDATE pushes SET gateway = :target
 WHERE device_id IN (SELECT value FROM json_each(:device_ids)) AND state IN ('queued', 'sending', 'retry')
+  AND gateway <> :target
 
 -- ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,10 +108,18 @@ JOIN notifications n ON n.user_key = d.user_key AND n.seq >= :first
 WHERE d.user_key = :user_key
 
 -- name: next_due
--- When each gateway has something to do.
-SELECT gateway, min(due_at) FROM pushes INDEXED BY pushes_due
-WHERE state IN ('queued', 'sending', 'retry')
-GROUP BY gateway
+-- When each gateway has something to do: the index is read at one place for each, however much waits there.
+WITH RECURSIVE waiting (gateway) AS (
+  SELECT min(gateway) FROM pushes INDEXED BY pushes_due WHERE state IN ('queued', 'sending', 'retry')
+  UNION ALL
+  SELECT (
+    SELECT min(p.gateway) FROM pushes p INDEXED BY pushes_due
+    WHERE p.state IN ('queued', 'sending', 'retry') AND p.gateway > waiting.gateway)
+  FROM waiting WHERE waiting.gateway IS NOT NULL)
+SELECT gateway, (
+  SELECT min(p.due_at) FROM pushes p INDEXED BY pushes_due
+  WHERE p.state IN ('queued', 'sending', 'retry') AND p.gateway = waiting.gateway)
+FROM waiting WHERE gateway IS NOT NULL
 
 -- name: due
 -- What is due at a gateway, with all that decides what becomes of it.
@@ -121,7 +135,7 @@ LEFT JOIN users u ON u.user_key = p.user_key
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 WHERE p.gateway = :gateway AND p.state IN ('queued', 'sending', 'retry') AND p.due_at <= :now
-ORDER BY p.due_at LIMIT :limit
+ORDER BY p.due_at, p.push_key LIMIT :limit
 
 -- name: lease_push
 -- It is being sent; `due_at` is when somebody else may try.
@@ -142,9 +156,9 @@ UPDATE pushes SET state = :state, reason = :reason, changed_at = :now WHERE push
 UPDATE pushes SET gateway = :gateway WHERE push_key = :push_key
 
 -- name: accept_push
--- The network has it, whoever else may have been about to try.
+-- The network has it, whatever was decided meanwhile.
 UPDATE pushes SET state = 'accepted', reason = :reason, provider_id = :provider_id, changed_at = :now
-WHERE push_key = :push_key AND state IN ('queued', 'sending', 'retry')
+WHERE push_key = :push_key AND state NOT IN ('accepted', 'seen')
 
 -- name: settle_push
 -- What became of this attempt; a later one has its own say.
@@ -154,25 +168,28 @@ WHERE push_key = :push_key AND state = 'sending' AND attempts = :attempt
 
 -- name: delete_dead_device
 -- As it was when the push was claimed: a new registration stays.
-DELETE FROM devices WHERE device_id = :device_id AND registered_at = :registered_at
+DELETE FROM devices
+WHERE device_id = :device_id AND registered_at = :registered_at
+  AND user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
 
 -- name: live_device
--- Is there a device of this id?
-SELECT 1 FROM devices WHERE device_id = :device_id
+-- Has the user a device of this id?
+SELECT 1 FROM devices d JOIN users u ON u.user_key = d.user_key
+WHERE d.device_id = :device_id AND u.user_id = :user_id
 
 -- name: pushes
 -- What became of the pushes of one notification.
 SELECT p.device_id, p.network, p.gateway, p.state, p.attempts, p.reason, p.provider_id, p.due_at,
   p.changed_at, n.seq IS NOT NULL, n.seen_date, d.device_id IS NOT NULL
-FROM users u
-JOIN pushes p ON p.user_key = u.user_key AND p.notification_id = :notification_id AND p.seq IS NOT NULL
+FROM pushes p
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
-WHERE u.user_id = :user_id
+WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
+  AND p.notification_id = :notification_id AND p.seq IS NOT NULL
 ORDER BY p.push_key
 
 -- name: backlog
--- What is in the outbox.
+-- What is in the outbox. Reads all of it.
 SELECT gateway, state, count(*), min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END)
 FROM pushes GROUP BY gateway, state ORDER BY gateway, state
 
@@ -181,10 +198,10 @@ FROM pushes GROUP BY gateway, state ORDER BY gateway, state
 -- name: untold
 -- Pushes of a user that devices show still, though they were seen or are no more.
 SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL
-FROM users u
-JOIN pushes p INDEXED BY pushes_accepted ON p.user_key = u.user_key
+FROM pushes p INDEXED BY pushes_accepted
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
-WHERE u.user_id = :user_id AND p.state = 'accepted' AND p.seq IS NOT NULL AND p.dismissed IS NULL
+WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
+  AND p.state = 'accepted' AND p.seq IS NOT NULL AND p.dismissed IS NULL
   AND (n.seq IS NULL OR n.seen_date IS NOT NULL)
 ORDER BY p.push_key LIMIT :limit
 
@@ -204,7 +221,9 @@ WHERE d.device_id = :device_id AND u.user_id = :user_id
 
 -- name: lower_badge
 -- A device that counts for itself shows so many fewer.
-UPDATE devices SET badge = max(badge - :count, 0) WHERE device_id = :device_id AND badge IS NOT NULL
+UPDATE devices SET badge = max(badge - :count, 0)
+WHERE device_id = :device_id AND badge IS NOT NULL
+  AND user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
 
 -- name: stale
 -- Accepted pushes in the order of users, and whether they are to be told of.
@@ -229,3 +248,4 @@ WHERE push_key IN (
 -- Devices whose registration has ended by itself.
 DELETE FROM devices
 WHERE device_id IN (SELECT device_id FROM devices WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit)
+RETURNING device_id

@@ -14,39 +14,34 @@ from msgspec.structs import replace
 from pns.device import Device, address_hash, new_device_id
 from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState, PushTerms
-from pns.stores.due import Dropped, DueRow, Moved, decide, kept_badge, keys_text
+from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
 from pns.stores.sqlite_outbox_reads import found_devices
 from pns.stores.sqlite_rows import all_rows, change, json_array, row
-
-DISMISSED_AT_ONCE = 1_000
-DISMISSED_TOLD = 50
-"""Ids in one word to a device, the newest: more do not fit into the 4 KB of a push."""
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def install(connection: sqlite3.Connection, device: Device) -> Device:
+def install(connection: sqlite3.Connection, device: Device, *, now: int) -> Device:
     """See Outbox.install."""
     user_key = known_user(connection, device.user_id)
     columns = _columns(device, user_key)
     owner = row(connection, "owner", columns, tuple[str, int])
     if owner is not None and owner[1] == user_key:
-        return _refreshed(connection, device, owner[0], columns)
+        return _refreshed(connection, owner[0], columns)
     if owner is not None:
-        change(connection, "delete_device", {"device_id": owner[0]})
+        _remove(connection, [owner[0]], now=now)
     same = row(connection, "same_device", columns, tuple[int])
     if same == (1,):
-        return _refreshed(connection, device, device.device_id, columns)
+        return _refreshed(connection, device.device_id, columns)
     if same is not None:
         device = replace(device, device_id=new_device_id())
     change(connection, "insert_device", _columns(device, user_key))
     return device
 
 
-def _refreshed(
-    connection: sqlite3.Connection, device: Device, device_id: str, columns: dict[str, object]
-) -> Device:
+def _refreshed(connection: sqlite3.Connection, device_id: str, columns: dict[str, object]) -> Device:
     change(connection, "refresh_device", {**columns, "device_id": device_id})
+    change(connection, "move_pushes", {"target": columns["gateway"], "device_ids": json_array([device_id])})
     return found_devices(connection, "device", {"device_id": device_id})[0]
 
 
@@ -65,21 +60,28 @@ def known_user(connection: sqlite3.Connection, user_id: str) -> int:
     return all_rows(connection, "user_key", {"user_id": user_id}, tuple[int])[0][0]
 
 
-def uninstall(connection: sqlite3.Connection, user_id: str, device_id: str) -> Device | None:
+def _remove(connection: sqlite3.Connection, device_ids: Sequence[str], *, now: int) -> None:
+    gone = {"device_ids": json_array(device_ids), "now": now}
+    change(connection, "delete_devices", gone)
+    change(connection, "cancel_pushes", gone)
+
+
+def uninstall(connection: sqlite3.Connection, user_id: str, device_id: str, *, now: int) -> Device | None:
     """See Outbox.uninstall."""
     found = found_devices(connection, "device", {"device_id": device_id})
     if not found or found[0].user_id != user_id:
         return None
-    change(connection, "delete_device", {"device_id": device_id})
+    _remove(connection, [device_id], now=now)
     return found[0]
 
 
-def uninstall_address(connection: sqlite3.Connection, network: str, address: str) -> list[Device]:
+def uninstall_address(
+    connection: sqlite3.Connection, network: str, address: str, *, now: int
+) -> list[Device]:
     """See Outbox.uninstall_address."""
     where = {"address_hash": address_hash(address), "network": network}
     found = found_devices(connection, "devices_with_address", where)
-    for device in found:
-        change(connection, "delete_device", {"device_id": device.device_id})
+    _remove(connection, [device.device_id for device in found], now=now)
     return found
 
 
@@ -111,39 +113,38 @@ def enqueue(connection: sqlite3.Connection, user_key: int, first: int, *, terms:
 
 def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Push]:
     """See Outbox.claim."""
-    claimed: list[Push] = []
-    raised: dict[str, int] = {}
     where = {"gateway": claim.gateway, "now": now, "limit": claim.limit}
-    for due in all_rows(connection, "due", where, DueRow):
-        if due.device_id in raised:  # raised for another push of this very claim
-            due = due._replace(device_badge=raised[due.device_id])
-        decision = decide(due, claim, now)
-        if isinstance(decision, Dropped):
-            dropped = {"state": decision.state, "reason": decision.reason, "now": now}
-            change(connection, "drop_push", {**dropped, "push_key": due.push_key})
-        elif isinstance(decision, Moved):
-            change(connection, "move_push", {"gateway": decision.gateway, "push_key": due.push_key})
-        else:
-            badge = kept_badge(decision, due)
-            lease = {"until": claim.until, "badge": badge, "now": now, "push_key": due.push_key}
-            change(connection, "lease_push", lease)
-            if decision.counts:
-                raised[decision.push.device.device_id] = decision.push.badge
-            claimed.append(decision.push)
-    for device_id, badge in raised.items():
+    decided = decide_all(all_rows(connection, "due", where, DueRow), claim, now)
+    for push_key, badge in decided.leased.items():
+        lease = {"push_key": push_key, "badge": badge, "until": claim.until, "now": now}
+        change(connection, "lease_push", lease)
+    for push_key, (state, reason) in decided.dropped.items():
+        change(connection, "drop_push", {"push_key": push_key, "state": state, "reason": reason, "now": now})
+    for push_key, gateway in decided.moved.items():
+        change(connection, "move_push", {"push_key": push_key, "gateway": gateway})
+    for device_id, badge in decided.raised.items():
         change(connection, "raise_badge", {"device_id": device_id, "badge": badge})
-    return claimed
+    return decided.pushes
 
 
 def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], *, now: int) -> None:
     """See Outbox.settle."""
-    for settlement in settlements:
-        _settle(connection, settlement, now)
+    removed = [s.push.device.device_id for s in settlements if _settle(connection, s, now)]
+    if removed:
+        change(connection, "cancel_pushes", {"device_ids": json_array(removed), "now": now})
 
 
-def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) -> None:
+def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) -> bool:
+    """Returns whether it removed the device."""
     push, state, due_at = settlement.push, settlement.state, settlement.due_at
-    if state is PushState.DEVICE_INVALID and not _remove_dead(connection, push):
+    dead = {
+        "device_id": push.device.device_id,
+        "user_id": push.device.user_id,
+        "registered_at": push.device.registered_at,
+    }
+    invalid = state is PushState.DEVICE_INVALID
+    removed = invalid and change(connection, "delete_dead_device", dead) > 0
+    if invalid and not removed and row(connection, "live_device", dead, tuple[int]) is not None:
         state, due_at = PushState.RETRY, now
     settled = {
         "push_key": push.push_key,
@@ -155,15 +156,7 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
         "now": now,
     }
     change(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)
-
-
-def _remove_dead(connection: sqlite3.Connection, push: Push) -> bool:
-    """Whether the device is gone now, which it is not when it was registered again."""
-    device = push.device
-    dead = {"device_id": device.device_id, "registered_at": device.registered_at}
-    if change(connection, "delete_dead_device", dead):
-        return True
-    return row(connection, "live_device", {"device_id": device.device_id}, tuple[int]) is None
+    return removed
 
 
 # ── seen elsewhere, upkeep ────────────────────────────────────────────────────────────────────────────
@@ -190,8 +183,11 @@ def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, no
 
 def prune(connection: sqlite3.Connection, *, settled_before: int, limit: int, now: int) -> int:
     """See Outbox.prune_pushes."""
-    removed = change(connection, "prune_devices", {"now": now, "limit": limit})
-    if removed < limit:
-        left = {"settled_before": settled_before, "limit": limit - removed}
-        removed += change(connection, "prune_pushes", left)
-    return removed
+    ended = all_rows(connection, "prune_devices", {"now": now, "limit": limit}, tuple[str])
+    if ended:
+        gone = json_array([device_id for (device_id,) in ended])
+        change(connection, "cancel_pushes", {"device_ids": gone, "now": now})
+    if len(ended) == limit:
+        return limit
+    left = {"settled_before": settled_before, "limit": limit - len(ended)}
+    return len(ended) + change(connection, "prune_pushes", left)

@@ -138,9 +138,9 @@ def any_expired(connection: sqlite3.Connection, now: int) -> bool:
     return row(connection, "any_expired", {"now": now}, tuple[int]) is not None
 
 
-def secret(connection: sqlite3.Connection, *, name: str = "secret") -> str | None:
+def secret(connection: sqlite3.Connection, name: str) -> str | None:
     """The secret of this name, if one was made already."""
-    found = row(connection, f"read_{name}", (), tuple[str])
+    found = row(connection, "read_secret", {"name": name}, tuple[str])
     return None if found is None else found[0]
 
 

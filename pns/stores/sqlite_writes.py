@@ -171,10 +171,10 @@ def _prune_erased(connection: sqlite3.Connection, limit: int) -> int:
     return removed
 
 
-def offer_secret(connection: sqlite3.Connection, value: str, *, name: str = "secret") -> str:
+def offer_secret(connection: sqlite3.Connection, name: str, value: str) -> str:
     """Keep `value` as the secret of this name unless there is one; returns the one that is kept."""
-    change(connection, f"offer_{name}", {"value": value})
-    return all_rows(connection, f"read_{name}", (), tuple[str])[0][0]
+    change(connection, "offer_secret", {"name": name, "value": value})
+    return all_rows(connection, "read_secret", {"name": name}, tuple[str])[0][0]
 
 
 def probe(connection: sqlite3.Connection) -> None:

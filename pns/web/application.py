@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from pns.errors import Invalid, UnknownNotification
-from pns.messages import InboxItem, inbox_item
+from pns.messages import inbox_item
 from pns.node import Node
 from pns.notification import Page
 from pns.store import EVERY_DEVICE, Cursor
 from pns.timestamp import format_timestamp
 from pns.web import application_calls as calls
-from pns.web.application_calls import DeviceInfo, ExportLine, Inbox, Notified, Unseen, UserInfo
+from pns.web.application_calls import DeviceInfo, Inbox, Notified, Unseen, UserInfo
 from pns.web.authorization import Authorization
 from pns.web.body import (
     decode_notify,
@@ -30,6 +30,7 @@ from pns.web.body import (
     query_cursor,
     read_body,
 )
+from pns.web.export import EXPORT, export_lines
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
 
@@ -52,7 +53,7 @@ class ApplicationEndpoints:
             route("GET", inbox, self.inbox, calls.INBOX),
             route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
             route("POST", f"{user}/seen", self.seen, calls.SEEN),
-            route("GET", f"{user}/export", self.export, calls.EXPORT),
+            route("GET", f"{user}/export", self.export, EXPORT),
             route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
         ]
 
@@ -96,13 +97,13 @@ class ApplicationEndpoints:
         return answer(None, status=204)
 
     async def export(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Everything PNS keeps of the user, a JSON line for each notification."""
+        """Everything PNS keeps of the user, a JSON line for each notification, device and subscription."""
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
-        pages = read_inbox(self._node, user_id)
+        lines = export_lines(self._node, user_id)
         # The first page is read before the answer begins, so that a store that is away is a 503.
-        first: list[InboxItem] = await anext(pages, [])
-        response = StreamingResponse(_lines(first, pages), media_type="application/x-ndjson")
+        first = await anext(lines)
+        response = StreamingResponse(_following(first, lines), media_type="application/x-ndjson")
         response.raw_headers.extend(API_HEADERS)
         return response
 
@@ -119,7 +120,7 @@ class ApplicationEndpoints:
         """Erase the user with everything PNS keeps of them."""
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
-        await self._node.publisher.erase(user_id)
+        await erase_user(self._node, user_id)
         return answer(None, status=204)
 
     async def _unseen(self, user_id: str) -> int:
@@ -144,23 +145,18 @@ async def user_info(node: Node, user_id: str, *, here: bool = False) -> UserInfo
     return UserInfo(user_id, (await node.store.states([user_id]))[user_id].unseen, devices)
 
 
-async def read_inbox(node: Node, user_id: str) -> AsyncIterator[list[InboxItem]]:
-    """The user's whole inbox, oldest first, in pages."""
-    limits, after = node.settings.limits, ""
-    while True:
-        cursor = Cursor(after=after, limit=limits.page_size, max_bytes=limits.page_bytes)
-        page = await node.store.inbox(user_id, cursor)
-        if not page.items:
-            return
-        yield [inbox_item(kept) for kept in page.items]
-        after = page.items[-1].notification_id
+async def erase_user(node: Node, user_id: str) -> None:
+    """Erase the user; what gateways gave to their devices is taken back afterwards."""
+    devices = await node.store.outbox.devices(user_id)
+    await node.publisher.erase(user_id)
+    for device in devices:
+        await node.pushing.registrar.released(device)
 
 
-async def _lines(first: list[InboxItem], rest: AsyncIterator[list[InboxItem]]) -> AsyncIterator[bytes]:
-    encoder = msgspec.json.Encoder()
-    yield encoder.encode_lines([ExportLine(item) for item in first])
-    async for page in rest:
-        yield encoder.encode_lines([ExportLine(item) for item in page])
+async def _following(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for lines in rest:
+        yield lines
 
 
 def answer(body: Struct | None, *, status: int = 200) -> Response:

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import replace
 
-from pns.audience import Change, Publication
-from pns.errors import Invalid, NotFound, PublicationConflict
-from pns.notification import Name, Notification, new_notification_id
-from pns.push import Origin, PushControls
-from pns.timestamp import Timestamp, format_timestamp
+from pns.audience import Change
+from pns.errors import NotFound, PublicationConflict
+from pns.notification import Name, Notification
+from pns.push import PushControls
+from pns.timestamp import Timestamp
 from pns.web.application_calls import READING_BODY, Count
-from pns.web.body import MAX_NOTIFICATIONS, decode
+from pns.web.audience_names import Named
+from pns.web.body import MAX_NOTIFICATIONS
 from pns.web.contract.operation import USER, Answer, Operation
 
 Sender = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -34,7 +34,8 @@ class ToAll(Struct, frozen=True, forbid_unknown_fields=True):
 class Changed(Struct, frozen=True, forbid_unknown_fields=True):
     """What happened in a bucket. `notification_data`: what the inbox shows; the control fields, if none.
 
-    Of several changes that a user has not seen, the inbox keeps the newest, unless `collapse` is false.
+    `object_id`: the object concerned; BUCKET_DELETED concerns none, every other type one. Of several changes
+    that a user has not seen, the inbox keeps the newest, unless `collapse` is false.
     """
 
     type: Change
@@ -53,11 +54,10 @@ class Published(Struct, frozen=True):
     notification_ids: list[str]
 
 
-class PublicationInfo(Struct, frozen=True):
+class PublicationInfo(Named, frozen=True, kw_only=True):
     """`reached`: users so far. `end_date`: when all were, or null."""
 
     publication_id: str
-    audience: str
     notification_ids: list[str]
     reached: Count
     create_date: Timestamp
@@ -69,8 +69,8 @@ class Subscriptions(Struct, frozen=True):
     buckets: list[str]
 
 
-_TO_ALL = msgspec.json.Decoder(ToAll)
-_CHANGED = msgspec.json.Decoder(Changed)
+TO_ALL = msgspec.json.Decoder(ToAll)
+CHANGE = msgspec.json.Decoder(Changed)
 
 _PUBLISHED = Answer(202, "Kept durably; it spreads from now on.", body=Published)
 _PUBLISHING = (*USER, *READING_BODY, PublicationConflict)
@@ -99,70 +99,3 @@ PUBLICATION = Operation(
     answers=(Answer(200, "The publication.", body=PublicationInfo),),
     problems=USER,
 )
-
-
-def decode_to_all(body: bytes) -> ToAll:
-    """The body of a call that notifies an audience. Raises BadJSON or Invalid."""
-    return decode(body, _TO_ALL)
-
-
-def decode_changed(body: bytes) -> Changed:
-    """The body of `POST /buckets/{bucket}/changed`. Raises BadJSON or Invalid."""
-    changed = decode(body, _CHANGED)
-    if (changed.object_id is None) != (changed.type is Change.BUCKET_DELETED):
-        raise Invalid([("/object_id", f"must be given, except for {Change.BUCKET_DELETED}")])
-    return changed
-
-
-def origin_of(changed: Changed, bucket: str) -> Origin:
-    """The control fields of a change."""
-    return Origin(
-        origin="EVENT",
-        sender=changed.sender,
-        bucketID=bucket,
-        objectID=changed.object_id,
-        type_=changed.type.value,
-    )
-
-
-def notification_of(changed: Changed, bucket: str, origin: Origin) -> Notification:
-    """What a change puts into the inboxes."""
-    return Notification(
-        changed.notification_data or msgspec.json.encode(origin).decode(),
-        collapse_key=bucket if changed.collapse else None,
-        push=changed.push,
-    )
-
-
-def with_ids(body: ToAll, now: int) -> tuple[Notification, ...]:
-    """The notifications, each with an id: derived from the publication's, if it has one, and its place."""
-    wanted = []
-    for place, notification in enumerate(body.notifications):
-        if notification.notification_id is None:
-            notification = replace(notification, notification_id=_id(body, place, now))
-        wanted.append(notification)
-    return tuple(wanted)
-
-
-def _id(body: ToAll, place: int, now: int) -> str:
-    if body.publication_id is None or len(body.publication_id) > 59:
-        return new_notification_id(now)
-    return f"{body.publication_id}.{place}"
-
-
-def same(kept: Publication, wanted: Publication) -> bool:
-    """Whether a repeated publication is the one that is kept, the ids that PNS made aside."""
-    data = [[n.notification_data for n in each.notifications] for each in (kept, wanted)]
-    return kept.audience == wanted.audience and data[0] == data[1]
-
-
-def info_of(publication: Publication) -> PublicationInfo:
-    """A publication as the application sees it."""
-    return PublicationInfo(
-        publication_id=publication.publication_id,
-        audience=publication.audience.replace("/", " ", 1),
-        notification_ids=[n.notification_id or "" for n in publication.notifications],
-        reached=publication.reached,
-        create_date=format_timestamp(publication.create_date),
-        end_date=None if publication.end_date is None else format_timestamp(publication.end_date),
-    )

@@ -1,9 +1,10 @@
-"""Names of topics and buckets in a path, and how their audiences are called in the store."""
+"""Names of topics and buckets, and how their audiences are called in the store."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+
+import msgspec
 
 from pns.device import MAX_USER_ID, parse_user_id
 from pns.errors import Invalid
@@ -19,9 +20,15 @@ _RULE = (
 )
 
 
-def topic(parameters: Mapping[str, str]) -> str:
-    """The audience of the topic in a path. Raises Invalid."""
-    text = parameters["topic"]
+class Named(msgspec.Struct, frozen=True):
+    """A topic or a bucket by its name; neither: everybody."""
+
+    topic: str | msgspec.UnsetType = msgspec.UNSET
+    bucket: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def topic(text: str) -> str:
+    """The audience of the topic that is called `text`. Raises Invalid."""
     found = _TOPIC.fullmatch(text)
     if found is None or (found[1] == "app") != (found[2] is None):
         raise Invalid([("topic", _RULE)])
@@ -33,6 +40,12 @@ def topic(parameters: Mapping[str, str]) -> str:
     return f"topic/{text}"
 
 
-def bucket(parameters: Mapping[str, str]) -> str:
-    """The audience of the bucket in a path. Raises Invalid."""
-    return f"bucket/{name('bucket', parameters['bucket'])}"
+def bucket(text: str) -> str:
+    """The audience of the bucket that is called `text`. Raises Invalid."""
+    return f"bucket/{name('bucket', text)}"
+
+
+def named(audience: str) -> Named:
+    """What `topic` and `bucket` made an audience of."""
+    kind, _, text = audience.partition("/")
+    return Named(**{kind: text}) if text else Named()

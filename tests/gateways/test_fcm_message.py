@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pns.device import Device
-from pns.gateways.fcm_message import check_data, message, shape, target
-from pns.push import FCMControls, FCMNotification, Origin, Push, PushControls
+from pns.gateways.fcm_message import message, shape, target
+from pns.push import FCMControls, FCMNotification, Origin, Push, PushControls, check_fcm_data
 from pns.testing import FakeClock
 from tests.gateways.discovery import faults
 from tests.gateways.peers import push
@@ -303,7 +303,7 @@ RESERVED = [
 @pytest.mark.parametrize("name", RESERVED)
 @pytest.mark.parametrize("to", [DEVICE, GENERO])
 def test_names_that_fcm_keeps_are_refused(name: str, to: Device) -> None:
-    assert check_data({"fine": "x", name: "secret"}) is not None
+    assert check_fcm_data({"fine": "x", name: "secret"}) is not None
     for controls in (
         PushControls(data={name: "secret"}),
         PushControls(fcm=FCMControls(data={name: "secret"})),
@@ -317,18 +317,16 @@ def test_names_that_fcm_keeps_are_refused(name: str, to: Device) -> None:
     "name", ["From", "google", "gcmx", "googles.x", "x.google.", "id", "type", "data", ""]
 )
 def test_other_names_are_taken(name: str) -> None:
-    assert check_data({name: 1}) is None
+    assert check_fcm_data({name: 1}) is None
     made(push(DEVICE, controls=PushControls(data={name: 1})))
 
 
 def test_own_names_are_none_that_fcm_keeps() -> None:
     origin = Origin(topic="t", sender="s", when=1, bucketID="b", objectID="o", type_="t")
-    assert (
-        check_data(made(push(DEVICE, '{"title":"t","body":"b","url":"u","icon":"i"}', origin=origin))["data"])
-        is None
-    )
+    told = made(push(DEVICE, '{"title":"t","body":"b","url":"u","icon":"i"}', origin=origin))
+    assert check_fcm_data(told["data"]) is None
     dismissal = push(DEVICE, "", notification_id="", dismissed=("n-1",))
-    assert check_data(made(dismissal)["data"]) is None
+    assert check_fcm_data(made(dismissal)["data"]) is None
 
 
 # ── its shape ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 PREFERENCES = {
+    "alerts.useSystemBackend": False,  # where there is no desktop, what is shown would be gone at once
     "app.normandy.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
     "browser.startup.homepage_override.mstone": "ignore",

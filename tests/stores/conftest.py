@@ -55,6 +55,22 @@ async def other(engine: Engine, store: Store) -> AsyncIterator[Store]:
     await other.close()
 
 
+@pytest.fixture
+def raw(engine: Engine, request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
+    """Runs plain SQL on the stores' data; returns a line for each row, columns apart by |."""
+    if engine.func is PostgresStore:  # type: ignore[attr-defined]
+        server = request.getfixturevalue("postgres")
+        return lambda sql: server.run(f"SET search_path = pns; {sql}")
+
+    def run(sql: str) -> list[str]:
+        path = request.getfixturevalue("tmp_path") / "pns.db"
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            rows = [row for part in sql.split(";") for row in connection.execute(part)]
+        return ["|".join("" if column is None else str(column) for column in row) for row in rows]
+
+    return run
+
+
 def submission(user_id: str, *notifications: Notification | str) -> Submission:
     return Submission(user_id, tuple(Notification(n) if isinstance(n, str) else n for n in notifications))
 
@@ -115,7 +131,8 @@ def postgres() -> Iterator[Postgres]:
 
 
 EMPTY = """
-TRUNCATE pns.users, pns.erased, pns.notifications, pns.revocations, pns.nodes, pns.connections, pns.meta
+TRUNCATE pns.users, pns.erased, pns.notifications, pns.revocations, pns.nodes, pns.connections, pns.meta,
+  pns.devices, pns.pushes, pns.audiences, pns.subscriptions, pns.publications
 RESTART IDENTITY
 """
 
@@ -125,6 +142,14 @@ def database(postgres: Postgres) -> str:
     """The address of a database that has PNS's schema, and nothing in it. Much faster than a fresh one."""
     postgres.run(EMPTY)
     return postgres.url
+
+
+@pytest.fixture
+def without_deadlock(postgres: Postgres) -> Iterator[None]:
+    """PNS would try again, a second later: its transactions take their locks in one order instead."""
+    before = postgres.log.read_text().count("deadlock detected")
+    yield
+    assert postgres.log.read_text().count("deadlock detected") == before
 
 
 # ── SQLite alone ──────────────────────────────────────────────────────────────────────────────────────

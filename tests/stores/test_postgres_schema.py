@@ -55,7 +55,7 @@ def test_migrating_twice_changes_nothing(postgres: Postgres, url: str) -> None:
     migrate(url)
     assert shape(postgres, url) == before
     assert postgres.run(VERSION, url) == [f"{SCHEMA_VERSION}|1"]
-    assert postgres.run("SELECT version_num FROM pns.alembic_version", url) == ["0001"]
+    assert postgres.run("SELECT version_num FROM pns.alembic_version", url) == [f"{SCHEMA_VERSION:04}"]
 
 
 def test_text_is_compared_byte_by_byte(postgres: Postgres, url: str) -> None:
@@ -161,15 +161,22 @@ def upgrade():
 """
 
 
-@pytest.fixture
-def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Makes this code one of that schema, which code of schema `oldest_code` and above may use."""
-    target = tmp_path / "migrations"
-    shutil.copytree(folder(), target)
+NEXT = SCHEMA_VERSION + 1
 
-    def become(number: int, oldest_code: int = 1) -> None:
-        text = _NEXT.format(number=number, before=number - 1, oldest_code=oldest_code)
-        if number > 1:
+
+@pytest.fixture
+def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes this code one of that schema, which code of schema `oldest_code` and above may use."""
+    target, versions = tmp_path / "migrations", folder() / "versions"
+
+    def become(number: int, oldest_code: object = 1) -> None:
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(folder(), target, ignore=shutil.ignore_patterns("0*.py"))
+        for path in versions.glob("0*.py"):
+            if int(path.name[:4]) <= number:
+                shutil.copy(path, target / "versions")
+        if number > SCHEMA_VERSION:
+            text = _NEXT.format(number=number, before=number - 1, oldest_code=oldest_code)
             (target / "versions" / f"{number:04}_next.py").write_text(text)
         monkeypatch.setattr(schema, "SCHEMA_VERSION", number)
         monkeypatch.setattr(schema, "folder", lambda: target)
@@ -184,17 +191,17 @@ async def test_a_release_and_the_next_run_side_by_side(
     await older.open()
     for _ in range(8):  # often enough for the server to keep the plans of its statements
         await use(older)
-    release(2)
+    release(NEXT)
     newer = new_store(url)
     await newer.open()
-    assert postgres.run(VERSION, url) == ["2|1"]
+    assert postgres.run(VERSION, url) == [f"{NEXT}|1"]
     await use(older)
     await use(newer)
-    release(1)
+    release(SCHEMA_VERSION)
     await older.close()
     await older.open()
     await use(older)
-    assert postgres.run(VERSION, url) == ["2|1"]
+    assert postgres.run(VERSION, url) == [f"{NEXT}|1"]
     assert await inbox(newer, "42") == ["a"]
     await older.close()
     await newer.close()
@@ -226,15 +233,15 @@ async def test_a_column_that_changes_its_type_undoes_no_write(postgres: Postgres
 async def test_a_release_that_is_too_old_is_told_so(
     postgres: Postgres, url: str, release: Callable[..., None]
 ) -> None:
-    release(2, 2)
+    release(NEXT, NEXT)
     await asyncio.to_thread(migrate, url)
-    release(1)
+    release(SCHEMA_VERSION)
     store = new_store(url)
     with pytest.raises(SchemaError, match="pns migrate") as caught:
         await store.open()
     assert str(caught.value).startswith("127.0.0.1:")
     await store.close()
-    assert postgres.run(VERSION, url) == ["2|2"]
+    assert postgres.run(VERSION, url) == [f"{NEXT}|{NEXT}"]
 
 
 def test_a_migration_may_take_longer_than_others_wait_for_it(
@@ -242,9 +249,9 @@ def test_a_migration_may_take_longer_than_others_wait_for_it(
 ) -> None:
     migrate(url)
     postgres.run("CREATE RULE slow AS ON UPDATE TO pns.schema DO ALSO SELECT pg_sleep(1)", url)
-    release(2)
+    release(NEXT)
     migrate(url, patience=0.5)
-    assert postgres.run(VERSION, url) == ["2|1"]
+    assert postgres.run(VERSION, url) == [f"{NEXT}|1"]
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -252,11 +259,11 @@ def test_a_migration_that_fails_changes_nothing(
 ) -> None:
     migrate(url)
     before = shape(postgres, url)
-    release(2, "nonsense")  # type: ignore[arg-type]
+    release(NEXT, "nonsense")
     with pytest.raises(StoreUnavailable):
         migrate(url)
     assert shape(postgres, url) == before
-    assert postgres.run(VERSION, url) == ["1|1"]
+    assert postgres.run(VERSION, url) == [f"{SCHEMA_VERSION}|1"]
 
 
 def test_a_user_with_few_rights_can_use_a_schema_made_for_it(postgres: Postgres, url: str) -> None:

@@ -28,6 +28,8 @@ from .conftest import append, named, submission
 NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session", "take_time"}
 SHORT = {"erased", "nodes", "schema"}
 """Tables of a row or two, read whole."""
+REPORTS = {"backlog"}
+"""Statements that tell of a whole table."""
 
 
 _MANY = """
@@ -35,10 +37,23 @@ INSERT INTO pns.users (user_id, last_seq, unseen, version)
 SELECT n, 100, 25, 1 FROM generate_series(1, 100) n;
 INSERT INTO pns.notifications
 SELECT u, n, n, 'x', n, CASE WHEN n % 4 > 0 THEN n END, NULL,
-  CASE WHEN n % 20 = 0 THEN n END, CASE WHEN n % 50 = 0 THEN n END
+  CASE WHEN n % 20 = 0 THEN n END, CASE WHEN n % 50 = 0 THEN n END, NULL
 FROM generate_series(1, 100) u, generate_series(1, 100) n;
 INSERT INTO pns.revocations SELECT n, n, '', n FROM generate_series(1, 1000) n;
 INSERT INTO pns.connections SELECT 'node', n, 'phone', 1, n FROM generate_series(1, 1000) n;
+INSERT INTO pns.devices
+SELECT n, n % 100, 'fcm', n % 3, n, n, '{}', '', 'production', '', NULL, n, CASE WHEN n % 20 = 0 THEN n END
+FROM generate_series(1, 3000) n;
+INSERT INTO pns.pushes
+  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at,
+   changed_at)
+SELECT n % 100, n / 100, n / 100, n, 'fcm', n % 3, CASE WHEN n % 5 = 0 THEN 'queued' ELSE 'accepted' END,
+  0, n, n, n
+FROM generate_series(1, 10000) n;
+INSERT INTO pns.audiences SELECT n, n FROM generate_series(1, 1000) n;
+INSERT INTO pns.subscriptions SELECT n % 100, n FROM generate_series(1, 10000) n;
+INSERT INTO pns.publications
+SELECT n, n, '', n, 0, 0, n, CASE WHEN n % 100 > 0 THEN n END FROM generate_series(1, 10000) n;
 ANALYZE
 """
 
@@ -64,13 +79,13 @@ async def plan(connection: Any, name: str) -> list[str]:
     """The plan of a statement where reading a whole table costs more than anything."""
     statement = SQL[name]
     types = (await connection.prepare(statement.text)).get_parameters()
-    samples = {"int8": 1, "text": "1", "int8[]": [1], "text[]": ["1"]}
+    samples = {"int8": 1, "text": "1", "int8[]": [1], "text[]": ["1"], "bool[]": [True]}
     parameters = [samples[kind.name] for kind in types]
     await connection.execute("SET enable_seqscan = off")
     return [row[0] for row in await connection.fetch(f"EXPLAIN {statement.text}", *parameters)]
 
 
-@pytest.mark.parametrize("name", sorted(SQL.keys() - NO_PLAN))
+@pytest.mark.parametrize("name", sorted(SQL.keys() - NO_PLAN - REPORTS))
 async def test_every_statement_reads_an_index(connection: Any, name: str) -> None:
     steps = await plan(connection, name)
     whole = {found[1] for step in steps if (found := re.search(r"Seq Scan on (\w+)", step))}
@@ -92,6 +107,28 @@ async def test_every_statement_reads_an_index(connection: Any, name: str) -> Non
         ("prune_seen", "notifications_seen_date"),
         ("prune_revocations", "revocations_revoked_at"),
         ("presences", "connections_user_id"),
+        ("append", "devices_user_key"),
+        ("owner", "devices_address_hash_network_app_environment_key"),
+        ("owners_of_address", "devices_address_hash_network_app_environment_key"),
+        ("devices", "devices_user_key"),
+        ("all_devices", "devices_pkey"),
+        ("at_gateway", "devices_gateway"),
+        ("ended_devices", "devices_expires_at"),
+        ("move_pushes", "pushes_device"),
+        ("cancel_pushes", "pushes_device"),
+        ("next_due", "pushes_due"),
+        ("due", "pushes_due"),
+        ("due", "connections_user_id"),
+        ("pushes", "pushes_notification"),
+        ("untold", "pushes_accepted"),
+        ("stale", "pushes_accepted"),
+        ("prune_pushes", "pushes_settled"),
+        ("delete_erased_pushes", "pushes_notification"),
+        ("subscribers", "subscriptions_pkey"),
+        ("subscriptions", "subscriptions_user_key"),
+        ("lease_publication", "publications_due"),
+        ("any_due", "publications_due"),
+        ("prune_publications", "publications_ended"),
     ],
 )
 async def test_a_statement_reads_the_index_made_for_it(connection: Any, name: str, index: str) -> None:
@@ -99,12 +136,25 @@ async def test_a_statement_reads_the_index_made_for_it(connection: Any, name: st
     assert any(re.search(rf"\b{index}\b", step) for step in steps), steps
 
 
-async def test_what_is_asked_every_second_reads_an_index_though_its_plan_is_kept(connection: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters", "index"),
+    [
+        ("any_expired", "(1)", "notifications_expire"),
+        ("next_due", "", "pushes_due"),
+        ("due", "('1', 1, 100)", "pushes_due"),
+        ("any_due", "(1)", "publications_due"),
+    ],
+)
+async def test_what_is_asked_every_second_reads_an_index_though_its_plan_is_kept(
+    connection: Any, name: str, parameters: str, index: str
+) -> None:
     """After some executions PostgreSQL keeps a plan that is made for any parameters, if that seems cheap."""
     await connection.execute("SET enable_seqscan = on; SET plan_cache_mode = force_generic_plan")
-    await connection.execute(f"PREPARE asked AS {SQL['any_expired'].text}")
-    steps = [row[0] for row in await connection.fetch("EXPLAIN EXECUTE asked(1)")]
-    assert any("notifications_expire" in step for step in steps), steps
+    await connection.execute(f"PREPARE asked AS {SQL[name].text}")
+    steps = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE asked{parameters}")]
+    assert any(index in step for step in steps), steps
+    large = {"notifications", "pushes", "publications"}
+    assert not {f for step in steps for f in re.findall(r"Seq Scan on (\w+)", step)} & large, steps
 
 
 def test_every_statement_is_used() -> None:
@@ -116,7 +166,8 @@ def test_every_statement_is_used() -> None:
 def test_what_both_engines_do_has_one_name() -> None:
     """Where the one has no such statement, its way is another: see the comments of its file."""
     assert SQLITE.keys() - SQL.keys() == {
-        *("advance_user", "insert_user", "insert_notification"),  # one statement here: append
+        *("advance_user", "insert_user", "insert_notification", "enqueue"),  # one statement here: append
+        "make_user",  # made when they are locked here
         *("put_presence", "delete_presence"),  # many at once here
         "delete_revocation",  # replaced in place here
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def test_the_newest_migration_is_the_schema_of_this_code(connection: sqlite3.Con
     files = sorted((folder() / "versions").glob("*.py"))
     assert int(files[-1].name[:4]) == len(files) == SCHEMA_VERSION
     assert connection.execute(SQL["schema"]).fetchall() == [(SCHEMA_VERSION, 1)]
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [
+        (f"{SCHEMA_VERSION:04}",)
+    ]
 
 
 _OPEN = """
@@ -165,20 +168,19 @@ async def test_a_schema_that_is_too_new_is_refused_by_name(
 async def test_an_older_schema_is_brought_up_to_date(
     file: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    versions = tmp_path / "next" / "versions"
-    versions.mkdir(parents=True)
-    for path in [*folder().glob("*.py"), *folder().glob("versions/*.py")]:
-        (tmp_path / "next" / path.relative_to(folder())).write_text(path.read_text())
-    (versions / "0002_more.py").write_text(
-        'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\n'
-        'def upgrade():\n    op.execute("UPDATE schema SET version = 2")\n'
+    number = SCHEMA_VERSION + 1
+    target = tmp_path / "next"
+    shutil.copytree(folder(), target)
+    (target / "versions" / f"{number:04}_more.py").write_text(
+        f'from alembic import op\nrevision, down_revision = "{number:04}", "{SCHEMA_VERSION:04}"\n'
+        f'def upgrade():\n    op.execute("UPDATE schema SET version = {number}")\n'
     )
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
-    monkeypatch.setattr(schema, "folder", lambda: tmp_path / "next")
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", number)
+    monkeypatch.setattr(schema, "folder", lambda: target)
     store = new_store(file)
     await store.open()
     await store.close()
-    assert connection.execute(SQL["schema"]).fetchall() == [(2, 1)]
+    assert connection.execute(SQL["schema"]).fetchall() == [(number, 1)]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

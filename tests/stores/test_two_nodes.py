@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -14,19 +14,13 @@ from pns.errors import UnknownNotification
 from pns.notification import Notification
 from pns.store import Presence, Store
 from pns.testing.clock import FakeClock
-from tests.harness.postgres import Postgres
 
 from .conftest import PLENTY, append, cursor, submission
 
 USERS = [f"user {number}" for number in range(6)]
 
 
-@pytest.fixture(autouse=True)
-def without_deadlock(postgres: Postgres) -> Iterator[None]:
-    """PNS would try again, a second later: its transactions take their locks in one order instead."""
-    before = postgres.log.read_text().count("deadlock detected")
-    yield
-    assert postgres.log.read_text().count("deadlock detected") == before
+pytestmark = pytest.mark.usefixtures("without_deadlock")
 
 
 async def test_appends_to_the_same_users_are_in_each_others_way_for_a_moment_only(

@@ -98,13 +98,18 @@ def _operation(settings: Settings, route: Route) -> Schema:
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
-        most = getattr(limits, operation.body_limit)
         described["requestBody"] = {
             "required": True,
-            "description": f"At most {most} bytes (`limits.{operation.body_limit}`).",
+            "description": _body_limit(operation.body_limit, limits),
             "content": {media_type: _body(operation, media_type) for media_type in operation.media_types},
         }
     return described
+
+
+def _body_limit(limit: str | int, limits: LimitsSettings) -> str:
+    if isinstance(limit, int):
+        return f"At most {limit} bytes."
+    return f"At most {getattr(limits, limit)} bytes (`limits.{limit}`)."
 
 
 def _body(operation: Operation, media_type: str) -> Schema:

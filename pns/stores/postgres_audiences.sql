@@ -1,0 +1,100 @@
+-- Topics, buckets and publications. See statements.py for the form of this file, and postgres.sql for the order
+-- of locks: whoever makes or removes an audience holds its name, whoever subscribes shares it.
+
+-- name: make
+-- A topic or a bucket.
+INSERT INTO audiences (audience, create_date) VALUES (:audience, :now) ON CONFLICT (audience) DO NOTHING
+RETURNING audience
+
+-- name: exists
+-- Is there such an audience?
+SELECT 1 FROM audiences WHERE audience = :audience
+
+-- name: some_subscribers
+-- Some of its users,
+SELECT user_key FROM subscriptions WHERE audience = :audience LIMIT :limit
+
+-- name: remove_subscriptions
+-- are in it no more, now that they are locked,
+DELETE FROM subscriptions WHERE audience = :audience AND user_key = ANY(:user_keys::bigint[])
+
+-- name: remove
+-- and with the last of them it goes too.
+WITH rest AS (DELETE FROM subscriptions WHERE audience = :audience)
+DELETE FROM audiences WHERE audience = :audience
+RETURNING audience
+
+-- name: subscribe
+-- A user of an audience that is there.
+INSERT INTO subscriptions (audience, user_key)
+SELECT a.audience, u.user_key FROM audiences a JOIN users u ON u.user_id = :user_id
+WHERE a.audience = :audience
+ON CONFLICT (audience, user_key) DO NOTHING
+
+-- name: unsubscribe
+-- No longer.
+DELETE FROM subscriptions
+WHERE audience = :audience AND user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
+
+-- name: subscribed
+-- Is this user in it?
+SELECT 1 FROM subscriptions s JOIN users u ON u.user_key = s.user_key
+WHERE s.audience = :audience AND u.user_id = :user_id
+
+-- name: subscriptions
+-- What a user is in.
+SELECT s.audience FROM subscriptions s JOIN users u ON u.user_key = s.user_key
+WHERE u.user_id = :user_id ORDER BY s.audience
+
+-- name: subscribers
+-- The next users of an audience.
+SELECT s.user_key, u.user_id
+FROM subscriptions s JOIN users u ON u.user_key = s.user_key
+WHERE s.audience = :audience AND s.user_key > :after
+ORDER BY s.user_key LIMIT :limit
+
+-- name: everybody
+-- The next of all users.
+SELECT user_key, user_id FROM users WHERE user_key > :after ORDER BY user_key LIMIT :limit
+
+-- name: publish
+-- A publication, unless one with this id is there.
+INSERT INTO publications
+  (publication_id, audience, content, create_date, after_key, reached, due_at)
+VALUES (:publication_id, :audience, :content, :create_date, 0, 0, :create_date)
+ON CONFLICT (publication_id) DO NOTHING
+
+-- name: publication
+-- One publication.
+SELECT publication_id, audience, content, create_date, after_key, reached, end_date
+FROM publications WHERE publication_id = :publication_id
+
+-- name: lease_publication
+-- The oldest that is not complete and that nobody spreads.
+UPDATE publications SET due_at = :until
+WHERE publication_id = (
+  SELECT publication_id FROM publications
+  WHERE end_date IS NULL AND due_at <= :now ORDER BY create_date LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING publication_id, audience, content, create_date, after_key, reached, end_date
+
+-- name: any_due
+-- Is there one?
+SELECT 1 FROM publications WHERE end_date IS NULL AND due_at <= :now ORDER BY create_date LIMIT 1
+
+-- name: advance
+-- How far it came; never back.
+UPDATE publications
+SET after_key = :after, reached = reached + :reached, due_at = :until
+WHERE publication_id = :publication_id AND after_key < :after AND end_date IS NULL
+
+-- name: complete
+-- It has reached everybody.
+UPDATE publications SET end_date = :now WHERE publication_id = :publication_id AND end_date IS NULL
+
+-- name: prune_publications
+-- Complete for long.
+WITH old AS MATERIALIZED (
+  SELECT publication_id FROM publications
+  WHERE end_date < :ended_before ORDER BY end_date LIMIT :limit FOR UPDATE SKIP LOCKED)
+DELETE FROM publications p USING old WHERE p.publication_id = old.publication_id
+RETURNING p.publication_id

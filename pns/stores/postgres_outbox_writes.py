@@ -1,0 +1,214 @@
+"""Writing the outbox: registering devices, claiming and settling pushes. Enqueueing is a part of appending.
+
+Every function runs inside the writer's transaction, after the users that its request names or finds were
+locked; `found` is what it found. A claim locks no user, takes what nobody holds, and waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from pns.device import Device, address_hash, new_device_id
+from pns.outbox import Claim, Settlement
+from pns.push import Push, PushState
+from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
+from pns.stores.postgres_outbox_reads import found_devices
+from pns.stores.postgres_rows import Session, askable, change, only, row, rows, tuple_of
+from pns.stores.postgres_writes import Found
+
+# ── devices ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def install(session: Session, found: Found, *, device: Device, now: int) -> Device:
+    """See Outbox.install."""
+    user_key: int = (await rows(session, "user_key", {"user_id": device.user_id}, only))[0]
+    columns = _columns(device, user_key)
+    owner = await row(session, "owner", columns, tuple_of)
+    if owner is not None and owner[1] == user_key:
+        return await _refreshed(session, owner[0], columns)
+    if owner is not None:
+        await _remove(session, [owner[0]], now=now)
+    same: bool | None = await row(session, "same_device", columns, only)
+    if same:
+        return await _refreshed(session, device.device_id, columns)
+    if same is not None:
+        device = replace(device, device_id=new_device_id())
+    await change(session, "insert_device", _columns(device, user_key))
+    return device
+
+
+async def _refreshed(session: Session, device_id: str, columns: dict[str, object]) -> Device:
+    await change(session, "refresh_device", {**columns, "device_id": device_id})
+    await change(session, "move_pushes", {"target": columns["gateway"], "device_ids": [device_id]})
+    return (await found_devices(session, "device", {"device_id": device_id}))[0]
+
+
+def _columns(device: Device, user_key: int) -> dict[str, object]:
+    return {
+        **{name: getattr(device, name) for name in device.__struct_fields__},
+        "user_key": user_key,
+        "address_hash": address_hash(device.address),
+        "keys": keys_text(device.keys),
+    }
+
+
+async def _remove(session: Session, device_ids: Sequence[str], *, now: int) -> None:
+    await change(session, "delete_devices", {"device_ids": device_ids})
+    await change(session, "cancel_pushes", {"device_ids": device_ids, "now": now})
+
+
+async def uninstall(session: Session, user_id: str, device_id: str, *, now: int) -> Device | None:
+    """See Outbox.uninstall."""
+    found = await found_devices(session, "device", {"device_id": askable(device_id)})
+    if not found or found[0].user_id != user_id:
+        return None
+    await _remove(session, [device_id], now=now)
+    return found[0]
+
+
+async def uninstall_address(
+    session: Session, found: Found, *, network: str, address_hash: str, now: int
+) -> list[Device]:
+    """See Outbox.uninstall_address."""
+    where = {"network": network, "address_hash": address_hash}
+    devices = await found_devices(session, "devices_with_address", where)
+    if devices:
+        await _remove(session, [device.device_id for device in devices], now=now)
+    return devices
+
+
+async def set_badge(
+    session: Session, found: Found, *, device_id: str, badge: int, user_id: str | None
+) -> bool:
+    """See Outbox.set_badge."""
+    asked = {"device_id": askable(device_id), "badge": badge}
+    if user_id is None:
+        return await change(session, "set_badge", asked) > 0
+    return await change(session, "set_badge_of", {**asked, "user_id": askable(user_id)}) > 0
+
+
+async def regateway(session: Session, found: Found, *, source: str, target: str, limit: int) -> int:
+    """See Outbox.regateway. Some that were found may have gone meanwhile; there may be more all the same."""
+    move = {**_owned(found), "source": source, "target": target}
+    moved = await rows(session, "regateway", move, only)
+    await change(session, "move_pushes", {"target": target, "device_ids": moved})
+    return limit if len(found) == limit else len(moved)
+
+
+def _owned(found: Found) -> dict[str, object]:
+    user_keys = [user_key for user_key, _ in found]
+    return {"user_keys": user_keys, "device_ids": [device_id for _, device_id in found]}
+
+
+# ── pushes ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def claim(session: Session, *, claim: Claim, now: int) -> list[Push]:
+    """See Outbox.claim."""
+    where = {"gateway": claim.gateway, "now": now, "limit": claim.limit}
+    decided = decide_all(await rows(session, "due", where, DueRow), claim, now)
+    if leased := decided.leased:
+        lease = {"push_keys": [*leased], "badges": [*leased.values()], "until": claim.until, "now": now}
+        await change(session, "lease_push", lease)
+    if dropped := decided.dropped:
+        states, reasons = zip(*dropped.values(), strict=True)
+        drop = {"push_keys": [*dropped], "states": states, "reasons": reasons, "now": now}
+        await change(session, "drop_push", drop)
+    if moved := decided.moved:
+        await change(session, "move_push", {"push_keys": [*moved], "gateways": [*moved.values()]})
+    if raised := decided.raised:
+        await change(session, "raise_badge", {"device_ids": [*raised], "badges": [*raised.values()]})
+    return decided.pushes
+
+
+async def settle(session: Session, *, settlements: Sequence[Settlement], now: int) -> None:
+    """See Outbox.settle."""
+    invalid = [s.push.device for s in settlements if s.state is PushState.DEVICE_INVALID]
+    removed, live = await _remove_dead(session, invalid)
+    settled = [_unless_live(settlement, live, now) for settlement in settlements]
+    await _accept(session, [s for s in settled if s.state is PushState.ACCEPTED], now)
+    await _settle(session, [s for s in settled if s.state is not PushState.ACCEPTED], now)
+    if removed:
+        await change(session, "cancel_pushes", {"device_ids": removed, "now": now})
+
+
+async def _remove_dead(session: Session, devices: Sequence[Device]) -> tuple[list[str], set[str]]:
+    """Which of `devices` were removed, and which are there still: they were registered again."""
+    if not devices:
+        return [], set()
+    dead = {
+        "device_ids": [device.device_id for device in devices],
+        "user_ids": [device.user_id for device in devices],
+        "registered_at": [device.registered_at for device in devices],
+    }
+    removed = await rows(session, "delete_dead_device", dead, only)
+    return removed, set(await rows(session, "live_device", dead, only))
+
+
+def _unless_live(settlement: Settlement, live: set[str], now: int) -> Settlement:
+    if settlement.state is PushState.DEVICE_INVALID and settlement.push.device.device_id in live:
+        return settlement._replace(state=PushState.RETRY, due_at=now)
+    return settlement
+
+
+async def _accept(session: Session, settlements: Sequence[Settlement], now: int) -> None:
+    if settlements:
+        await change(session, "accept_push", {**_results(settlements), "now": now})
+
+
+async def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> None:
+    if settlements:
+        attempts = {
+            "attempts": [settlement.push.attempt for settlement in settlements],
+            "states": [settlement.state for settlement in settlements],
+            "due_at": [settlement.due_at for settlement in settlements],
+        }
+        await change(session, "settle_push", {**_results(settlements), **attempts, "now": now})
+
+
+def _results(settlements: Sequence[Settlement]) -> dict[str, object]:
+    return {
+        "push_keys": [settlement.push.push_key for settlement in settlements],
+        "reasons": [settlement.reason or None for settlement in settlements],
+        "provider_ids": [settlement.provider_id for settlement in settlements],
+    }
+
+
+# ── seen elsewhere, upkeep ────────────────────────────────────────────────────────────────────────────
+
+
+async def dismiss(session: Session, user_id: str, expires_at: int, *, now: int) -> int:
+    """See Outbox.dismiss."""
+    asked = {"user_id": askable(user_id), "limit": DISMISSED_AT_ONCE}
+    untold = await rows(session, "untold", asked, tuple_of)
+    if not untold:
+        return 0
+    by_device: dict[str, list[str]] = defaultdict(list)
+    for _, device_id, notification_id, _ in untold:
+        by_device[device_id].append(notification_id)
+    states = [PushState.SEEN if kept else PushState.ACCEPTED for _, _, _, kept in untold]
+    tell = {"push_keys": [push_key for push_key, *_ in untold], "states": states, "now": now}
+    await change(session, "tell_push", tell)
+    told = {"device_ids": [*by_device], "user_id": user_id}
+    await change(session, "lower_badge", {**told, "counts": [len(ids) for ids in by_device.values()]})
+    words = [msgspec.json.encode(ids[-DISMISSED_TOLD:]).decode() for ids in by_device.values()]
+    word = {**told, "dismissed": words, "expires_at": expires_at, "now": now}
+    return await change(session, "enqueue_dismissal", word)
+
+
+async def prune_devices(session: Session, found: Found, *, now: int) -> int:
+    """Remove devices whose registration has ended; returns how many there were."""
+    if not found:
+        return 0
+    ended = await rows(session, "prune_devices", {**_owned(found), "now": now}, only)
+    await change(session, "cancel_pushes", {"device_ids": ended, "now": now})
+    return len(ended)
+
+
+async def prune(session: Session, *, settled_before: int, limit: int) -> int:
+    """The rest of Outbox.prune_pushes."""
+    return await change(session, "prune_pushes", {"settled_before": settled_before, "limit": limit})
