@@ -35,7 +35,7 @@ async def test_maintainer_and_provider_meet_in_the_store_alone(tmp_path: Path) -
     async with a_world(tmp_path, role="web", genero=True, clock=clock) as maintainer:
         assert await app_of(maintainer).register()
         await maintainer.notify("mike", ORDER)
-        clock.advance(60)
+        await maintainer.passes(60)
         assert not maintainer.sent("fcm")
     async with a_world(tmp_path, role="push", genero=True, clock=clock) as provider:
         await provider.nothing_waits()

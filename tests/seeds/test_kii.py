@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +12,7 @@ import pytest
 from pns.device import PSEUDO_USER, Network
 from pns.gateway import Outcome, Receipt
 from pns.push import Push
-from tests.push.scripted import ACCEPTED
+from tests.push.scripted import ACCEPTED, ScriptedGateway
 from tests.seeds.world import World, a_world, gateway
 
 X = {"notifications": [{"notification_data": "x"}]}
@@ -156,19 +157,35 @@ async def test_a_token_is_forgotten(tmp_path: Path, way: str) -> None:
         assert await world.store.outbox.device(device_id) is None
 
 
+class Late(ScriptedGateway):
+    """Says of the first push that its token is dead, but not before the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__("fcm")
+        self.speaks = asyncio.Event()
+
+    async def push(self, push: Push) -> Receipt:
+        self.asked.append(push)
+        if len(self.asked) > 1:
+            return ACCEPTED
+        await self.speaks.wait()
+        return Receipt(Outcome.DEVICE_INVALID, "410")
+
+
 async def test_a_network_that_speaks_late_kills_no_new_registration(tmp_path: Path) -> None:
     """What it says is of the token as it was when the push was sent."""
-    async with a_world(tmp_path, gateways=[gateway("fcm", script=lambda push: None)], when="always") as world:
+    late = Late()
+    async with a_world(tmp_path, gateways=[late], when="always") as world:
         await world.install("ann", "a-token")
-        await world.notify("ann")
+        id = await world.notify("ann")
         await world.passes(1)
-        (push,) = world.sent("fcm")
+        assert len(late.asked) == 1
         await world.install("ann", "a-token")
-        world.gateways["fcm"].script = lambda later: (
-            Receipt(Outcome.DEVICE_INVALID) if later.device == push.device else ACCEPTED
-        )
+        late.speaks.set()
         await world.nothing_waits()
-        assert len(await world.devices("ann")) == 1
+        (device,) = await world.devices("ann")
+        assert [push.device.registered_at == device.registered_at for push in late.asked] == [False, True]
+        assert await world.states("ann", id) == ["accepted"], "it was sent anew, to the new registration"
 
 
 # ── pseudo users ──────────────────────────────────────────────────────────────────────────────────────

@@ -102,13 +102,17 @@ async def test_a_device_stays_with_the_gateway_that_registered_it(tmp_path: Path
 
 
 async def test_a_registration_again_is_a_way_to_the_new_gateway_too(tmp_path: Path) -> None:
+    """And what waits for the device goes the same way."""
     clock = FakeClock()
-    async with a_world(tmp_path, gateways=[gateway("fcm")], clock=clock) as world:
+    async with a_world(tmp_path, gateways=[gateway("fcm")], clock=clock, role="web") as world:
         await world.install("ann", "a-token")
+        await world.notify("ann")
     both = [gateway("azure", "fcm"), gateway("fcm")]
     async with a_world(tmp_path, gateways=both, clock=clock) as world:
         await world.install("ann", "a-token")
         assert await reached(world.store.outbox.devices("ann")) == {"a-token": "azure"}
+        await world.nothing_waits()
+        assert [len(world.sent(name)) for name in ("azure", "fcm")] == [1, 0]
 
 
 async def reached(devices: object) -> dict[str, str]:
