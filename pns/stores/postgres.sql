@@ -20,7 +20,8 @@ RETURNING u.user_id
 
 -- name: append
 -- Take places in each user's order, count them as unseen instead of what they replace, and fill them. Those that
--- are due are pushed to each device of their user: a key share, for what a device is once its user is locked.
+-- are due are pushed to each device of their user; FOR SHARE reads what the device is now that the user is
+-- locked, which may be later than the statement began.
 WITH gate AS MATERIALIZED (
   SELECT pg_advisory_xact_lock_shared(5262931, 1)
 ), taken AS (
@@ -55,7 +56,7 @@ FROM unnest(
 JOIN taken ON taken.user_id = n.user_id
 JOIN devices d ON d.user_key = taken.user_key
 WHERE n.due_at IS NOT NULL
-FOR KEY SHARE OF d
+FOR SHARE OF d
 
 -- name: lower_unseen
 -- The counts follow rows that were marked or removed.
