@@ -93,8 +93,9 @@ PROGRAMS = $(FLEET) strace:strace curl:curl openssl:openssl chromium:chromium na
 packages: .venv/test
 	@command -v npm >/dev/null || { echo "the tests of the browser need Node 20 or newer, with npm" >&2; exit 1; }
 	@$(call programs,$(PROGRAMS))
-	@test tests/browser/node_modules -nt tests/browser/package-lock.json || \
-		{ echo "· installing what the tests need of npm"; npm ci --prefix tests/browser --silent; }
+	@for folder in tests/browser tests/gateways; do \
+		test $$folder/node_modules -nt $$folder/package-lock.json || \
+		{ echo "· installing what $$folder needs of npm"; npm ci --prefix $$folder --silent; } || exit 1; done
 	@$(BIN)/python -m tests.browser.e2e.packages
 
 define programs

@@ -3,15 +3,18 @@
 The public names, and nothing else.
 """
 
+from pns.device import Registration
 from pns.errors import (
     AuthUnavailable,
     Forbidden,
     Invalid,
+    NotFound,
     NotificationIdConflict,
     NotStarted,
     Overloaded,
     PNSError,
     Problem,
+    PublicationConflict,
     SchemaError,
     SettingsError,
     StoreUnavailable,
@@ -19,25 +22,34 @@ from pns.errors import (
 )
 from pns.notification import Notification
 from pns.ops.embedded import PNS
+from pns.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
 from pns.settings import Settings
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PNS",
+    "APNsControls",
     "AuthUnavailable",
+    "FCMControls",
     "Forbidden",
     "Invalid",
+    "MQTTControls",
+    "NotFound",
     "NotStarted",
     "Notification",
     "NotificationIdConflict",
     "Overloaded",
     "PNSError",
     "Problem",
+    "PublicationConflict",
+    "PushControls",
+    "Registration",
     "SchemaError",
     "Settings",
     "SettingsError",
     "StoreUnavailable",
     "Unauthorized",
+    "WebPushControls",
     "__version__",
 ]

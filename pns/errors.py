@@ -7,7 +7,7 @@
     ├── UnknownNotification      a cursor names a notification that is not kept any more
     └── Problem                  an HTTP answer of RFC 9457: `status`, `code`, `title`, `detail`
         ├── BadJSON 400 · Unauthorized 401 · Forbidden 403 · OriginNotAllowed 403 · NotFound 404
-        ├── MethodNotAllowed 405 · NotificationIdConflict 409 · TooLarge 413
+        ├── MethodNotAllowed 405 · NotificationIdConflict 409 · PublicationConflict 409 · TooLarge 413
         ├── UnsupportedMediaType 415 · Invalid 422 · NotificationNotKept 422 · UpgradeRequired 426
         ├── TooManyConnections 429 · RateLimited 429
         └── Unavailable 503
@@ -106,6 +106,12 @@ class NotificationIdConflict(Problem):
     """A notification with this id is kept already, with other data. Nothing was stored; use a new id."""
 
     status, code = 409, "notification_id_conflict"
+
+
+class PublicationConflict(Problem):
+    """A publication with this id is kept already, for another audience or with other data. Use a new id."""
+
+    status, code = 409, "publication_id_conflict"
 
 
 class TooLarge(Problem):

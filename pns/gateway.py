@@ -30,7 +30,7 @@ class Outcome(Enum):
     RETRY = auto()
     """Not now, for this device: again later, after `retry_after` if it is given."""
     UNAVAILABLE = auto()
-    """The service is in trouble, or asks us to slow down: this one again later, and the others wait too."""
+    """The service is in trouble, or asks us to slow down: again later; after several in a row all wait."""
     REFUSED = auto()
     """The service refuses our credentials or settings: an operator must act. It waits as for UNAVAILABLE."""
     FAILED = auto()
@@ -73,6 +73,12 @@ class Gateway(Protocol):
         """Return if this may be registered. Raises ValueError with (field, message), as `wrong` makes it.
 
         Looks nothing up; `install` may find more.
+        """
+
+    def circuit(self, device: Device) -> str:
+        """Whose trouble UNAVAILABLE and REFUSED are: "" for everybody's, else a name for those who share it.
+
+        An endpoint that a browser brought is its own service's, and must not stop the others.
         """
 
     async def install(self, registration: Registration, device_id: str) -> Address:

@@ -24,6 +24,7 @@ class Metrics:
         self._measure_the_store()
         self._measure_the_bus()
         self._measure_the_node()
+        self._measure_push()
 
     def _measure_devices(self) -> None:
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
@@ -67,6 +68,20 @@ class Metrics:
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
         self.loop_lag_seconds = gauge("pns_loop_lag_seconds", "How late the event loop was at the last look")
         self.loop_errors = counter("pns_loop_errors", "Failed turns of background loops, by loop", ["loop"])
+
+    def _measure_push(self) -> None:
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        self.pushes = counter("pns_pushes", "Attempts to push, by how they ended", ["gateway", "outcome"])
+        self.push_seconds = Histogram(
+            "pns_push_seconds",
+            "From the hand-over to a gateway to its service's answer",
+            ["gateway"],
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.push_circuits_open = gauge(
+            "pns_push_circuits_open", "Services that are not asked now, after failures in a row", ["gateway"]
+        )
 
     def text(self) -> bytes:
         """The Prometheus exposition of all metrics."""

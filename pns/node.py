@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from pns.delivery import Connection, Delivery
 from pns.device import new_device_id
 from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
 from pns.fanout import Fanout
+from pns.gateway import Gateway
 from pns.hub import Hub
 from pns.looper import Looper
 from pns.messages import CloseCode
@@ -26,6 +28,7 @@ from pns.metrics import Metrics
 from pns.presence import PresenceReport
 from pns.pruner import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
 from pns.publish import Publisher
+from pns.pushing import Pushing, Role
 from pns.settings import Settings
 from pns.store import State, Store
 from pns.sweep import Sweep
@@ -51,6 +54,8 @@ class Node:
         metrics: Metrics,
         clock: Clock | None = None,
         in_place: bool = False,
+        gateways: Sequence[Gateway] = (),
+        role: Role = "all",
     ) -> None:
         """`in_place`: counts may go straight to the server's socket; see Outlet."""
         self.settings = settings
@@ -61,7 +66,10 @@ class Node:
         self.clock = clock or SystemClock()
         self.node_id = new_device_id()
         self.hub = Hub()
-        self.publisher = Publisher(store, bus, metrics)
+        self.pushing = Pushing(settings.push, gateways, store, role=role, clock=self.clock, metrics=metrics)
+        self.publisher = Publisher(
+            store, bus, metrics, terms=self.pushing.terms, dismissals=self.pushing.dismissals
+        )
         self.admission = Admission(authority, store)
         self.fanout = Fanout(self.hub, store, clock=self.clock, metrics=metrics)
         self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
@@ -99,6 +107,8 @@ class Node:
             for looper in self._loopers():
                 stack.push_async_callback(looper.stop)
                 looper.start()
+            stack.push_async_callback(self.pushing.stop)
+            await self.pushing.start(self.publisher)
             stack.push_async_callback(self._end_connections)
             self._stack = stack.pop_all()
         self.started = True

@@ -21,7 +21,8 @@ CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
 """Microseconds that a submitted `create_date` may lie ahead of PNS's own clock."""
 
 # (?!\n): in Python, $ also matches before a final newline; in ECMA 262, OpenAPI's dialect, it does not.
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$(?!\n)", min_length=1, max_length=64)]
+NAME_PATTERN = r"^[A-Za-z0-9_.:\-]{1,64}$(?!\n)"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, min_length=1, max_length=64)]
 """An id or key that the application chooses: 1 to 64 of `A-Za-z0-9_.:-`."""
 
 
@@ -60,7 +61,11 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, moment in (("create_date", self.create_date), ("expire_date", self.expire_date)):
             if moment is not None and not _exists_in_utc(moment):
                 return name, "must be a time that exists in UTC"
-        return None
+        return self._check_push()
+
+    def _check_push(self) -> tuple[str, str] | None:
+        wrong = None if self.push is None else self.push.check()
+        return None if wrong is None else (f"push/{wrong[0]}", wrong[1])
 
 
 def _exists_in_utc(moment: datetime) -> bool:

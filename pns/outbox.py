@@ -81,6 +81,9 @@ class Outbox(Protocol):
     async def device(self, device_id: str) -> Device | None:
         """The device of this id, whoever owns it."""
 
+    async def devices_at(self, network: str, address: str) -> list[Device]:
+        """Whoever is registered with this address, in whatever app and environment, in the order of ids."""
+
     async def all_devices(self, after: str, limit: int) -> list[Device]:
         """Devices in the order of their ids, after one of them ("": from the first)."""
 

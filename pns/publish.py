@@ -7,16 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pns.audience import Publication
 from pns.bus import Bus
+from pns.dismissals import Dismissals
 from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
 from pns.metrics import Metrics
+from pns.push import PushTerms
 from pns.store import EVERY_DEVICE, Appended, Store, Submission
 
 
 class Publisher:
     """Writes to the store and signals the bus. Raises what the store raises; then nothing was changed."""
 
-    def __init__(self, store: Store, bus: Bus, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        metrics: Metrics,
+        *,
+        terms: PushTerms | None = None,
+        dismissals: Dismissals | None = None,
+    ) -> None:
+        """`terms`: of the pushes of what is stored; None where nothing is pushed."""
+        self._terms = terms
+        self._dismissals = dismissals
         self._store = store
         self._bus = bus
         self._metrics = metrics
@@ -26,7 +40,7 @@ class Publisher:
     async def notify(self, submissions: Sequence[Submission]) -> Appended:
         """Store all of `submissions` durably, or nothing; then tell the users' devices."""
         try:
-            appended = await self._store.append(submissions)
+            appended = await self._store.append(submissions, self._terms)
         except (NotificationIdConflict, StoreUnavailable, Overloaded) as error:
             self._metrics.notifies.labels(error.code).inc()
             raise
@@ -66,6 +80,10 @@ class Publisher:
             # The user is gone with the first of several commits: tell the nodes even if a later one failed.
             self._bus.signal([user_id])
 
+    async def publish(self, publication: Publication) -> Publication:
+        """Keep a notification for an audience, durable when this returns; spreading it is the spreader's."""
+        return await self._store.audiences.publish(publication)
+
     async def expire(self, limit: int) -> int:
         """Remove what has expired, at most `limit`; returns the number of users concerned."""
         users = await self._store.expire(limit)
@@ -76,4 +94,6 @@ class Publisher:
     def _signalled(self, user_id: str, changed: int) -> int:
         if changed:
             self._bus.signal([user_id])
+            if self._dismissals is not None:
+                self._dismissals.seen(user_id)
         return changed

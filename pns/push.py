@@ -21,6 +21,12 @@ Flat = dict[str, Scalar]
 Seconds = Annotated[int, Meta(ge=0, le=2_419_200)]
 """At most four weeks, the most that FCM and Web Push keep a message."""
 
+_FCM_NAMES = {
+    *("from", "gcm", "message_type", "collapse_key", "priority", "ttl"),
+    *("restricted_package_name", "notification", "fcm_options", "direct_boot_ok"),
+}
+_FCM_PREFIXES = ("google.", "gcm.")
+
 _PUSH_IDS = UUID("6f4a3cde-9b52-4b63-8a5e-8f2d9a0f6d11")
 
 # ── control fields ────────────────────────────────────────────────────────────────────────────────────
@@ -110,6 +116,31 @@ class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     webpush: WebPushControls | None = None
     mqtt: MQTTControls | None = None
 
+    def check(self) -> tuple[str, str] | None:
+        """(field, what is wrong with it), or None: what the types cannot say.
+
+        Shared data is for every network: it is held to FCM's rule only where `fcm` asks for FCM.
+        """
+        if self.fcm is None or not self.fcm.enabled:
+            return None
+        at, data = ("data", self.data) if self.fcm.data is None else ("fcm/data", self.fcm.data)
+        wrong = check_fcm_data(data or {})
+        return None if wrong is None else (at, wrong)
+
+
+def check_fcm_data(data: Mapping[str, Scalar]) -> str | None:
+    """What is wrong with the names in an application's data for FCM, or None.
+
+    FCM refuses some of these names and overwrites others; Kii refuses them all, and so does PNS.
+    """
+    for name in data:
+        if name in _FCM_NAMES:
+            return f"must not hold {name!r}, a name that FCM keeps for itself"
+        for prefix in _FCM_PREFIXES:
+            if name.startswith(prefix):
+                return f"must not hold names that begin with {prefix!r}: FCM keeps them for itself"
+    return None
+
 
 class Origin(Struct, frozen=True, omit_defaults=True, rename={"type_": "type"}):
     """Why a notification is there: the control fields that PNS itself adds, by their names on the wire.
@@ -182,8 +213,8 @@ class Payload(Struct, frozen=True):
 class Push(Struct, frozen=True, kw_only=True):
     """One notification on its way to one device; or, with `dismissed`, word that some were seen elsewhere.
 
-    `attempt` counts from 1. `badge`: what the device should show. `expires_at`: after that nobody wants it.
-    Times are microseconds since 1970.
+    `dismissed`: their ids, the newest last. `attempt` counts from 1. `badge`: what the device should show.
+    `expires_at`: after that nobody wants it. Times are microseconds since 1970.
     """
 
     push_key: int

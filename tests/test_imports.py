@@ -21,11 +21,12 @@ MODULES = {
 }
 
 LAYERS = {
-    "values": "allowance backoff clock configuration constraint device errors forwarding looper messages "
-    "metrics notification printable push settings timestamp",
+    "values": "allowance backoff circuit clock configuration constraint device errors forwarding looper "
+    "messages metrics notification printable push settings timestamp",
     "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",
-    "engine": "admission delivery fanout hub node outlet presence pruner publish sweep",
+    "engine": "admission delivery dismissals dispatcher fanout hub node outlet presence pruner publish "
+    "pushing registrar spreader sweep",
     "adapters": "authorities buses gateways stores",
     "web": "web browser",
     "ops": "ops testing",
@@ -44,7 +45,7 @@ MAY_IMPORT = {
 KNOWS_ADAPTERS = "pns.ops.compose"
 PURE = (
     *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.push", "pns.timestamp"),
-    *("pns.device", "pns.hub"),
+    *("pns.device", "pns.hub", "pns.gateways.fcm_message"),
 )
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
 

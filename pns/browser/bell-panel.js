@@ -90,6 +90,7 @@ export class Panel {
     await this.#show(unseen, seen)
     if (!unseen.length || epoch !== this.#epoch || !this.#watched()) return
     await client.markSeen(unseen.at(-1).notification_id)
+    this.#bell.marked(unseen)
     this.#again ||= client.count > 0
   }
 

@@ -76,6 +76,20 @@ time { color: var(--muted); font-size: .8125rem }
 .older:hover { background: var(--hover) }
 .loading { padding: 2rem; text-align: center; color: var(--muted) }
 
+.push { flex: none; padding: .375rem; border-block-start: 1px solid var(--border); font-size: .875rem }
+.push button { display: flex; align-items: center; gap: .75rem; width: 100%; padding: .5rem .625rem; border-radius: 10px; text-align: start }
+.push button:hover { background: var(--hover) }
+.push button:focus-visible { outline-offset: -2px }
+.push button span:first-child { flex: 1 }
+.push [aria-busy=true] { cursor: progress }
+.push [aria-busy=true] .track, .push [aria-disabled=true] .track { opacity: .5 }
+.push p { padding: 0 .625rem .375rem; color: var(--muted); font-size: .8125rem }
+.push p:empty { display: none }
+.track { flex: none; width: 2.25rem; height: 1.25rem; padding: .125rem; border-radius: 99px; background: var(--muted) }
+.track::before { content: ""; display: block; width: 1rem; height: 1rem; border-radius: 50%; background: var(--surface) }
+[aria-checked=true] .track { background: var(--accent) }
+[aria-checked=true] .track::before { margin-inline-start: 1rem }
+
 .toast { display: flex; gap: .75rem; width: min(22rem, calc(100vw - 1rem)); padding: .8rem; inset-block-end: 1rem; inset-inline-end: 1rem }
 .toast b { font-weight: 620 }
 .toast .words { align-content: center }
@@ -84,11 +98,17 @@ time { color: var(--muted); font-size: .8125rem }
 
 @media (prefers-reduced-motion: no-preference) {
   .panel, .toast { animation: in .14s ease-out }
+  .track, .track::before { transition: background .14s, margin .14s }
   .ring svg { animation: ring .6s ease-in-out; transform-origin: 50% 10% }
   @keyframes in { from { opacity: 0; transform: translateY(-6px) } }
   @keyframes ring { 20% { rotate: 14deg } 40% { rotate: -11deg } 60% { rotate: 7deg } 80% { rotate: -3deg } }
 }
-@media (forced-colors: active) { .badge, .new [part~=item]::after { border: 1px solid; background: Mark } }
+@media (forced-colors: active) {
+  .badge, .new [part~=item]::after { border: 1px solid; background: Mark }
+  .track { padding: 1px; border: 1px solid; background: Canvas }
+  .track::before, [aria-checked=true] .track { background: ButtonText }
+  [aria-checked=true] .track::before { background: Canvas }
+}
 @media print { :host { display: none } }
 `
 

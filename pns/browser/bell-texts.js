@@ -23,7 +23,11 @@ const TEXTS = {
   'arrived-one': '{n} new notification',
   arrived: '{n} new notifications',
   'more-one': 'and {n} more',
-  more: 'and {n} more'
+  more: 'and {n} more',
+  push: 'Notify me when this page is closed',
+  'push-denied': 'Notifications are blocked here. Allow them for this site in the settings of your browser.',
+  'push-failed': 'This could not be changed. Try again later.',
+  'push-title': 'New notification'
 }
 
 /** The text `name` of `bell`, in the plural form of the page's language that `n` asks for. */

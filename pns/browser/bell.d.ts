@@ -1,3 +1,4 @@
+import type { WebPush } from "./push.js";
 import type { Frame, PNSClient, SeenNotification, State, UnseenNotification } from "./client.js";
 
 /** The version of PNS that this file belongs to. */
@@ -32,7 +33,8 @@ export interface PNSBellEvents {
 
 /**
  * `<pns-bell>`. Attributes: `url` (or `src`), `max`, `theme` ("light", "dark"), `sound` (an address),
- * `title-badge`, `app-badge`, `toast`, `frames`, and `text-…` for its words. Never throws from an event.
+ * `title-badge`, `app-badge`, `toast`, `push`, `push-worker` (an address), `frames`, and `text-…` for its words.
+ * Never throws from an event.
  */
 export class PNSBell extends HTMLElement {
   /** Unseen notifications; 0 until known. */
@@ -41,6 +43,8 @@ export class PNSBell extends HTMLElement {
   readonly isOpen: boolean;
   /** The client that the bell uses; null while it is in no document. */
   readonly client: PNSClient | null;
+  /** Web Push for this browser; null without the attribute `push`, and until its code has been fetched. */
+  readonly webPush: WebPush | null;
   /** An item as the page wants it; nothing returned is the usual item. A string is shown as text. */
   render?: (notification: UnseenNotification | SeenNotification, content: Content) => Node | string | null | undefined;
   /** Show the panel. What it shows is marked as seen. */

@@ -20,11 +20,12 @@ const CALM = 800 // milliseconds in which several arrivals are one announcement
 const Base = globalThis.HTMLElement ?? class {}
 
 export class PNSBell extends Base {
-  static observedAttributes = ['url', 'src', 'toast', 'max', 'lang', 'title-badge', 'app-badge']
+  static observedAttributes = ['url', 'src', 'toast', 'push', 'push-worker', 'max', 'lang', 'title-badge', 'app-badge']
 
   // `render`, which a page may set, is no field: one would hide what was set before the element was defined.
   #client = null
   #panel = null
+  #switch = null // of Web Push, where the page asks for it
   #user = ''
   #base = null // the last count that was told; null until one is known
   #arrived = 0 // not announced yet
@@ -33,6 +34,7 @@ export class PNSBell extends Base {
   #page = null // ends what listens to the page
   #titles = null
   #marked = '' // what stands before the page's title
+  #badged = false // the icon of the installed app shows the count
   #told = '' // the last state that was told
   #was = '' // the last one but `connecting`
   #button
@@ -47,6 +49,9 @@ export class PNSBell extends Base {
 
   /** The client that the bell uses, for whatever else the page wants of it; null when not in a page. */
   get client () { return this.#client }
+
+  /** Web Push for this browser, the switch in the panel; null without the attribute `push`. */
+  get webPush () { return this.#switch?.push ?? null }
 
   get isOpen () { return Boolean(this.#panel && !this.#panel.root.hidden) }
 
@@ -69,7 +74,7 @@ export class PNSBell extends Base {
 
   attributeChangedCallback (name, before, now) {
     if (!this.#client || before === now) return
-    if (['url', 'src', 'toast'].includes(name)) this.#connect()
+    if (['url', 'src', 'toast', 'push', 'push-worker'].includes(name)) this.#connect()
     else this.#count()
   }
 
@@ -111,6 +116,11 @@ export class PNSBell extends Base {
     this.#state()
   }
 
+  /** The panel has shown these, and they are marked. */
+  marked (notifications) {
+    this.#switch?.seen(notifications)
+  }
+
   // ── life ──
 
   #build () {
@@ -146,6 +156,19 @@ export class PNSBell extends Base {
     this.#count()
     this.#state()
     client.connect()
+    this.#equip(client).catch(() => {})
+  }
+
+  /** The switch of Web Push. Its code is fetched by pages that want it. */
+  async #equip (client) {
+    this.#switch?.end()
+    this.#switch = null
+    if (!this.hasAttribute('push')) return
+    const { PushSwitch } = await import('./bell-push.js')
+    if (client !== this.#client) return
+    this.#switch = new PushSwitch(this, { worker: this.getAttribute('push-worker'), changed: () => this.#count() })
+    this.#panel.root.append(this.#switch.root)
+    this.#switch.turned()
   }
 
   #end () {
@@ -157,6 +180,8 @@ export class PNSBell extends Base {
     this.#timers = {}
     this.#client.disconnect()
     this.#client = null
+    this.#switch?.end()
+    this.#switch = null
     this.#title('')
     this.#titles?.disconnect()
     this.#titles = null
@@ -175,6 +200,7 @@ export class PNSBell extends Base {
     this.#count()
     this.#rise(count)
     this.#tell('pns-count', count)
+    this.#switch?.counted()
     if (this.isOpen && count) this.#look()
   }
 
@@ -187,6 +213,7 @@ export class PNSBell extends Base {
       this.#failure = ''
       if (this.isOpen) this.#look()
     }
+    this.#switch?.turned()
     this.#state()
   }
 
@@ -230,7 +257,9 @@ export class PNSBell extends Base {
     this.#badge.textContent = count > max ? `${format.format(max)}+` : format.format(count)
     this.#button.setAttribute('aria-label', count ? textOf(this, 'label-unseen', count) : textOf(this, 'label'))
     this.#title(count && this.hasAttribute('title-badge') ? `(${this.#badge.textContent}) ` : '')
-    if (this.hasAttribute('app-badge')) navigator.setAppBadge?.(count).catch(() => {})
+    const badged = this.hasAttribute('app-badge') || Boolean(this.#switch?.isOn)
+    if (badged || this.#badged) navigator.setAppBadge?.(badged ? count : 0).catch(() => {})
+    this.#badged = badged
   }
 
   /** Put `mark` before the page's title, and keep it there when the page changes its title. */

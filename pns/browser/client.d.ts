@@ -156,5 +156,8 @@ export class PNSClient extends EventTarget {
   ): void;
 }
 
+/** The address of a script of PNS, as a page may load it that demands Trusted Types; the policy is named `pns`. */
+export function trusted(address: string): string;
+
 /** What worker.js runs: `scope` is the SharedWorkerGlobalScope. */
 export function serve(scope: object, environment?: Partial<Environment>): void;

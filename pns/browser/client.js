@@ -396,7 +396,7 @@ function byWorker({ url, env, deliver }, fail) {
 let policy;
 
 /** `address` as a page takes it under `require-trusted-types-for 'script'`; one policy a page, named pns. */
-function trusted(address) {
+export function trusted(address) {
   policy ??= globalThis.trustedTypes?.createPolicy("pns", { createScriptURL: (text) => text });
   return policy?.createScriptURL(address) ?? address;
 }

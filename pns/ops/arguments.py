@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,6 +52,9 @@ def header_line(value: str) -> str:
         raise ValueError("must look like 'Name: value', in printable ASCII")
     return value
 
+
+GatewayName = Literal["fcm", "apns", "webpush", "azure", "mqtt"]
+"""As its section of the settings is called."""
 
 Config = Annotated[
     Path | None,

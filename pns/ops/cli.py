@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +16,9 @@ import typer
 from pns import constraint
 from pns.errors import PNSError, SettingsError
 from pns.ops.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
-from pns.settings import Settings
+from pns.ops.commands import devices, push, webpush
+from pns.ops.loading import load, own_url
+from pns.pushing import Role
 
 STORE_URL = constraint.url_of("sqlite", "postgresql")
 
@@ -31,6 +31,8 @@ cli = typer.Typer(
     help="PNS: the notification inbox and live-push server for web applications.",
     epilog="Start with `pns demo`. Settings: config.toml, or the environment (PNS_SERVER__PORT=8080).",
 )
+for group in (devices.cli, push.cli, webpush.cli):
+    cli.add_typer(group)
 
 
 @cli.command()
@@ -58,11 +60,19 @@ def serve(
             show_default=False,
         ),
     ] = 1,
+    role: Annotated[
+        Role,
+        typer.Option(
+            metavar="ROLE",
+            help="web: connections and calls; push: sending to push networks; all: both. Default: all.",
+            show_default=False,
+        ),
+    ] = "all",
 ) -> None:
     """Run the server. SIGTERM or Ctrl-C drains it: connections move on, requests are answered."""
     from pns.ops.service import run
 
-    raise typer.Exit(run(_load(config, host=host, port=port), count=workers))
+    raise typer.Exit(run(load(config, host=host, port=port), count=workers, role=role))
 
 
 @cli.command()
@@ -70,7 +80,7 @@ def migrate(config: Config = None) -> None:
     """Bring the store's schema up to date. `pns serve` does it by itself; this does only that."""
     from pns.ops.service import migrate as migrate_store
 
-    typer.echo(migrate_store(_load(config)))
+    typer.echo(migrate_store(load(config)))
 
 
 @cli.command()
@@ -98,7 +108,7 @@ def copy(
     """Copy a store into another, SQLite or PostgreSQL. Stop PNS first; repeat it if it was interrupted."""
     from pns.ops.copy import run
 
-    settings = _load(config)
+    settings = load(config)
     try:
         run(source or settings.store.url, target)
     except KeyboardInterrupt:
@@ -133,13 +143,13 @@ def notify(
     """Send a notification through a running server; prints its id."""
     from pns.ops.client import send_notification
 
-    settings = _load(config)
+    settings = load(config)
     key = key or next(iter(settings.app.api_keys), "")
     if not key:
         raise SettingsError(
             "there is no API key: give --key, or set app.api_keys (make one with `pns keygen`)"
         )
-    typer.echo(asyncio.run(send_notification(url or _own_url(settings), key=key, user_id=user, data=data)))
+    typer.echo(asyncio.run(send_notification(url or own_url(settings), key=key, user_id=user, data=data)))
 
 
 @cli.command()
@@ -166,7 +176,7 @@ def listen(
     """Connect as a device and print what it is sent, a message a line. Ends with Ctrl-C."""
     from pns.ops.client import listen as listen_to
 
-    address = url or _own_url(_load(config))
+    address = url or own_url(load(config))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(listen_to(address, cookies=cookie or [], headers=header or [], echo=typer.echo))
 
@@ -175,7 +185,7 @@ def listen(
 def keygen(config: Config = None) -> None:
     """Print a new API key, and where to put it."""
     if config is not None:
-        _load(config)
+        load(config)
     typer.echo(secrets.token_urlsafe(32))
     places = f"app.api_keys in {config or 'config.toml'}, or PNS_APP__API_KEYS"
     typer.echo(f"Put it into {places}, and give it to your application.", err=True)
@@ -191,7 +201,7 @@ def demo(
     from pns.ops.demo import run
 
     if config is not None:
-        _load(config)
+        load(config)
     raise typer.Exit(run(embedded=embedded, port=port, echo=typer.echo, config=config))
 
 
@@ -205,29 +215,9 @@ def doctor(
     """Ask the running deployment the questions that a stuck operator has; each failure with its remedy."""
     from pns.ops.doctor import examine
 
-    settings = _load(config)
-    report = asyncio.run(
-        examine(settings, url=url or _own_url(settings), cookies=cookie or [], origin=origin)
-    )
+    settings = load(config)
+    report = asyncio.run(examine(settings, url=url or own_url(settings), cookies=cookie or [], origin=origin))
     raise typer.Exit(report)
-
-
-def _load(path: Path | None, *, host: str | None = None, port: int | None = None) -> Settings:
-    from pns.ops import logs
-
-    given = {"PNS_SERVER__HOST": host, "PNS_SERVER__PORT": port}
-    environ = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
-    settings = Settings.load(path, environ)
-    logs.configure(settings.log)
-    return settings
-
-
-def _own_url(settings: Settings) -> str:
-    host = settings.server.host
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return (
-        f"http://[{host}]:{settings.server.port}" if ":" in host else f"http://{host}:{settings.server.port}"
-    )
 
 
 def main() -> None:

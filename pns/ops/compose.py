@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from starlette.requests import HTTPConnection
 
 from pns.archive import Archive
 from pns.authorities.any_of import AnyOf
@@ -20,6 +24,7 @@ from pns.buses.trial import trouble
 from pns.buses.wire import Wire
 from pns.clock import Clock
 from pns.errors import SettingsError
+from pns.gateway import Gateway
 from pns.metrics import Metrics
 from pns.settings import Settings
 from pns.store import Store
@@ -92,13 +97,69 @@ def _extra(name: str, key: str) -> Iterator[None]:
         ) from error
 
 
+def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
+    """The gateways that are set, not started yet; one that takes devices of others stands before them.
+
+    Raises SettingsError.
+    """
+    push, made = settings.push, list[Gateway]()
+    if push.azure.connection_string:
+        from pns.gateways.azure import Azure
+
+        made.append(Azure(push.azure, clock=clock))
+    if push.fcm.credentials:
+        with _extra("fcm", "push.fcm.credentials"):
+            from pns.gateways.fcm import FCM
+        made.append(FCM(push.fcm, clock=clock))
+    if push.apns.key_file or push.apns.certificate_file:
+        with _extra("apns", "push.apns"):
+            import h2  # noqa: F401
+        from pns.gateways.apns import APNs
+
+        made.append(APNs(push.apns, clock=clock))
+    if push.webpush.subject:
+        from pns.gateways.webpush import WebPush
+
+        made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
+    if push.mqtt.url:
+        with _extra("mqtt", "push.mqtt.url"):
+            from pns.gateways.mqtt import MQTT
+        made.append(MQTT(push.mqtt, clock=clock))
+    return made
+
+
+async def _push_key(settings: Settings, store: Store) -> str:
+    return settings.push.webpush.private_key or await store.push_key()
+
+
+class WebPushKey(NamedTuple):
+    """A VAPID key pair, base64url. Never print `private` where it is not asked for."""
+
+    private: str
+    public: str
+
+
+def new_webpush_key() -> WebPushKey:
+    """A new one."""
+    from pns.gateways import vapid
+
+    private = vapid.new_private_key()
+    return WebPushKey(private, vapid.public_key(private))
+
+
 def make_device_authority(
     settings: Settings, store: Store, *, clock: Clock, metrics: Metrics
 ) -> DeviceAuthority:
-    """The login call to the application."""
+    """The login call to the application; without `auth.url`, nobody is let in."""
+    if not settings.auth.url:
+        return make_callback_authority(_nobody, settings, store)
     return ApplicationLogin(
         settings.auth, clock=clock, metrics=metrics, newest_revocation=store.newest_revocation
     )
+
+
+async def _nobody(request: HTTPConnection) -> None:
+    """The login of a node that lets nobody in by itself: one of role "push", or a library without `user`."""
 
 
 def make_callback_authority(user: UserOf, settings: Settings, store: Store) -> DeviceAuthority:

@@ -1,50 +1,49 @@
 """PNS as a library: a node inside the host application's own process, behind the host's own login.
 
 It owns a node and its web edge, and nothing of the server: what only `pns serve` can promise stands in
-docs/embedding.md.
+docs/embedding.md. What it has of push and audiences stands in embedded_push.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pns.authority import DeviceAuthority, UserOf
 from pns.clock import Clock, SystemClock
-from pns.device import parse_user_id
-from pns.errors import Invalid, NotStarted, PNSError
+from pns.errors import NotStarted, PNSError
 from pns.messages import InboxItem
 from pns.metrics import Metrics
 from pns.node import Node
-from pns.notification import Notification
 from pns.ops.compose import (
     fixed_user,
     make_application_authority,
     make_bus,
     make_callback_authority,
     make_device_authority,
+    make_gateways,
     make_store,
 )
+from pns.ops.embedded_push import PushMethods
+from pns.ops.given import Notifications, given_notifications, given_user
 from pns.ops.wrap import Wrapped
 from pns.settings import Settings
 from pns.store import EVERY_DEVICE
 from pns.web.app import Web
-from pns.web.application import read_inbox, user_info
+from pns.web.application import erase_user, user_info
 from pns.web.application_calls import UserInfo
-from pns.web.body import invalid, submission
+from pns.web.body import submission
+from pns.web.export import read_inbox
 
-Notifications = str | Notification | Iterable[str | Notification]
 
-
-class PNS:
+class PNS(PushMethods):
     """A notification inbox and live push for one application; an ASGI application to be mounted.
 
     `store`: the store's URL; it goes before `settings.store.url`. `user`: a sync or async callable from the
@@ -127,7 +126,7 @@ class PNS:
         Raises NotificationIdConflict when an id is taken by other data.
         """
         node = self._started
-        wanted = _checked(notifications)
+        wanted = given_notifications(notifications)
         if not wanted:
             return []
         checked = submission(user_id, wanted, limits=self.settings.limits, clock=self._clock)
@@ -154,7 +153,7 @@ class PNS:
         """
         node, web = self._started, self._web
         assert web is not None
-        user = _user_id(user_id)
+        user = given_user(user_id)
 
         async def send(message: Message) -> None:
             try:
@@ -169,11 +168,11 @@ class PNS:
 
     async def user(self, user_id: str | int) -> UserInfo:
         """The user's unseen count and connected devices."""
-        return await user_info(self._started, _user_id(user_id))
+        return await user_info(self._started, given_user(user_id))
 
     async def seen(self, user_id: str | int, notification_ids: Sequence[str] | None = None) -> int:
         """Mark these seen, or all that are unseen now; returns how many are unseen afterwards."""
-        node, user = self._started, _user_id(user_id)
+        node, user = self._started, given_user(user_id)
         if notification_ids is None:
             await node.publisher.mark_all_seen(user)
         else:
@@ -182,21 +181,24 @@ class PNS:
 
     async def withdraw(self, user_id: str | int, notification_id: str) -> None:
         """Take one notification back; nothing happens if it is not kept any more."""
-        await self._started.publisher.withdraw(_user_id(user_id), notification_id)
+        await self._started.publisher.withdraw(given_user(user_id), notification_id)
 
     async def export(self, user_id: str | int) -> AsyncIterator[InboxItem]:
-        """Everything PNS keeps of the user, oldest first, read in pages."""
-        async for page in read_inbox(self._started, _user_id(user_id)):
+        """Every notification that PNS keeps of the user, oldest first, read in pages.
+
+        What else it keeps of them, `devices` and `subscriptions` tell.
+        """
+        async for page in read_inbox(self._started, given_user(user_id)):
             for item in page:
                 yield item
 
     async def disconnect(self, user_id: str | int, device_id: str = EVERY_DEVICE) -> None:
         """End the user's connections, or one device's, and every login answer from before."""
-        await self._started.publisher.revoke(_user_id(user_id), device_id)
+        await self._started.publisher.revoke(given_user(user_id), device_id)
 
     async def erase(self, user_id: str | int) -> None:
         """Erase the user with everything PNS keeps of them, and end their connections."""
-        await self._started.publisher.erase(_user_id(user_id))
+        await erase_user(self._started, given_user(user_id))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -212,38 +214,18 @@ class PNS:
         settings, clock, metrics = self.settings, self._clock, Metrics()
         store = make_store(settings, clock=clock, metrics=metrics)
         authority: DeviceAuthority
-        if self._user is None and settings.auth.url:
+        if self._user is None:
             authority = make_device_authority(settings, store, clock=clock, metrics=metrics)
         else:
-            authority = make_callback_authority(self._user or _nobody, settings, store)
+            authority = make_callback_authority(self._user, settings, store)
         bus = make_bus(settings, store, clock=clock, metrics=metrics)
-        node = Node(settings, store=store, bus=bus, authority=authority, metrics=metrics, clock=clock)
+        node = Node(
+            settings,
+            store=store,
+            bus=bus,
+            authority=authority,
+            metrics=metrics,
+            clock=clock,
+            gateways=make_gateways(settings, store, clock=clock),
+        )
         return node, Web(node, make_application_authority(settings, clock=clock))
-
-
-async def _nobody(request: HTTPConnection) -> Any:
-    """The login of a PNS that was given no `user`: only `subscribe` lets anybody in."""
-    return None
-
-
-def _checked(notifications: Notifications) -> list[Notification]:
-    """What was given, as notifications whose fields have the right types. Raises Invalid or TypeError."""
-    if isinstance(notifications, str | Notification):
-        notifications = [notifications]
-    wanted: list[object] = []
-    for item in notifications:
-        if not isinstance(item, str | Notification):
-            raise TypeError(f"a notification is a str or a pns.Notification, not {type(item).__name__}")
-        wanted.append({"notification_data": item} if isinstance(item, str) else msgspec.structs.asdict(item))
-    try:
-        return msgspec.convert(wanted, list[Notification])
-    except msgspec.ValidationError as error:
-        errors = [(f"/notifications{at}", message) for at, message in invalid(str(error)).errors]
-        raise Invalid(errors) from None
-
-
-def _user_id(user_id: object) -> str:
-    try:
-        return parse_user_id(user_id)
-    except ValueError as error:
-        raise Invalid([("user_id", str(error))]) from None

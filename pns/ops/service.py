@@ -18,10 +18,17 @@ from pns.clock import SystemClock
 from pns.errors import PNSError, SettingsError
 from pns.metrics import Metrics
 from pns.node import Node
-from pns.ops.compose import make_application_authority, make_bus, make_device_authority, make_store
+from pns.ops.compose import (
+    make_application_authority,
+    make_bus,
+    make_device_authority,
+    make_gateways,
+    make_store,
+)
 from pns.ops.server import BACKLOG, listen, serve
 from pns.ops.siblings import Siblings
 from pns.ops.workers import Workers, check
+from pns.pushing import Role
 from pns.settings import Settings
 from pns.web.app import Web
 from pns.web.operations import Exposition
@@ -30,7 +37,11 @@ log = logging.getLogger(__name__)
 
 
 def make_service(
-    settings: Settings, *, metrics: Metrics | None = None, exposition: Exposition | None = None
+    settings: Settings,
+    *,
+    metrics: Metrics | None = None,
+    exposition: Exposition | None = None,
+    role: Role = "all",
 ) -> tuple[Node, Web]:
     """A node and its web edge, ready for `serve`. Raises SettingsError."""
     clock, metrics = SystemClock(), metrics or Metrics()
@@ -43,23 +54,26 @@ def make_service(
         metrics=metrics,
         clock=clock,
         in_place=True,
+        gateways=make_gateways(settings, store, clock=clock),
+        role=role,
     )
-    return node, Web(node, make_application_authority(settings, clock=clock), exposition=exposition)
+    authority = make_application_authority(settings, clock=clock)
+    return node, Web(node, authority, exposition=exposition, role=role)
 
 
-def run(settings: Settings, *, count: int = 1) -> int:
+def run(settings: Settings, *, count: int = 1, role: Role = "all") -> int:
     """Serve with `count` processes until a signal; returns the exit code.
 
     Raises PNSError when it cannot start.
     """
     check(settings, count)
-    if not settings.auth.url:
+    if not settings.auth.url and role != "push":
         raise SettingsError(
             "auth.url is not set: PNS asks your application who a device belongs to. Set it to the address "
             'of an endpoint that answers a logged-in user\'s request with {"user_id": …}, '
             'such as auth.url = "http://127.0.0.1:8000/pns-auth" or PNS_AUTH__URL'
         )
-    if not settings.app.api_keys and not settings.app.oauth2.issuer:
+    if not settings.app.api_keys and not settings.app.oauth2.issuer and role != "push":
         log.warning(
             "no API key is set, so POST /notify answers 401: put one from `pns keygen` into app.api_keys"
         )
@@ -69,23 +83,25 @@ def run(settings: Settings, *, count: int = 1) -> int:
         )
     with _listener(settings) as listener:
         if count == 1:
-            return _serve(settings, listener)
-        make_service(settings)  # what the settings make impossible is found before there are processes
+            return _serve(settings, listener, role)
+        make_service(
+            settings, role=role
+        )  # what the settings make impossible is found before there are processes
         listener.listen(BACKLOG)
         with tempfile.TemporaryDirectory(prefix="pns-") as folder:
-            return Workers(count, partial(_serve_among, settings, listener, Path(folder))).run()
+            return Workers(count, partial(_serve_among, settings, listener, Path(folder), role)).run()
 
 
-def _serve(settings: Settings, listener: socket.socket) -> int:
-    node, web = make_service(settings)
+def _serve(settings: Settings, listener: socket.socket, role: Role) -> int:
+    node, web = make_service(settings, role=role)
     return _complete(serve(settings, node, web, listener))
 
 
-def _serve_among(settings: Settings, listener: socket.socket, folder: Path, number: int) -> int:
+def _serve_among(settings: Settings, listener: socket.socket, folder: Path, role: Role, number: int) -> int:
     """One of several workers; their metrics are told together."""
     metrics = Metrics()
     siblings = Siblings(folder, number, metrics.text)
-    node, web = make_service(settings, metrics=metrics, exposition=siblings.text)
+    node, web = make_service(settings, metrics=metrics, exposition=siblings.text, role=role)
 
     async def serve_among() -> None:
         async with siblings:

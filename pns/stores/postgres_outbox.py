@@ -70,6 +70,9 @@ class PostgresOutbox:
         )
         return cast(list[Device], await self._write(uninstall))
 
+    async def devices_at(self, network: str, address: str) -> list[Device]:
+        return await self._read(partial(reads.devices_at, network=network, address=address))
+
     async def devices(self, user_id: str) -> list[Device]:
         return await self._read(partial(reads.devices, user_id=user_id))
 
@@ -114,6 +117,8 @@ class PostgresOutbox:
         return await self._read(partial(reads.pushes, user_id=user_id, notification_id=notification_id))
 
     async def dismiss(self, user_id: str, expires_at: int) -> int:
+        if not await self._read(partial(reads.any_untold, user_id=user_id)):
+            return 0
         dismiss = partial(writes.dismiss, user_id=user_id, expires_at=expires_at, now=self._clock.now())
         return cast(int, await self._write(Request(dismiss, user_ids=(user_id,))))
 

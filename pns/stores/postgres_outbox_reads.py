@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pns.device import Device
+from pns.device import Device, address_hash
 from pns.outbox import Backlog
 from pns.push import PushState, PushStatus
 from pns.stores.due import DeviceRow, StatusRow, device_of, status_of
@@ -34,6 +34,17 @@ async def all_devices(session: Session, after: str, limit: int) -> list[Device]:
 async def found_devices(session: Session, name: str, parameters: Mapping[str, object]) -> list[Device]:
     """The devices that statement `name` finds."""
     return [device_of(row) for row in await rows(session, name, parameters, DeviceRow)]
+
+
+async def devices_at(session: Session, network: str, address: str) -> list[Device]:
+    """See Outbox.devices_at."""
+    where = {"address_hash": address_hash(address), "network": network}
+    return await found_devices(session, "devices_with_address", where)
+
+
+async def any_untold(session: Session, user_id: str) -> bool:
+    """Whether there is anything to dismiss."""
+    return bool(await rows(session, "untold", {"user_id": askable(user_id), "limit": 1}, tuple_of))
 
 
 async def next_due(session: Session) -> Mapping[str, int]:

@@ -15,12 +15,10 @@ from msgspec.structs import replace
 from pns.device import Device, address_hash, new_device_id
 from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState
-from pns.stores.due import DueRow, decide_all, keys_text
+from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
 from pns.stores.postgres_outbox_reads import found_devices
 from pns.stores.postgres_rows import Session, askable, change, only, row, rows, tuple_of
 from pns.stores.postgres_writes import Found
-
-DISMISSED_AT_ONCE = 1_000
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -197,7 +195,7 @@ async def dismiss(session: Session, user_id: str, expires_at: int, *, now: int) 
     await change(session, "tell_push", tell)
     told = {"device_ids": [*by_device], "user_id": user_id}
     await change(session, "lower_badge", {**told, "counts": [len(ids) for ids in by_device.values()]})
-    words = [msgspec.json.encode(ids).decode() for ids in by_device.values()]
+    words = [msgspec.json.encode(ids[-DISMISSED_TOLD:]).decode() for ids in by_device.values()]
     word = {**told, "dismissed": words, "expires_at": expires_at, "now": now}
     return await change(session, "enqueue_dismissal", word)
 

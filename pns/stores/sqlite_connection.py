@@ -105,9 +105,15 @@ class SQLiteConnection:
             return self._connection
 
     async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
+        connection = aiosqlite.connect(
             self._uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
         )
+        try:
+            await connection
+        except ENGINE_ERRORS:
+            # aiosqlite lets its thread end by itself, and that must not tell a loop which is closed by then.
+            await asyncio.to_thread(connection._thread.join)
+            raise
         try:
             self._identity = await self._hop(connection, self._prepare)
         except BaseException:

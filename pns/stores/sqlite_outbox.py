@@ -64,6 +64,9 @@ class SQLiteOutbox:
     async def device(self, device_id: str) -> Device | None:
         return await self._read(partial(reads.device, device_id=device_id))
 
+    async def devices_at(self, network: str, address: str) -> list[Device]:
+        return await self._read(partial(reads.devices_at, network=network, address=address))
+
     async def all_devices(self, after: str, limit: int) -> list[Device]:
         return await self._read(partial(reads.all_devices, after=after, limit=limit))
 
@@ -90,6 +93,8 @@ class SQLiteOutbox:
         return await self._read(partial(reads.pushes, user_id=user_id, notification_id=notification_id))
 
     async def dismiss(self, user_id: str, expires_at: int) -> int:
+        if not await self._read(partial(reads.any_untold, user_id=user_id)):
+            return 0
         dismiss = partial(writes.dismiss, user_id=user_id, expires_at=expires_at, now=self._clock.now())
         return await self._write(dismiss)
 

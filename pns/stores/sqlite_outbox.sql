@@ -63,7 +63,7 @@ SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d
   d.badge, d.registered_at, d.expires_at
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.address_hash = :address_hash AND d.network = :network
-ORDER BY d.app, d.environment
+ORDER BY d.device_id
 
 -- name: all_devices
 -- The next devices in the order of their ids.

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from pns.device import Device
+from pns.device import Device, address_hash
 from pns.outbox import Backlog
 from pns.push import PushState, PushStatus
 from pns.stores.due import DeviceRow, StatusRow, device_of, status_of
-from pns.stores.sqlite_rows import Parameters, all_rows
+from pns.stores.sqlite_rows import Parameters, all_rows, row
 
 
 def devices(connection: sqlite3.Connection, user_id: str) -> list[Device]:
@@ -24,6 +24,12 @@ def device(connection: sqlite3.Connection, device_id: str) -> Device | None:
     """See Outbox.device."""
     found = found_devices(connection, "device", {"device_id": device_id})
     return found[0] if found else None
+
+
+def devices_at(connection: sqlite3.Connection, network: str, address: str) -> list[Device]:
+    """See Outbox.devices_at."""
+    where = {"address_hash": address_hash(address), "network": network}
+    return found_devices(connection, "devices_with_address", where)
 
 
 def all_devices(connection: sqlite3.Connection, after: str, limit: int) -> list[Device]:
@@ -45,6 +51,11 @@ def pushes(connection: sqlite3.Connection, user_id: str, notification_id: str) -
     """See Outbox.pushes."""
     asked = {"user_id": user_id, "notification_id": notification_id}
     return [status_of(row) for row in all_rows(connection, "pushes", asked, StatusRow)]
+
+
+def any_untold(connection: sqlite3.Connection, user_id: str) -> bool:
+    """Whether there is anything to dismiss."""
+    return row(connection, "untold", {"user_id": user_id, "limit": 1}, tuple[int, str, str, int]) is not None
 
 
 def stale(connection: sqlite3.Connection, after: int, limit: int) -> tuple[list[str], int]:

@@ -14,11 +14,9 @@ from msgspec.structs import replace
 from pns.device import Device, address_hash, new_device_id
 from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState, PushTerms
-from pns.stores.due import DueRow, decide_all, keys_text
+from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
 from pns.stores.sqlite_outbox_reads import found_devices
 from pns.stores.sqlite_rows import all_rows, change, json_array, row
-
-DISMISSED_AT_ONCE = 1_000
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -178,7 +176,7 @@ def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, no
     for device_id, ids in by_device.items():
         told = {"device_id": device_id, "count": len(ids), "user_id": user_id, "now": now}
         change(connection, "lower_badge", told)
-        word = {**told, "dismissed": json_array(ids), "expires_at": expires_at}
+        word = {**told, "dismissed": json_array(ids[-DISMISSED_TOLD:]), "expires_at": expires_at}
         enqueued += change(connection, "enqueue_dismissal", word)
     return enqueued
 

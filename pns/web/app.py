@@ -15,16 +15,22 @@ from starlette.types import Receive, Scope, Send
 from pns.authority import ApplicationAuthority, DeviceAuthority
 from pns.errors import NotFound, NotStarted, Problem
 from pns.node import Node
+from pns.pushing import Role
 from pns.web.application import ApplicationEndpoints
+from pns.web.audiences import AudienceEndpoints
+from pns.web.authorization import Authorization
 from pns.web.browser import BrowserFiles
 from pns.web.contract.endpoints import ContractEndpoints
 from pns.web.cookie import DeviceCookie
 from pns.web.devices import DeviceEndpoints
 from pns.web.entrance import SUBSCRIBE, Entrance
+from pns.web.genero import TokenMaintainer, is_addressed
+from pns.web.installations import InstallationEndpoints
 from pns.web.messages import MessageEndpoints
 from pns.web.operations import Exposition, OperatorEndpoints
 from pns.web.problems import problem_response, refuse_websocket
-from pns.web.routing import Routes, encoded_path
+from pns.web.pushes import PushEndpoints
+from pns.web.routing import Endpoint, Route, Routes, encoded_path
 
 log = logging.getLogger(__name__)
 
@@ -33,26 +39,45 @@ class Web:
     """The endpoints of one node, relative to wherever it is mounted."""
 
     def __init__(
-        self, node: Node, authority: ApplicationAuthority, *, exposition: Exposition | None = None
+        self,
+        node: Node,
+        authority: ApplicationAuthority,
+        *,
+        exposition: Exposition | None = None,
+        role: Role = "all",
     ) -> None:
-        """`authority` says who may call the application's endpoints; `exposition` is what /metrics tells."""
+        """`authority` says who may call the application's endpoints; `exposition` is what /metrics tells.
+
+        One of role "push" answers operators alone.
+        """
         self._node = node
+        self._role = role
         self._device_cookie: DeviceCookie | None = None
         self._entrance = Entrance(node, self._cookie)
         self._devices = DeviceEndpoints(node, self._entrance)
-        application = ApplicationEndpoints(node, authority)
-        operator = OperatorEndpoints(node, application.authorize, exposition)
-        contract = ContractEndpoints(node.settings, lambda: self.routes.routes)
-        self.routes = Routes(
-            [
-                *self._devices.routes,
-                *MessageEndpoints(node, self._entrance).routes,
-                *application.routes,
-                *operator.routes,
-                *contract.routes,
-                *BrowserFiles(self._entrance, version("pns")).routes,
-            ]
-        )
+        authorization = Authorization(authority)
+        routes = OperatorEndpoints(node, authorization.check, exposition).routes
+        if role != "push":
+            routes = [*self._device_routes(), *self._application_routes(authorization), *routes]
+        self.routes = Routes(routes)
+        self._genero = TokenMaintainer(node) if node.settings.push.genero and role != "push" else None
+
+    def _device_routes(self) -> list[Route]:
+        return [
+            *self._devices.routes,
+            *MessageEndpoints(self._node, self._entrance).routes,
+            *InstallationEndpoints(self._node, self._entrance).routes,
+            *BrowserFiles(self._entrance, version("pns")).routes,
+        ]
+
+    def _application_routes(self, authorization: Authorization) -> list[Route]:
+        contract = ContractEndpoints(self._node.settings, lambda: self.routes.routes)
+        return [
+            *ApplicationEndpoints(self._node, authorization).routes,
+            *PushEndpoints(self._node, authorization).routes,
+            *AudienceEndpoints(self._node, authorization).routes,
+            *contract.routes,
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._node.started and not self._node.draining:
@@ -70,14 +95,14 @@ class Web:
         await self._devices.connect(scope, receive, send, authority=authority)
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if encoded_path(scope) == SUBSCRIBE:
+        if encoded_path(scope) == SUBSCRIBE and self._role != "push":
             await self.connect(scope, receive, send)
         else:
             await refuse_websocket(scope, send, NotFound())
 
     async def _answer(self, request: Request) -> Response:
         try:
-            endpoint, parameters = self.routes.find(request.method, encoded_path(request.scope))
+            endpoint, parameters = self._find(request.method, encoded_path(request.scope))
             return await endpoint(request, parameters)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
@@ -86,6 +111,15 @@ class Web:
             log.exception("a request failed", extra={"method": request.method})
             failure = Problem("PNS failed; its log says why")
             return problem_response(failure, self._entrance.cors(request.scope))
+
+    def _find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """Genero's addresses begin with anything, so they come last: they take none of PNS's own."""
+        try:
+            return self.routes.find(method, path)
+        except NotFound:
+            if self._genero is None or not is_addressed(path):
+                raise
+            return self._genero.answer, {}
 
     async def _cookie(self) -> DeviceCookie:
         if self._device_cookie is None:

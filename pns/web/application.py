@@ -12,15 +12,15 @@ from msgspec import UNSET, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from pns.authority import ApplicationAuthority
-from pns.errors import Invalid, Unauthorized, UnknownNotification
-from pns.messages import InboxItem, inbox_item
+from pns.errors import Invalid, UnknownNotification
+from pns.messages import inbox_item
 from pns.node import Node
 from pns.notification import Page
 from pns.store import EVERY_DEVICE, Cursor
 from pns.timestamp import format_timestamp
 from pns.web import application_calls as calls
-from pns.web.application_calls import DeviceInfo, ExportLine, Inbox, Notified, Unseen, UserInfo
+from pns.web.application_calls import DeviceInfo, Inbox, Notified, Unseen, UserInfo
+from pns.web.authorization import Authorization
 from pns.web.body import (
     decode_notify,
     decode_seen,
@@ -30,51 +30,32 @@ from pns.web.body import (
     query_cursor,
     read_body,
 )
-from pns.web.contract.operation import Operation
+from pns.web.export import EXPORT, export_lines
 from pns.web.problems import API_HEADERS
-from pns.web.routing import Endpoint, Route
+from pns.web.routing import Route
 
 
 class ApplicationEndpoints:
     """What the application may ask of a node."""
 
-    def __init__(self, node: Node, authority: ApplicationAuthority) -> None:
+    def __init__(self, node: Node, authorization: Authorization) -> None:
         self._node = node
-        self._authority = authority
+        self._authorization = authorization
 
     @property
     def routes(self) -> list[Route]:
-        user = "/users/{user_id}"
+        route, user = self._authorization.route, "/users/{user_id}"
         inbox = f"{user}/notifications"
         return [
-            self._route("POST", "/notify", self.notify, calls.NOTIFY),
-            self._route("GET", user, self.user, calls.USER_INFO),
-            self._route("DELETE", user, self.erase, calls.ERASE),
-            self._route("GET", inbox, self.inbox, calls.INBOX),
-            self._route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
-            self._route("POST", f"{user}/seen", self.seen, calls.SEEN),
-            self._route("GET", f"{user}/export", self.export, calls.EXPORT),
-            self._route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
+            route("POST", "/notify", self.notify, calls.NOTIFY),
+            route("GET", user, self.user, calls.USER_INFO),
+            route("DELETE", user, self.erase, calls.ERASE),
+            route("GET", inbox, self.inbox, calls.INBOX),
+            route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
+            route("POST", f"{user}/seen", self.seen, calls.SEEN),
+            route("GET", f"{user}/export", self.export, EXPORT),
+            route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
         ]
-
-    def _route(self, method: str, template: str, endpoint: Endpoint, operation: Operation) -> Route:
-        return Route(method, template, self._authorized(endpoint), operation)
-
-    def _authorized(self, endpoint: Endpoint) -> Endpoint:
-        async def authorized(request: Request, parameters: dict[str, str]) -> Response:
-            await self.authorize(request)
-            return await endpoint(request, parameters)
-
-        authorized.__doc__ = endpoint.__doc__
-        authorized.__name__ = getattr(endpoint, "__name__", "endpoint")
-        return authorized
-
-    async def authorize(self, request: Request) -> None:
-        """Return if the caller speaks for the application. Raises Unauthorized or AuthUnavailable."""
-        values = [value for name, value in request.scope["headers"] if name == b"authorization"]
-        if len(values) > 1:
-            raise Unauthorized("more than one Authorization header; send one")
-        await self._authority.admit(values[0] if values else None)
 
     async def notify(self, request: Request, parameters: dict[str, str]) -> Response:
         """Store notifications durably and tell the users' devices."""
@@ -116,13 +97,13 @@ class ApplicationEndpoints:
         return answer(None, status=204)
 
     async def export(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Everything PNS keeps of the user, a JSON line for each notification."""
+        """Everything PNS keeps of the user, a JSON line for each notification, device and subscription."""
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
-        pages = read_inbox(self._node, user_id)
+        lines = export_lines(self._node, user_id)
         # The first page is read before the answer begins, so that a store that is away is a 503.
-        first: list[InboxItem] = await anext(pages, [])
-        response = StreamingResponse(_lines(first, pages), media_type="application/x-ndjson")
+        first = await anext(lines)
+        response = StreamingResponse(_following(first, lines), media_type="application/x-ndjson")
         response.raw_headers.extend(API_HEADERS)
         return response
 
@@ -139,7 +120,7 @@ class ApplicationEndpoints:
         """Erase the user with everything PNS keeps of them."""
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
-        await self._node.publisher.erase(user_id)
+        await erase_user(self._node, user_id)
         return answer(None, status=204)
 
     async def _unseen(self, user_id: str) -> int:
@@ -164,23 +145,18 @@ async def user_info(node: Node, user_id: str, *, here: bool = False) -> UserInfo
     return UserInfo(user_id, (await node.store.states([user_id]))[user_id].unseen, devices)
 
 
-async def read_inbox(node: Node, user_id: str) -> AsyncIterator[list[InboxItem]]:
-    """The user's whole inbox, oldest first, in pages."""
-    limits, after = node.settings.limits, ""
-    while True:
-        cursor = Cursor(after=after, limit=limits.page_size, max_bytes=limits.page_bytes)
-        page = await node.store.inbox(user_id, cursor)
-        if not page.items:
-            return
-        yield [inbox_item(kept) for kept in page.items]
-        after = page.items[-1].notification_id
+async def erase_user(node: Node, user_id: str) -> None:
+    """Erase the user; what gateways gave to their devices is taken back afterwards."""
+    devices = await node.store.outbox.devices(user_id)
+    await node.publisher.erase(user_id)
+    for device in devices:
+        await node.pushing.registrar.released(device)
 
 
-async def _lines(first: list[InboxItem], rest: AsyncIterator[list[InboxItem]]) -> AsyncIterator[bytes]:
-    encoder = msgspec.json.Encoder()
-    yield encoder.encode_lines([ExportLine(item) for item in first])
-    async for page in rest:
-        yield encoder.encode_lines([ExportLine(item) for item in page])
+async def _following(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for lines in rest:
+        yield lines
 
 
 def answer(body: Struct | None, *, status: int = 200) -> Response:

@@ -45,10 +45,6 @@ class Unseen(Struct, frozen=True):
     unseen: Count
 
 
-class ExportLine(Struct, frozen=True):
-    notification: InboxItem
-
-
 READING_BODY: Problems = (BadJSON, TooLarge, UnsupportedMediaType)
 
 NOTIFY = Operation(
@@ -94,18 +90,6 @@ SEEN = Operation(
     body=EitherSeen,
     answers=(Answer(200, "How many are unseen afterwards.", body=Unseen),),
     problems=(*USER, *READING_BODY),
-)
-EXPORT = Operation(
-    caller="application",
-    answers=(
-        Answer(
-            200,
-            "Oldest first, a line for each; the schema is a line's.",
-            body=ExportLine,
-            media_type="application/x-ndjson",
-        ),
-    ),
-    problems=USER,
 )
 DISCONNECT = Operation(
     caller="application",

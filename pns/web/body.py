@@ -6,7 +6,7 @@ Every error names the field and what is allowed there; after any error nothing w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from pns.clock import Clock
 from pns.device import MAX_USER_ID, USER_ID_PATTERN, parse_user_id
 from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
-from pns.notification import CREATE_DATE_LEEWAY, Name, Notification
+from pns.notification import CREATE_DATE_LEEWAY, NAME_PATTERN, Name, Notification
 from pns.settings import LimitsSettings
 from pns.store import Cursor, Submission
 
@@ -152,15 +152,34 @@ def submission(
     except ValueError as error:
         user = ""
         errors.append((f"{at}/user_id", str(error)))
+    errors += _wrong(notifications, at=f"{at}/notifications/{{}}", limits=limits, clock=clock)
+    if errors:
+        raise Invalid(errors)
+    return Submission(user, tuple(notifications))
+
+
+def check(
+    notifications: Collection[Notification],
+    *,
+    at: str = "/notifications/{}",
+    limits: LimitsSettings,
+    clock: Clock,
+) -> None:
+    """Return if all of `notifications` may be stored. Raises Invalid; each stands at `at`, with its index."""
+    errors = list(_wrong(notifications, at=at, limits=limits, clock=clock))
+    if errors:
+        raise Invalid(errors)
+
+
+def _wrong(
+    notifications: Collection[Notification], *, at: str, limits: LimitsSettings, clock: Clock
+) -> Iterator[tuple[str, str]]:
     latest = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=clock.now() + CREATE_DATE_LEEWAY)
     for index, notification in enumerate(notifications):
         wrong = notification.check(max_bytes=limits.max_notification_bytes, latest_create_date=latest)
         if wrong is not None:
             field, message = wrong
-            errors.append((f"{at}/notifications/{index}/{field}", message))
-    if errors:
-        raise Invalid(errors)
-    return Submission(user, tuple(notifications))
+            yield f"{at.format(index)}/{field}", message
 
 
 def decode_seen(body: bytes) -> SeenBody:
@@ -223,12 +242,15 @@ def query(request: Request, known: Collection[str]) -> dict[str, str]:
 def invalid(text: str) -> Invalid:
     """msgspec's «Expected `str`, got `int` - at `$.notifications[0].x`» with a JSON pointer (RFC 6901)."""
     message, _, path = text.partition(" - at `$")
-    pointer = re.sub(r"\[(\d+)\]|\.([^.\[]+)", lambda found: f"/{found[1] or found[2]}", path.rstrip("`"))
+    # A value under a name of the sender's own stands at `[...]`: the pointer ends at what holds it.
+    path = path.rstrip("`").partition("[...]")[0]
+    pointer = re.sub(r"\[(\d+)\]|\.([^.\[]+)", lambda found: f"/{found[1] or found[2]}", path)
     member = re.search(r"(?:unknown|required) field `(.*)`", message, re.DOTALL)
     if member:
         pointer += "/" + member[1].replace("~", "~0").replace("/", "~1")
     elif "matching regex" in message:
-        message = f"must be {NAME_RULE}"
+        name = repr(NAME_PATTERN) in message
+        message = f"must be {NAME_RULE}" if name else message.replace(r"$(?!\\n)", "$")
     return Invalid([(pointer, message)])
 
 

@@ -1,4 +1,4 @@
-"""The files for browsers: every module of pns/browser under its own name, and under one with the version.
+"""The files for browsers: every script of pns/browser under its own name, and under one with the version.
 
 The plain name is asked about at each use and mostly answered 304; the versioned name never changes and is
 kept. Both are public: no login, no cookie. They are read once, when PNS starts.
@@ -22,10 +22,12 @@ from pns.web.routing import Route
 REVALIDATE = b"no-cache"
 FOR_GOOD = b"public, max-age=31536000, immutable"
 _MEDIA_TYPE = "text/javascript"
+_IMPORTED = "push-worker"
+"""What a worker of another origin takes in by importScripts, which names no origin: so it is everybody's."""
 _OPERATION = Operation(
     caller="anyone",
     answers=(
-        Answer(200, "An ES module.", body=str, media_type=_MEDIA_TYPE, headers={"ETag": "Of this content."}),
+        Answer(200, "The script.", body=str, media_type=_MEDIA_TYPE, headers={"ETag": "Of this content."}),
         Answer(304, "`If-None-Match` names the ETag of today's.", headers={"ETag": "Of this content."}),
     ),
     problems=(NotFound,),
@@ -36,6 +38,7 @@ class BrowserFile(NamedTuple):
     content: bytes
     etag: str
     caching: bytes
+    imported: bool
 
 
 class BrowserFiles:
@@ -51,15 +54,16 @@ class BrowserFiles:
 
     def _add(self, name: str, content: bytes, version: str) -> None:
         etag = f'"{sha256(content).hexdigest()[:32]}"'
-        self._files[name] = BrowserFile(content, etag, REVALIDATE)
-        self._files[f"{name}-{version}"] = BrowserFile(content, etag, FOR_GOOD)
+        imported = name == _IMPORTED
+        self._files[name] = BrowserFile(content, etag, REVALIDATE, imported)
+        self._files[f"{name}-{version}"] = BrowserFile(content, etag, FOR_GOOD, imported)
 
     @property
     def routes(self) -> list[Route]:
         return [Route("GET", "/{module}.js", self.module, _OPERATION)]
 
     async def module(self, request: Request, parameters: dict[str, str]) -> Response:
-        """An ES module for pages: the client, its worker or the bell."""
+        """A script for pages: the client, the bell, and their workers; ES modules but for push-worker.js."""
         file = self._files.get(parameters["module"])
         if file is None:
             raise NotFound
@@ -71,17 +75,17 @@ class BrowserFiles:
             (b"etag", file.etag.encode()),
             (b"cache-control", file.caching),
             (b"x-content-type-options", b"nosniff"),
-            *self._sharing(request),
+            *self._sharing(request, file),
         ]
         return response
 
-    def _sharing(self, request: Request) -> Headers:
+    def _sharing(self, request: Request, file: BrowserFile) -> Headers:
         """Who else than pages of this origin may use it: the allowed origins, and nobody."""
         try:
             cors = self._entrance.check(request.scope)
         except OriginNotAllowed:
             cors = []
-        policy = b"cross-origin" if cors else b"same-origin"
+        policy = b"cross-origin" if cors or file.imported else b"same-origin"
         # A cache in between must not hand one origin's answer to another.
         vary = [] if cors else [(b"vary", b"Origin")]
         return [*cors, *vary, (b"cross-origin-resource-policy", policy)]

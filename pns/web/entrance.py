@@ -1,5 +1,5 @@
 """Letting a device in: the Origin rule, the application's word, the device cookie. The same for a WebSocket,
-an event stream and a single message, so that no way in is wider than another.
+an event stream, a single message and a registration, so that no way in is wider than another.
 
 It reads nothing of a request but its headers.
 """
@@ -13,9 +13,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from pns.admission import Admitted, first_device_id
+from pns.allowance import Allowances
 from pns.authority import Credentials, DeviceAuthority
+from pns.conversation import BURST
 from pns.delivery import Connection
-from pns.errors import OriginNotAllowed
+from pns.errors import Draining, OriginNotAllowed, RateLimited
 from pns.forwarding import forwarded_headers
 from pns.node import Node
 from pns.store import State
@@ -30,7 +32,8 @@ Known = tuple[str, str] | None
 
 SUBSCRIBE = "/subscribe"
 MESSAGES = "/messages"
-_FOR_DEVICES = {SUBSCRIBE, MESSAGES}
+DEVICES = "/devices"
+_FOR_DEVICES = {SUBSCRIBE, MESSAGES, DEVICES}
 _NO_HEADERS: Headers = []
 
 
@@ -99,7 +102,7 @@ class Entrance:
 
         None where no device asks, and for a page that is refused.
         """
-        if encoded_path(scope) not in _FOR_DEVICES:
+        if "/".join(encoded_path(scope).split("/")[:2]) not in _FOR_DEVICES:
             return _NO_HEADERS
         try:
             return self.check(scope)
@@ -130,6 +133,27 @@ class Entrance:
             request=HTTPConnection(scope),
         )
         return credentials, known
+
+
+class Turnstile:
+    """Lets devices in for a single call each, no more of them than `limits.requests_per_second`."""
+
+    def __init__(self, node: Node, entrance: Entrance) -> None:
+        self._node = node
+        self._entrance = entrance
+        self._allowances = Allowances(node.settings.limits.requests_per_second, burst=BURST)
+
+    async def enter(self, scope: Scope) -> Entered:
+        """The device that asks. Raises what Entrance.admit raises, Draining or RateLimited."""
+        self._entrance.check(scope)
+        if self._node.draining:
+            raise Draining
+        entered = await self._entrance.admit(scope)
+        # One that brings no cookie would be a new device each time: those of a user share a turn.
+        key = (entered.device.user_id, entered.device.device_id if entered.known else "")
+        if not self._allowances.take(key, now=self._node.clock.monotonic()):
+            raise RateLimited
+        return entered
 
 
 def _set_cookie(

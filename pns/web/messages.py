@@ -13,11 +13,9 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pns.allowance import Allowances
-from pns.conversation import BURST, page_limit, seen_cursor
+from pns.conversation import page_limit, seen_cursor
 from pns.errors import (
     BadJSON,
-    Draining,
     Invalid,
     NotificationNotKept,
     Overloaded,
@@ -49,7 +47,7 @@ from pns.web.application_calls import READING_BODY, Count
 from pns.web.body import read_body
 from pns.web.contract.operation import DEVICE, Answer, Operation
 from pns.web.devices import COOKIE, PREFLIGHT
-from pns.web.entrance import MESSAGES, Entered, Entrance
+from pns.web.entrance import MESSAGES, Entrance, Turnstile
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
 
@@ -96,8 +94,7 @@ class MessageEndpoints:
     def __init__(self, node: Node, entrance: Entrance) -> None:
         self._node = node
         self._entrance = entrance
-        rate = node.settings.limits.requests_per_second
-        self._allowances = Allowances(rate, burst=BURST)
+        self._turnstile = Turnstile(node, entrance)
 
     @property
     def routes(self) -> list[Route]:
@@ -108,11 +105,7 @@ class MessageEndpoints:
 
     async def message(self, request: Request, parameters: dict[str, str]) -> Response:
         """One message of a device; the answer is the response. `upTo` may name any notification kept."""
-        self._entrance.check(request.scope)
-        if self._node.draining:
-            raise Draining
-        entered = await self._entrance.admit(request.scope)
-        self._take_turn(entered)
+        entered = await self._turnstile.enter(request.scope)
         message = await self._read(request)
         try:
             response = await self._serve(entered.device.user_id, message)
@@ -126,13 +119,6 @@ class MessageEndpoints:
         response = Response(status_code=204)
         response.raw_headers.extend([*API_HEADERS, *self._entrance.preflight(request.scope)])
         return response
-
-    def _take_turn(self, entered: Entered) -> None:
-        # One that brings no cookie would be a new device each time: those of a user share a turn.
-        device = entered.device
-        key = (device.user_id, device.device_id if entered.known else "")
-        if not self._allowances.take(key, now=self._node.clock.monotonic()):
-            raise RateLimited
 
     async def _read(self, request: Request) -> Message:
         most = self._node.settings.limits.max_message_bytes

@@ -86,7 +86,7 @@ def preflight_headers(origin: str, forward_headers: Iterable[str] = ()) -> list[
     names = ({"authorization", "content-type"} | set(forward_headers)) - _NOT_FOR_SCRIPTS
     return [
         *cors_headers(origin),
-        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-methods", b"GET, POST, PUT, DELETE"),
         (b"access-control-allow-headers", ", ".join(sorted(names)).encode("ascii")),
         (b"access-control-max-age", _PREFLIGHT_SECONDS),
     ]

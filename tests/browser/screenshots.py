@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.browser.e2e.conftest import FLAGS, chromium, open_bell, settled, state_is
+from tests.browser.e2e.conftest import BELL, FLAGS, chromium, holds, open_bell, settled, state_is
+from tests.browser.e2e.tray import WEB_PUSH, Tray, permit
 from tests.harness import Backend, HostApplication, ServerProcess
 from tests.harness.demo import running_demo
 from tests.harness.front import TWO_LINES, Front, page
+from tests.harness.push_service import PushService
 
 DOCS = Path(__file__).parents[2] / "docs"
 ENGLISH = (
@@ -57,6 +59,7 @@ class Picture(NamedTuple):
     direction: str = "ltr"
     offline: bool = False
     opened: bool = True
+    push: bool = False
 
 
 PICTURES = (
@@ -68,6 +71,7 @@ PICTURES = (
     Picture("bell-empty", unseen=0, seen=0, size=(480, 360)),
     Picture("bell-offline", size=(480, 480), unseen=1, seen=2, offline=True),
     Picture("bell-full", unseen=50, seen=0, scheme="dark"),
+    Picture("bell-push", unseen=1, seen=1, size=(480, 430), push=True),
 )
 
 
@@ -75,7 +79,8 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with (
             HostApplication() as application,
-            ServerProcess(Path(folder), auth_url=application.url) as server,
+            ServerProcess(Path(folder), auth_url=application.url, **WEB_PUSH) as server,
+            PushService() as service,
             server.backend() as backend,
             Front(server.port) as front,
             async_playwright() as playwright,
@@ -84,7 +89,7 @@ async def main() -> None:
             browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for picture in PICTURES:
                 await _seed(backend, picture)
-                await _take(browser, front, picture)
+                await _take(browser, front, picture, service)
             await _demo(browser)
             await browser.close()
 
@@ -108,7 +113,7 @@ def _item(words: tuple[tuple[str, str], ...], number: int) -> dict[str, Any]:
     return {"notification_data": json.dumps(data), "create_date": date.isoformat().replace("+00:00", "Z")}
 
 
-async def _take(browser: Browser, front: Front, picture: Picture) -> None:
+async def _take(browser: Browser, front: Front, picture: Picture, service: PushService) -> None:
     width, height = picture.size
     context = await browser.new_context(
         color_scheme="dark" if picture.scheme == "dark" else "light",
@@ -118,7 +123,11 @@ async def _take(browser: Browser, front: Front, picture: Picture) -> None:
     )
     await context.add_cookies([{"name": "user", "value": picture.name, "url": front.url}])
     tab = await context.new_page()
+    await Tray.of(context, service)
+    await permit(context, front.url)
     bell = TWO_LINES.replace("<pns-bell>", ARABIC_TEXTS) if picture.direction == "rtl" else TWO_LINES
+    if picture.push:
+        bell = bell.replace("<pns-bell", "<pns-bell push")
     shop = f"<header><b>{'متجر' if picture.direction == 'rtl' else 'Shop'}</b>{bell}</header>"
     lang = "ar" if picture.direction == "rtl" else "en"
     head = f"<style>{STYLE}</style>"
@@ -135,6 +144,10 @@ async def _take(browser: Browser, front: Front, picture: Picture) -> None:
 async def _open(tab: Page, front: Front, picture: Picture) -> None:
     await open_bell(tab)
     await settled(tab)
+    if picture.push:
+        await tab.get_by_role("switch").click()
+        await tab.mouse.move(0, 0)
+        await holds(tab, f"{BELL}.webPush.state === 'on'")
     if not picture.offline:
         return await _shoot(tab, picture.name)
     with front.cut():

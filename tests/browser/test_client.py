@@ -36,7 +36,9 @@ def tools() -> Path:
 
 def test_under_node() -> None:
     files = sorted(path.name for path in HERE.glob("*.test.js"))
-    assert {"line.test.js", "requests.test.js", "tabs.test.js"} <= set(files)
+    assert {"line.test.js", "requests.test.js", "tabs.test.js", "push.test.js", "push-worker.test.js"} <= set(
+        files
+    )
     said = run("node", "--test", "--test-timeout=20000", *files)
     assert "# fail 0\n" in said
     assert "# skipped 0\n" in said
@@ -53,15 +55,18 @@ def test_the_types_are_strict(tools: Path) -> None:
     run(tools / "tsc", "--project", HERE)
 
 
-def test_the_types_name_all_that_the_module_exports() -> None:
-    script = (
-        f"console.log(JSON.stringify(Object.keys(await import({json.dumps(str(BROWSER / 'client.js'))}))))"
-    )
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [("client", ["PNSClient", "PNSError", "serve", "trusted", "version"]), ("push", ["WebPush"])],
+)
+def test_the_types_name_all_that_the_module_exports(name: str, names: list[str]) -> None:
+    module = json.dumps(str(BROWSER / f"{name}.js"))
+    script = f"console.log(JSON.stringify(Object.keys(await import({module}))))"
     exported = json.loads(run("node", "--input-type=module", "--eval", script))
-    declared = (BROWSER / "client.d.ts").read_text()
-    assert exported == ["PNSClient", "PNSError", "serve", "version"]
-    for name in exported:
-        assert any(f"export {kind} {name}" in declared for kind in ("class", "const", "function"))
+    declared = (BROWSER / f"{name}.d.ts").read_text()
+    assert exported == names
+    for one in exported:
+        assert any(f"export {kind} {one}" in declared for kind in ("class", "const", "function"))
 
 
 def test_the_package_can_be_imported(tmp_path: Path) -> None:
@@ -70,12 +75,19 @@ def test_the_package_can_be_imported(tmp_path: Path) -> None:
         "client.js",
         "client.d.ts",
         "worker.js",
+        "push.js",
+        "push.d.ts",
+        "push-worker.js",
         "package.json",
     }
     run("npm", "install", "--offline", "--no-audit", "--no-fund", tmp_path / packed["filename"], cwd=tmp_path)
-    script = "import { PNSClient, version } from 'pns-client'; console.log(version, typeof PNSClient)"
+    script = (
+        "import { PNSClient, version } from 'pns-client'; import { WebPush } from 'pns-client/push.js';"
+        "console.log(version, typeof PNSClient, typeof WebPush)"
+    )
     assert run("node", "--input-type=module", "--eval", script, cwd=tmp_path).split() == [
         pns.__version__,
+        "function",
         "function",
     ]
     assert packed["version"] == pns.__version__

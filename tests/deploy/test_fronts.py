@@ -177,7 +177,12 @@ async def test_the_world_gets_what_browsers_need_and_nothing_else(house: House) 
         script = await http.get(f"{house.front.pns}/bell-panel.js")
         assert script.is_success
         assert script.headers["content-type"].startswith("text/javascript")
-        assert (await http.post(f"{house.front.pns}/subscribe")).status_code == 401
+        assert (await http.get(f"{house.front.pns}/devices/networks")).json() == {"networks": {}}
+        for method, path in (
+            *(("POST", "subscribe"), ("POST", "devices")),
+            *(("DELETE", "devices/a-1"), ("PUT", "devices/a-1/badge")),
+        ):
+            assert (await http.request(method, f"{house.front.pns}/{path}")).status_code == 401
         for path in ("notify", "metrics", "readyz", "users/alice", "subscribe/more", ""):
             assert (await http.get(f"{house.front.pns}/{path}")).status_code == 403, path
         # The application's own: the test's answers everything with who it is that asks.

@@ -10,6 +10,7 @@ import configparser
 import inspect
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,23 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from pns.device import parse_user_id
+from pns.device import Registration, parse_user_id
 from pns.messages import DATA_SEEN, FROM_PNS, REQUESTS, SEEN_REQUEST, UNSEEN_REQUEST, parse_request
+from pns.push import PushControls
 from pns.settings import Settings
-from pns.testing import temporary_pns
+from pns.testing import FakeClock, temporary_pns
 from pns.web.application_calls import Inbox, Notified, UserInfo
+from pns.web.audience_calls import Changed, PublicationInfo, Published, ToAll
 from pns.web.body import NotifyBody, decode_seen
 from pns.web.contract.asyncapi import message_name
 from pns.web.devices import Subscribed
+from pns.web.export import ExportLine
+from pns.web.installations import Networks
 from pns.web.operations import Health
 from pns.web.problems import ProblemBody
+from pns.web.push_calls import Pushes, UserDevices
+from pns.web.registrations import Registered
+from tests.gateways.fake_google import Google
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.postgres import Postgres
 
@@ -42,12 +50,16 @@ from .pages import Snippet, all_snippets, page
 SNIPPETS = all_snippets()
 SHAPES: dict[str, type[msgspec.Struct]] = {
     shape.__name__: shape
-    for shape in (NotifyBody, Notified, UserInfo, Inbox, ProblemBody, Subscribed, Health)
+    for shape in (
+        *(NotifyBody, Notified, UserInfo, Inbox, ProblemBody, Subscribed, Health, ExportLine),
+        *(Networks, Registration, Registered, UserDevices, Pushes),
+        *(PushControls, ToAll, Changed, Published, PublicationInfo),
+    )
 }
 KINDS = {
     *("html bell", "js bell", "css bell"),  # run in a browser by tests/browser/e2e/test_bell_docs.py
     *("text conversation", "console make", "js browser", "toml", "ini systemd", "nginx", "caddy"),
-    *("bash", "bash copy", "bash uvicorn", "python app", "python django", "python flask"),
+    *("bash", "bash copy", "bash push", "bash uvicorn", "python app", "python django", "python flask"),
     *("python calls", "python values", "python test"),
     *("json from", "json login", "json SeenBody", *(f"json {name}" for name in SHAPES)),
 }
@@ -99,6 +111,26 @@ async def test_commands_run(name: str, server: ServerProcess, backend: Backend) 
 
     await eventually(is_ready)
     assert (await backend.user("someone"))["unseen"] == 1
+
+
+async def test_what_is_told_of_push_is_pushed(application: HostApplication, tmp_path: Path) -> None:
+    """The page from top to bottom; user 42 has one phone, and FCM takes four notifications for it."""
+    async with (
+        Google(FakeClock(time.time_ns() // 1000)) as google,
+        ServerProcess(
+            tmp_path,
+            auth_url=application.url,
+            push__when="always",
+            push__fcm__credentials=google.key_file(tmp_path),
+            push__fcm__url=google.url,
+        ) as server,
+    ):
+        for snippet in SNIPPETS:
+            if snippet.kind == "bash push":
+                await shell.run(snippet, server)
+        await eventually(lambda: len(google.taken) == 4)
+        titles = {taken["data"]["title"] for taken in google.taken}
+        assert titles == {"Order shipped", "Issue 7 is out", "Order 7 has changed", "Closed on Monday"}
 
 
 async def test_a_store_is_moved(server: ServerProcess, backend: Backend) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import typer
@@ -24,7 +24,10 @@ from pns.ops.cli import cli
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.server import API_KEY, free_port
 
-COMMANDS = ["serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor"]
+COMMANDS = [
+    *("serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor"),
+    *("devices list", "devices show", "devices test", "devices regateway", "push status", "webpush keygen"),
+]
 PNS = [sys.executable, "-m", "pns.ops.cli"]
 
 
@@ -68,11 +71,20 @@ def one_line(ended: Ended, code: int) -> str:
 # ── help and wrong use ────────────────────────────────────────────────────────────────────────────────
 
 
+def commands() -> dict[str, Any]:
+    """Every command, those of groups by both names."""
+    found = {}
+    for name, command in typer.main.get_command(cli).commands.items():  # type: ignore[attr-defined]
+        found |= {f"{name} {more}": each for more, each in getattr(command, "commands", {}).items()} or {
+            name: command
+        }
+    return found
+
+
 def test_every_command_and_every_option_has_its_help(tmp_path: Path) -> None:
-    group = typer.main.get_command(cli)
-    assert sorted(group.commands) == sorted(COMMANDS)  # type: ignore[attr-defined]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        shown = used(name, "--help")
+    assert sorted(commands()) == sorted(COMMANDS)
+    for name, command in commands().items():
+        shown = used(*name.split(), "--help")
         assert (shown.code, shown.err) == (0, "")
         words = " ".join(shown.out.split())
         assert " ".join(command.help.split()) in words
@@ -81,15 +93,30 @@ def test_every_command_and_every_option_has_its_help(tmp_path: Path) -> None:
             assert " ".join(parameter.help.split()) in words
     overview = pns("--help", folder=tmp_path)
     assert (overview.code, overview.err) == (0, "")
-    assert all(f"\n  {name} " in overview.out for name in COMMANDS)
+    assert all(f"\n  {name.split()[0]} " in overview.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("group", sorted({name.split()[0] for name in COMMANDS if " " in name}))
+def test_every_group_says_what_is_in_it(group: str) -> None:
+    shown = used(group, "--help")
+    assert shown.code == 0
+    members = [name.split()[1] for name in COMMANDS if name.startswith(f"{group} ")]
+    assert all(f"\n  {member} " in shown.out for member in members)
+    assert used(group).code == 2
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_reads_settings_takes_a_file(name: str, tmp_path: Path) -> None:
-    assert "--config FILE" in used(name, "--help").out
-    needed = {"notify": ["alice", "x"], "copy": ["--to", "sqlite:///copy.db"]}
-    line = one_line(pns(name, *needed.get(name, []), "--config", "nowhere.toml", folder=tmp_path), 2)
-    assert "nowhere.toml" in line
+    assert "--config FILE" in used(*name.split(), "--help").out
+    needed = {
+        "notify": ["alice", "x"],
+        "copy": ["--to", "sqlite:///copy.db"],
+        "devices show": ["d-1"],
+        "devices test": ["d-1"],
+        "devices regateway": ["--from", "fcm", "--to", "azure", "--network", "fcm"],
+    }
+    given = [*name.split(), *needed.get(name, []), "--config", "nowhere.toml"]
+    assert "nowhere.toml" in one_line(pns(*given, folder=tmp_path), 2)
 
 
 WRONG = {
@@ -108,6 +135,10 @@ WRONG = {
     "a cookie of two lines": ["listen", "http://127.0.0.1:1", "--cookie", "a=b\nc"],
     "a key that is none": ["notify", "a", "b", "--key", "schl\u00fcssel"],
     "data that is no text": ["notify", "a", "\udcff"],
+    "devices of nobody": ["devices", "list", "--user", ""],
+    "a gateway that is none": ["devices", "regateway", "--from", "x", "--to", "fcm", "--network", "fcm"],
+    "a network that is none": ["devices", "regateway", "--from", "fcm", "--to", "azure", "--network", "x"],
+    "a device without its id": ["devices", "show"],
 }
 
 

@@ -1,4 +1,4 @@
-"""How PostgreSQL is asked for pushes: few statements, however many they are, and no claim waits."""
+"""How PostgreSQL is asked for pushes: few statements for many, and no claim waits for anybody."""
 
 from __future__ import annotations
 

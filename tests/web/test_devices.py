@@ -94,7 +94,7 @@ async def test_the_preflight_asks_nobody(tmp_path: Path) -> None:
         refused = await edge.ask("OPTIONS", "https://evil.example")
     assert (response.status_code, response.content) == (204, b"")
     assert cors_of(response) == CORS
-    assert response.headers["access-control-allow-methods"] == "GET, POST"
+    assert response.headers["access-control-allow-methods"] == "GET, POST, PUT, DELETE"
     assert (refused.status_code, cors_of(refused)) == (403, {})
     assert authority.calls == []
 
@@ -119,6 +119,10 @@ APPLICATION_ENDPOINTS = [
     (HTTPMethod.POST, "/users/42/seen"),
     (HTTPMethod.GET, "/users/42/export"),
     (HTTPMethod.DELETE, "/users/42/connections"),
+    (HTTPMethod.GET, "/users/42/devices"),
+    (HTTPMethod.POST, "/pseudo_users"),
+    (HTTPMethod.PUT, "/topics/app:news"),
+    (HTTPMethod.POST, "/broadcast"),
     (HTTPMethod.OPTIONS, "/notify"),
     (HTTPMethod.GET, "/metrics"),
     (HTTPMethod.GET, "/nothing"),

@@ -21,13 +21,13 @@ from pns.errors import PNSError
 from pns.ops import logs
 from pns.ops.demo.application import make_application
 from pns.ops.demo.banner import banner
-from pns.ops.demo.process import PNSProcess, port_of, reserve
+from pns.ops.demo.process import PUSH_SUBJECT, PNSProcess, port_of, reserve
 from pns.ops.demo.remote import RemotePNS
 from pns.ops.demo.server import Server
 from pns.ops.demo.sessions import Sessions
 from pns.ops.embedded import PNS
 from pns.ops.server import address_of, listen
-from pns.settings import AppSettings, LogSettings, Settings
+from pns.settings import AppSettings, LogSettings, PushSettings, Settings
 
 HOST = "127.0.0.1"
 
@@ -76,7 +76,9 @@ async def _embedded(
     address, port, key = address_of(listener), port_of(listener), secrets.token_urlsafe(24)
     sessions = Sessions(port)
     given = Settings.load(config, {}) if config else Settings()
-    settings = msgspec.structs.replace(given, app=AppSettings(api_keys=(key,)))
+    settings = msgspec.structs.replace(
+        given, app=AppSettings(api_keys=(key,)), push=_with_subject(given.push)
+    )
     pns = PNS(f"sqlite:///{folder / 'pns.db'}", user=sessions.user, settings=settings)
     application = make_application(pns, sessions=sessions, mounted=pns)
     words = banner(address, pns=f"{address}/pns", key=key, embedded=True)
@@ -84,6 +86,11 @@ async def _embedded(
     await server.serve(sockets=[listener])
     if not server.started:
         raise PNSError("the demo could not start; the log above says why")
+
+
+def _with_subject(push: PushSettings) -> PushSettings:
+    webpush = msgspec.structs.replace(push.webpush, subject=push.webpush.subject or PUSH_SUBJECT)
+    return msgspec.structs.replace(push, webpush=webpush)
 
 
 def _listener(port: int) -> socket.socket:

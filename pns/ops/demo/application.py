@@ -60,6 +60,7 @@ def make_application(
         Route("/cut", demo.cut, methods=["POST"]),
         Route("/logout-elsewhere", demo.logout_elsewhere, methods=["POST"]),
         Route("/pns-auth", demo.who, methods=["POST"]),
+        Route("/push-worker.js", demo.push_worker),
         Mount("/assets", StaticFiles(directory=ASSETS)),
     ]
     if mounted is None:
@@ -79,7 +80,9 @@ class _Demo:
         if user_id is None:
             return page("login.html")
         fleet = "/fleet" if self._where == "fleet" else "/"
-        holes = {"pns": self._pns_address(request), "where": self._where, "fleet": fleet}
+        # A service worker must come from the page's own origin, which a port beside it is not.
+        worker = "/push-worker.js" if self._where == "process" else ""
+        holes = {"pns": self._pns_address(request), "where": self._where, "fleet": fleet, "worker": worker}
         return page("inbox.html", name=USERS[user_id], **holes)
 
     async def login(self, request: Request) -> Response:
@@ -154,6 +157,11 @@ class _Demo:
         if user_id is None:
             return JSONResponse({}, status_code=401)
         return JSONResponse({"user_id": user_id})
+
+    async def push_worker(self, request: Request) -> Response:
+        """The service worker of Web Push, which is PNS's, under this origin."""
+        script = f'importScripts("{self._pns_address(request)}/push-worker.js")'
+        return Response(script, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
     def _pns_address(self, request: Request) -> str:
         if self._process is None:

@@ -24,6 +24,8 @@ from pns.errors import PNSError
 from pns.ops.server import listen
 
 HOST = "127.0.0.1"
+PUSH_SUBJECT = "mailto:demo@example.com"
+"""Whom a push service may write to about the demo: nobody."""
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.02
@@ -57,6 +59,7 @@ class PNSProcess:
             "APP__API_KEYS": key,
             "STORE__URL": f"sqlite:///{folder / 'pns.db'}",
             "LOG__LEVEL": "warning",
+            "PUSH__WEBPUSH__SUBJECT": PUSH_SUBJECT,
             **(settings or {}),
         }
         if config is not None:

@@ -14,6 +14,7 @@ from pns.ops.doctor.application import check_application
 from pns.ops.doctor.broker import check_bus
 from pns.ops.doctor.database import check_database
 from pns.ops.doctor.finding import Finding, Verdict
+from pns.ops.doctor.push import check_push
 from pns.ops.doctor.way import Way
 from pns.settings import Settings
 
@@ -26,8 +27,8 @@ async def examine(settings: Settings, *, url: str, cookies: Sequence[str], origi
     console = Console(highlight=False, soft_wrap=True)
     findings: list[Finding] = []
     way = Way(settings, url=url, cookies=cookies, origin=origin)
-    application = check_application(settings, cookies)
-    for answers in (application, check_database(settings), check_bus(settings), way.check()):
+    beside = (check_database(settings), check_bus(settings), check_push(settings))
+    for answers in (check_application(settings, cookies), *beside, way.check()):
         async for finding in answers:
             findings.append(finding)
             _print(console, finding)

@@ -10,6 +10,7 @@ from pns.errors import PNSError
 from pns.metrics import Metrics
 from pns.ops.compose import make_store
 from pns.ops.doctor.finding import Finding, bad, good
+from pns.ops.push.beside import store_place
 from pns.settings import Settings
 from pns.store import StoreReport
 
@@ -24,7 +25,7 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
     try:
         report = await make_store(settings, clock=SystemClock(), metrics=Metrics()).report()
     except PNSError as error:
-        yield bad(PLACE, f"{_place(settings.store.url)}: {error}", _NO_SERVER if server else _NOT_THERE)
+        yield bad(PLACE, f"{store_place(settings)}: {error}", _NO_SERVER if server else _NOT_THERE)
         return
     yield good(PLACE, report.place)
     yield _schema(report)
@@ -32,11 +33,6 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
         yield good(DURABLE, report.durability)
     else:
         yield bad(DURABLE, report.durability, _SERVER_FORGETS if server else _FILE_FORGETS)
-
-
-def _place(url: str) -> str:
-    parts = urlsplit(url)
-    return url if parts.scheme == "sqlite" else parts.hostname or "local"  # a password may stand anywhere
 
 
 def _schema(report: StoreReport) -> Finding:

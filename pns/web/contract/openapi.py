@@ -10,6 +10,7 @@ from typing import Any
 from pns import errors
 from pns.errors import MethodNotAllowed, Problem, Unauthorized
 from pns.settings import LimitsSettings, Settings
+from pns.web.audience_names import TOPIC_PATTERN
 from pns.web.contract.operation import Answer, Operation, Parameter
 from pns.web.contract.schemas import NAME, USER_ID, Schema, schema, schemas
 from pns.web.problems import ProblemBody
@@ -30,6 +31,13 @@ _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
         {"type": "string", "pattern": "^[a-z-]+(-[0-9][0-9a-z.]*)?$"},
         "Such as `client`, or with the version of this PNS behind it: that one never changes.",
     ),
+    "device_id": (NAME, "As the registration was answered."),
+    "topic": (
+        {"type": "string", "pattern": TOPIC_PATTERN},
+        "`app:NAME`, `group:ID:NAME` or `user:ID:NAME`, percent-encoded as one segment.",
+    ),
+    "bucket": (NAME, "A collection of the application's."),
+    "publication_id": (NAME, "As the call that published was answered."),
     "notification_id": (NAME, "One that is not kept any more is withdrawn already."),
 }
 _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
@@ -90,13 +98,18 @@ def _operation(settings: Settings, route: Route) -> Schema:
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
-        most = getattr(limits, operation.body_limit)
         described["requestBody"] = {
             "required": True,
-            "description": f"At most {most} bytes (`limits.{operation.body_limit}`).",
+            "description": _body_limit(operation.body_limit, limits),
             "content": {media_type: _body(operation, media_type) for media_type in operation.media_types},
         }
     return described
+
+
+def _body_limit(limit: str | int, limits: LimitsSettings) -> str:
+    if isinstance(limit, int):
+        return f"At most {limit} bytes."
+    return f"At most {getattr(limits, limit)} bytes (`limits.{limit}`)."
 
 
 def _body(operation: Operation, media_type: str) -> Schema:

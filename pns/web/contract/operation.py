@@ -55,7 +55,8 @@ class Answer(Struct, frozen=True):
 class Operation(Struct, frozen=True, kw_only=True):
     """`caller` is "application", "device", "operator" or "anyone"; `body` is the type of a JSON body.
 
-    `body_limit` names the setting in `limits` that bounds it. A media type that is not JSON is any text.
+    `body_limit` names the setting in `limits` that bounds it, or is the bound itself. A media type that is
+    not JSON is any text.
     """
 
     caller: str
@@ -63,5 +64,5 @@ class Operation(Struct, frozen=True, kw_only=True):
     problems: Problems = ()
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
-    body_limit: str = "max_body_bytes"
+    body_limit: str | int = "max_body_bytes"
     media_types: tuple[str, ...] = ("application/json",)

@@ -24,6 +24,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A name of this machine that is no loopback address: what a browser takes for insecure.
+    "--host-resolver-rules=MAP shop.test 127.0.0.1",
 ]
 # A line that is down, or a login that is over, is said by the browser itself.
 _NETWORK = re.compile(r"Failed to load resource|WebSocket connection to|net::ERR_|ERR_INCOMPLETE_CHUNKED")
@@ -60,8 +62,16 @@ class House(NamedTuple):
         assert response.status_code == 202
 
 
+@pytest.fixture(scope="module")
+def settings() -> dict[str, object]:
+    """What a file's PNS has set, for files that have their own."""
+    return {}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def house(
+    tmp_path_factory: pytest.TempPathFactory, settings: dict[str, object]
+) -> AsyncIterator[House]:
     logged_out: set[str] = set()
 
     def decide(asked: Asked) -> Reply:
@@ -73,7 +83,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     folder = tmp_path_factory.mktemp("house")
     async with (
         HostApplication(decide) as application,
-        ServerProcess(folder, auth_url=application.url, auth__cache_seconds=0) as server,
+        ServerProcess(folder, auth_url=application.url, auth__cache_seconds=0, **settings) as server,
         server.backend() as backend,
         Front(server.port) as front,
     ):
@@ -85,15 +95,15 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 class Visitor:
     """A browser (a profile of its own), logged in as `user`; `problems` is all that went wrong in it."""
 
-    def __init__(self, context: BrowserContext, front: Front, user: str) -> None:
+    def __init__(self, context: BrowserContext, site: str, user: str) -> None:
         self.context = context
         self.user = user
         self.problems: list[str] = []
-        self._front = front
+        self._site = site
 
     async def login(self, user: str) -> None:
         self.user = user
-        await self.context.add_cookies([{"name": "user", "value": user, "url": self._front.url}])
+        await self.context.add_cookies([{"name": "user", "value": user, "url": self._site}])
 
     async def open(self, path: str = "/") -> Page:
         """A new tab at `path`, as soon as its bell is live."""
@@ -111,7 +121,7 @@ class Visitor:
             "document.addEventListener('securitypolicyviolation', event => "
             "console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"
         )
-        await tab.goto(self._front.url + path)
+        await tab.goto(self._site + path)
         return tab
 
     def _said(self, kind: str, text: str) -> None:
@@ -128,7 +138,7 @@ async def enter(browser: Browser, house: House) -> AsyncIterator[Enter]:
     visitors: list[Visitor] = []
 
     async def enter(user: str, **options: Any) -> Visitor:
-        visitor = Visitor(await browser.new_context(**options), house.front, user)
+        visitor = Visitor(await browser.new_context(**options), house.front.url, user)
         visitors.append(visitor)
         await visitor.login(user)
         return visitor

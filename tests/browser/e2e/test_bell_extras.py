@@ -50,6 +50,14 @@ async def test_a_wrong_address_is_said(house: House, enter: Enter, alice: str) -
     assert not await tab.locator("pns-bell [part=state]").is_visible()
 
 
+async def test_where_pns_has_no_web_push_there_is_no_switch(house: House, enter: Enter, alice: str) -> None:
+    house.front.add("/push", page(TWO_LINES.replace("<pns-bell>", "<pns-bell push>")))
+    tab = await (await enter(alice)).open("/push")
+    await open_bell(tab)
+    await holds(tab, f"{BELL}.webPush?.state === 'unsupported'")
+    assert not await tab.get_by_role("switch").is_visible()
+
+
 async def test_two_bells_in_a_page_agree(house: House, enter: Enter, alice: str) -> None:
     house.front.add("/two", page(TWO_LINES + "<pns-bell></pns-bell>"))
     tab = await (await enter(alice)).open("/two")

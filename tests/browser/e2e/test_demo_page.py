@@ -55,6 +55,7 @@ async def test_send_one_send_fifty_and_look(pages: list[Page]) -> None:
     many = [f"Order shipped {number}" for number in reversed(range(1, 51))]
     await lists(there, *many, "Order shipped")
     await count_is(here, 0)
+    assert await there.get_by_role("switch", name="Notify me when this page is closed").is_visible()
 
 
 async def test_restart_and_logout_elsewhere(pages: list[Page], demo: Demo) -> None:

@@ -20,7 +20,7 @@ Answer = Literal["accept", "busy", "later", "dead", "refuse", "hang", "reset", "
 credentials are wrong. `hang`: no answer. `reset`: the line is cut after the request. `nonsense`: not the
 service's own form, such as a proxy's HTML page with status 502."""
 
-NAMES: list[str] = []
+NAMES: list[str] = ["apns", "azure", "fcm", "mqtt", "webpush"]
 
 
 class Peer(Protocol):

@@ -1,0 +1,203 @@
+"""Sends the pushes of one gateway: claims what is due, hands it to the gateway, settles what became of it.
+
+Each gateway has a dispatcher of its own, with its own pace, room and circuits, so that one service's trouble
+never slows another. Nothing is remembered here that the outbox does not know: what a node that dies had in
+hand is claimed by another when its lease ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+
+from pns.circuit import Circuit, Pace, retry_seconds
+from pns.clock import Clock
+from pns.errors import Unavailable
+from pns.gateway import Gateway, Outcome, Receipt
+from pns.metrics import Metrics
+from pns.outbox import Claim, Outbox, Settlement
+from pns.push import Push, PushState
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""How late a push may be claimed after it is due."""
+LEASE_MARGIN_SECONDS = 10.0
+"""How long a claim outlives the last answer that is waited for."""
+AWAY_SECONDS = 2.0
+MOST_CIRCUITS = 10_000
+
+_STATES = {
+    Outcome.ACCEPTED: PushState.ACCEPTED,
+    Outcome.FAILED: PushState.FAILED,
+    Outcome.DEVICE_INVALID: PushState.DEVICE_INVALID,
+}
+
+
+class Dispatcher:
+    """`start` it inside a running loop; `stop` ends what is under way, which its lease gives to others."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        rate: float,
+        concurrency: int,
+        timeout: float,
+        offline_only: bool,
+    ) -> None:
+        self._gateway = gateway
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        self._pace = Pace(rate)
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._offline_only = offline_only
+        self._circuits: dict[str, Circuit] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._done: list[Settlement] = []
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._task is None:
+            self._news = asyncio.Event()
+            self._task = asyncio.create_task(self._run(), name=f"pns push {self._gateway.name}")
+
+    async def stop(self) -> None:
+        """What was answered already is settled. Safe to call twice, and before `start`."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        tasks = [task, *self._sending]
+        for each in tasks:
+            each.cancel()
+        await asyncio.wait(tasks)
+        with contextlib.suppress(Unavailable):
+            await self._settle()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                pause = await self._turn()
+            except Unavailable as error:
+                log.warning("pushes are put off: %s", error, extra={"gateway": self._gateway.name})
+                pause = AWAY_SECONDS
+            except Exception:
+                self._metrics.loop_errors.labels(f"push {self._gateway.name}").inc()
+                log.exception("a turn of the dispatcher failed", extra={"gateway": self._gateway.name})
+                pause = AWAY_SECONDS
+            if pause:
+                await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        """Until `seconds` have passed, or a push has been answered."""
+        waiting = [
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+            asyncio.ensure_future(self._news.wait()),
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+        self._news.clear()
+
+    async def _turn(self) -> float:
+        """Settle what is answered, claim what there is room for; returns how long there is nothing to do."""
+        await self._settle()
+        now = self._clock.monotonic()
+        whole = self._circuit("")
+        room = whole.most(self._concurrency - len(self._sending))
+        room = min(room, self._pace.most(now))
+        wait = max(whole.wait(now), self._pace.wait(now))
+        if wait or room <= 0:
+            return wait or POLL_SECONDS
+        due_at = (await self._outbox.next_due()).get(self._gateway.name)
+        if due_at is None or due_at > self._clock.now():
+            return POLL_SECONDS
+        until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * 1_000_000)
+        for push in await self._outbox.claim(Claim(self._gateway.name, room, until, self._offline_only)):
+            self._begin(push, now)
+        return 0.0 if not whole.is_open else POLL_SECONDS
+
+    async def _settle(self) -> None:
+        done, self._done = self._done, []
+        if not done:
+            return
+        try:
+            await self._outbox.settle(done)
+        except BaseException:
+            self._done = [*done, *self._done]
+            raise
+
+    # ── one push ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self, push: Push, now: float) -> None:
+        circuit = self._circuit(self._gateway.circuit(push.device))
+        wait = circuit.wait(now)
+        if wait:  # claimed with others, whose service is well
+            later = Receipt(Outcome.RETRY, f"waits for its service: {circuit.reason}", retry_after=wait)
+            self._done.append(self._settlement(push, later))
+            return
+        circuit.try_until(now + self._timeout)
+        self._pace.took(1, now)
+        task = asyncio.create_task(self._send(push, circuit))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, push: Push, circuit: Circuit) -> None:
+        receipt = await self._ask(push)
+        self._note(circuit, receipt)
+        self._done.append(self._settlement(push, receipt))
+        self._metrics.pushes.labels(self._gateway.name, receipt.outcome.name.lower()).inc()
+        self._news.set()
+
+    async def _ask(self, push: Push) -> Receipt:
+        begin = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._gateway.push(push)
+        except TimeoutError:
+            return Receipt(Outcome.UNAVAILABLE, f"no answer within {self._timeout:g} s")
+        except Exception:
+            log.exception("a gateway failed", extra={"gateway": self._gateway.name})
+            return Receipt(Outcome.RETRY, "PNS failed; its log says why")
+        finally:
+            self._metrics.push_seconds.labels(self._gateway.name).observe(self._clock.monotonic() - begin)
+
+    def _settlement(self, push: Push, receipt: Receipt) -> Settlement:
+        state = _STATES.get(receipt.outcome, PushState.RETRY)
+        if state is PushState.DEVICE_INVALID:
+            told = {"device_id": push.device.device_id, "reason": receipt.reason}
+            log.info("a device is gone", extra={"gateway": self._gateway.name, **told})
+        if state is not PushState.RETRY:
+            return Settlement(push, state, receipt.reason, receipt.provider_id)
+        seconds = retry_seconds(push.attempt, retry_after=receipt.retry_after, random=random.random)
+        due_at = self._clock.now() + round(seconds * 1_000_000)
+        # Not after its end: an operator should find it expired then, not waiting.
+        return Settlement(push, state, receipt.reason, due_at=min(due_at, push.expires_at))
+
+    # ── circuits ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _circuit(self, name: str) -> Circuit:
+        if name not in self._circuits and len(self._circuits) >= MOST_CIRCUITS:
+            self._circuits = {name: each for name, each in self._circuits.items() if each.failures}
+        return self._circuits.setdefault(name, Circuit())
+
+    def _note(self, circuit: Circuit, receipt: Receipt) -> None:
+        if receipt.outcome not in (Outcome.UNAVAILABLE, Outcome.REFUSED):
+            if circuit.succeeded():
+                log.warning("pushes flow again", extra={"gateway": self._gateway.name})
+        elif circuit.failed(self._clock.monotonic(), receipt.reason, retry_after=receipt.retry_after):
+            level = logging.ERROR if receipt.outcome is Outcome.REFUSED else logging.WARNING
+            log.log(level, "pushes wait: %s", receipt.reason, extra={"gateway": self._gateway.name})
+        self._metrics.push_circuits_open.labels(self._gateway.name).set(
+            sum(each.is_open for each in self._circuits.values())
+        )

@@ -1,0 +1,121 @@
+"""Where a push may go: endpoints are named by clients, so by default only hosts of the public internet.
+
+An endpoint is one URL, read so strictly that no two readers of it can differ. An address is public only if it
+is known to be; one that leads to another counts as that other, or not at all. Pure: the look-up and the
+connection are in public_line.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+
+from pns.constraint import DEFAULT_PORTS, Origin, parse_origin
+
+IPAddress = IPv4Address | IPv6Address
+
+MAX_ENDPOINT = 2000
+"""Characters. UnifiedPush has at most 1000; browsers' are at most a few hundred."""
+
+_URL = re.compile(r"(https?://[^/?#\\]+)(/[!-~]*)")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+_GLOBAL_UNICAST = ip_network("2000::/3")
+_NAT64 = ip_network("64:ff9b::/96")
+_NOT_PUBLIC: tuple[IPv4Network | IPv6Network, ...] = (
+    IPv4Network("168.63.129.16/32"),  # the machine's own host, in Azure
+    IPv4Network("192.0.0.0/24"),  # of the protocols themselves (RFC 6890); older Pythons know only a part
+    IPv4Network("192.88.99.0/24"),  # relays of 6to4 (RFC 7526)
+    IPv6Network("2001::/23"),  # of the protocols themselves, with Teredo
+    IPv6Network("2002::/16"),  # 6to4: leads to an IPv4 address
+    IPv6Network("3fff::/20"),  # for documentation (RFC 9637)
+)
+
+
+class ForbiddenEndpoint(ValueError):
+    """Nothing may be sent there. The message says what is allowed, and nothing of what was found."""
+
+
+NOT_PUBLIC = "must be an https URL of a host that has only public addresses"
+"""The same words whether a name has private addresses or none: else clients could map the network with it."""
+
+
+class Endpoint(NamedTuple):
+    """An endpoint's origin, and the rest of its URL, from the first slash on."""
+
+    origin: Origin
+    target: str
+
+    @property
+    def host(self) -> str:
+        """The name or address to look up: an IPv6 address without brackets."""
+        return self.origin.host.strip("[]")
+
+    @property
+    def port(self) -> int:
+        return self.origin.port or DEFAULT_PORTS[self.origin.scheme]
+
+    @property
+    def authority(self) -> str:
+        """As the header `Host` has it."""
+        return str(self.origin).partition("://")[2]
+
+    @classmethod
+    def parse(cls, url: str) -> Endpoint:
+        """Raises ForbiddenEndpoint unless `url` is http(s), of a host, without user and fragment."""
+        match = _URL.fullmatch(url) if len(url) <= MAX_ENDPOINT else None
+        origin = parse_origin(match[1]) if match else None
+        if match is None or origin is None or origin.port == 0 or "#" in match[2]:
+            raise ForbiddenEndpoint(
+                f"must be an https URL of at most {MAX_ENDPOINT} characters, without user and fragment"
+            )
+        return cls(origin, match[2])
+
+
+class Reach:
+    """Which endpoints may be written to: https at public addresses; and in `networks` also http."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = [ip_network(network) for network in networks]
+
+    def check(self, endpoint: Endpoint) -> None:
+        """Raise ForbiddenEndpoint for what no look-up can make allowed."""
+        if endpoint.origin.scheme == "http" and not self._networks:
+            raise ForbiddenEndpoint(NOT_PUBLIC)
+        if ":" in endpoint.host or _NUMBER.fullmatch(endpoint.host.rstrip(".").rpartition(".")[2]):
+            self.check_addresses([endpoint.host], scheme=endpoint.origin.scheme)
+
+    def check_addresses(self, addresses: Iterable[str], *, scheme: str) -> None:
+        """Raise ForbiddenEndpoint unless every one of `addresses` may be written to by `scheme`."""
+        for text in addresses:
+            if not self._allows(text, scheme):
+                raise ForbiddenEndpoint(NOT_PUBLIC)
+
+    def _allows(self, text: str, scheme: str) -> bool:
+        try:
+            address = _plain(ip_address(text))
+        except ValueError:  # 127.1, 0x7f000001 and the like, which only the system's resolver takes
+            return False
+        if any(address in network for network in self._networks):
+            return True
+        return scheme == "https" and is_public(address)
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether `address` is of the public internet, and of nothing that leads elsewhere."""
+    address = _plain(address)
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    special = address.is_multicast or address.is_reserved or address.is_unspecified
+    return address.is_global and not special and not any(address in network for network in _NOT_PUBLIC)
+
+
+def _plain(address: IPAddress) -> IPAddress:
+    """The IPv4 address that an IPv6 one stands for: mapped, or behind NAT64 (RFC 6052)."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address

@@ -1,0 +1,175 @@
+"""MQTT 5: PNS publishes to a broker, and each device reads a topic of its own there.
+
+A device connects with `clean_start` false and QoS 1, so the broker keeps for it what comes meanwhile. An
+acknowledgement says that the broker has it, never that the device has; a device that has no session at the
+broker is known as such, and tried again later. No topic ever turns out dead. See docs/push.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import NamedTuple
+
+import msgspec
+from paho.mqtt.reasoncodes import ReasonCode
+
+from pns.clock import Clock
+from pns.device import Address, Device, Network, Registration
+from pns.errors import Unavailable
+from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateways import mqtt_address
+from pns.gateways.dynamic_security import DynamicSecurity, Operator, Provisioner
+from pns.gateways.http import trusted
+from pns.gateways.mqtt_address import Place
+from pns.gateways.mqtt_connection import Broker, BrokerAway, BrokerRefuses
+from pns.gateways.mqtt_line import Line
+from pns.push import MQTTControls, Push
+from pns.settings import MQTTSettings
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 4096
+TRIAL_SECONDS = 10
+SESSION_SECONDS = 2_419_200
+"""For how long a device should ask the broker to keep its session: as long as a push may wait."""
+
+_OUTCOMES = {
+    0x00: Outcome.ACCEPTED,
+    0x10: Outcome.RETRY,  # no session reads this topic: the broker has thrown it away
+    0x87: Outcome.REFUSED,
+    0x90: Outcome.FAILED,
+    0x99: Outcome.FAILED,
+}
+"""Reason codes of PUBACK (MQTT 5 §3.4.2.1); the others are troubles of the broker."""
+
+
+class _Started(NamedTuple):
+    """What a started gateway works with."""
+
+    line: Line
+    provisioner: Provisioner
+    device_place: Place
+
+
+class MQTT:
+    """See pns.gateway.Gateway."""
+
+    name = "mqtt"
+    networks: frozenset[Network] = frozenset({"mqtt"})
+    facts = NO_FACTS
+
+    def __init__(self, settings: MQTTSettings, *, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._started: _Started | None = None
+
+    async def start(self) -> None:
+        """The first push connects."""
+        settings = self._settings
+        mqtt_address.check_prefix(settings.topic_prefix)
+        place = mqtt_address.parse(settings.url, "push.mqtt.url")
+        device_place = mqtt_address.parse(settings.device_url or settings.url, "push.mqtt.device_url")
+        context = trusted(settings.ca_file, "push.mqtt.ca_file") if place.tls else None
+        line = Line(Broker(place.host, place.port, settings.username, settings.password, context))
+        by_plugin = settings.provisioning == "dynamic-security"
+        self._started = _Started(line, DynamicSecurity(line) if by_plugin else Operator(), device_place)
+
+    async def stop(self) -> None:
+        if self._started is not None:
+            await self._started.line.close()
+
+    def check(self, registration: Registration) -> None:
+        for field in ("token", "subscription"):
+            if getattr(registration, field) is not None:
+                raise wrong(f"/{field}", "must be left out: PNS gives an MQTT device its topic")
+        if not mqtt_address.is_level(registration.app):
+            raise wrong("/app", "must not contain `/`, `+` or `#`: it is a part of an MQTT topic")
+
+    def circuit(self, device: Device) -> str:
+        """An app's own: its name is a part of the topic, and PNS may be refused there alone."""
+        return device.app
+
+    async def install(self, registration: Registration, device_id: str) -> Address:
+        self.check(registration)
+        topic = f"{self._settings.topic_prefix}/{registration.app or 'app'}/{device_id}"
+        try:
+            login = await self._use.provisioner.grant(device_id, topic)
+        except (BrokerAway, BrokerRefuses) as error:
+            log.warning("an MQTT device could not be given a login: %s", error)
+            raise Unavailable("The MQTT broker gives no login now. Try again later.") from None
+        reply = self._use.device_place._asdict() | {
+            "topic": topic,
+            "client_id": device_id,
+            "username": login.username,
+            "clean_start": False,
+            "session_expiry_seconds": SESSION_SECONDS,
+        }
+        if login.password is not None:
+            reply["password"] = login.password
+        return Address(topic, keys={"username": login.username}, reply=reply)
+
+    async def uninstall(self, device: Device) -> None:
+        try:
+            await self._use.provisioner.revoke(device.keys.get("username", ""))
+        except (BrokerAway, BrokerRefuses) as error:
+            log.warning("the login of an MQTT device was not taken back: %s", error)
+
+    async def push(self, push: Push) -> Receipt:
+        payload = _payload(push)
+        if len(payload) > MOST_BYTES:
+            return Receipt(Outcome.FAILED, f"{len(payload)} bytes, more than {MOST_BYTES}")
+        return await self._publish(push.device.address, payload, expires_in=self._seconds_left(push))
+
+    async def trouble(self) -> str:
+        """Also tries what `push` and `install` need, with a word for nobody."""
+        try:
+            async with asyncio.timeout(TRIAL_SECONDS):
+                await self._use.provisioner.try_out()
+                receipt = await self._publish(f"{self._settings.topic_prefix}/app/nobody", b"", expires_in=1)
+        except (BrokerAway, BrokerRefuses) as error:
+            return str(error)
+        except TimeoutError:
+            return "the broker does not answer"
+        return "" if receipt.outcome in (Outcome.ACCEPTED, Outcome.RETRY) else receipt.reason
+
+    async def _publish(self, topic: str, payload: bytes, *, expires_in: int) -> Receipt:
+        try:
+            connection = await self._use.line.connection()
+            return _receipt(await connection.publish(topic, payload, expires_in=expires_in))
+        except BrokerAway as error:
+            return Receipt(Outcome.UNAVAILABLE, str(error))
+        except BrokerRefuses as error:
+            return Receipt(Outcome.REFUSED, str(error))
+
+    @property
+    def _use(self) -> _Started:
+        assert self._started is not None, "the gateway was not started"
+        return self._started
+
+    def _seconds_left(self, push: Push) -> int:
+        """At least 1: Mosquitto takes 0 for "never"."""
+        wanted = _controls(push).ttl_seconds
+        return max(1, push.seconds_left(self._clock.now(), wanted))
+
+
+def _receipt(reason: ReasonCode) -> Receipt:
+    outcome = _OUTCOMES.get(reason.value, Outcome.UNAVAILABLE)
+    return Receipt(outcome, "" if outcome is Outcome.ACCEPTED else f"{reason.value} {reason}")
+
+
+def _controls(push: Push) -> MQTTControls:
+    return push.controls.mqtt or MQTTControls()
+
+
+def _payload(push: Push) -> bytes:
+    if push.dismissed:
+        return msgspec.json.encode({"dismissed": push.dismissed, "badge": push.badge})
+    told: dict[str, object] = {"id": push.notification_id}
+    told |= msgspec.to_builtins(push.payload)
+    told["badge"] = push.badge
+    for name in ("category", "collapse_key"):
+        if getattr(push, name) is not None:
+            told[name] = getattr(push, name)
+    told["data"] = push.data(_controls(push).data)
+    return msgspec.json.encode(told | push.control_fields())

@@ -1,0 +1,50 @@
+"""Where the broker is, for PNS and for devices, and what may stand in a topic. Pure: nothing is looked up."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pns.errors import SettingsError
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_ALLOWED = 'must be a URL such as "mqtts://mqtt.example.com:8883", without user, query and fragment'
+
+_LEVEL = re.compile(r"[^/+#\0]*")
+_PREFIX = re.compile(r"[^$/+#\0][^+#\0]*")
+
+
+class Place(NamedTuple):
+    """`url` is as it stands in the settings; `tls`: whether the line is encrypted."""
+
+    url: str
+    host: str
+    port: int
+    tls: bool
+
+
+def parse(url: str, key: str) -> Place:
+    """The place that `url` names. Raises SettingsError naming `key`, without the value."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"{key} {_ALLOWED}") from None
+    odd = "@" in parts.netloc or parts.query or parts.fragment or port == 0
+    if parts.scheme not in _PORTS or not parts.hostname or odd:
+        raise SettingsError(f"{key} {_ALLOWED}")
+    return Place(url, parts.hostname, port or _PORTS[parts.scheme], parts.scheme in ("mqtts", "wss"))
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise SettingsError if no topic can begin so (MQTT 5 §4.7)."""
+    if not _PREFIX.fullmatch(prefix) or prefix.endswith("/"):
+        raise SettingsError(
+            "push.mqtt.topic_prefix must not be empty, begin with $ or /, end with /, or contain + or #"
+        )
+
+
+def is_level(text: str) -> bool:
+    """Whether `text` can be one level of a topic, which nobody reads as a pattern."""
+    return _LEVEL.fullmatch(text) is not None

@@ -1,0 +1,34 @@
+"""`pns webpush …`: what an operator needs for Web Push before it can be turned on."""
+
+from __future__ import annotations
+
+import typer
+
+from pns.ops.arguments import Config
+from pns.ops.loading import load
+
+cli = typer.Typer(
+    name="webpush",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Web Push, to browsers that are closed.",
+)
+
+
+@cli.callback()
+def webpush() -> None:
+    """Without it, typer would make the only command the group itself."""
+
+
+@cli.command()
+def keygen(config: Config = None) -> None:
+    """Print a new VAPID key, and where to put it. Browsers must subscribe anew when it changes."""
+    from pns.ops.compose import new_webpush_key
+
+    if config is not None:
+        load(config)
+    key = new_webpush_key()
+    typer.echo(key.private)
+    places = f"push.webpush.private_key in {config or 'config.toml'}, or PNS_PUSH__WEBPUSH__PRIVATE_KEY"
+    typer.echo(f"Put it into {places}, and keep it secret. Set push.webpush.subject too.", err=True)
+    typer.echo(f"Its public key, which GET /devices/networks tells to pages: {key.public}", err=True)

@@ -1,0 +1,1 @@
+"""What the commands about push do, on the store itself: beside a running server, or without one."""

@@ -1,0 +1,140 @@
+"""What a node does for devices that hold no connection: its gateways, their dispatchers, and what spreads.
+
+A node of role "web" takes registrations and enqueues, one of role "push" sends; "all" does both. They meet in
+the store alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Literal
+
+from pns.clock import Clock
+from pns.dismissals import DISMISS_SECONDS, Dismissals
+from pns.dispatcher import Dispatcher
+from pns.gateway import Gateway
+from pns.looper import Looper
+from pns.metrics import Metrics
+from pns.outbox import Claim, Settlement
+from pns.publish import Publisher
+from pns.push import PushState, PushTerms
+from pns.registrar import Registrar
+from pns.settings import PushSettings
+from pns.spreader import SPREAD_SECONDS, Spreader
+from pns.store import Store
+
+Role = Literal["all", "web", "push"]
+
+SETTLED_SECONDS = 2.5
+"""How long a push waits until everybody's connections are known: presence is written once a second."""
+STRAY_SECONDS = 60
+STRAYS = 500
+PRUNE_SECONDS = 60.0
+PRUNED = 500
+DAY = 86_400 * 1_000_000
+
+
+def push_terms(settings: PushSettings) -> PushTerms:
+    """When the pushes of a new notification are due, and until when they are worth sending."""
+    delays = {"offline": SETTLED_SECONDS, "always": 0.0, "unseen_after": settings.unseen_after_seconds}
+    return PushTerms(round(delays[settings.when] * 1_000_000), round(settings.ttl_seconds * 1_000_000))
+
+
+class Pushing:
+    """Use as `start` and `stop`, inside a running loop. Of two gateways for a network the first takes new
+    devices."""
+
+    def __init__(
+        self,
+        settings: PushSettings,
+        gateways: Sequence[Gateway],
+        store: Store,
+        *,
+        role: Role,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self.gateways = tuple(gateways)
+        self.registrar = Registrar(gateways, store, clock)
+        self.terms = push_terms(settings) if gateways else None
+        self.dismissals = Dismissals(store.outbox, clock) if gateways else None
+        self._settings = settings
+        self._store = store
+        self._role = role
+        self._clock = clock
+        self._metrics = metrics
+        self._stack = AsyncExitStack()
+
+    async def start(self, publisher: Publisher) -> None:
+        """Raises SettingsError when a gateway cannot work."""
+        async with AsyncExitStack() as stack:
+            for gateway in self.gateways:
+                stack.push_async_callback(gateway.stop)
+                await gateway.start()
+            for looper in self._loopers(publisher):
+                stack.push_async_callback(looper.stop)
+                looper.start()
+            for dispatcher in self._dispatchers():
+                stack.push_async_callback(dispatcher.stop)
+                dispatcher.start()
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Safe to call twice, and before `start`."""
+        await self._stack.aclose()
+
+    def _dispatchers(self) -> list[Dispatcher]:
+        if self._role == "web":
+            return []
+        return [
+            Dispatcher(
+                gateway,
+                self._store.outbox,
+                clock=self._clock,
+                metrics=self._metrics,
+                rate=getattr(self._settings, gateway.name).rate_per_second,
+                concurrency=getattr(self._settings, gateway.name).concurrency,
+                timeout=self._settings.timeout_seconds,
+                offline_only=self._settings.when == "offline",
+            )
+            for gateway in self.gateways
+        ]
+
+    def _loopers(self, publisher: Publisher) -> list[Looper]:
+        ticks = []
+        if self.dismissals is not None and self._role != "push":
+            ticks.append(("dismiss", self.dismissals.tell, DISMISS_SECONDS))
+        if self._role != "web":
+            spreader = Spreader(self._store, publisher, self._clock)
+            ticks.append(("spread", spreader.tick, SPREAD_SECONDS))
+            ticks.append(("prune pushes", self._prune, PRUNE_SECONDS))
+            ticks.append(("stray pushes", self._put_off_strays, STRAY_SECONDS))
+        if self.dismissals is not None and self._role != "web":
+            ticks.append(("look for seen pushes", self.dismissals.look, DISMISS_SECONDS))
+        return [self._looper(*tick) for tick in ticks]
+
+    def _looper(self, name: str, tick: Callable[[], Awaitable[None]], seconds: float) -> Looper:
+        return Looper(name, tick, every=lambda: seconds, clock=self._clock, metrics=self._metrics)
+
+    async def _prune(self) -> None:
+        before = self._clock.now() - round(self._settings.keep_days * DAY)
+        while await self._store.outbox.prune_pushes(settled_before=before, limit=PRUNED) >= PRUNED:
+            await self._clock.sleep(0.05)
+        await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED)
+
+    async def _put_off_strays(self) -> None:
+        """Pushes of a gateway that is not configured here: until it is, or they are too late."""
+        mine = {gateway.name for gateway in self.gateways}
+        later = self._clock.now() + STRAY_SECONDS * 1_000_000
+        for name, due_at in (await self._store.outbox.next_due()).items():
+            if name in mine or due_at > self._clock.now():
+                continue
+            strays = await self._store.outbox.claim(Claim(name, STRAYS, later, offline_only=False))
+            reason = f"[push.{name}] is not set"
+            await self._store.outbox.settle(
+                [
+                    Settlement(push, PushState.RETRY, reason, due_at=min(later, push.expires_at))
+                    for push in strays
+                ]
+            )

@@ -1,0 +1,74 @@
+"""Spreads publications: a notification for an audience goes to its users' inboxes, a bounded step at a time.
+
+A step that was cut off is repeated by whoever comes next, and stores nothing twice: the notification has one
+id for all. Between steps other notifies have their turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pns.audience import Publication, Subscriber
+from pns.clock import Clock
+from pns.errors import NotificationIdConflict
+from pns.publish import Publisher
+from pns.store import Store, Submission
+
+SPREAD_SECONDS = 0.5
+"""How late a publication may begin."""
+STEP_USERS = 200
+STEP_BYTES = 512 * 1024
+PAUSE_SECONDS = 0.002
+LEASE_SECONDS = 30
+
+
+class Spreader:
+    """One tick spreads all that is due."""
+
+    def __init__(self, store: Store, publisher: Publisher, clock: Clock) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._clock = clock
+
+    async def tick(self) -> None:
+        """Take the oldest publication that nobody spreads, spread it, and go on with the next."""
+        while (publication := await self._store.audiences.due_publication(self._until())) is not None:
+            await self._spread(publication)
+
+    async def _spread(self, publication: Publication) -> None:
+        after, limit = publication.after, _step_users(publication)
+        complete = False
+        while not complete:
+            users = await self._store.audiences.subscribers(publication.audience, after=after, limit=limit)
+            complete = len(users) < limit
+            if users:
+                await self._reach(publication, users)
+                after = users[-1].user_key
+            await self._store.audiences.advance(
+                publication.publication_id,
+                after=after,
+                reached=len(users),
+                until=self._until(),
+                complete=complete,
+            )
+            await self._clock.sleep(PAUSE_SECONDS)
+
+    async def _reach(self, publication: Publication, users: Sequence[Subscriber]) -> None:
+        submissions = [
+            Submission(user.user_id, publication.notifications, publication.origin) for user in users
+        ]
+        try:
+            await self._publisher.notify(submissions)
+        except NotificationIdConflict:
+            if len(users) > 1:
+                for user in users:
+                    await self._reach(publication, [user])
+            # A user who has another notification of this id keeps that one.
+
+    def _until(self) -> int:
+        return self._clock.now() + LEASE_SECONDS * 1_000_000
+
+
+def _step_users(publication: Publication) -> int:
+    size = sum(len(notification.notification_data) for notification in publication.notifications) + 1
+    return max(1, min(STEP_USERS, STEP_BYTES // size))

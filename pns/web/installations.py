@@ -1,0 +1,150 @@
+"""Devices at push networks, as devices themselves register them: with the login of /subscribe.
+
+What the application may do with them stands in pushes.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pns.device import Registration
+from pns.errors import Invalid, NotFound, OriginNotAllowed, RateLimited
+from pns.node import Node
+from pns.web.application import answer
+from pns.web.application_calls import READING_BODY
+from pns.web.body import name, query
+from pns.web.contract.operation import DEVICE, Answer, Operation
+from pns.web.devices import COOKIE, PREFLIGHT
+from pns.web.entrance import DEVICES, Entrance, Turnstile
+from pns.web.problems import Headers
+from pns.web.registrations import (
+    MAX_BODY_BYTES,
+    NO_DEVICE,
+    Registered,
+    read,
+    read_registration,
+    registered,
+)
+from pns.web.routing import Route
+
+
+class BadgeBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the device's icon shows now. From then on PNS counts on from there, for this device alone."""
+
+    badge: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class Networks(Struct, frozen=True):
+    """Each network that devices may be registered for, and what an app must know to do it."""
+
+    networks: dict[str, dict[str, str]]
+
+
+_BADGE = msgspec.json.Decoder(BadgeBody)
+
+_NETWORKS = Operation(
+    caller="anyone",
+    answers=(Answer(200, "The networks.", body=Networks),),
+    problems=(OriginNotAllowed, Invalid),
+)
+_INSTALL = Operation(
+    caller="device",
+    body=Registration,
+    body_limit=MAX_BODY_BYTES,
+    answers=(Answer(201, "Registered, or registered again.", body=Registered, headers=COOKIE),),
+    problems=(*DEVICE, *READING_BODY, Invalid, RateLimited),
+)
+_UNINSTALL = Operation(
+    caller="device",
+    answers=(Answer(204, "Removed: nothing is pushed there any more.", headers=COOKIE),),
+    problems=(*DEVICE, NotFound, Invalid, RateLimited),
+)
+_BADGE_SET = Operation(
+    caller="device",
+    body=BadgeBody,
+    body_limit=MAX_BODY_BYTES,
+    answers=(Answer(204, "Kept.", headers=COOKIE),),
+    problems=(*DEVICE, *READING_BODY, NotFound, Invalid, RateLimited),
+)
+
+
+class InstallationEndpoints:
+    """Registering, removing, and the badge."""
+
+    def __init__(self, node: Node, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._turnstile = Turnstile(node, entrance)
+        self._registrar = node.pushing.registrar
+        self._outbox = node.store.outbox
+
+    @property
+    def routes(self) -> list[Route]:
+        device = f"{DEVICES}/{{device_id}}"
+        return [
+            Route("GET", f"{DEVICES}/networks", self.networks, _NETWORKS),
+            Route("POST", DEVICES, self.install, _INSTALL),
+            Route("DELETE", device, self.uninstall, _UNINSTALL),
+            Route("PUT", f"{device}/badge", self.set_badge, _BADGE_SET),
+            Route("OPTIONS", DEVICES, self.preflight_install, PREFLIGHT),
+            Route("OPTIONS", device, self.preflight_uninstall, PREFLIGHT),
+            Route("OPTIONS", f"{device}/badge", self.preflight_badge, PREFLIGHT),
+        ]
+
+    async def networks(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The push networks of this PNS, and what an app must know to register there."""
+        cors = self._entrance.check(request.scope)
+        query(request, ())
+        found: dict[str, dict[str, str]] = {
+            network: dict(facts) for network, facts in sorted(self._registrar.networks.items())
+        }
+        return _with(answer(Networks(found)), cors)
+
+    async def install(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Register this app or browser, so that pushes reach its user there. Do it at each start."""
+        device, _, headers = await self._turnstile.enter(request.scope)
+        registration = await read_registration(request)
+        installed = await self._registrar.install(device.user_id, registration, device.device_id)
+        return _with(answer(registered(installed), status=201), headers)
+
+    async def uninstall(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Remove a device of this user."""
+        device, _, headers = await self._turnstile.enter(request.scope)
+        query(request, ())
+        device_id = name("device_id", parameters["device_id"])
+        if not await self._registrar.uninstall(device.user_id, device_id):
+            raise NotFound(NO_DEVICE)
+        return _with(answer(None, status=204), headers)
+
+    async def set_badge(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Set the badge of a device of this user."""
+        device, _, headers = await self._turnstile.enter(request.scope)
+        device_id = name("device_id", parameters["device_id"])
+        badge = (await read(request, _BADGE)).badge
+        if not await self._outbox.set_badge(device_id, badge, user_id=device.user_id):
+            raise NotFound(NO_DEVICE)
+        return _with(answer(None, status=204), headers)
+
+    async def preflight_install(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may register."""
+        return self._preflight(request)
+
+    async def preflight_uninstall(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may remove a device."""
+        return self._preflight(request)
+
+    async def preflight_badge(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may set a badge."""
+        return self._preflight(request)
+
+    def _preflight(self, request: Request) -> Response:
+        return _with(answer(None, status=204), self._entrance.preflight(request.scope))
+
+
+def _with(response: Response, headers: Headers) -> Response:
+    response.raw_headers.extend(headers)
+    return response

@@ -1,0 +1,48 @@
+"""Registering a device, as it is asked for and answered: for the device itself and for the application."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from starlette.requests import Request
+
+from pns.device import Registration
+from pns.errors import TooLarge
+from pns.registrar import Installed
+from pns.web.body import decode, read_body
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 16_384
+"""Of what a device sends about itself; no setting makes it more."""
+
+NO_DEVICE = "this user has no such device"
+
+_REGISTRATION = msgspec.json.Decoder(Registration)
+
+
+class Registered(Struct, frozen=True):
+    """`mqtt`: what an MQTT device needs to connect; told only here, and anew at each registration."""
+
+    device_id: str
+    mqtt: dict[str, Any] | UnsetType = UNSET
+
+
+async def read_registration(request: Request) -> Registration:
+    """The body of a registration. Raises what `read` raises."""
+    return await read(request, _REGISTRATION)
+
+
+async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
+    """A small body. Raises BadJSON, Invalid, TooLarge or UnsupportedMediaType."""
+    try:
+        return decode(await read_body(request, MAX_BODY_BYTES), decoder)
+    except TooLarge:
+        raise TooLarge(f"this body has at most {MAX_BODY_BYTES} bytes") from None
+
+
+def registered(installed: Installed) -> Registered:
+    """What the answer to a registration says."""
+    return Registered(installed.device.device_id, dict(installed.reply) or UNSET)

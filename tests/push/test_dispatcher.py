@@ -1,0 +1,262 @@
+"""The dispatcher against a real store: what becomes of a push for everything that a gateway may answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import pairwise
+
+import pytest
+
+from pns.gateway import Outcome, Receipt
+from pns.push import Push, PushState, PushTerms
+from pns.store import Presence, Store
+from pns.testing import FakeClock
+from tests.push.conftest import DAY, Dispatch, install, notify, passes, settled, states, until, waiting
+from tests.push.scripted import ACCEPTED, ScriptedGateway
+
+AWAY = Receipt(Outcome.UNAVAILABLE, "503")
+
+
+async def test_every_device_of_the_user_gets_its_push(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    for device_id in ("phone", "tablet"):
+        await install(store, "42", device_id)
+    await install(store, "43", "foreign")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway()
+    await dispatch(gateway)
+    await until(lambda: _is(waiting(store), 0), clock)
+    assert gateway.taken == {("phone", "n"): 1, ("tablet", "n"): 1}
+    assert await states(store, "42", "n") == [PushState.ACCEPTED] * 2
+
+
+async def test_nothing_is_sent_before_it_is_due(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n", terms=PushTerms(10_000_000, DAY))
+    gateway = ScriptedGateway()
+    await dispatch(gateway)
+    await passes(clock, 9)
+    assert gateway.asked == []
+    await passes(clock, 2)
+    assert gateway.taken == {("phone", "n"): 1}
+
+
+async def test_who_is_connected_is_not_pushed_to(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
+    for user in ("here", "away"):
+        await install(store, user, f"{user}'s phone")
+    await store.renew_lease("node", clock.now() + DAY, [Presence("here", "tab", 1, 1)])
+    gateway = ScriptedGateway()
+    await dispatch(gateway, offline_only=True)
+    for user in ("here", "away"):
+        await notify(store, user, "n")
+    await until(lambda: _is(waiting(store), 0), clock)
+    assert gateway.taken == {("away's phone", "n"): 1}
+    assert await states(store, "here", "n") == [PushState.CANCELLED]
+
+
+@pytest.mark.parametrize(
+    ("receipt", "state"),
+    [
+        (ACCEPTED, PushState.ACCEPTED),
+        (Receipt(Outcome.FAILED, "too many bytes"), PushState.FAILED),
+        (Receipt(Outcome.DEVICE_INVALID, "410"), PushState.DEVICE_INVALID),
+        (Receipt(Outcome.RETRY, "busy"), PushState.RETRY),
+        (AWAY, PushState.RETRY),
+        (Receipt(Outcome.REFUSED, "bad key"), PushState.RETRY),
+    ],
+)
+async def test_an_outcome_is_recorded(
+    store: Store, clock: FakeClock, dispatch: Dispatch, receipt: Receipt, state: PushState
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    await dispatch(ScriptedGateway(script=lambda push: receipt))
+    await passes(clock, 1)
+    (push,) = await store.outbox.pushes("42", "n")
+    assert (push.state, push.attempts) == (state, 1)
+    assert (push.reason or "") == receipt.reason
+    assert bool(await store.outbox.devices("42")) == (state is not PushState.DEVICE_INVALID)
+
+
+async def test_a_dead_device_is_told_in_the_log(
+    store: Store, clock: FakeClock, dispatch: Dispatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="pns")
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    await dispatch(ScriptedGateway(script=lambda push: Receipt(Outcome.DEVICE_INVALID, "410")))
+    await passes(clock, 1)
+    assert "a device is gone" in caplog.text
+    assert "token of phone" not in caplog.text
+
+
+async def test_retries_come_later_and_later_until_it_is_too_late(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n", terms=PushTerms(0, 600_000_000))
+    times: list[float] = []
+
+    def refuse(push: Push) -> Receipt:
+        times.append(clock.monotonic())
+        return Receipt(Outcome.RETRY, "busy")
+
+    await dispatch(ScriptedGateway(script=refuse))
+    await passes(clock, 620, step=1)
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert len(waits) >= 5
+    assert waits == sorted(waits)
+    assert await states(store, "42", "n") == [PushState.EXPIRED]
+
+
+async def test_retry_after_is_obeyed(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    answers = iter([Receipt(Outcome.RETRY, "429", retry_after=120), ACCEPTED])
+    gateway = ScriptedGateway(script=lambda push: next(answers))
+    await dispatch(gateway)
+    await passes(clock, 119)
+    assert len(gateway.asked) == 1
+    await passes(clock, 15)
+    assert gateway.taken == {("phone", "n"): 1}
+
+
+async def test_every_attempt_has_the_same_push_id_and_badge(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    await install(store, "42", "phone")
+    await store.outbox.set_badge("phone", 5)
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway(script=lambda push: ACCEPTED if push.attempt == 3 else AWAY)
+    await dispatch(gateway)
+    await until(lambda: _is(waiting(store), 0), clock)
+    assert [push.attempt for push in gateway.asked] == [1, 2, 3]
+    assert len({push.push_id for push in gateway.asked}) == 1
+    assert {push.badge for push in gateway.asked} == {6}
+
+
+async def test_a_service_that_fails_is_left_alone_and_found_again(
+    store: Store, clock: FakeClock, dispatch: Dispatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(50):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway(script=lambda push: AWAY)
+    await dispatch(gateway, concurrency=10)
+    await passes(clock, 600, step=1)
+    assert len(gateway.asked) < 10 + 20, "a failing service is asked once in a while"
+    assert caplog.text.count("pushes wait: 503") == 1
+    gateway.script = lambda push: ACCEPTED
+    await passes(clock, 1500, step=5)
+    assert len(gateway.taken) == 50
+    assert set(gateway.taken.values()) == {1}
+    assert "pushes flow again" in caplog.text
+
+
+async def test_one_gateways_trouble_never_slows_another(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    for number in range(20):
+        await install(store, "42", f"hanging {number}", "apns")
+        await install(store, "42", f"well {number}", "fcm")
+    hanging, well = ScriptedGateway("apns", script=lambda push: None), ScriptedGateway("fcm")
+    await dispatch(hanging, concurrency=5)
+    await dispatch(well)
+    await notify(store, "42", "n")
+    await passes(clock, 2)
+    assert len(well.taken) == 20
+    assert len(hanging.asked) == 5
+
+
+async def test_what_hangs_is_given_up_and_tried_again(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway(script=lambda push: None if push.attempt == 1 else ACCEPTED)
+    await dispatch(gateway, timeout=0.05)
+    await until(lambda: _is(waiting(store), 0), clock)
+    assert [push.attempt for push in gateway.asked] == [1, 2]
+
+
+async def test_a_fault_of_a_gateway_is_a_retry(
+    store: Store, clock: FakeClock, dispatch: Dispatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+
+    def fail(push: Push) -> Receipt:
+        if push.attempt == 1:
+            raise RuntimeError("a fault")
+        return ACCEPTED
+
+    gateway = ScriptedGateway(script=fail)
+    await dispatch(gateway)
+    await until(lambda: _is(waiting(store), 0), clock)
+    assert gateway.taken == {("phone", "n"): 1}
+    assert "a gateway failed" in caplog.text
+
+
+async def test_pace_and_room_are_kept(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
+    for number in range(100):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway()
+    gateway.latency = 50
+    await dispatch(gateway, rate=10, concurrency=4)
+    await passes(clock, 5, step=0.1)
+    assert 45 <= len(gateway.asked) <= 52
+    assert gateway.most_busy <= 4
+
+
+async def test_a_node_that_dies_loses_nothing(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    dying = ScriptedGateway(script=lambda push: None)
+    dispatcher = await dispatch(dying)
+    await passes(clock, 1)
+    assert len(dying.asked) == 1
+    await dispatcher.stop()
+    heir = ScriptedGateway()
+    await dispatch(heir)
+    await passes(clock, 30)
+    assert heir.asked == [], "the lease holds"
+    await passes(clock, 20)
+    assert [push.attempt for push in heir.asked] == [2]
+    assert heir.asked[0].push_id == dying.asked[0].push_id
+
+
+async def test_two_nodes_share_the_work(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
+    for number in range(300):
+        await install(store, "42", f"phone {number}")
+    gateways = [ScriptedGateway(), ScriptedGateway()]
+    for gateway in gateways:
+        gateway.latency = 20
+        await dispatch(gateway, concurrency=10)
+    await notify(store, "42", "n")
+    await until(lambda: _is(waiting(store), 0), clock)
+    assert all(gateway.taken for gateway in gateways)
+    assert sum(gateways[0].taken.values()) + sum(gateways[1].taken.values()) == 300
+    assert not gateways[0].taken & gateways[1].taken
+
+
+async def test_what_was_answered_is_settled_at_the_stop(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway()
+    dispatcher = await dispatch(gateway)
+    clock.advance(1)
+    async with asyncio.timeout(5):
+        while not gateway.taken:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    await dispatcher.stop()
+    await settled(clock)
+    assert await states(store, "42", "n") == [PushState.ACCEPTED]
+
+
+async def _is(number: object, wanted: int) -> bool:
+    return await number == wanted  # type: ignore[misc]

@@ -1,0 +1,187 @@
+"""Spreading a publication: everybody once, whatever is cut off, and never in the way of others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pns.audience import EVERYBODY, Publication
+from pns.buses.local import LocalBus
+from pns.errors import StoreUnavailable
+from pns.metrics import Metrics
+from pns.notification import Notification
+from pns.publish import Publisher
+from pns.push import Origin
+from pns.spreader import STEP_USERS, Spreader
+from pns.store import Store, Submission
+from pns.testing import FakeClock
+
+TOPIC = "topic/app:news"
+USERS = 2 * STEP_USERS + 7
+
+
+class Signals(LocalBus):
+    """A bus that only remembers who was signalled."""
+
+    def __init__(self) -> None:
+        self.users: list[str] = []
+
+    def signal(self, user_ids: object) -> None:
+        self.users.extend(user_ids)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def bus() -> Signals:
+    return Signals()
+
+
+@pytest.fixture
+def publisher(store: Store, bus: Signals, metrics: Metrics) -> Publisher:
+    return Publisher(store, bus, metrics)
+
+
+@pytest.fixture
+def spreader(store: Store, publisher: Publisher, clock: FakeClock) -> Spreader:
+    return Spreader(store, publisher, clock)
+
+
+async def subscribe(store: Store, users: int = USERS) -> None:
+    await store.audiences.make(TOPIC)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(users):
+            tasks.create_task(store.audiences.subscribe(TOPIC, f"user {number}", make=False))
+
+
+def publication(id: str = "p", audience: str = TOPIC, **more: object) -> Publication:
+    notification = Notification("x", notification_id=id)
+    return Publication(
+        publication_id=id,
+        audience=audience,
+        notifications=(notification,),
+        create_date=1,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+async def spread(spreader: Spreader, clock: FakeClock) -> None:
+    """One tick, with time passing where it pauses."""
+    task = asyncio.create_task(spreader.tick())
+    async with asyncio.timeout(30):
+        while not task.done():
+            clock.advance(0.01)
+            await asyncio.sleep(0)
+    task.result()
+
+
+async def counts(store: Store, users: int = USERS) -> list[int]:
+    states = await store.states([f"user {number}" for number in range(users)])
+    return [state.unseen for state in states.values()]
+
+
+async def test_everybody_is_reached_once(
+    store: Store, spreader: Spreader, clock: FakeClock, bus: Signals
+) -> None:
+    await subscribe(store)
+    await store.audiences.subscribe("bucket/other", "nobody", make=True)
+    await store.audiences.publish(publication())
+    await spread(spreader, clock)
+    assert await counts(store) == [1] * USERS
+    assert (await store.states(["nobody"]))["nobody"].unseen == 0
+    assert sorted(bus.users) == sorted(f"user {number}" for number in range(USERS)), "counts go out at once"
+    kept = await store.audiences.publication("p")
+    assert kept is not None
+    assert kept.reached == USERS
+    assert kept.end_date is not None
+    await spread(spreader, clock)
+    assert await counts(store) == [1] * USERS
+
+
+async def test_everybody_whom_pns_knows(store: Store, spreader: Spreader, clock: FakeClock) -> None:
+    await store.append([Submission("notified before", (Notification("y"),))])
+    await store.audiences.subscribe(TOPIC, "subscribed before", make=True)
+    await store.audiences.publish(publication(audience=EVERYBODY))
+    await spread(spreader, clock)
+    states = await store.states(["notified before", "subscribed before", "unheard of"])
+    assert [state.unseen for state in states.values()] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_cut_off_and_repeated(
+    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, step: int, when: str
+) -> None:
+    """A node dies before a step is recorded, or before it is stored: the next goes on, nobody gets two."""
+    await subscribe(store)
+    await store.audiences.publish(publication())
+    notify, calls = publisher.notify, 0
+
+    async def dying(submissions: list[Submission]) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == step and when == "before":
+            raise StoreUnavailable
+        appended = await notify(submissions)
+        if calls == step:
+            raise StoreUnavailable
+        return appended
+
+    publisher.notify = dying  # type: ignore[method-assign, assignment]
+    with pytest.raises(StoreUnavailable):
+        await spread(spreader, clock)
+    publisher.notify = notify  # type: ignore[method-assign]
+    await spread(spreader, clock)
+    assert (await counts(store)).count(0) > 0 or step > 1 or when == "after", "the lease holds"
+    clock.advance(31)
+    await spread(spreader, clock)
+    assert await counts(store) == [1] * USERS
+
+
+async def test_two_nodes_never_spread_the_same(store: Store, publisher: Publisher, clock: FakeClock) -> None:
+    await subscribe(store, 5)
+    for number in range(4):
+        await store.audiences.publish(publication(f"p{number}"))
+    spreaders = [Spreader(store, publisher, clock) for _ in range(2)]
+    await asyncio.gather(*(spread(spreader, clock) for spreader in spreaders))
+    assert await counts(store, 5) == [4] * 5
+    assert [(await _kept(store, f"p{number}")).reached for number in range(4)] == [5] * 4
+
+
+async def test_who_has_another_notification_of_this_id_keeps_it(
+    store: Store, spreader: Spreader, clock: FakeClock
+) -> None:
+    await subscribe(store, 5)
+    await store.append([Submission("user 3", (Notification("mine", notification_id="p"),))])
+    await store.audiences.publish(publication())
+    await spread(spreader, clock)
+    assert await counts(store, 5) == [1] * 5
+    page = await store.unseen("user 3", limit=10, max_bytes=1000)
+    assert [item.notification_data for item in page.items] == ["mine"]
+
+
+async def test_others_have_their_turn_between_steps(
+    store: Store, spreader: Spreader, clock: FakeClock
+) -> None:
+    await subscribe(store)
+    await store.audiences.publish(publication())
+    task = asyncio.create_task(spreader.tick())
+    await clock.until_sleeping()
+    assert (await counts(store)).count(1) == STEP_USERS
+    await store.append([Submission("somebody", (Notification("y"),))])
+    assert not task.done(), "it waits while others write"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_an_erased_user_is_not_reached(store: Store, spreader: Spreader, clock: FakeClock) -> None:
+    await subscribe(store, 5)
+    await store.erase("user 2")
+    await store.audiences.publish(publication(origin=Origin(topic="app:news")))
+    await spread(spreader, clock)
+    assert await counts(store, 5) == [1, 1, 0, 1, 1]
+
+
+async def _kept(store: Store, publication_id: str) -> Publication:
+    kept = await store.audiences.publication(publication_id)
+    assert kept is not None
+    return kept

@@ -1,0 +1,96 @@
+"""The circuit breaker, the pace and the waits, by numbers alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from pns.circuit import FAILURES, MOST_SECONDS, Circuit, Pace, retry_seconds
+
+
+def opened(now: float = 0.0) -> Circuit:
+    circuit = Circuit()
+    assert [circuit.failed(now, "503") for _ in range(FAILURES)] == [False] * (FAILURES - 1) + [True]
+    return circuit
+
+
+def test_single_failures_do_not_open_it() -> None:
+    circuit = Circuit()
+    for _ in range(100):
+        circuit.failed(0, "503")
+        assert not circuit.succeeded()
+    assert circuit.wait(0) == 0
+    assert circuit.most(10) == 10
+
+
+def test_several_in_a_row_open_it() -> None:
+    circuit = opened()
+    assert circuit.wait(0) == 1
+    assert circuit.reason == "503"
+
+
+def test_one_trial_at_a_time() -> None:
+    circuit = opened()
+    assert circuit.wait(1) == 0
+    assert circuit.most(10) == 1
+    circuit.try_until(16)
+    assert circuit.wait(1) == 15, "nothing else while it is tried"
+    assert circuit.wait(16) == 0, "a trial that was lost is followed by another"
+
+
+def test_a_trial_that_succeeds_closes_it() -> None:
+    circuit = opened()
+    circuit.try_until(16)
+    assert circuit.succeeded()
+    assert circuit.wait(1) == 0
+    assert circuit.most(10) == 10
+
+
+def test_failed_trials_are_further_and_further_apart() -> None:
+    circuit, now, waits = opened(), 0.0, []
+    for _ in range(12):
+        waits.append(circuit.wait(now))
+        now += waits[-1]
+        circuit.try_until(now + 15)
+        assert not circuit.failed(now, "503")
+    assert waits == sorted(waits)
+    assert waits[-1] == MOST_SECONDS
+
+
+def test_what_the_service_asks_for_is_waited_for() -> None:
+    circuit = opened()
+    circuit.failed(0, "429", retry_after=600)
+    assert circuit.wait(0) == 600
+
+
+@pytest.mark.parametrize("rate", [0.5, 3, 10, 1000])
+def test_the_pace_is_kept_over_time(rate: float) -> None:
+    pace, went, now = Pace(rate), 0, 0.0
+    while now < 20:
+        if most := pace.most(now):
+            pace.took(most, now)
+            went += most
+        now += max(0.01, pace.wait(now))
+    assert rate * 20 <= went <= rate * 20.2 + 2
+
+
+def test_a_pause_is_not_made_up_for() -> None:
+    pace = Pace(10)
+    assert pace.most(100) <= 2
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
+def test_waits_double_and_end(fraction: float) -> None:
+    waits = [retry_seconds(n, retry_after=None, random=lambda: fraction) for n in range(1, 40)]
+    assert waits == sorted(waits)
+    assert waits[0] == 2 * (1 + fraction / 2)
+
+
+def test_no_wait_is_shorter_than_the_one_before() -> None:
+    longest = [retry_seconds(n, retry_after=None, random=lambda: 1.0) for n in range(1, 40)]
+    shortest = [retry_seconds(n, retry_after=None, random=lambda: 0.0) for n in range(1, 40)]
+    assert all(early <= late for early, late in zip(longest, shortest[1:], strict=False))
+
+
+def test_retry_after_goes_before_it() -> None:
+    assert retry_seconds(1, retry_after=120, random=lambda: 0.0) == 120
+    assert retry_seconds(9, retry_after=1, random=lambda: 1.0) == 1.1
