@@ -44,6 +44,7 @@ class NotificationRow(NamedTuple):
     category: str | None
     collapse_key: str | None
     expire_date: int | None
+    push: str | None
 
 
 class RevocationRow(NamedTuple):
@@ -55,32 +56,108 @@ class RevocationRow(NamedTuple):
     revoked_at: int
 
 
-Row = UserRow | ErasedRow | NotificationRow | RevocationRow
-Key = tuple[int, ...]
+class DeviceRow(NamedTuple):
+    """A device at a push network, and its user."""
+
+    device_id: str
+    user_key: int
+    network: str
+    gateway: str
+    address: str
+    address_hash: str
+    keys: str
+    app: str
+    environment: str
+    platform: str
+    badge: int | None
+    registered_at: int
+    expires_at: int | None
+
+
+class PushRow(NamedTuple):
+    """A push on its way, or what became of it."""
+
+    push_key: int
+    user_key: int
+    seq: int | None
+    notification_id: str
+    device_id: str
+    network: str
+    gateway: str
+    state: str
+    attempts: int
+    due_at: int
+    expires_at: int
+    badge: int | None
+    reason: str | None
+    provider_id: str | None
+    dismissed: str | None
+    changed_at: int
+
+
+class AudienceRow(NamedTuple):
+    """A topic or a bucket."""
+
+    audience: str
+    create_date: int
+
+
+class SubscriptionRow(NamedTuple):
+    """A user of an audience."""
+
+    audience: str
+    user_key: int
+
+
+class PublicationRow(NamedTuple):
+    """A notification for an audience, and how far it came."""
+
+    publication_id: str
+    audience: str
+    content: str
+    create_date: int
+    after_key: int
+    reached: int
+    due_at: int
+    end_date: int | None
+
+
+Row = (
+    UserRow
+    | ErasedRow
+    | NotificationRow
+    | RevocationRow
+    | DeviceRow
+    | PushRow
+    | AudienceRow
+    | SubscriptionRow
+    | PublicationRow
+)
+Key = tuple[int | str, ...]
 
 
 class Table(NamedTuple):
-    """A table, what its rows are, and how many of their first columns are the key, each 1 or above."""
+    """A table, what its rows are, and where they start: before the first of them, by their first columns."""
 
     name: str
     row: type[Row]
-    key: int = 1
-
-    @property
-    def start(self) -> Key:
-        """Before the first row."""
-        return (0,) * self.key
+    start: Key = (0,)
 
     def place(self, row: Row) -> Key:
         """The key of `row`: what to go on after."""
-        return tuple(row[: self.key])  # type: ignore[arg-type]
+        return tuple(row[: len(self.start)])  # type: ignore[arg-type]
 
 
 TABLES = (
     Table("users", UserRow),
     Table("erased", ErasedRow),
-    Table("notifications", NotificationRow, key=2),
+    Table("notifications", NotificationRow, start=(0, 0)),
     Table("revocations", RevocationRow),
+    Table("devices", DeviceRow, start=("",)),
+    Table("pushes", PushRow),
+    Table("audiences", AudienceRow, start=("",)),
+    Table("subscriptions", SubscriptionRow, start=("", 0)),
+    Table("publications", PublicationRow, start=("",)),
 )
 """In the order in which they are copied."""
 
@@ -98,6 +175,7 @@ class Numbers(NamedTuple):
 
     user_key: int
     revocation: int
+    push_key: int
 
 
 class Counts(NamedTuple):
@@ -147,7 +225,7 @@ class Archive(Protocol):
         """See Numbers."""
 
     async def secrets(self) -> dict[str, str]:
-        """What nodes share beside the tables, by name: the session secret."""
+        """What nodes share beside the tables, by name: the session secret, the private key of Web Push."""
 
     # ── writing: each method is one commit, on disk when it returns ───────────────────────────────────
 

@@ -56,6 +56,7 @@ FROM unnest(
 JOIN taken ON taken.user_id = n.user_id
 JOIN devices d ON d.user_key = taken.user_key
 WHERE n.due_at IS NOT NULL
+ORDER BY n.later DESC
 FOR SHARE OF d
 
 -- name: lower_unseen

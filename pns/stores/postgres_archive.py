@@ -85,7 +85,7 @@ class PostgresArchive:
 
     async def begin(self, mark: Mark, numbers: Numbers, secrets: dict[str, str]) -> None:
         async def set_out(connection: Any) -> None:
-            await connection.fetch(SQL["write_keys"], numbers.user_key)
+            await connection.fetch(SQL["write_keys"], numbers.user_key, numbers.push_key)
             meta = {**secrets, "newest revocation": str(numbers.revocation)}
             await connection.executemany(SQL["write_meta"], meta.items())
             await _write_mark(connection, mark)

@@ -13,7 +13,8 @@ SELECT user_key FROM erased WHERE user_key > ? ORDER BY user_key
 
 -- name: read_notifications
 -- Likewise.
-SELECT user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date,
+  push
 FROM notifications
 WHERE (user_key, seq) > (?, ?) ORDER BY user_key, seq
 
@@ -21,6 +22,38 @@ WHERE (user_key, seq) > (?, ?) ORDER BY user_key, seq
 -- Likewise.
 SELECT revocation, user_id, device_id, revoked_at FROM revocations
 WHERE revocation > ? ORDER BY revocation
+
+-- name: read_devices
+-- Likewise.
+SELECT device_id, user_key, network, gateway, address, address_hash, keys, app, environment, platform, badge,
+  registered_at, expires_at
+FROM devices
+WHERE device_id > ? ORDER BY device_id
+
+-- name: read_pushes
+-- Likewise.
+SELECT push_key, user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at,
+  expires_at, badge, reason, provider_id, dismissed, changed_at
+FROM pushes
+WHERE push_key > ? ORDER BY push_key
+
+-- name: read_audiences
+-- Likewise.
+SELECT audience, create_date
+FROM audiences
+WHERE audience > ? ORDER BY audience
+
+-- name: read_subscriptions
+-- Likewise.
+SELECT audience, user_key
+FROM subscriptions
+WHERE (audience, user_key) > (?, ?) ORDER BY audience, user_key
+
+-- name: read_publications
+-- Likewise.
+SELECT publication_id, audience, content, create_date, after_key, reached, due_at, end_date
+FROM publications
+WHERE publication_id > ? ORDER BY publication_id
 
 -- name: count_users
 -- How many rows?
@@ -38,6 +71,26 @@ SELECT count(*) FROM notifications
 -- How many rows?
 SELECT count(*) FROM revocations
 
+-- name: count_devices
+-- How many rows?
+SELECT count(*) FROM devices
+
+-- name: count_pushes
+-- How many rows?
+SELECT count(*) FROM pushes
+
+-- name: count_audiences
+-- How many rows?
+SELECT count(*) FROM audiences
+
+-- name: count_subscriptions
+-- How many rows?
+SELECT count(*) FROM subscriptions
+
+-- name: count_publications
+-- How many rows?
+SELECT count(*) FROM publications
+
 -- name: counts
 -- Unseen notifications, and users whose count is another one than that of their rows.
 SELECT
@@ -53,7 +106,8 @@ SELECT
 -- The highest numbers given out so far.
 SELECT
   coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'users'), 0),
-  coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0)
+  coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0),
+  coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pushes'), 0)
 
 -- name: secrets
 -- What nodes share: all of `meta` that is not about this store alone.
@@ -62,7 +116,9 @@ SELECT name, value FROM meta WHERE name NOT IN ('probe', 'newest revocation', 'c
 -- name: any_row
 -- Is there anything?
 SELECT 1 FROM users UNION ALL SELECT 1 FROM erased UNION ALL SELECT 1 FROM notifications
-UNION ALL SELECT 1 FROM revocations LIMIT 1
+UNION ALL SELECT 1 FROM revocations UNION ALL SELECT 1 FROM devices UNION ALL SELECT 1 FROM pushes
+UNION ALL SELECT 1 FROM audiences UNION ALL SELECT 1 FROM subscriptions
+UNION ALL SELECT 1 FROM publications LIMIT 1
 
 -- name: living
 -- Nodes that hold a lease.
@@ -93,20 +149,53 @@ INSERT INTO erased (user_key) VALUES (?)
 -- name: write_notifications
 -- Rows as they are.
 INSERT INTO notifications
-  (user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  (user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date,
+   push)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: write_revocations
 -- Rows as they are.
 INSERT INTO revocations (revocation, user_id, device_id, revoked_at) VALUES (?, ?, ?, ?)
 
+-- name: write_devices
+-- Rows as they are.
+INSERT INTO devices
+  (device_id, user_key, network, gateway, address, address_hash, keys, app, environment, platform, badge,
+   registered_at, expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: write_pushes
+-- Rows as they are.
+INSERT INTO pushes
+  (push_key, user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at,
+   expires_at, badge, reason, provider_id, dismissed, changed_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: write_audiences
+-- Rows as they are.
+INSERT INTO audiences
+  (audience, create_date)
+VALUES (?, ?)
+
+-- name: write_subscriptions
+-- Rows as they are.
+INSERT INTO subscriptions
+  (audience, user_key)
+VALUES (?, ?)
+
+-- name: write_publications
+-- Rows as they are.
+INSERT INTO publications
+  (publication_id, audience, content, create_date, after_key, reached, due_at, end_date)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
 -- name: forget_numbers
 -- sqlite_sequence has no key that could be in conflict.
-DELETE FROM sqlite_sequence WHERE name IN ('users', 'revocations')
+DELETE FROM sqlite_sequence WHERE name IN ('users', 'revocations', 'pushes')
 
 -- name: write_numbers
 -- AUTOINCREMENT goes on above them.
-INSERT INTO sqlite_sequence (name, seq) VALUES ('users', ?), ('revocations', ?)
+INSERT INTO sqlite_sequence (name, seq) VALUES ('users', ?), ('revocations', ?), ('pushes', ?)
 
 -- name: write_meta
 -- A secret, or the mark.

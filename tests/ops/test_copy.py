@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import asyncpg
 import pytest
 
-from pns.archive import TABLES, Mark, NotificationRow, Numbers, Row, Table, UserRow
+from pns.archive import TABLES, Mark, Numbers, Row, Table, UserRow
 from pns.clock import SystemClock
 from pns.errors import PNSError, SchemaError, SettingsError, StoreUnavailable
 from pns.metrics import Metrics
@@ -22,6 +20,8 @@ from pns.notification import Notification
 from pns.ops.compose import make_archive, make_store
 from pns.ops.copy import copy, run
 from pns.ops.copy.comparison import compare
+from pns.outbox import Claim
+from pns.push import PushTerms
 from pns.settings import Settings, StoreSettings
 from pns.store import Store, Submission
 from pns.stores import sqlite_archive
@@ -30,30 +30,10 @@ from pns.stores.sqlite_archive import SQLiteArchive
 from pns.stores.statements import load
 from tests.harness.postgres import Postgres
 
+from .filled_store import FAR, change, contents, file, filled
 from .test_cli import PNS, environment
 
-NOTIFICATIONS = Table("notifications", NotificationRow, key=2)
-FAR = 4_000_000_000_000_000
-
-
-class Contents(NamedTuple):
-    """All rows of a store, read by nothing of PNS."""
-
-    users: list[tuple[Any, ...]]
-    notifications: list[tuple[Any, ...]]
-    revocations: list[tuple[Any, ...]]
-    erased: list[tuple[Any, ...]]
-    secret: list[tuple[Any, ...]]
-
-
-EVERYTHING = Contents(
-    "SELECT user_key, user_id, last_seq, unseen, version FROM users ORDER BY 1",
-    "SELECT user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date"
-    " FROM notifications ORDER BY 1, 2",
-    "SELECT revocation, user_id, device_id, revoked_at FROM revocations ORDER BY 1",
-    "SELECT user_key FROM erased ORDER BY 1",
-    "SELECT value FROM meta WHERE name = 'session secret'",
-)  # type: ignore[arg-type]
+NOTIFICATIONS = next(table for table in TABLES if table.name == "notifications")
 
 
 @pytest.fixture(scope="session")
@@ -74,59 +54,6 @@ def new(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], str]:
         return f"sqlite:///{tmp_path / f'store-{next(numbers)}.db'}"
 
     return make
-
-
-def file(url: str) -> str:
-    return url.removeprefix("sqlite:///")
-
-
-def contents(url: str) -> Contents:
-    if url.startswith("sqlite"):
-        with closing(sqlite3.connect(file(url))) as connection:
-            return Contents(*(connection.execute(query).fetchall() for query in EVERYTHING))
-    return asyncio.run(_contents(url))
-
-
-async def _contents(url: str) -> Contents:
-    connection = await asyncpg.connect(url, server_settings={"search_path": "pns"})
-    try:
-        return Contents(*[[tuple(row) for row in await connection.fetch(query)] for query in EVERYTHING])
-    finally:
-        await connection.close()
-
-
-def change(url: str, sql: str, postgres: Postgres | None = None) -> None:
-    if postgres is not None:
-        postgres.run(f"SET search_path = pns; {sql}", url)
-        return
-    with closing(sqlite3.connect(file(url))) as connection, connection:
-        connection.executescript(sql)
-
-
-FILL = """
-WITH RECURSIVE k(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM k WHERE k < {users})
-INSERT INTO users SELECT k, 'user ' || k || ' ü', {each}, 0, {each} + k FROM k;
-WITH RECURSIVE i(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM i WHERE i < {users} * {each} - 1)
-INSERT INTO notifications
-SELECT 1 + i % {users}, 1 + i / {users}, 'n' || i, '{{"title":"Nr ' || i || ' 🔔"}}', 1700000000000000 + i,
-  CASE WHEN i % 3 THEN 1800000000000000 + i END, CASE WHEN i % 5 = 0 THEN 'orders' END,
-  CASE WHEN i % 7 = 0 THEN 'c' || i END, CASE WHEN i % 11 = 0 THEN {far} END
-FROM i;
-UPDATE users SET unseen = (
-  SELECT count(*) FROM notifications n WHERE n.user_key = users.user_key AND n.seen_date IS NULL);
-DELETE FROM users WHERE user_key = 2;
-INSERT INTO erased VALUES (2);
-UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'users';
-INSERT INTO revocations VALUES (41, 'user 1', '', 1700000000000000), (77, 'user 3', 'device', 5);
-INSERT INTO meta VALUES ('session secret', 'hush'), ('probe', 'x');
-INSERT INTO nodes VALUES ('a node that crashed', 1700000000000000);
-"""
-
-
-def filled(url: str, *, users: int = 10, each: int = 5) -> str:
-    migrate(Path(file(url)))
-    change(url, FILL.format(users=users, each=each, far=FAR))
-    return url
 
 
 @pytest.fixture
@@ -164,7 +91,7 @@ def test_100_000_notifications_killed_half_way_and_resumed_are_equal(
         out, err = second.communicate(timeout=100)
     assert second.returncode == 0, err
     assert f"notifications: {half:,} of 100,000 are there already" in err
-    assert out.count("yes") == 9
+    assert out.count("yes") == 15
     assert "NO" not in out
     there = contents(target)
     assert there == contents(source)
@@ -184,8 +111,8 @@ def test_there_and_back(source: str, new: Callable[[str], str], capsys: pytest.C
 async def test_wherever_it_stops_it_goes_on_from_there(
     source: str, new: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_archive, "READ_ROWS", 7)
-    writes = 2 + 1 + 8 + 1  # users, erased, notifications, revocations
+    monkeypatch.setattr(sqlite_archive, "READ_ROWS", 13)
+    writes = 1 + 1 + 4 + 1 + 1 + 2 + 1 + 1 + 1  # of users, erased, notifications, revocations, devices …
     for stop in range(writes):
         target = new("sqlite")
         for left, before in ((stop, True), (0, False)):
@@ -202,7 +129,7 @@ async def test_rows_and_mark_are_one_commit(kind: str, new: Callable[[str], str]
     row, mark = UserRow(1, "alice", 1, 1, 1), Mark("elsewhere", "users", (0,))
     await archive.open(make=True)
     try:
-        await archive.begin(mark, Numbers(1, 0), {})
+        await archive.begin(mark, Numbers(1, 0, 0), {})
         with pytest.raises(StoreUnavailable):
             await archive.write(users, [row, row], Mark("elsewhere", "users", (1,)))
         with pytest.raises(TypeError):
@@ -274,7 +201,7 @@ def test_a_store_that_was_copied_goes_on_above(kind: str, source: str, new: Call
         store = store_at(target)
         await store.open()
         try:
-            assert await store.secret() == "hush"
+            assert (await store.secret(), await store.push_key()) == ("hush", "hush too")
             assert await store.newest_revocation() == 77
             assert await store.revoke("user 5 ü") == 78
             known, fresh = "user 1 ü", "somebody new"
@@ -284,6 +211,11 @@ def test_a_store_that_was_copied_goes_on_above(kind: str, source: str, new: Call
             after = await store.states([known, fresh])
             assert after[known][:3] == (1, before.version + 1, before.unseen + 1)
             assert after[fresh].user_key == 5_001
+            await store.append([Submission(known, (Notification("x"),))], PushTerms(0, 10**9))
+            claim = Claim("fcm", 100, until=FAR, offline_only=False)
+            keys = [push.push_key for push in await store.outbox.claim(claim)]
+            assert keys[-2:] == [501, 502]
+            assert 0 < len(keys[:-2]) == sum(key <= 20 for key in keys)
             await store.prune(seen_before=None, limit=1_000)
         finally:
             await store.close()
@@ -336,7 +268,7 @@ def test_a_target_that_is_not_empty(
     postgres = request.getfixturevalue("postgres") if kind == "postgresql" else None
     change(target, "UPDATE users SET unseen = 99", postgres)
     before = contents(target)
-    for what in ("notifications", "erased", "revocations", "users"):
+    for what in (table.name for table in TABLES):
         assert "is not empty" in refusal(source, target)
         assert contents(target) == before
         change(target, f"DELETE FROM {what}", postgres)
@@ -381,7 +313,12 @@ CHANGES = {
     " VALUES (1, 0, 'more', 'x', 1)",
     "one less": "DELETE FROM revocations WHERE revocation = 41",
     "a number": "UPDATE sqlite_sequence SET seq = 6000 WHERE name = 'users'",
-    "a secret": "UPDATE meta SET value = 'other' WHERE name = 'session secret'",
+    "a secret": "UPDATE meta SET value = 'other' WHERE name = 'push key'",
+    "a device": "UPDATE devices SET badge = 7 WHERE device_id = 'device 1'",
+    "a push": "UPDATE pushes SET state = 'retry' WHERE push_key = 1",
+    "a subscription": "DELETE FROM subscriptions WHERE user_key = 1",
+    "a publication": "UPDATE publications SET reached = reached + 1",
+    "a push's number": "UPDATE sqlite_sequence SET seq = 6000 WHERE name = 'pushes'",
 }
 
 
@@ -393,7 +330,9 @@ def test_a_source_that_changed_meanwhile(
 
     async def all_but_the_end() -> None:
         with pytest.raises(Stopped):
-            await move(SQLiteArchive(file(source)), Stopping(file(target), left=3, before=False))
+            await move(
+                SQLiteArchive(file(source)), Stopping(file(target), left=len(TABLES) - 1, before=False)
+            )
 
     asyncio.run(all_but_the_end())
     change(source, CHANGES[case])

@@ -65,7 +65,8 @@ async def _rest(archive: Archive) -> list[tuple[str, str]]:
         ("users counted wrong", f"{counts.miscounted:,}"),
         ("newest user's key", f"{numbers.user_key:,}"),
         ("newest revocation", f"{numbers.revocation:,}"),
-        ("session secret", f"{len(secrets)} ({checksum.hexdigest()})"),
+        ("newest push's key", f"{numbers.push_key:,}"),
+        ("secrets", f"{len(secrets)} ({checksum.hexdigest()})"),
     ]
 
 
