@@ -77,9 +77,9 @@ class FCM:
 
     def check(self, registration: Registration) -> None:
         if registration.subscription is not None:
-            raise wrong("subscription", "must not be given: FCM reaches a device by its token")
+            raise wrong("/subscription", "must not be given: FCM reaches a device by its token")
         if not registration.token:
-            raise wrong("token", "must be the token, or the installation id, that Firebase gave the app")
+            raise wrong("/token", "must be the token, or the installation id, that Firebase gave the app")
 
     def circuit(self, device: Device) -> str:
         return ""
