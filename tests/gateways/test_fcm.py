@@ -411,6 +411,8 @@ SUBSCRIPTION = Subscription(endpoint="https://push.example/1", keys=Subscription
     [
         (Registration(network="fcm"), "/token"),
         (Registration(network="fcm", token=""), "/token"),
+        (Registration(network="fcm", token="a\0b"), "/token"),
+        (Registration(network="fcm", token="a b"), "/token"),
         (Registration(network="fcm", token="t", subscription=SUBSCRIPTION), "/subscription"),
     ],
 )
