@@ -6,6 +6,7 @@ https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ from pns.push import Push
 from pns.settings import FCMSettings
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+
+_TOKEN = re.compile(r"[!-~]+")
+"""Google says nothing of its form. What is no visible ASCII it has not made, nor can every store keep it."""
 
 _REMEDIES = {
     Outcome.REFUSED: "set this machine's clock, or make a new key for push.fcm.credentials",
@@ -77,9 +81,9 @@ class FCM:
 
     def check(self, registration: Registration) -> None:
         if registration.subscription is not None:
-            raise wrong("subscription", "must not be given: FCM reaches a device by its token")
-        if not registration.token:
-            raise wrong("token", "must be the token, or the installation id, that Firebase gave the app")
+            raise wrong("/subscription", "must not be given: FCM reaches a device by its token")
+        if not _TOKEN.fullmatch(registration.token or ""):
+            raise wrong("/token", "must be the token, or the installation id, that Firebase gave the app")
 
     def circuit(self, device: Device) -> str:
         return ""

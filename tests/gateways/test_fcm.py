@@ -409,9 +409,11 @@ SUBSCRIPTION = Subscription(endpoint="https://push.example/1", keys=Subscription
 @pytest.mark.parametrize(
     ("registration", "field"),
     [
-        (Registration(network="fcm"), "token"),
-        (Registration(network="fcm", token=""), "token"),
-        (Registration(network="fcm", token="t", subscription=SUBSCRIPTION), "subscription"),
+        (Registration(network="fcm"), "/token"),
+        (Registration(network="fcm", token=""), "/token"),
+        (Registration(network="fcm", token="a\0b"), "/token"),
+        (Registration(network="fcm", token="a b"), "/token"),
+        (Registration(network="fcm", token="t", subscription=SUBSCRIPTION), "/subscription"),
     ],
 )
 async def test_what_is_no_registration(fcm: FCMPeer, registration: Registration, field: str) -> None:
