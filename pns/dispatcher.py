@@ -18,6 +18,7 @@ from pns.errors import Unavailable
 from pns.gateway import Gateway, Outcome, Receipt
 from pns.metrics import Metrics
 from pns.outbox import Claim, Outbox, Settlement
+from pns.printable import printable
 from pns.push import Push, PushState
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ LEASE_MARGIN_SECONDS = 10.0
 """How long a claim outlives the last answer that is waited for."""
 AWAY_SECONDS = 2.0
 MOST_CIRCUITS = 10_000
+MOST_REASON = 300
+"""Characters of a gateway's reason that are kept."""
 
 _STATES = {
     Outcome.ACCEPTED: PushState.ACCEPTED,
@@ -174,6 +177,7 @@ class Dispatcher:
 
     def _settlement(self, push: Push, receipt: Receipt) -> Settlement:
         state = _STATES.get(receipt.outcome, PushState.RETRY)
+        receipt = receipt._replace(reason=printable(receipt.reason, MOST_REASON))
         if state is PushState.DEVICE_INVALID:
             told = {"device_id": push.device.device_id, "reason": receipt.reason}
             log.info("a device is gone", extra={"gateway": self._gateway.name, **told})

@@ -95,7 +95,7 @@ class Gateway(Protocol):
 
 
 def wrong(field: str, message: str) -> ValueError:
-    """What `check` and `install` raise: the field of the registration, and what is allowed there."""
+    """What `check` and `install` raise: `field` is a JSON pointer into the registration, such as `/token`."""
     return ValueError(field, message)
 
 

@@ -153,7 +153,10 @@ def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
     device = device_of(DeviceRow(*row[7:19]))  # type: ignore[arg-type]
     if device.gateway != claim.gateway:
         return Moved(device.gateway)
-    stored = _STORED.decode(row.push) if row.push else StoredPush()
+    try:
+        stored = _STORED.decode(row.push) if row.push else StoredPush()
+    except msgspec.DecodeError:  # of a newer release: it must not stop the others
+        return Dropped(PushState.FAILED, "this release cannot read its control fields")
     if not enabled(stored.controls, device.network):
         return Dropped(PushState.CANCELLED, "not wanted on this network")
     counts = device.badge is not None and row.push_badge is None and row.seq is not None

@@ -260,3 +260,15 @@ async def test_what_was_answered_is_settled_at_the_stop(
 
 async def _is(number: object, wanted: int) -> bool:
     return await number == wanted  # type: ignore[misc]
+
+
+async def test_a_reason_is_kept_as_people_can_read_it(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    await dispatch(ScriptedGateway(script=lambda push: Receipt(Outcome.FAILED, "nul\0 and bell\a")))
+    await passes(clock, 1)
+    (push,) = await store.outbox.pushes("42", "n")
+    assert push.reason is not None
+    assert push.reason.isprintable()
