@@ -103,13 +103,16 @@ async def _hot(session: Session, requests: Sequence[Request]) -> list[object]:
 
 
 async def _lock_names(session: Session, names: Sequence[Name]) -> None:
-    """A number for many names will do: whoever has to wait without need waits for a commit."""
-    numbers = {name: NAMES + crc32(name.text.encode()) % NUMBERS for name in names}
-    owned = {number for name, number in numbers.items() if not name.shared}
+    owned = {number_of(name.text) for name in names if not name.shared}
+    numbers = {number_of(name.text) for name in names}
     if numbers:
-        locked = [*{*numbers.values()}]
-        shared = [number not in owned for number in locked]
-        await rows(session, "lock_names", {"numbers": locked, "shared": shared}, only)
+        locks = {"numbers": [*numbers], "shared": [number not in owned for number in numbers]}
+        await rows(session, "lock_names", locks, only)
+
+
+def number_of(name: str) -> int:
+    """What is locked for a name. Many have one number: whoever waits without need waits for a commit."""
+    return NAMES + crc32(name.encode()) % NUMBERS
 
 
 async def _lock(session: Session, requests: Sequence[Request], found: Iterable[tuple[Any, ...]]) -> list[str]:

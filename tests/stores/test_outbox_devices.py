@@ -243,6 +243,14 @@ async def test_a_dead_address_is_removed_whoever_has_it(store: Store, clock: Fak
     assert await claim(store, clock) == []
 
 
+async def test_devices_at_an_address_whatever_app_and_environment(store: Store) -> None:
+    for user_id, device_id, app in (("ann", "b", "x"), ("bob", "a", "y"), ("ann", "c", "z")):
+        await store.outbox.install(phone(user_id, device_id, address="same", app=app))
+    await store.outbox.install(phone(address="same", network="apns"))
+    assert [device.device_id for device in await store.outbox.devices_at("fcm", "same")] == ["a", "b", "c"]
+    assert await store.outbox.devices_at("fcm", "never heard of") == []
+
+
 # ── looking ───────────────────────────────────────────────────────────────────────────────────────────
 
 

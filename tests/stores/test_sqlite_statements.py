@@ -23,8 +23,8 @@ from .conftest import append, inbox, new_store
 
 NO_PLAN = {"insert_notification", "newest_revocation", "schema", "put_probe", "next_erased", "backlog"}
 """Statements that insert a row, read a table of a row or two, or are a report on a whole one."""
-SORTED = {"presences", "devices"}
-"""They order a user's few devices."""
+SORTED = {"presences", "devices", "devices_with_address"}
+"""They order the few devices of a user, or of an address."""
 
 
 def plan(connection: sqlite3.Connection, name: str) -> list[str]:
@@ -123,18 +123,42 @@ async def test_a_page_of_a_long_inbox_reads_a_page(tmp_path: Path) -> None:
     assert {name: (small[name], large[name]) for name in small if large[name] > small[name] + 1} == {}
 
 
+_WAITING = """
+WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000)
+INSERT INTO pushes
+  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at,
+   changed_at)
+SELECT n, n, n, n, 'fcm', 'gateway ' || (n % 3), 'queued', 0, n, 1, 1 FROM n
+"""
+
+
+def test_what_waits_for_a_gateway_is_found_however_much_it_is(connection: sqlite3.Connection) -> None:
+    """Steps of SQLite's machine that the questions of every second take."""
+    where = {"gateway": "gateway 1", "now": 2**62, "limit": 20}
+    costs: list[list[int]] = []
+    for _ in range(2):
+        connection.execute(_WAITING)
+        costs.append([_steps(connection, name, where) for name in ("next_due", "due")])
+    small, large = costs
+    assert min(small) > 3
+    assert [more - less <= 1 for less, more in zip(small, large, strict=True)] == [True, True]
+    assert dict(connection.execute(SQL["next_due"]).fetchall()) == {f"gateway {n}": n or 3 for n in range(3)}
+
+
 def _costs(path: Path, names: list[str]) -> dict[str, int]:
-    """Hundreds of steps of SQLite's machine that a page of each kind takes."""
+    """What a page of each kind costs."""
     where = {"user_key": 1, "received_after": 0, "now": 2**62, "limit": 50}
-    costs: dict[str, int] = {}
+    seqs = {name: 2**62 if name.endswith("before") else 0 for name in names}
     with closing(sqlite3.connect(path)) as connection:
-        for name in names:
-            steps: list[None] = []
-            connection.set_progress_handler(partial(steps.append, None), 100)
-            seq = 2**62 if name.endswith("before") else 0
-            connection.execute(SQL[name], {**where, "seq": seq}).fetchall()
-            costs[name] = len(steps)
-    return costs
+        return {name: _steps(connection, name, {**where, "seq": seqs[name]}, each=100) for name in names}
+
+
+def _steps(connection: sqlite3.Connection, name: str, where: dict[str, object], *, each: int = 10) -> int:
+    """Steps of SQLite's machine that a statement takes, in units of `each`."""
+    steps: list[None] = []
+    connection.set_progress_handler(partial(steps.append, None), each)
+    connection.execute(SQL[name], where).fetchall()
+    return len(steps)
 
 
 async def test_durable_pragmas(tmp_path: Path) -> None:

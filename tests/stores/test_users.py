@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import urlsafe_b64decode
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from pns.store import EVERY_DEVICE, Presence, State, Store
 from pns.testing.clock import FakeClock
@@ -189,3 +191,11 @@ async def test_the_secret_is_one_for_all_nodes(store: Store, other: Store) -> No
     assert len(set(offered)) == 1
     assert len(offered[0]) >= 32
     assert await other.secret() == offered[0]
+
+
+async def test_the_key_of_web_push_is_one_for_all_nodes(store: Store, other: Store) -> None:
+    offered = await asyncio.gather(*(s.push_key() for s in (store, other) * 5))
+    assert len(set(offered)) == 1
+    assert await other.push_key() == offered[0] != await store.secret()
+    number = int.from_bytes(urlsafe_b64decode(offered[0] + "="))
+    ec.derive_private_key(number, ec.SECP256R1())
