@@ -19,7 +19,7 @@ from bench import report
 from bench.load.application import Application
 from bench.machine import describe
 from bench.report import Figure
-from bench.rows import connect, fanout, fleet, growth, latency, memory, notify
+from bench.rows import connect, expansion, fanout, fleet, growth, latency, memory, notify
 from bench.run import Run
 from bench.server_process import GENERATOR_CORE
 
@@ -33,6 +33,7 @@ ROWS = {
     "connect": connect.measure,
     "latency": latency.measure,
     "growth": growth.measure,
+    "expansion": expansion.measure,
     "fleet": fleet.measure,
 }
 Name = Enum("Name", {name: name for name in ROWS}, type=str)  # type: ignore[misc]  # what typer makes choices of

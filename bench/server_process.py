@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -53,3 +55,12 @@ class Server(ServerProcess):
             return ""
         server, generator = statistics.median(self.busy), statistics.median(self.generator_busy)
         return f"server {server:.0%}, generator {generator:.0%} of a core"
+
+
+@contextmanager
+def on_all_cores() -> Iterator[None]:
+    """Processes that are started meanwhile may run anywhere, not on the generator's core alone."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES)
+    yield
+    os.sched_setaffinity(0, own)

@@ -5,12 +5,15 @@ commit. Both keep what the comparison needs of the Store contract, and promise n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pns.audience import Audiences, Publication
 from pns.clock import Clock
 from pns.metrics import Metrics
 from pns.notification import new_notification_id
+from pns.outbox import Outbox
+from pns.push import PushTerms
 from pns.store import Appended, Presence, State, Store, Submission
 from pns.stores.group_commit import GroupCommit
 from pns.stores.sqlite import Operation, SQLiteStore
@@ -24,9 +27,18 @@ class MemoryStore(Store):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._nothing = NothingToPush()  # type: ignore[abstract]  # what is missing is never asked here
         self._unseen: Counter[str] = Counter()
 
-    async def append(self, submissions: Sequence[Submission]) -> Appended:
+    @property
+    def audiences(self) -> Audiences:
+        return self._nothing
+
+    @property
+    def outbox(self) -> Outbox:
+        return self._nothing
+
+    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
         now = self._clock.now()
         ids: list[str] = []
         for submission in submissions:
@@ -53,6 +65,22 @@ class MemoryStore(Store):
         return "the secret of a store that forgets"
 
     async def foreign_changes(self) -> int:
+        return 0
+
+
+class NothingToPush(Outbox, Audiences):
+    """What the loops of push ask of a node without gateways."""
+
+    async def next_due(self) -> Mapping[str, int]:
+        return {}
+
+    async def due_publication(self, until: int) -> Publication | None:
+        return None
+
+    async def prune_pushes(self, *, settled_before: int, limit: int) -> int:
+        return 0
+
+    async def prune_publications(self, *, ended_before: int, limit: int) -> int:
         return 0
 
 

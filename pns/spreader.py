@@ -1,7 +1,7 @@
 """Spreads publications: a notification for an audience goes to its users' inboxes, a bounded step at a time.
 
-A step that was cut off is repeated by whoever comes next, and stores nothing twice: the notification has one
-id for all. Between steps other notifies have their turn.
+What was cut off is repeated by whoever comes next, and stores nothing twice: the notification has one id for
+all. Between steps other notifies have their turn.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from pns.store import Store, Submission
 
 SPREAD_SECONDS = 0.5
 """How late a publication may begin."""
-STEP_USERS = 200
+STEP_USERS = 100
+"""A notify of somebody else waits at most for one step, some milliseconds."""
 STEP_BYTES = 512 * 1024
 PAUSE_SECONDS = 0.002
+RECORD_SECONDS = 0.5
+"""How often it is recorded how far a publication came: a commit each time, less than one for each step."""
 LEASE_SECONDS = 30
 
 
@@ -37,20 +40,22 @@ class Spreader:
 
     async def _spread(self, publication: Publication) -> None:
         after, limit = publication.after, _step_users(publication)
-        complete = False
+        complete, reached, record_at = False, 0, self._clock.monotonic() + RECORD_SECONDS
         while not complete:
             users = await self._store.audiences.subscribers(publication.audience, after=after, limit=limit)
             complete = len(users) < limit
             if users:
                 await self._reach(publication, users)
-                after = users[-1].user_key
-            await self._store.audiences.advance(
-                publication.publication_id,
-                after=after,
-                reached=len(users),
-                until=self._until(),
-                complete=complete,
-            )
+                after, reached = users[-1].user_key, reached + len(users)
+            if complete or self._clock.monotonic() >= record_at:
+                await self._store.audiences.advance(
+                    publication.publication_id,
+                    after=after,
+                    reached=reached,
+                    until=self._until(),
+                    complete=complete,
+                )
+                reached, record_at = 0, self._clock.monotonic() + RECORD_SECONDS
             await self._clock.sleep(PAUSE_SECONDS)
 
     async def _reach(self, publication: Publication, users: Sequence[Subscriber]) -> None:

@@ -100,11 +100,14 @@ class Asker(asyncio.Protocol):
         self._answer = None
         self._transport.write(request)
 
-    async def ask(self, request: bytes) -> bytes:
-        """Send, and return the whole answer."""
+    async def ask(self, request: bytes, *, status: int | None = None) -> bytes:
+        """Send, and return the whole answer. Raises RuntimeError if its status is another than `status`."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._answer
+        answer = await self._answer
+        if status is not None and not answer.startswith(b"HTTP/1.1 %d" % status):
+            raise RuntimeError(f"an unexpected answer: {answer[:300]!r}")
+        return answer
 
     def close(self) -> None:
         self._transport.close()
@@ -149,9 +152,17 @@ async def counted(count: Callable[[], int], server: Server, *, seconds: float) -
 
 def notify(user_id: str, *data: str) -> bytes:
     """The request that notifies a user of all of `data`."""
-    content = {"user_id": user_id, "notifications": [{"notification_data": text} for text in data]}
+    return post("/notify", {"user_id": user_id, "notifications": [{"notification_data": x} for x in data]})
+
+
+def post(path: str, content: object) -> bytes:
+    """A request with `content` as its JSON."""
     body = json.dumps(content).encode()
     return (
-        f"POST /notify HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()

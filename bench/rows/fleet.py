@@ -6,10 +6,9 @@ Both nodes have the same core, so that what is compared is the way and not the n
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from bench.load.http import rate
 from bench.load.machine_time import busy
@@ -18,7 +17,7 @@ from bench.report import Figure, Goal
 from bench.rows.latency import PER_SECOND, Stopwatch
 from bench.rows.notify import CLIENTS, requests
 from bench.run import Run, median, ratio
-from bench.server_process import CORES, Server
+from bench.server_process import Server, on_all_cores
 from tests.harness.nats import NATS
 from tests.harness.postgres import Postgres
 from tests.harness.redis import Redis
@@ -29,7 +28,7 @@ CONNECTIONS = 500
 async def measure(run: Run) -> list[Figure]:
     figures: list[Figure] = []
     async with AsyncExitStack() as stack:
-        with _on_all_cores():
+        with on_all_cores():
             postgres = await stack.enter_async_context(Postgres(durable=True))
             redis = await stack.enter_async_context(Redis())
             nats = await stack.enter_async_context(NATS())
@@ -39,15 +38,6 @@ async def measure(run: Run) -> list[Figure]:
                 figures += await _latency(run, name, here, there)
                 figures.append(await _notifies(run, name, here, there))
     return figures
-
-
-@contextmanager
-def _on_all_cores() -> Iterator[None]:
-    """Processes that are started meanwhile may run anywhere, not on the generator's core alone."""
-    own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, CORES)
-    yield
-    os.sched_setaffinity(0, own)
 
 
 async def _latency(run: Run, bus: str, here: Server, there: Server) -> list[Figure]:

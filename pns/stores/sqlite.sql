@@ -3,25 +3,22 @@
 -- ── append ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: known_notifications
--- Which of the named notifications does the user have already, with what data?
-SELECT n.notification_id, n.data
-FROM users u
-JOIN notifications n ON n.user_key = u.user_key
-WHERE u.user_id = :user_id
-  AND n.notification_id IN (SELECT value FROM json_each(:notification_ids))
+-- Which of the named notifications do their users have already, with what data?
+SELECT u.user_id, n.notification_id, n.data
+FROM json_each(:named) asked
+CROSS JOIN users u ON u.user_id = json_extract(asked.value, '$[0]')
+CROSS JOIN notifications n
+  ON n.user_key = u.user_key AND n.notification_id = json_extract(asked.value, '$[1]')
+
+-- name: last_places
+-- The newest place in each user's order.
+SELECT u.user_id, u.user_key, u.last_seq
+FROM json_each(:user_ids) asked
+CROSS JOIN users u ON u.user_id = asked.value
 
 -- name: advance_user
--- Take `count` places in the user's order, and count them as unseen.
-UPDATE users
-SET last_seq = last_seq + :count, unseen = unseen + :count, version = version + 1
-WHERE user_id = :user_id
-RETURNING user_key, last_seq
-
--- name: insert_user
--- The first notifications of a user; AUTOINCREMENT: a key is never given out again.
-INSERT INTO users (user_id, last_seq, unseen, version)
-VALUES (:user_id, :count, :count, 1)
-RETURNING user_key, last_seq
+-- Take so many places in the user's order, and count them as unseen.
+UPDATE users SET last_seq = last_seq + ?, unseen = unseen + ?, version = version + 1 WHERE user_key = ?
 
 -- name: delete_collapsed
 -- The unseen notifications that newer ones with the same collapse keys replace.

@@ -16,7 +16,7 @@ from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState, PushTerms
 from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
 from pns.stores.sqlite_outbox_reads import found_devices
-from pns.stores.sqlite_rows import all_rows, change, json_array, row
+from pns.stores.sqlite_rows import SQL, all_rows, change, json_array, row
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -104,11 +104,15 @@ def regateway(connection: sqlite3.Connection, source: str, target: str, *, netwo
 # ── pushes ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def enqueue(connection: sqlite3.Connection, user_key: int, first: int, *, terms: PushTerms, now: int) -> None:
-    """A push of each of the user's notifications from place `first` on, for each of their devices."""
+def enqueue(
+    connection: sqlite3.Connection, places: Sequence[tuple[int, int]], *, terms: PushTerms, now: int
+) -> None:
+    """Pushes to each user's devices; `places` has the user's key, and where their new notifications begin."""
     due_at = now + terms.delay
-    new = {"user_key": user_key, "first": first, "now": now, "due_at": due_at}
-    change(connection, "enqueue", {**new, "expires_at": due_at + terms.lifetime})
+    new = {"now": now, "due_at": due_at, "expires_at": due_at + terms.lifetime}
+    connection.executemany(
+        SQL["enqueue"], [{"user_key": user_key, "first": first, **new} for user_key, first in places]
+    )
 
 
 def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Push]:

@@ -162,6 +162,23 @@ async def test_ids_are_a_users_own(store: Store) -> None:
     assert await inbox(store, "42") == ["a"]
 
 
+async def test_many_users_in_one_request_each_have_their_own(store: Store) -> None:
+    """New ones, and those who have some of it already; whatever their ids are made of."""
+    users = ["new", "héllo 🌍", "it's", '"quoted"', "back\\slash", "[1]", "{}", "7"]
+    await named(store, "7", "first", "for all")
+    await append(store, '"quoted"', "before")
+    wanted = (Notification("for all", notification_id="for all"), Notification("x", notification_id="'\"\\"))
+    request = [submission(user_id, *wanted) for user_id in users]
+    appended = await store.append(request)
+    assert (appended.created, appended.changed) == (2 * len(users) - 1, set(users))
+    for user_id in users:
+        page = await store.unseen(user_id, limit=10, max_bytes=PLENTY)
+        assert ids(page)[-2:] == ["for all", "'\"\\"], user_id
+    assert [await count(store, user_id) for user_id in users] == [2, 2, 2, 3, 2, 2, 2, 3]
+    repeated = await store.append(request)
+    assert (repeated.created, repeated.changed) == (0, set())
+
+
 async def test_an_id_is_free_again_when_its_notification_is_gone(store: Store) -> None:
     await named(store, "42", "a")
     await store.withdraw("42", "a")

@@ -166,7 +166,7 @@ def test_every_statement_is_used() -> None:
 def test_what_both_engines_do_has_one_name() -> None:
     """Where the one has no such statement, its way is another: see the comments of its file."""
     assert SQLITE.keys() - SQL.keys() == {
-        *("advance_user", "insert_user", "insert_notification", "enqueue"),  # one statement here: append
+        *("last_places", "advance_user", "insert_notification", "enqueue"),  # one statement here: append
         "make_user",  # made when they are locked here
         *("put_presence", "delete_presence"),  # many at once here
         "delete_revocation",  # replaced in place here
