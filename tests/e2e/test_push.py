@@ -96,13 +96,13 @@ async def test_the_open_tab_alone_is_told_until_it_closes(
         await eventually(lambda: at.on_phone == at.in_browser == [second])
         assert at.browser.messages[-1]["title"] == "After it was closed"
         assert at.browser.messages[-1]["badge"] == 2
-        assert {push["state"] for push in await _pushes(at, second)} == {"accepted"}
+        await eventually(lambda: _all_in(at, second, "accepted"))
 
         seen = await at.phone.post("/messages", json={"notificationDataSeen": {"upTo": second}})
         assert seen.json() == {"newNotificationCountChanged": 0}
         await eventually(lambda: at.dismissed == [second])
         assert at.browser.messages[-1]["badge"] == 0
-        assert {push["state"] for push in await _pushes(at, second)} == {"seen"}
+        await eventually(lambda: _all_in(at, second, "seen"))
 
 
 async def test_what_is_seen_in_time_is_not_pushed(application: HostApplication, tmp_path: Path) -> None:
@@ -143,6 +143,10 @@ async def test_the_next_user_of_a_phone_gets_what_is_theirs(
         await eventually(lambda: at.on_phone == [his])
         (first, *_) = [push for push in await _pushes(at, waiting) if push["network"] == "fcm"]
         assert first["state"] == "cancelled"
+
+
+async def _all_in(at: Scene, notification_id: str, state: str) -> bool:
+    return {push["state"] for push in await _pushes(at, notification_id)} == {state}
 
 
 async def _pushes(at: Scene, notification_id: str) -> list[dict[str, Any]]:
