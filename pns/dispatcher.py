@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 """How late a push may be claimed after it is due."""
+GATHER_SECONDS = 0.01
+"""At least, from one turn to the next: a turn costs two commits, which many pushes can share."""
 LEASE_MARGIN_SECONDS = 10.0
 """How long a claim outlives the last answer that is waited for."""
 AWAY_SECONDS = 2.0
@@ -58,6 +60,12 @@ class Dispatcher:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
+        # Looked up once: that costs more than counting does.
+        self._attempts = {
+            outcome: metrics.pushes.labels(gateway.name, outcome.name.lower()) for outcome in Outcome
+        }
+        self._seconds = metrics.push_seconds.labels(gateway.name)
+        self._circuits_open = metrics.push_circuits_open.labels(gateway.name)
         self._pace = Pace(rate)
         self._concurrency = concurrency
         self._timeout = timeout
@@ -100,9 +108,10 @@ class Dispatcher:
                 await self._pause(pause)
 
     async def _pause(self, seconds: float) -> None:
-        """Until `seconds` have passed, or a push has been answered."""
+        """GATHER_SECONDS, and then until `seconds` have passed or a push has been answered."""
+        await self._clock.sleep(GATHER_SECONDS)
         waiting = [
-            asyncio.ensure_future(self._clock.sleep(seconds)),
+            asyncio.ensure_future(self._clock.sleep(seconds - GATHER_SECONDS)),
             asyncio.ensure_future(self._news.wait()),
         ]
         try:
@@ -126,9 +135,12 @@ class Dispatcher:
         if due_at is None or due_at > self._clock.now():
             return POLL_SECONDS
         until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * 1_000_000)
-        for push in await self._outbox.claim(Claim(self._gateway.name, room, until, self._offline_only)):
+        claimed = await self._outbox.claim(Claim(self._gateway.name, room, until, self._offline_only))
+        for push in claimed:
             self._begin(push, now)
-        return 0.0 if not whole.is_open else POLL_SECONDS
+        if whole.is_open:
+            return POLL_SECONDS
+        return GATHER_SECONDS if claimed else 0.0  # then all were cancelled, and more may be due
 
     async def _settle(self) -> None:
         done, self._done = self._done, []
@@ -159,7 +171,7 @@ class Dispatcher:
         receipt = await self._ask(push)
         self._note(circuit, receipt)
         self._done.append(self._settlement(push, receipt))
-        self._metrics.pushes.labels(self._gateway.name, receipt.outcome.name.lower()).inc()
+        self._attempts[receipt.outcome].inc()
         self._news.set()
 
     async def _ask(self, push: Push) -> Receipt:
@@ -173,7 +185,7 @@ class Dispatcher:
             log.exception("a gateway failed", extra={"gateway": self._gateway.name})
             return Receipt(Outcome.RETRY, "PNS failed; its log says why")
         finally:
-            self._metrics.push_seconds.labels(self._gateway.name).observe(self._clock.monotonic() - begin)
+            self._seconds.observe(self._clock.monotonic() - begin)
 
     def _settlement(self, push: Push, receipt: Receipt) -> Settlement:
         state = _STATES.get(receipt.outcome, PushState.RETRY)
@@ -199,9 +211,11 @@ class Dispatcher:
         if receipt.outcome not in (Outcome.UNAVAILABLE, Outcome.REFUSED):
             if circuit.succeeded():
                 log.warning("pushes flow again", extra={"gateway": self._gateway.name})
+                self._count_open()
         elif circuit.failed(self._clock.monotonic(), receipt.reason, retry_after=receipt.retry_after):
             level = logging.ERROR if receipt.outcome is Outcome.REFUSED else logging.WARNING
             log.log(level, "pushes wait: %s", receipt.reason, extra={"gateway": self._gateway.name})
-        self._metrics.push_circuits_open.labels(self._gateway.name).set(
-            sum(each.is_open for each in self._circuits.values())
-        )
+            self._count_open()
+
+    def _count_open(self) -> None:
+        self._circuits_open.set(sum(each.is_open for each in self._circuits.values()))

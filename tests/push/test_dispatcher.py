@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
+from pns.dispatcher import GATHER_SECONDS
 from pns.gateway import Outcome, Receipt
+from pns.outbox import Settlement
 from pns.push import Push, PushState, PushTerms
 from pns.store import Presence, Store
 from pns.testing import FakeClock
@@ -209,6 +212,46 @@ async def test_pace_and_room_are_kept(store: Store, clock: FakeClock, dispatch: 
     await passes(clock, 5, step=0.1)
     assert 45 <= len(gateway.asked) <= 52
     assert gateway.most_busy <= 4
+
+
+async def test_what_is_answered_within_a_moment_shares_a_commit(
+    store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    commits: list[int] = []
+    settle = store.outbox.settle
+
+    async def counted(settlements: Sequence[Settlement]) -> None:
+        commits.append(len(settlements))
+        await settle(settlements)
+
+    monkeypatch.setattr(store.outbox, "settle", counted)
+    turns = asyncio.Semaphore(0)
+    gateway = WaitsForTurns(turns)
+    await dispatch(gateway)
+    await settled(clock)
+    for left in range(19, -1, -1):
+        turns.release()
+        await settled(clock)
+        assert gateway.busy == left
+    assert commits == []
+    clock.advance(GATHER_SECONDS)
+    await until(lambda: _is(waiting(store), 0), clock)
+    assert commits == [20]
+
+
+class WaitsForTurns(ScriptedGateway):
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        super().__init__()
+        self._turns = turns
+
+    async def push(self, push: Push) -> Receipt:
+        self.busy += 1
+        await self._turns.acquire()
+        self.busy -= 1
+        return await super().push(push)
 
 
 async def test_a_node_that_dies_loses_nothing(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
