@@ -31,7 +31,7 @@ from tests.inbox_model import Inbox, Wanted, after_crash
 T = TypeVar("T")
 
 SEEN_DAYS = 1
-LOOPS = 7
+LOOPS = 10
 """Background loops of a node, all asleep when nothing is to be done."""
 AT_A_COMMIT = -1
 """In place of a number of turns: the crash comes with the first commit, when most may go wrong."""
@@ -488,6 +488,17 @@ def _examine(machine: type[Inboxes], examples: int, steps: int = 20) -> None:
                 print_blob=True,
             ),
         )
+
+
+async def test_every_loop_is_counted(clock: FakeClock) -> None:
+    """With one more than `LOOPS` the machine would go on while that one is still at work."""
+    database = SQLiteDatabase()
+    async with PNS(database.url, user=lambda r: None, settings=SETTINGS, clock=clock) as pns:
+        await clock.until_sleeping(LOOPS)
+        for _ in range(20):
+            await pns.user("ann")
+        assert clock.sleepers == LOOPS
+    database.remove()
 
 
 @pytest.mark.timeout(600)
