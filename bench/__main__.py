@@ -19,7 +19,7 @@ from bench import report
 from bench.load.application import Application
 from bench.machine import describe
 from bench.report import Figure
-from bench.rows import connect, expansion, fanout, fleet, growth, latency, memory, notify
+from bench.rows import connect, expansion, fanout, fleet, gateways, growth, latency, memory, notify
 from bench.run import Run
 from bench.server_process import GENERATOR_CORE
 
@@ -35,6 +35,7 @@ ROWS = {
     "growth": growth.measure,
     "expansion": expansion.measure,
     "fleet": fleet.measure,
+    "gateways": gateways.measure,
 }
 Name = Enum("Name", {name: name for name in ROWS}, type=str)  # type: ignore[misc]  # what typer makes choices of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,9 +58,9 @@ class Server(ServerProcess):
 
 
 @contextmanager
-def on_all_cores() -> Iterator[None]:
-    """Processes that are started meanwhile may run anywhere, not on the generator's core alone."""
+def on_cores(cores: Iterable[int] = CORES) -> Iterator[None]:
+    """Processes that are started meanwhile run on these, by default on all, not on the generator's alone."""
     own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, CORES)
+    os.sched_setaffinity(0, cores)
     yield
     os.sched_setaffinity(0, own)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 
-from bench.load.machine_time import busy
+from bench.load.machine_time import Measured, busy
 from bench.server_process import KEY, Server
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -122,18 +123,28 @@ def complete(answer: bytes) -> bool:
     return len(answer) >= head + 4 + (int(length[1]) if length else 0)
 
 
-async def start(server: Server, requests: Iterator[bytes], *, clients: int, status: int = 201) -> Answers:
+async def start(
+    port: int,
+    requests: Iterator[bytes],
+    *,
+    clients: int,
+    status: int = 201,
+    tls: ssl.SSLContext | None = None,
+) -> Answers:
     """Start `clients` that ask without pause until `Answers.stop`."""
     answers = Answers(requests, b"HTTP/1.1 %d" % status)
     loop = asyncio.get_running_loop()
+    name = "localhost" if tls else None
     for _ in range(clients):
-        await loop.create_connection(lambda: Client(answers), "127.0.0.1", server.port)
+        await loop.create_connection(
+            lambda: Client(answers), "127.0.0.1", port, ssl=tls, server_hostname=name
+        )
     return answers
 
 
 async def rate(server: Server, requests: Iterator[bytes], *, clients: int, seconds: float) -> float:
     """Answers a second of `clients` keep-alive clients, measured after a short warm-up."""
-    answers = await start(server, requests, clients=clients)
+    answers = await start(server.port, requests, clients=clients)
     try:
         await asyncio.sleep(WARM_UP_SECONDS)
         return await counted(lambda: answers.count, server, seconds=seconds)
@@ -141,7 +152,7 @@ async def rate(server: Server, requests: Iterator[bytes], *, clients: int, secon
         await answers.stop()
 
 
-async def counted(count: Callable[[], int], server: Server, *, seconds: float) -> float:
+async def counted(count: Callable[[], int], server: Measured, *, seconds: float) -> float:
     """How much `count()` rises in a second, noting how busy server and generator were meanwhile."""
     before, begin = count(), time.perf_counter()
     with busy(server):

@@ -21,7 +21,7 @@ from bench.load.machine_time import busy
 from bench.report import Figure, Goal
 from bench.rows.notify import DATA, requests
 from bench.run import Run, median, ratio
-from bench.server_process import Server, on_all_cores
+from bench.server_process import Server, on_cores
 from pns.clock import SystemClock
 from pns.metrics import Metrics
 from pns.ops.compose import make_store
@@ -43,7 +43,7 @@ async def measure(run: Run) -> list[Figure]:
     async with run.servers("pns") as (server,):
         figures = await _figures(run, "SQLite", server, f"sqlite:///{server.store}")
     async with AsyncExitStack() as stack:
-        with on_all_cores():
+        with on_cores():
             postgres = await stack.enter_async_context(Postgres(durable=True))
         async with run.servers("pns", store__url=postgres.url) as (server,):
             figures += await _figures(run, "PostgreSQL", server, postgres.url)

@@ -49,7 +49,7 @@ async def measure(run: Run) -> list[Figure]:
 
 async def _tell(pns: Server, opener: Opener, seconds: float) -> float:
     """Counts that PNS sends while it is notified without pause."""
-    answers = await http.start(pns, repeat(http.notify(USER, "x")), clients=NOTIFIERS)
+    answers = await http.start(pns.port, repeat(http.notify(USER, "x")), clients=NOTIFIERS)
     try:
         await asyncio.sleep(http.WARM_UP_SECONDS)
         return await http.counted(lambda: opener.frames.count, pns, seconds=seconds)

@@ -17,7 +17,7 @@ from bench.report import Figure, Goal
 from bench.rows.latency import PER_SECOND, Stopwatch
 from bench.rows.notify import CLIENTS, requests
 from bench.run import Run, median, ratio
-from bench.server_process import Server, on_all_cores
+from bench.server_process import Server, on_cores
 from tests.harness.nats import NATS
 from tests.harness.postgres import Postgres
 from tests.harness.redis import Redis
@@ -28,7 +28,7 @@ CONNECTIONS = 500
 async def measure(run: Run) -> list[Figure]:
     figures: list[Figure] = []
     async with AsyncExitStack() as stack:
-        with on_all_cores():
+        with on_cores():
             postgres = await stack.enter_async_context(Postgres(durable=True))
             redis = await stack.enter_async_context(Redis())
             nats = await stack.enter_async_context(NATS())

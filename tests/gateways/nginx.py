@@ -35,6 +35,8 @@ class Request(NamedTuple):
 
 
 class Nginx:
+    pid: int
+
     def __init__(self, folder: Path, authority: Authority) -> None:
         self.authority = authority
         self.port = free_port()
@@ -58,6 +60,7 @@ async def nginx(folder: Path, site: str) -> AsyncIterator[Nginx]:
     )
     log = folder / "nginx.log"
     process = _spawn(nginx_command(folder, text), log)
+    here.pid = process.pid
     try:
 
         async def listens() -> bool:
