@@ -37,6 +37,7 @@ from tests.push.scripted import ACCEPTED, Script, ScriptedGateway
 URL = "http://pns.test"
 WAIT_FOR_WORK = {"pns fanout", "pns group commit", "pns sqlite close"}
 """Tasks of PNS that do not wait for time to pass."""
+STEP_SECONDS = 0.5
 
 
 class World(NamedTuple):
@@ -90,12 +91,14 @@ class World(NamedTuple):
         async with asyncio.timeout(30):
             await self.settled()
             while not await condition():
-                await self.passes(0.5)
+                await self.passes(STEP_SECONDS)
 
     async def passes(self, seconds: float) -> None:
-        """Let time pass, and everything run that is due."""
-        self.clock.advance(seconds)
-        await self.settled()
+        """Let time pass in steps, and everything run that is due at each."""
+        while seconds > 0:
+            self.clock.advance(min(seconds, STEP_SECONDS))
+            seconds -= STEP_SECONDS
+            await self.settled()
 
     async def settled(self) -> None:
         """Until all that works in the background has done what it can and waits for time to pass."""
