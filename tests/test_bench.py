@@ -34,6 +34,11 @@ ROWS = (
     *(rf"ms to {what}.*{size}.*≤ 1.5"
       for what in ("the first count", "the first unseen page", "one durable notify")
       for size in ("stored", "unseen of one user")),
+    *(rf"{what} a publication to 1,000 users, {store}"
+      for what in ("notifications/s of", "ms of a notify beside") for store in ("SQLite", "PostgreSQL")),
+    *(rf"pushes/s by {gateway}.*a bare loop over {protocol}"
+      for gateway, protocol in (("FCM", r"HTTP/1\.1"), ("Azure", r"HTTP/1\.1"), ("Web Push", r"HTTP/1\.1"),
+                                ("APNs", "HTTP/2"), ("MQTT", "MQTT"))),
 )  # fmt: skip
 
 

@@ -1,30 +1,28 @@
-"""Gateways: how many pushes a second one process sends through each, and what that is of a loop that does
-nothing but write a prepared request and read its answer, in the same protocol and as many at once.
+"""Gateways: how many pushes a second one process sends through each, and what that is of two loops that send
+the same request again and again, as many at once: one that knows nothing but the protocol, one of the HTTP
+library that PNS is built on.
 
-The loop sends what the gateway would, without making, encrypting, signing or understanding any of it. Here
-the gateway has the generator's core, and the peer, which looks at nothing, the other.
+The loops make, encrypt, sign and understand nothing. Here the gateway has the generator's core, and the peer,
+which looks at nothing either, the other.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bench import peers
-from bench.load import http
-from bench.load.http2 import Streams
+from bench.load import loops
+from bench.load.loops import Request
 from bench.load.mqtt import Publications
 from bench.peers import Watch
 from bench.report import Figure
@@ -46,7 +44,8 @@ from pns.settings import APNsSettings, AzureSettings, FCMSettings, MQTTSettings,
 from tests.gateways.certificates import private_pem
 from tests.harness.mosquitto import PASSWORD, USERNAME
 
-Measure = Callable[[Watch], Awaitable[float]]
+Loop = Callable[[Watch], Awaitable[float]]
+"""A measurement that something is compared with."""
 T = TypeVar("T", bound=Gateway)
 
 AT_ONCE = 64
@@ -59,33 +58,33 @@ CLOCK = SystemClock()
 
 async def measure(run: Run) -> list[Figure]:
     folder = Path(mkdtemp(dir=run.folder))
+    figures: list[Figure] = []
     async with peers.nginx(folder) as nginx:
-        figures = [await row(run, nginx, folder) for row in (_fcm, _azure, _webpush, _apns)]
+        for row in (_fcm, _azure, _webpush, _apns):
+            figures += await row(run, nginx, folder)
     async with peers.mosquitto() as broker:
-        return [*figures, await _mqtt(run, broker)]
+        return figures + await _mqtt(run, broker)
 
 
 # ── a gateway each ────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _fcm(run: Run, nginx: peers.Nginx, folder: Path) -> Figure:
-    token = "APA91b" + "x" * 146
-    push = _push("fcm", token, keys={"kind": "token"})
-    body = msgspec.json.encode(
-        {"message": {**fcm_message.target(push.device), **fcm_message.message(push, CLOCK.now())}}
-    )
-    request = _request(
-        "/fcm/v1/projects/bench/messages:send",
-        body,
-        {"authorization": "Bearer token", "content-type": "application/json; charset=utf-8"},
-    )
+async def _fcm(run: Run, nginx: peers.Nginx, folder: Path) -> list[Figure]:
+    push = _push("fcm", "APA91b" + "x" * 146, keys={"kind": "token"})
+    message = {**fcm_message.target(push.device), **fcm_message.message(push, CLOCK.now())}
     settings = FCMSettings(credentials=str(_account(folder, nginx)), url=f"{nginx.url}/fcm")
-    bare = partial(_http, run, nginx.port, request, status=200)
+    request = Request(
+        f"{nginx.url}/fcm/v1/projects/bench/messages:send",
+        {"authorization": "Bearer token", "content-type": "application/json; charset=utf-8"},
+        msgspec.json.encode({"message": message}),
+        status=200,
+        trust=nginx.trust("http/1.1"),
+    )
     async with _started(FCM(settings, clock=CLOCK)) as gateway:
-        return await _compare(run, nginx, gateway, push, "FCM", "HTTP/1.1", bare)
+        return await _compare(run, nginx, "FCM", gateway, push, _loops(run, request))
 
 
-async def _azure(run: Run, nginx: peers.Nginx, folder: Path) -> Figure:
+async def _azure(run: Run, nginx: peers.Nginx, folder: Path) -> list[Figure]:
     push = _push("apns", "ab" * 32, gateway="azure", app=TOPIC)
     hub = f"sb://localhost:{nginx.tls_port}/"
     settings = AzureSettings(
@@ -93,9 +92,8 @@ async def _azure(run: Run, nginx: peers.Nginx, folder: Path) -> Figure:
         hub="hub",
         ca_file=nginx.ca_file,
     )
-    request = _request(
-        "/hub/messages/?api-version=2020-06&direct=true",
-        msgspec.json.encode(apns_message.payload(push)),
+    request = Request(
+        f"{nginx.tls_url}/hub/messages/?api-version=2020-06&direct=true",
         {
             **apns_message.headers(push, TOPIC, CLOCK.now()),
             "content-type": "application/json;charset=utf-8",
@@ -104,29 +102,34 @@ async def _azure(run: Run, nginx: peers.Nginx, folder: Path) -> Figure:
             "authorization": "SharedAccessSignature " + "x" * 150,
             "x-ms-version": "2020-06",
         },
+        msgspec.json.encode(apns_message.payload(push)),
+        status=201,
+        trust=nginx.trust("http/1.1"),
     )
-    bare = partial(_http, run, nginx.tls_port, request, status=201, tls=nginx.trust("http/1.1"))
     async with _started(Azure(settings, clock=CLOCK)) as gateway:
-        return await _compare(run, nginx, gateway, push, "Azure", "HTTP/1.1 with TLS", bare)
+        return await _compare(run, nginx, "Azure", gateway, push, _loops(run, request))
 
 
-async def _webpush(run: Run, nginx: peers.Nginx, folder: Path) -> Figure:
+async def _webpush(run: Run, nginx: peers.Nginx, folder: Path) -> list[Figure]:
     browser = p256.encode(p256.point(ec.generate_private_key(p256.CURVE).public_key()))
     keys = {"p256dh": browser, "auth": p256.encode(b"0123456789abcdef")}
-    path = "/webpush/" + "x" * 150
-    push = _push("webpush", nginx.url + path, keys=keys)
-    body = webpush_message.encrypted(webpush_message.text(push), keys)
-    signed = {"Authorization": f"vapid t={'x' * 200}, k={'x' * 87}"}
-    request = _request(path, body, {**signed, **webpush_message.headers(push, CLOCK.now())})
+    push = _push("webpush", f"{nginx.url}/webpush/{'x' * 150}", keys=keys)
     settings = WebPushSettings(
         subject="mailto:bench@example.com", allowed_networks=("127.0.0.0/8",), ca_file=nginx.ca_file
     )
-    bare = partial(_http, run, nginx.port, request, status=201)
+    signed = {"Authorization": f"vapid t={'x' * 200}, k={'x' * 87}"}
+    request = Request(
+        push.device.address,
+        {**signed, **webpush_message.headers(push, CLOCK.now())},
+        webpush_message.encrypted(webpush_message.text(push), keys),
+        status=201,
+        trust=nginx.trust("http/1.1"),
+    )
     async with _started(WebPush(settings, clock=CLOCK, private_key=_new_key)) as gateway:
-        return await _compare(run, nginx, gateway, push, "Web Push", "HTTP/1.1", bare)
+        return await _compare(run, nginx, "Web Push", gateway, push, _loops(run, request))
 
 
-async def _apns(run: Run, nginx: peers.Nginx, folder: Path) -> Figure:
+async def _apns(run: Run, nginx: peers.Nginx, folder: Path) -> list[Figure]:
     push = _push("apns", "ab" * 32)
     key_file = folder / "key.p8"
     key_file.write_bytes(private_pem(ec.generate_private_key(ec.SECP256R1())))
@@ -138,25 +141,19 @@ async def _apns(run: Run, nginx: peers.Nginx, folder: Path) -> Figure:
         url=nginx.tls_url,
         ca_file=nginx.ca_file,
     )
-    body = msgspec.json.encode(apns_message.payload(push))
-    headers = [
-        *((":method", "POST"), (":scheme", "https"), (":authority", f"localhost:{nginx.tls_port}")),
-        *((":path", f"/3/device/{push.device.address}"), ("content-length", str(len(body)))),
-        *apns_message.headers(push, TOPIC, CLOCK.now()).items(),
-        ("authorization", "bearer " + "x" * 180),
-    ]
-
-    async def bare(watch: Watch) -> float:
-        streams = await Streams.connect(
-            nginx.tls_port, nginx.trust("h2"), headers=headers, body=body, at_once=AT_ONCE
-        )
-        return await _counted(run, watch, streams)
-
+    request = Request(
+        f"{nginx.tls_url}/3/device/{push.device.address}",
+        {**apns_message.headers(push, TOPIC, CLOCK.now()), "authorization": "bearer " + "x" * 180},
+        msgspec.json.encode(apns_message.payload(push)),
+        status=200,
+        trust=nginx.trust("h2"),
+    )
+    bare = partial(loops.http2, request, AT_ONCE, seconds=run.seconds)
     async with _started(APNs(settings, clock=CLOCK)) as gateway:
-        return await _compare(run, nginx, gateway, push, "APNs", "HTTP/2 with TLS", bare)
+        return await _compare(run, nginx, "APNs", gateway, push, {"a bare loop over HTTP/2 with TLS": bare})
 
 
-async def _mqtt(run: Run, broker: peers.Broker) -> Figure:
+async def _mqtt(run: Run, broker: peers.Broker) -> list[Figure]:
     settings = MQTTSettings(
         url=broker.url, username=USERNAME, password=PASSWORD, provisioning="dynamic-security"
     )
@@ -169,79 +166,58 @@ async def _mqtt(run: Run, broker: peers.Broker) -> Figure:
             publications = await Publications.connect(
                 broker.port, (USERNAME, PASSWORD), address.address, payload, at_once=AT_ONCE_MQTT
             )
-            return await _counted(run, watch, publications)
+            return await loops.counted(publications, watch, seconds=run.seconds)
 
         with broker.read(address.reply):
-            return await _compare(run, broker, gateway, push, "MQTT", "MQTT", bare, at_once=AT_ONCE_MQTT)
+            compared = {"a bare loop over MQTT": bare}
+            return await _compare(run, broker, "MQTT", gateway, push, compared, at_once=AT_ONCE_MQTT)
 
 
 # ── the comparison ────────────────────────────────────────────────────────────────────────────────────
 
 
+def _loops(run: Run, request: Request) -> dict[str, Loop]:
+    """What a gateway over HTTP/1.1 is compared with."""
+    protocol = "HTTP/1.1 with TLS" if request.tls else "HTTP/1.1"
+    return {
+        f"a bare loop over {protocol}": partial(loops.http1, request, AT_ONCE, seconds=run.seconds),
+        "a loop of the HTTP library": partial(loops.library, request, AT_ONCE, seconds=run.seconds),
+    }
+
+
 async def _compare(
     run: Run,
     peer: peers.Peer,
+    name: str,
     gateway: Gateway,
     push: Push,
-    name: str,
-    protocol: str,
-    bare: Measure,
+    others: Mapping[str, Loop],
     *,
     at_once: int = AT_ONCE,
-) -> Figure:
-    own, loop = Watch(peer), Watch(peer)
-    pushed, looped = await run.in_turns(
-        f"pushes by {name}", lambda: _pushes(run, own, gateway, push, at_once), lambda: bare(loop)
+) -> list[Figure]:
+    """A figure for each of `others`, by their names."""
+
+    async def once() -> None:
+        receipt = await gateway.push(push)
+        if receipt.outcome is not Outcome.ACCEPTED:
+            raise RuntimeError(f"an unexpected receipt: {receipt}")
+
+    watches = [Watch(peer) for _ in range(1 + len(others))]
+    pushed, *looped = await run.in_turns(
+        f"pushes by {name}",
+        lambda: loops.repeated(once, at_once, watches[0], seconds=run.seconds),
+        *(partial(loop, watch) for loop, watch in zip(others.values(), watches[1:], strict=True)),
     )
-    return Figure(
-        f"pushes/s by {name}, {at_once} at once",
-        f"{median(pushed):,.0f}",
-        f"{median(looped):,.0f} a bare loop over {protocol}",
-        ratio(pushed, looped),
-        load=f"gateway {own.load}; the loop {loop.load}",
-    )
-
-
-async def _pushes(run: Run, watch: Watch, gateway: Gateway, push: Push, at_once: int) -> float:
-    """Accepted pushes a second. Another outcome is an error of the whole measurement."""
-    count, going = 0, True
-
-    async def work() -> None:
-        nonlocal count
-        while going:
-            receipt = await gateway.push(push)
-            if receipt.outcome is not Outcome.ACCEPTED:
-                raise RuntimeError(f"an unexpected receipt: {receipt}")
-            count += 1
-
-    async with asyncio.TaskGroup() as pushing:
-        for _ in range(at_once):
-            pushing.create_task(work())
-        await asyncio.sleep(http.WARM_UP_SECONDS)
-        found = await http.counted(lambda: count, watch, seconds=run.seconds)
-        going = False
-    return found
-
-
-async def _http(
-    run: Run, port: int, request: bytes, watch: Watch, *, status: int, tls: ssl.SSLContext | None = None
-) -> float:
-    answers = await http.start(port, repeat(request), clients=AT_ONCE, status=status, tls=tls)
-    return await _counted(run, watch, answers)
-
-
-class _Loop(Protocol):
-    count: int
-
-    async def stop(self) -> None: ...
-
-
-async def _counted(run: Run, watch: Watch, loop: _Loop) -> float:
-    try:
-        await asyncio.sleep(http.WARM_UP_SECONDS)
-        return await http.counted(lambda: loop.count, watch, seconds=run.seconds)
-    finally:
-        await loop.stop()
+    return [
+        Figure(
+            f"pushes/s by {name}, {at_once} at once",
+            f"{median(pushed):,.0f}",
+            f"{median(rates):,.0f} {other}",
+            ratio(pushed, rates),
+            load=f"gateway {watches[0].load}; the loop {watch.load}",
+        )
+        for other, rates, watch in zip(others, looped, watches[1:], strict=True)
+    ]
 
 
 @asynccontextmanager
@@ -276,13 +252,6 @@ def _push(network: Network, address: str, *, gateway: str = "", **device: Any) -
         notification_data=DATA,
         create_date=now,
     )
-
-
-def _request(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """As HTTP/1.1 writes it, with the headers that every client adds."""
-    own = {"Host": "127.0.0.1", "Accept": "*/*", "Content-Length": str(len(body))}
-    lines = (f"{name}: {value}\r\n" for name, value in {**own, **headers}.items())
-    return f"POST {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
 
 
 def _account(folder: Path, nginx: peers.Nginx) -> Path:
