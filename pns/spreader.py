@@ -16,8 +16,10 @@ from pns.store import Store, Submission
 
 SPREAD_SECONDS = 0.5
 """How late a publication may begin."""
-STEP_USERS = 100
-"""A notify of somebody else waits at most for one step, some milliseconds."""
+STEP_USERS = range(20, 101)
+"""How many users a step may reach: fewer where the store is slow, as somebody else's notify waits for it."""
+STEP_SECONDS = 0.005
+"""About how long a step should take."""
 STEP_BYTES = 512 * 1024
 PAUSE_SECONDS = 0.002
 RECORD_SECONDS = 0.5
@@ -39,13 +41,16 @@ class Spreader:
             await self._spread(publication)
 
     async def _spread(self, publication: Publication) -> None:
-        after, limit = publication.after, _step_users(publication)
+        after, limit, most = publication.after, STEP_USERS[-1], _most_users(publication)
         complete, reached, record_at = False, 0, self._clock.monotonic() + RECORD_SECONDS
         while not complete:
-            users = await self._store.audiences.subscribers(publication.audience, after=after, limit=limit)
-            complete = len(users) < limit
+            asked = min(limit, most)
+            users = await self._store.audiences.subscribers(publication.audience, after=after, limit=asked)
+            complete = len(users) < asked
             if users:
+                begin = self._clock.monotonic()
                 await self._reach(publication, users)
+                limit = _fitting(limit, self._clock.monotonic() - begin)
                 after, reached = users[-1].user_key, reached + len(users)
             if complete or self._clock.monotonic() >= record_at:
                 await self._store.audiences.advance(
@@ -74,6 +79,12 @@ class Spreader:
         return self._clock.now() + LEASE_SECONDS * 1_000_000
 
 
-def _step_users(publication: Publication) -> int:
+def _most_users(publication: Publication) -> int:
     size = sum(len(notification.notification_data) for notification in publication.notifications) + 1
-    return max(1, min(STEP_USERS, STEP_BYTES // size))
+    return max(1, STEP_BYTES // size)
+
+
+def _fitting(users: int, took: float) -> int:
+    """How many users the next step should reach, when one of `users` took so many seconds."""
+    wanted = users * 5 // 4 if took < STEP_SECONDS else users * 3 // 4
+    return min(max(wanted, STEP_USERS[0]), STEP_USERS[-1])

@@ -19,7 +19,8 @@ from pns.store import Store, Submission
 from pns.testing import FakeClock
 
 TOPIC = "topic/app:news"
-USERS = 2 * STEP_USERS + 7
+LEAST, MOST = STEP_USERS[0], STEP_USERS[-1]
+USERS = 2 * MOST + 7
 
 
 class Signals(LocalBus):
@@ -142,24 +143,45 @@ async def test_cut_off_and_repeated(
 async def test_how_far_it_came_is_recorded_now_and_then(
     store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice a second, where a step takes 0.3 s; and at the end, when everybody was reached."""
-    await subscribe(store, 4 * STEP_USERS + 7)
+    """Twice a second, where a step comes every 0.3 s; and at the end, when everybody was reached."""
+    await subscribe(store, 4 * MOST + 7)
     await store.audiences.publish(publication())
-    notify, advance, recorded = publisher.notify, store.audiences.advance, list[int]()
+    ask, advance, recorded = store.audiences.subscribers, store.audiences.advance, list[int]()
 
-    async def slow(submissions: list[Submission]) -> object:
+    async def slow(audience: str, **more: Any) -> object:
         clock.advance(0.3)
-        return await notify(submissions)
+        return await ask(audience, **more)
 
     async def advanced(publication_id: str, *, reached: int, **more: Any) -> None:
         recorded.append(reached)
         await advance(publication_id, reached=reached, **more)
 
-    monkeypatch.setattr(publisher, "notify", slow)
+    monkeypatch.setattr(store.audiences, "subscribers", slow)
     monkeypatch.setattr(store.audiences, "advance", advanced)
     await spread(spreader, clock)
-    assert recorded == [2 * STEP_USERS, 2 * STEP_USERS, 7]
+    assert recorded == [2 * MOST, 2 * MOST, 7]
     assert (await _kept(store, "p")).reached == sum(recorded)
+
+
+async def test_a_slow_store_is_given_small_steps(
+    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And larger ones again when it is quick: whoever else notifies waits for one step."""
+    await subscribe(store, 10 * MOST)
+    await store.audiences.publish(publication())
+    notify, steps = publisher.notify, list[int]()
+
+    async def timed(submissions: list[Submission]) -> object:
+        steps.append(len(submissions))
+        clock.advance(0.001 * len(submissions) if len(steps) < 15 else 0.001)
+        return await notify(submissions)
+
+    monkeypatch.setattr(publisher, "notify", timed)
+    await spread(spreader, clock)
+    assert steps[0] == MOST
+    assert steps[14] == LEAST
+    assert max(steps[15:]) == MOST
+    assert await counts(store, 10 * MOST) == [1] * (10 * MOST)
 
 
 async def test_two_nodes_never_spread_the_same(store: Store, publisher: Publisher, clock: FakeClock) -> None:
@@ -191,7 +213,7 @@ async def test_others_have_their_turn_between_steps(
     await store.audiences.publish(publication())
     task = asyncio.create_task(spreader.tick())
     await clock.until_sleeping()
-    assert (await counts(store)).count(1) == STEP_USERS
+    assert (await counts(store)).count(1) == MOST
     await store.append([Submission("somebody", (Notification("y"),))])
     assert not task.done(), "it waits while others write"
     task.cancel()
