@@ -22,7 +22,8 @@ def banner(address: str, *, pns: str, key: str, embedded: bool) -> str:
     1. Log in as Alice. In a private window, or another browser, log in as Bob.
     2. Notify one from the other: the count is there before you look up.
     3. Open Alice a second time: both of her pages follow each other.
-    4. Notify from a terminal, as an application would:
+    4. In the bell, turn on "Notify me when this page is closed", close the page, and notify Alice again.
+    5. Notify from a terminal, as an application would:
 
        curl {pns}/notify -H 'content-type: application/json' \\
          -H 'authorization: Bearer {key}' \\
