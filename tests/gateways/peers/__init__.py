@@ -21,6 +21,8 @@ credentials are wrong. `hang`: no answer. `reset`: the line is cut after the req
 service's own form, such as a proxy's HTML page with status 502."""
 
 NAMES: list[str] = ["apns", "azure", "fcm", "mqtt", "webpush"]
+UNSPEAKABLE: set[tuple[str, Answer]] = {("mqtt", "later"), ("mqtt", "dead")}
+"""MQTT has no word for an address that is no more, and none for how long to wait."""
 
 
 class Peer(Protocol):
