@@ -92,7 +92,11 @@ class Audiences(Protocol):
     async def publication(self, publication_id: str) -> Publication | None: ...
 
     async def due_publication(self, until: int) -> Publication | None:
-        """Lease the oldest publication that is not complete and that nobody spreads, until `until`."""
+        """Lease the oldest publication that is not complete and that nobody spreads, until `until`.
+
+        Of one audience there is one at a time, in the order in which they were published: what collapses is
+        replaced by what came later, and never by what came before.
+        """
 
     async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
         """The next users of an audience, in the order of their keys."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from pns.audience import Publication, Subscriber
 from pns.clock import Clock
 from pns.errors import NotificationIdConflict
@@ -80,8 +82,7 @@ class Spreader:
 
 
 def _most_users(publication: Publication) -> int:
-    size = sum(len(notification.notification_data) for notification in publication.notifications) + 1
-    return max(1, STEP_BYTES // size)
+    return max(1, STEP_BYTES // len(msgspec.json.encode(publication.notifications)))
 
 
 def _fitting(users: int, took: float) -> int:

@@ -13,7 +13,7 @@ from pns.errors import StoreUnavailable
 from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.publish import Publisher
-from pns.push import Origin
+from pns.push import Origin, PushControls
 from pns.spreader import STEP_USERS, Spreader
 from pns.store import Store, Submission
 from pns.testing import FakeClock
@@ -60,9 +60,8 @@ def publication(id: str = "p", audience: str = TOPIC, **more: object) -> Publica
     return Publication(
         publication_id=id,
         audience=audience,
-        notifications=(notification,),
         create_date=1,
-        **more,  # type: ignore[arg-type]
+        **{"notifications": (notification,), **more},  # type: ignore[arg-type]
     )
 
 
@@ -182,6 +181,27 @@ async def test_a_slow_store_is_given_small_steps(
     assert steps[14] == LEAST
     assert max(steps[15:]) == MOST
     assert await counts(store, 10 * MOST) == [1] * (10 * MOST)
+
+
+async def test_large_notifications_go_out_in_small_steps(
+    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is their data that is large, or what the networks are told."""
+    await subscribe(store, 40)
+    large = Notification("x" * 60_000, notification_id="p")
+    told = Notification("x", notification_id="q", push=PushControls(data={"a": "x" * 16_000}))
+    steps: list[int] = []
+    notify = publisher.notify
+
+    async def counted(submissions: list[Submission]) -> object:
+        steps.append(len(submissions))
+        return await notify(submissions)
+
+    monkeypatch.setattr(publisher, "notify", counted)
+    for id, notification in (("p", large), ("q", told)):
+        await store.audiences.publish(publication(id, notifications=(notification,)))
+        await spread(spreader, clock)
+    assert steps == [8] * 5 + [32, 8]
 
 
 async def test_two_nodes_never_spread_the_same(store: Store, publisher: Publisher, clock: FakeClock) -> None:
