@@ -64,8 +64,8 @@ SELECT publication_id, audience, content, create_date, after_key, reached, end_d
 FROM publications WHERE publication_id = :publication_id
 
 -- name: lease_publication
--- The oldest that is not complete and that nobody spreads; of an audience one after the other, so that none
--- replaces a later one.
+-- Of those that nobody spreads the one that has waited longest; of an audience one after the other, so that
+-- none replaces a later one.
 UPDATE publications SET due_at = :until
 WHERE publication_id = (
   SELECT publication_id FROM publications p INDEXED BY publications_due
@@ -73,7 +73,7 @@ WHERE publication_id = (
     SELECT 1 FROM publications o INDEXED BY publications_waiting
     WHERE o.end_date IS NULL AND o.audience = p.audience
       AND (o.create_date, o.publication_id) < (p.create_date, p.publication_id))
-  ORDER BY create_date LIMIT 1)
+  ORDER BY due_at LIMIT 1)
 RETURNING publication_id, audience, content, create_date, after_key, reached, end_date
 
 -- name: any_due
