@@ -92,7 +92,11 @@ class Audiences(Protocol):
     async def publication(self, publication_id: str) -> Publication | None: ...
 
     async def due_publication(self, until: int) -> Publication | None:
-        """Lease the oldest publication that is not complete and that nobody spreads, until `until`."""
+        """Lease a publication that nobody spreads, until `until`: the one that has waited longest.
+
+        Of one audience there is one at a time, in the order in which they were published: what collapses is
+        replaced by what came later, and never by what came before.
+        """
 
     async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
         """The next users of an audience, in the order of their keys."""
@@ -100,7 +104,7 @@ class Audiences(Protocol):
     async def advance(
         self, publication_id: str, *, after: int, reached: int, until: int, complete: bool
     ) -> None:
-        """Record that a publication came to `after`, with `reached` more users, and hold the lease until
+        """Record that a publication came to `after`, with `reached` more users, and end the lease at
         `until`; `complete`: it has reached everybody.
         """
 

@@ -11,6 +11,8 @@ FAILURES = 5
 """So many in a row, and the circuit opens."""
 FIRST_SECONDS = 1.0
 MOST_SECONDS = 300.0
+MOST_RETRY_AFTER = 3600.0
+"""A service may ask to be left alone for an hour; then it is tried again all the same, with one push."""
 
 RETRY_SECONDS = 2.0
 MOST_RETRY_SECONDS = 900.0
@@ -25,6 +27,7 @@ class Circuit:
         """In a row."""
         self.reason = ""
         """Of the newest failure."""
+        self._trials = 0
         self._open_until = 0.0
         self._trying_until = 0.0
 
@@ -42,26 +45,41 @@ class Circuit:
         """How many of `room` may be sent at once: one while it is a trial."""
         return min(room, 1) if self.is_open else room
 
-    def try_until(self, until: float) -> None:
-        """A trial is under way; nothing else is sent meanwhile, at most until `until`."""
+    def try_until(self, until: float) -> bool:
+        """Something is sent; returns whether it is a trial. Then nothing else is, at most until `until`."""
         if self.is_open:
             self._trying_until = until
+        return self.is_open
 
     def succeeded(self) -> bool:
         """Returns whether that closed it."""
         was_open = self.is_open
-        self.failures, self.reason = 0, ""
+        self.failures, self.reason, self._trials = 0, "", 0
         self._open_until = self._trying_until = 0.0
         return was_open
 
-    def failed(self, now: float, reason: str, *, retry_after: float | None = None) -> bool:
-        """Returns whether that opened it."""
+    def undecided(self, *, trial: bool) -> None:
+        """What was sent said nothing of the service; if it was a trial, another may follow at once."""
+        if trial:
+            self._trying_until = 0.0
+
+    def failed(
+        self, now: float, reason: str, *, retry_after: float | None = None, trial: bool = False
+    ) -> bool:
+        """Returns whether that opened it.
+
+        A trial that fails doubles the wait. What was under way when it opened does not: all of that is one
+        trouble, however much there was.
+        """
         self.failures += 1
         self.reason = reason
-        self._trying_until = 0.0
+        wait = min(retry_after or 0.0, MOST_RETRY_AFTER)
+        if trial:
+            self._trying_until = 0.0
+            self._trials += 1
+        if trial or self.failures == FAILURES:
+            wait = max(wait, min(FIRST_SECONDS * 2 ** min(self._trials, 16), MOST_SECONDS))
         if self.is_open:
-            steps = min(self.failures - FAILURES, 16)
-            wait = max(min(FIRST_SECONDS * 2**steps, MOST_SECONDS), retry_after or 0.0)
             self._open_until = max(self._open_until, now + wait)
         return self.failures == FAILURES
 
@@ -93,9 +111,9 @@ def retry_seconds(
     """How long to wait after the failure of `attempt`, from 1. Never shorter than after the one before it.
 
     Doubles, up to a quarter of an hour, with up to half of it more, so that those that failed together do
-    not come back together. What the service asked for goes before it.
+    not come back together. What the service asked for goes before it, unless that is shorter than any wait.
     """
-    if retry_after is not None:
+    if retry_after is not None and retry_after >= first:
         return retry_after * (1 + random() / 10)
     if first * 2 ** min(attempt - 1, 30) >= MOST_RETRY_SECONDS:
         return MOST_RETRY_SECONDS * 1.5

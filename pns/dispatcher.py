@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 
 from pns.circuit import Circuit, Pace, retry_seconds
 from pns.clock import Clock
@@ -31,6 +32,8 @@ LEASE_MARGIN_SECONDS = 10.0
 """How long a claim outlives the last answer that is waited for."""
 AWAY_SECONDS = 2.0
 MOST_CIRCUITS = 10_000
+MOST_OF_USER = 8
+"""Pushes under way to one user's devices, where these name their own services: those may all hang."""
 MOST_REASON = 300
 """Characters of a gateway's reason that are kept."""
 
@@ -39,6 +42,7 @@ _STATES = {
     Outcome.FAILED: PushState.FAILED,
     Outcome.DEVICE_INVALID: PushState.DEVICE_INVALID,
 }
+_BROKEN = Receipt(Outcome.RETRY, "PNS failed; its log says why")
 
 
 class Dispatcher:
@@ -72,6 +76,7 @@ class Dispatcher:
         self._offline_only = offline_only
         self._circuits: dict[str, Circuit] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self._under_way: Counter[str] = Counter()
         self._done: list[Settlement] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -138,9 +143,9 @@ class Dispatcher:
         claimed = await self._outbox.claim(Claim(self._gateway.name, room, until, self._offline_only))
         for push in claimed:
             self._begin(push, now)
-        if whole.is_open:
+        if claimed and whole.is_open:
             return POLL_SECONDS
-        return GATHER_SECONDS if claimed else 0.0  # then all were cancelled, and more may be due
+        return GATHER_SECONDS  # if there were none, all were cancelled or are held, and more may be due
 
     async def _settle(self) -> None:
         done, self._done = self._done, []
@@ -149,27 +154,41 @@ class Dispatcher:
         try:
             await self._outbox.settle(done)
         except BaseException:
-            self._done = [*done, *self._done]
+            # What was only put off is due again when its lease ends.
+            self._done = [*(each for each in done if each.sent), *self._done]
             raise
 
     # ── one push ──────────────────────────────────────────────────────────────────────────────────────
 
     def _begin(self, push: Push, now: float) -> None:
-        circuit = self._circuit(self._gateway.circuit(push.device))
+        name, user_id = self._gateway.circuit(push.device), push.device.user_id
+        circuit = self._circuit(name)
         wait = circuit.wait(now)
         if wait:  # claimed with others, whose service is well
-            later = Receipt(Outcome.RETRY, f"waits for its service: {circuit.reason}", retry_after=wait)
-            self._done.append(self._settlement(push, later))
-            return
-        circuit.try_until(now + self._timeout)
-        self._pace.took(1, now)
-        task = asyncio.create_task(self._send(push, circuit))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+            self._put_off(push, f"waits for its service: {circuit.reason}", wait)
+        elif name and self._under_way[user_id] >= MOST_OF_USER:
+            self._put_off(push, "waits for other pushes of its user", 0.0)
+        else:
+            trial = circuit.try_until(now + self._timeout)
+            self._pace.took(1, now)
+            self._under_way[user_id] += 1
+            task = asyncio.create_task(self._send(push, circuit, trial=trial))
+            self._sending.add(task)
+            task.add_done_callback(lambda task: self._ended(task, user_id))
 
-    async def _send(self, push: Push, circuit: Circuit) -> None:
+    def _put_off(self, push: Push, reason: str, seconds: float) -> None:
+        settlement = self._settlement(push, Receipt(Outcome.RETRY, reason, retry_after=seconds))
+        self._done.append(settlement._replace(sent=False))
+
+    def _ended(self, task: asyncio.Task[None], user_id: str) -> None:
+        self._sending.discard(task)
+        self._under_way[user_id] -= 1
+        if not self._under_way[user_id]:
+            del self._under_way[user_id]
+
+    async def _send(self, push: Push, circuit: Circuit, *, trial: bool) -> None:
         receipt = await self._ask(push)
-        self._note(circuit, receipt)
+        self._note(circuit, receipt, trial=trial)
         self._done.append(self._settlement(push, receipt))
         self._attempts[receipt.outcome].inc()
         self._news.set()
@@ -183,13 +202,16 @@ class Dispatcher:
             return Receipt(Outcome.UNAVAILABLE, f"no answer within {self._timeout:g} s")
         except Exception:
             log.exception("a gateway failed", extra={"gateway": self._gateway.name})
-            return Receipt(Outcome.RETRY, "PNS failed; its log says why")
+            return _BROKEN
         finally:
             self._seconds.observe(self._clock.monotonic() - begin)
 
     def _settlement(self, push: Push, receipt: Receipt) -> Settlement:
         state = _STATES.get(receipt.outcome, PushState.RETRY)
-        receipt = receipt._replace(reason=printable(receipt.reason, MOST_REASON))
+        receipt = receipt._replace(
+            reason=printable(receipt.reason, MOST_REASON),
+            provider_id=receipt.provider_id and printable(receipt.provider_id, MOST_REASON),
+        )
         if state is PushState.DEVICE_INVALID:
             told = {"device_id": push.device.device_id, "reason": receipt.reason}
             log.info("a device is gone", extra={"gateway": self._gateway.name, **told})
@@ -204,15 +226,20 @@ class Dispatcher:
 
     def _circuit(self, name: str) -> Circuit:
         if name not in self._circuits and len(self._circuits) >= MOST_CIRCUITS:
-            self._circuits = {name: each for name, each in self._circuits.items() if each.failures}
+            failing = [(name, each) for name, each in self._circuits.items() if each.failures]
+            self._circuits = dict(failing[-MOST_CIRCUITS // 2 :])
         return self._circuits.setdefault(name, Circuit())
 
-    def _note(self, circuit: Circuit, receipt: Receipt) -> None:
-        if receipt.outcome not in (Outcome.UNAVAILABLE, Outcome.REFUSED):
+    def _note(self, circuit: Circuit, receipt: Receipt, *, trial: bool) -> None:
+        if receipt.outcome is Outcome.FAILED or receipt is _BROKEN:  # perhaps before anything was sent
+            circuit.undecided(trial=trial)
+        elif receipt.outcome not in (Outcome.UNAVAILABLE, Outcome.REFUSED):
             if circuit.succeeded():
                 log.warning("pushes flow again", extra={"gateway": self._gateway.name})
                 self._count_open()
-        elif circuit.failed(self._clock.monotonic(), receipt.reason, retry_after=receipt.retry_after):
+        elif circuit.failed(
+            self._clock.monotonic(), receipt.reason, retry_after=receipt.retry_after, trial=trial
+        ):
             level = logging.ERROR if receipt.outcome is Outcome.REFUSED else logging.WARNING
             log.log(level, "pushes wait: %s", receipt.reason, extra={"gateway": self._gateway.name})
             self._count_open()

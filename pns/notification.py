@@ -65,7 +65,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _check_push(self) -> tuple[str, str] | None:
         wrong = None if self.push is None else self.push.check()
-        return None if wrong is None else (f"push/{wrong[0]}", wrong[1])
+        return None if wrong is None else ("/".join(filter(None, ("push", wrong[0]))), wrong[1])
 
 
 def _exists_in_utc(moment: datetime) -> bool:

@@ -24,7 +24,8 @@ from pns.push import Push, PushState, PushStatus
 
 
 class Settlement(NamedTuple):
-    """What became of a claimed push. `due_at`: for RETRY, when to try again.
+    """What became of a claimed push. `due_at`: for RETRY, when to try again. `sent`: whether this was an
+    attempt; what was put off before is not.
 
     DEVICE_INVALID removes the device too, unless it was registered again since `push` was claimed; then the
     push becomes due at once, for the new registration.
@@ -35,6 +36,7 @@ class Settlement(NamedTuple):
     reason: str = ""
     provider_id: str | None = None
     due_at: int = 0
+    sent: bool = True
 
 
 class Claim(NamedTuple):
@@ -63,17 +65,14 @@ class Outbox(Protocol):
     async def install(self, device: Device) -> Device:
         """Keep `device` and return it as it is kept; its user is known from then on.
 
-        The same address of the same network, app and environment: of the same user, it is refreshed and
-        keeps its `device_id`; of another, it is taken over under the new `device_id`. A new address under a
-        `device_id` that the user has for the same network replaces the old one. A `device_id` that is taken
-        otherwise is answered with a new one.
+        The same address at the same network, whatever app and environment it named: of the same user, it is
+        refreshed and keeps its `device_id`; of another, it is taken over under the new `device_id`. A new
+        address under a `device_id` that the user has for the same network replaces the old one. A
+        `device_id` that is taken otherwise is answered with a new one.
         """
 
     async def uninstall(self, user_id: str, device_id: str) -> Device | None:
         """Remove a device of the user; returns it, or None when the user has no such device."""
-
-    async def uninstall_address(self, network: str, address: str) -> list[Device]:
-        """Remove whoever is registered with this address, whatever app and environment; returns them."""
 
     async def devices(self, user_id: str) -> list[Device]:
         """The user's devices at push networks, oldest registration first."""
@@ -81,8 +80,8 @@ class Outbox(Protocol):
     async def device(self, device_id: str) -> Device | None:
         """The device of this id, whoever owns it."""
 
-    async def devices_at(self, network: str, address: str) -> list[Device]:
-        """Whoever is registered with this address, in whatever app and environment, in the order of ids."""
+    async def device_at(self, network: str, address: str) -> Device | None:
+        """Whoever is registered with this address."""
 
     async def all_devices(self, after: str, limit: int) -> list[Device]:
         """Devices in the order of their ids, after one of them ("": from the first)."""

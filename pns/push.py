@@ -6,9 +6,10 @@ outbox.py), sent by a gateway (gateway.py), and settled. A network's control fie
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID, uuid5
 
 import msgspec
@@ -26,6 +27,9 @@ _FCM_NAMES = {
     *("restricted_package_name", "notification", "fcm_options", "direct_boot_ok"),
 }
 _FCM_PREFIXES = ("google.", "gcm.")
+
+MOST_CONTROLS_BYTES = 16_384
+"""Of all control fields of a notification, as JSON: no network takes more than about 4 KB."""
 
 _PUSH_IDS = UUID("6f4a3cde-9b52-4b63-8a5e-8f2d9a0f6d11")
 
@@ -121,6 +125,8 @@ class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
         Shared data is for every network: it is held to FCM's rule only where `fcm` asks for FCM.
         """
+        if (size := len(msgspec.json.encode(self))) > MOST_CONTROLS_BYTES:
+            return "", f"must have at most {MOST_CONTROLS_BYTES} bytes of JSON, this has {size}"
         if self.fcm is None or not self.fcm.enabled:
             return None
         at, data = ("data", self.data) if self.fcm.data is None else ("fcm/data", self.fcm.data)
@@ -202,12 +208,23 @@ class Payload(Struct, frozen=True):
 
     @classmethod
     def of(cls, notification_data: str) -> Payload:
-        """Never raises: what is not the convention's JSON is taken as the body."""
+        """Never raises: what is not the convention's JSON is taken as the body.
+
+        Half of a surrogate pair, which JavaScript makes where it cuts a text, is shown as a question mark.
+        """
         try:
-            found = msgspec.json.decode(notification_data, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
+            found = json.loads(notification_data, parse_constant=_no_json)
+        except (ValueError, RecursionError):
             return cls(body=notification_data)
-        return cls(*(str(found[name]) if found.get(name) else "" for name in cls.__struct_fields__))
+        if not isinstance(found, dict):
+            return cls(body=notification_data)
+        texts = (str(found[name]) if found.get(name) else "" for name in cls.__struct_fields__)
+        return cls(*(text.encode(errors="replace").decode() for text in texts))
+
+
+def _no_json(constant: str) -> None:
+    """NaN and its like, which Python would read."""
+    raise ValueError(constant)
 
 
 class Push(Struct, frozen=True, kw_only=True):

@@ -124,17 +124,22 @@ class Pushing:
         await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED)
 
     async def _put_off_strays(self) -> None:
-        """Pushes of a gateway that is not configured here: until it is, or they are too late."""
+        """Pushes of a gateway that is configured on no node: until it is, or they are too late."""
         mine = {gateway.name for gateway in self.gateways}
-        later = self._clock.now() + STRAY_SECONDS * 1_000_000
+        overdue = self._clock.now() - STRAY_SECONDS * 1_000_000
         for name, due_at in (await self._store.outbox.next_due()).items():
-            if name in mine or due_at > self._clock.now():
-                continue
-            strays = await self._store.outbox.claim(Claim(name, STRAYS, later, offline_only=False))
-            reason = f"[push.{name}] is not set"
-            await self._store.outbox.settle(
-                [
-                    Settlement(push, PushState.RETRY, reason, due_at=min(later, push.expires_at))
-                    for push in strays
-                ]
-            )
+            if name not in mine and due_at <= overdue:
+                while await self._put_off(name) == STRAYS:
+                    await self._clock.sleep(0.05)
+
+    async def _put_off(self, name: str) -> int:
+        later = self._clock.now() + STRAY_SECONDS * 1_000_000
+        strays = await self._store.outbox.claim(Claim(name, STRAYS, later, offline_only=False))
+        reason = f"[push.{name}] is not set"
+        await self._store.outbox.settle(
+            [
+                Settlement(push, PushState.RETRY, reason, due_at=min(later, push.expires_at), sent=False)
+                for push in strays
+            ]
+        )
+        return len(strays)

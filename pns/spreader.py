@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from pns.audience import Publication, Subscriber
 from pns.clock import Clock
 from pns.errors import NotificationIdConflict
@@ -22,8 +24,8 @@ STEP_SECONDS = 0.005
 """About how long a step should take."""
 STEP_BYTES = 512 * 1024
 PAUSE_SECONDS = 0.002
-RECORD_SECONDS = 0.5
-"""How often it is recorded how far a publication came: a commit each time, less than one for each step."""
+TURN_SECONDS = 0.5
+"""How long one publication is spread before the next: two commits, few beside those of its steps."""
 LEASE_SECONDS = 30
 
 
@@ -34,34 +36,34 @@ class Spreader:
         self._store = store
         self._publisher = publisher
         self._clock = clock
+        self._limit = STEP_USERS[-1]
 
     async def tick(self) -> None:
-        """Take the oldest publication that nobody spreads, spread it, and go on with the next."""
+        """Spread all that is due, for a turn each: a large publication holds up none that came after it."""
         while (publication := await self._store.audiences.due_publication(self._until())) is not None:
             await self._spread(publication)
 
     async def _spread(self, publication: Publication) -> None:
-        after, limit, most = publication.after, STEP_USERS[-1], _most_users(publication)
-        complete, reached, record_at = False, 0, self._clock.monotonic() + RECORD_SECONDS
-        while not complete:
-            asked = min(limit, most)
-            users = await self._store.audiences.subscribers(publication.audience, after=after, limit=asked)
-            complete = len(users) < asked
+        """For a turn, then record how far it came."""
+        after, most, end = publication.after, _most_users(publication), self._clock.monotonic() + TURN_SECONDS
+        complete, reached = False, 0
+        while not complete and (not reached or self._clock.monotonic() < end):
+            limit = min(self._limit, most)
+            users = await self._store.audiences.subscribers(publication.audience, after=after, limit=limit)
+            complete = len(users) < limit
             if users:
                 begin = self._clock.monotonic()
                 await self._reach(publication, users)
-                limit = _fitting(limit, self._clock.monotonic() - begin)
+                self._limit = _fitting(self._limit, self._clock.monotonic() - begin)
                 after, reached = users[-1].user_key, reached + len(users)
-            if complete or self._clock.monotonic() >= record_at:
-                await self._store.audiences.advance(
-                    publication.publication_id,
-                    after=after,
-                    reached=reached,
-                    until=self._until(),
-                    complete=complete,
-                )
-                reached, record_at = 0, self._clock.monotonic() + RECORD_SECONDS
-            await self._clock.sleep(PAUSE_SECONDS)
+                await self._clock.sleep(PAUSE_SECONDS)
+        await self._store.audiences.advance(
+            publication.publication_id,
+            after=after,
+            reached=reached,
+            until=self._clock.now(),
+            complete=complete,
+        )
 
     async def _reach(self, publication: Publication, users: Sequence[Subscriber]) -> None:
         submissions = [
@@ -80,8 +82,7 @@ class Spreader:
 
 
 def _most_users(publication: Publication) -> int:
-    size = sum(len(notification.notification_data) for notification in publication.notifications) + 1
-    return max(1, STEP_BYTES // size)
+    return max(1, STEP_BYTES // len(msgspec.json.encode(publication.notifications)))
 
 
 def _fitting(users: int, took: float) -> int:

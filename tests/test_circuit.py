@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pns.circuit import FAILURES, MOST_SECONDS, Circuit, Pace, retry_seconds
+from pns.circuit import FAILURES, MOST_RETRY_AFTER, MOST_SECONDS, Circuit, Pace, retry_seconds
 
 
 def opened(now: float = 0.0) -> Circuit:
@@ -50,16 +50,38 @@ def test_failed_trials_are_further_and_further_apart() -> None:
     for _ in range(12):
         waits.append(circuit.wait(now))
         now += waits[-1]
-        circuit.try_until(now + 15)
-        assert not circuit.failed(now, "503")
+        assert circuit.try_until(now + 15)
+        assert not circuit.failed(now, "503", trial=True)
     assert waits == sorted(waits)
     assert waits[-1] == MOST_SECONDS
 
 
-def test_what_the_service_asks_for_is_waited_for() -> None:
+def test_what_was_under_way_when_it_opened_is_one_trouble() -> None:
+    circuit = opened()
+    for _ in range(1000):
+        assert not circuit.failed(0, "503")
+    assert circuit.wait(0) == 1
+    circuit.try_until(16)
+    assert not circuit.failed(1.5, "503"), "no trial: it was sent before"
+    assert circuit.wait(1.5) == 14.5, "the trial is still under way"
+
+
+def test_a_trial_that_says_nothing_is_followed_by_another() -> None:
+    circuit = opened()
+    circuit.try_until(16)
+    circuit.undecided(trial=False)
+    assert circuit.wait(1) == 15
+    circuit.undecided(trial=True)
+    assert circuit.wait(1) == 0
+    assert circuit.most(10) == 1, "it is open still"
+
+
+def test_what_the_service_asks_for_is_waited_for_if_it_is_not_absurd() -> None:
     circuit = opened()
     circuit.failed(0, "429", retry_after=600)
     assert circuit.wait(0) == 600
+    circuit.failed(0, "429", retry_after=1e9)
+    assert circuit.wait(0) == MOST_RETRY_AFTER
 
 
 @pytest.mark.parametrize("rate", [0.5, 3, 10, 1000])
@@ -93,4 +115,10 @@ def test_no_wait_is_shorter_than_the_one_before() -> None:
 
 def test_retry_after_goes_before_it() -> None:
     assert retry_seconds(1, retry_after=120, random=lambda: 0.0) == 120
-    assert retry_seconds(9, retry_after=1, random=lambda: 1.0) == 1.1
+    assert retry_seconds(9, retry_after=10, random=lambda: 1.0) == 11
+
+
+def test_retry_after_is_never_at_once() -> None:
+    for asked in (0.0, 0.001, 1.9):
+        assert retry_seconds(1, retry_after=asked, random=lambda: 0.0) == 2
+        assert retry_seconds(4, retry_after=asked, random=lambda: 0.0) == 16

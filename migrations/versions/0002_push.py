@@ -49,7 +49,7 @@ def _devices() -> None:
         sa.Column("badge", sa.BigInteger),
         _column("registered_at", sa.BigInteger),
         sa.Column("expires_at", sa.BigInteger),
-        sa.UniqueConstraint("address_hash", "network", "app", "environment"),
+        sa.UniqueConstraint("address_hash", "network"),
     )
     op.create_index("devices_user_key", "devices", ["user_key"])
     op.create_index("devices_gateway", "devices", ["gateway", "network"])
@@ -107,5 +107,7 @@ def _audiences() -> None:
         _column("due_at", sa.BigInteger),
         sa.Column("end_date", sa.BigInteger),
     )
-    _index("publications_due", "publications", ["create_date"], "end_date IS NULL")
+    _index("publications_due", "publications", ["due_at"], "end_date IS NULL")
+    waiting = ["audience", "create_date", "publication_id"]
+    _index("publications_waiting", "publications", waiting, "end_date IS NULL")
     _index("publications_ended", "publications", ["end_date"], "end_date IS NOT NULL")

@@ -114,6 +114,9 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _header_safe(key: str) -> str:
-    """An apns-collapse-id has 64 bytes at most; a longer or stranger key is replaced by its digest."""
-    fits = len(key) <= _MOST_COLLAPSE_ID and key.isascii() and key.isprintable()
+    """An apns-collapse-id has 64 bytes at most; a longer or stranger key is replaced by its digest.
+
+    HTTP cuts spaces at the ends off, or refuses them (RFC 9110 §5.5).
+    """
+    fits = len(key) <= _MOST_COLLAPSE_ID and key.isascii() and key.isprintable() and key == key.strip()
     return key if fits else sha256(key.encode()).hexdigest()

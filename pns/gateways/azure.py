@@ -164,6 +164,8 @@ def _signed(signature: str) -> dict[str, str]:
 
 def _native(push: Push, now: int) -> _Native:
     """Raises ValueError, its text the reason, for what the network would never take."""
+    if push.device.keys.get("kind", "token") != "token":  # it was registered for the network's own gateway
+        raise ValueError("the hub knows no installation ids: the app must register its token")
     if push.device.network == "fcm":
         return _Native("fcmv1", msgspec.json.encode({"message": fcm_message.message(push, now)}))
     body = msgspec.json.encode(apns_message.payload(push))

@@ -109,7 +109,7 @@ class FCM:
         except httpx.HTTPError as error:
             return lost(error)
         form = shape(made)
-        receipt = answer.receipt(self._clock.now(), proven=form in self._taken)
+        receipt = answer.receipt(self._clock.now(), proven=form in self._taken, known=bool(self._taken))
         if receipt.outcome is Outcome.ACCEPTED:
             self._taken.add(form)
         return receipt

@@ -13,6 +13,9 @@ from msgspec import field
 from pns.gateway import Outcome, Receipt
 from pns.gateways.http import reason, retry_after
 
+THIRD_PARTY = ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR")
+"""Of the project's APNs key or VAPID key, kept at Firebase: it concerns the devices behind these alone."""
+THIRD_PARTY_SECONDS = 900.0
 QUOTA_SECONDS = 60.0
 """What Google asks for where 429 comes without Retry-After."""
 
@@ -20,8 +23,7 @@ _BY_CODE = {
     "UNREGISTERED": Outcome.DEVICE_INVALID,
     "SENDER_ID_MISMATCH": Outcome.DEVICE_INVALID,  # a token of another Firebase project
     "INVALID_ARGUMENT": Outcome.FAILED,
-    "THIRD_PARTY_AUTH_ERROR": Outcome.REFUSED,  # of the project's APNs key or VAPID key, kept at Firebase
-    "APNS_AUTH_ERROR": Outcome.REFUSED,
+    **dict.fromkeys(THIRD_PARTY, Outcome.REFUSED),
     "QUOTA_EXCEEDED": Outcome.UNAVAILABLE,
     "UNAVAILABLE": Outcome.UNAVAILABLE,
     "INTERNAL": Outcome.UNAVAILABLE,
@@ -75,8 +77,10 @@ class Answer:
         """Google does not take the access token. A 401 with a code of FCM's is about something else."""
         return self._status == 401 and not self._code
 
-    def receipt(self, now: int, *, proven: bool) -> Receipt:
-        """`proven`: FCM has taken a message of this shape for another device, so this one's form is good."""
+    def receipt(self, now: int, *, proven: bool, known: bool) -> Receipt:
+        """`proven`: FCM has taken a message of this shape for another device, so this one's form is good.
+        `known`: it has taken any at all, so our account is good.
+        """
         body = self._body
         if body is None or (self._status == 200 and not body.name):
             return self._unavailable(reason(self._status, "not in FCM's own form"), now)
@@ -85,6 +89,9 @@ class Answer:
         outcome = _BY_CODE.get(self._code) or _BY_STATUS.get(self._status, Outcome.UNAVAILABLE)
         if outcome is Outcome.UNAVAILABLE:
             return self._unavailable(self._words(body.error), now)
+        if known and self._code in THIRD_PARTY:
+            words = self._words(body.error, body.error.message)
+            return Receipt(Outcome.RETRY, words, retry_after=THIRD_PARTY_SECONDS)
         if outcome is Outcome.REFUSED:
             return Receipt(outcome, self._words(body.error, body.error.message))
         if proven and self._code == "INVALID_ARGUMENT" and _names_the_token(body.error):

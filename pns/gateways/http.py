@@ -45,7 +45,7 @@ def retry_after(response: httpx.Response, now: int) -> float | None:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (date - datetime.fromtimestamp(now / 1_000_000, UTC)).total_seconds())

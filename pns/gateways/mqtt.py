@@ -84,7 +84,7 @@ class MQTT:
             if getattr(registration, field) is not None:
                 raise wrong(f"/{field}", "must be left out: PNS gives an MQTT device its topic")
         if not mqtt_address.is_level(registration.app):
-            raise wrong("/app", "must not contain `/`, `+` or `#`: it is a part of an MQTT topic")
+            raise wrong("/app", "must be printable, without `/`, `+` and `#`: it is a part of an MQTT topic")
 
     def circuit(self, device: Device) -> str:
         """An app's own: its name is a part of the topic, and PNS may be refused there alone."""

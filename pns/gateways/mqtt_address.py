@@ -11,7 +11,7 @@ from pns.errors import SettingsError
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _ALLOWED = 'must be a URL such as "mqtts://mqtt.example.com:8883", without user, query and fragment'
 
-_LEVEL = re.compile(r"[^/+#\0]*")
+_LEVEL = re.compile(r"[^/+#]*")
 _PREFIX = re.compile(r"[^$/+#\0][^+#\0]*")
 
 
@@ -46,5 +46,9 @@ def check_prefix(prefix: str) -> None:
 
 
 def is_level(text: str) -> bool:
-    """Whether `text` can be one level of a topic, which nobody reads as a pattern."""
-    return _LEVEL.fullmatch(text) is not None
+    """Whether `text` can be one level of a topic, which nobody reads as a pattern.
+
+    A broker may end the connection over control characters and noncharacters (MQTT 5 §1.5.4), and with it all
+    that is under way there.
+    """
+    return _LEVEL.fullmatch(text) is not None and text.isprintable()

@@ -25,7 +25,9 @@ LOOKUP_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 """After that, the next address is tried."""
 MOST_ADDRESSES = 4
-_LOOKUPS = 8
+_LOOKUPS = 32
+_REGISTRATIONS = 4
+"""Look-ups at once, for pushes and for those who register: slow names hold up only their like."""
 _KEEP_ALIVE_SECONDS = 20.0
 _MOST_BODY = 4096
 
@@ -58,8 +60,9 @@ class PublicLine:
 
     def __init__(self, reach: Reach, *, trust: ssl.SSLContext, connections: int) -> None:
         self._reach = reach
-        # Its own: slow name servers of some endpoint must not hold up the look-ups of the whole process.
+        # Their own: slow name servers of some endpoint must not hold up the look-ups of the whole process.
         self._resolver = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webpush-dns")
+        self._registrations = ThreadPoolExecutor(_REGISTRATIONS, thread_name_prefix="webpush-new-dns")
         self._pools = {
             scheme: httpcore.AsyncConnectionPool(
                 ssl_context=trust,
@@ -87,25 +90,32 @@ class PublicLine:
         except _FAILURES as error:
             raise NoAnswer(type(error).__name__) from error
 
-    async def look_up(self, host: str, port: int, *, scheme: str) -> list[str]:
-        """The addresses of `host`, every one of them allowed. Raises ForbiddenEndpoint and Unreachable."""
+    async def look_up(self, host: str, port: int, *, scheme: str, new: bool = False) -> list[str]:
+        """The addresses of `host`, every one of them allowed. Raises ForbiddenEndpoint and NoAnswer.
+
+        `new`: for somebody who registers, and is not to hold up pushes.
+        """
         loop = asyncio.get_running_loop()
+        resolver = self._registrations if new else self._resolver
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
-                found = await loop.run_in_executor(self._resolver, _resolve, host, port)
+                found = await loop.run_in_executor(resolver, _resolve, host, port)
         except socket.gaierror as error:
             passing = error.errno == socket.EAI_AGAIN
             raise (Unreachable if passing else UnknownHost)("the host was not found") from None
         except UnicodeError:  # an empty label, or one of more than 63 characters
             raise UnknownHost("the host was not found") from None
-        except (TimeoutError, OSError, RuntimeError):  # RuntimeError: closed meanwhile
+        except TimeoutError:  # it may be the others' look-ups, which says nothing of this service
+            raise NoAnswer("the host could not be looked up in time") from None
+        except (OSError, RuntimeError):  # RuntimeError: closed meanwhile
             raise Unreachable("the host could not be looked up") from None
         self._reach.check_addresses(found, scheme=scheme)
         return found
 
     async def close(self) -> None:
         """Cut all connections. Safe to call twice."""
-        self._resolver.shutdown(wait=False, cancel_futures=True)
+        for resolver in (self._resolver, self._registrations):
+            resolver.shutdown(wait=False, cancel_futures=True)
         for pool in self._pools.values():
             await pool.aclose()
 

@@ -134,10 +134,11 @@ class WebPush:
 
     async def _look_up(self, endpoint: Endpoint) -> None:
         try:
-            await self._started().line.look_up(endpoint.host, endpoint.port, scheme=endpoint.origin.scheme)
+            scheme = endpoint.origin.scheme
+            await self._started().line.look_up(endpoint.host, endpoint.port, scheme=scheme, new=True)
         except (ForbiddenEndpoint, UnknownHost):
             raise wrong("/subscription/endpoint", NOT_PUBLIC) from None
-        except Unreachable:
+        except NoAnswer:
             raise Unavailable from None
 
     def _started(self) -> _Means:

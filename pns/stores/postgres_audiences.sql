@@ -70,16 +70,21 @@ SELECT publication_id, audience, content, create_date, after_key, reached, end_d
 FROM publications WHERE publication_id = :publication_id
 
 -- name: lease_publication
--- The oldest that is not complete and that nobody spreads.
+-- Of those that nobody spreads the one that has waited longest; of an audience one after the other, so that
+-- none replaces a later one.
 UPDATE publications SET due_at = :until
 WHERE publication_id = (
-  SELECT publication_id FROM publications
-  WHERE end_date IS NULL AND due_at <= :now ORDER BY create_date LIMIT 1 FOR UPDATE SKIP LOCKED)
+  SELECT publication_id FROM publications p
+  WHERE end_date IS NULL AND due_at <= :now AND NOT EXISTS (
+    SELECT 1 FROM publications o
+    WHERE o.end_date IS NULL AND o.audience = p.audience
+      AND (o.create_date, o.publication_id) < (p.create_date, p.publication_id))
+  ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING publication_id, audience, content, create_date, after_key, reached, end_date
 
 -- name: any_due
 -- Is there one?
-SELECT 1 FROM publications WHERE end_date IS NULL AND due_at <= :now ORDER BY create_date LIMIT 1
+SELECT 1 FROM publications WHERE end_date IS NULL AND due_at <= :now ORDER BY due_at LIMIT 1
 
 -- name: advance
 -- How far it came; never back.

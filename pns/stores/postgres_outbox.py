@@ -53,7 +53,7 @@ class PostgresOutbox:
             partial(writes.install, device=device, now=self._clock.now()),
             makes=(device.user_id,),
             names=(_address(device.network, hash), _device(device.device_id)),
-            find=partial(reads.owners_of_address, network=device.network, address_hash=hash),
+            find=partial(reads.owner_of_address, network=device.network, address_hash=hash),
         )
         return cast(Device, await self._write(install))
 
@@ -61,17 +61,8 @@ class PostgresOutbox:
         uninstall = partial(writes.uninstall, user_id=user_id, device_id=device_id, now=self._clock.now())
         return cast(Device | None, await self._write(Request(uninstall, user_ids=(user_id,))))
 
-    async def uninstall_address(self, network: str, address: str) -> list[Device]:
-        hash, now = address_hash(address), self._clock.now()
-        uninstall = Request(
-            partial(writes.uninstall_address, network=network, address_hash=hash, now=now),
-            names=(_address(network, hash),),
-            find=partial(reads.owners_of_address, network=network, address_hash=hash),
-        )
-        return cast(list[Device], await self._write(uninstall))
-
-    async def devices_at(self, network: str, address: str) -> list[Device]:
-        return await self._read(partial(reads.devices_at, network=network, address=address))
+    async def device_at(self, network: str, address: str) -> Device | None:
+        return await self._read(partial(reads.device_at, network=network, address=address))
 
     async def devices(self, user_id: str) -> list[Device]:
         return await self._read(partial(reads.devices, user_id=user_id))

@@ -5,9 +5,8 @@
 -- ── devices ────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: owner
--- Who is registered with an address?
-SELECT device_id, user_key FROM devices
-WHERE address_hash = :address_hash AND network = :network AND app = :app AND environment = :environment
+-- Who is registered with an address? Its app is what the device says, and may change.
+SELECT device_id, user_key FROM devices WHERE address_hash = :address_hash AND network = :network
 
 -- name: same_device
 -- Is this id one of the user's, at the same network?
@@ -54,13 +53,12 @@ FROM users u JOIN devices d ON d.user_key = u.user_key
 WHERE u.user_id = :user_id
 ORDER BY d.registered_at, d.device_id
 
--- name: devices_with_address
--- Whoever is registered with an address, at whatever app.
+-- name: device_at
+-- Whoever is registered with an address.
 SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
   d.badge, d.registered_at, d.expires_at
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.address_hash = :address_hash AND d.network = :network
-ORDER BY d.device_id
 
 -- name: all_devices
 -- The next devices in the order of their ids.
@@ -74,8 +72,8 @@ ORDER BY d.device_id LIMIT :limit
 -- Whose devices are these?
 SELECT user_key FROM devices WHERE device_id = ANY(:device_ids::text[])
 
--- name: owners_of_address
--- Who is registered with this address, at whatever app?
+-- name: owner_of_address
+-- Who is registered with this address?
 SELECT user_key FROM devices WHERE address_hash = :address_hash AND network = :network
 
 -- name: set_badge
@@ -185,11 +183,11 @@ WHERE p.push_key = accepted.push_key AND p.state NOT IN ('accepted', 'seen') AND
 -- What became of these attempts; a later one has its own say.
 UPDATE pushes p
 SET state = settled.state, reason = settled.reason, provider_id = settled.provider_id,
-  due_at = settled.due_at, changed_at = :now
+  due_at = settled.due_at, changed_at = :now, attempts = p.attempts - settled.unsent
 FROM unnest(
   :push_keys::bigint[], :attempts::bigint[], :states::text[], :reasons::text[], :provider_ids::text[],
-  :due_at::bigint[])
-  settled(push_key, attempt, state, reason, provider_id, due_at), users u
+  :due_at::bigint[], :unsent::bigint[])
+  settled(push_key, attempt, state, reason, provider_id, due_at, unsent), users u
 WHERE p.push_key = settled.push_key AND p.state = 'sending' AND p.attempts = settled.attempt
   AND u.user_key = p.user_key
 

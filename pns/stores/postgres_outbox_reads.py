@@ -36,10 +36,11 @@ async def found_devices(session: Session, name: str, parameters: Mapping[str, ob
     return [device_of(row) for row in await rows(session, name, parameters, DeviceRow)]
 
 
-async def devices_at(session: Session, network: str, address: str) -> list[Device]:
-    """See Outbox.devices_at."""
+async def device_at(session: Session, network: str, address: str) -> Device | None:
+    """See Outbox.device_at."""
     where = {"address_hash": address_hash(address), "network": network}
-    return await found_devices(session, "devices_with_address", where)
+    found = await found_devices(session, "device_at", where)
+    return found[0] if found else None
 
 
 async def any_untold(session: Session, user_id: str) -> bool:
@@ -81,10 +82,10 @@ async def owners(session: Session, device_ids: Sequence[str]) -> Found:
     return await rows(session, "owners", {"device_ids": [*map(askable, device_ids)]}, tuple_of)
 
 
-async def owners_of_address(session: Session, network: str, address_hash: str) -> Found:
+async def owner_of_address(session: Session, network: str, address_hash: str) -> Found:
     """Who is registered with an address."""
     where = {"network": network, "address_hash": address_hash}
-    return await rows(session, "owners_of_address", where, tuple_of)
+    return await rows(session, "owner_of_address", where, tuple_of)
 
 
 async def at_gateway(session: Session, source: str, network: str, limit: int) -> Found:

@@ -70,17 +70,6 @@ async def uninstall(session: Session, user_id: str, device_id: str, *, now: int)
     return found[0]
 
 
-async def uninstall_address(
-    session: Session, found: Found, *, network: str, address_hash: str, now: int
-) -> list[Device]:
-    """See Outbox.uninstall_address."""
-    where = {"network": network, "address_hash": address_hash}
-    devices = await found_devices(session, "devices_with_address", where)
-    if devices:
-        await _remove(session, [device.device_id for device in devices], now=now)
-    return devices
-
-
 async def set_badge(
     session: Session, found: Found, *, device_id: str, badge: int, user_id: str | None
 ) -> bool:
@@ -166,6 +155,7 @@ async def _settle(session: Session, settlements: Sequence[Settlement], now: int)
             "attempts": [settlement.push.attempt for settlement in settlements],
             "states": [settlement.state for settlement in settlements],
             "due_at": [settlement.due_at for settlement in settlements],
+            "unsent": [int(not settlement.sent) for settlement in settlements],
         }
         await change(session, "settle_push", {**_results(settlements), **attempts, "now": now})
 

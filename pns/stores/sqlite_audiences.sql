@@ -64,11 +64,16 @@ SELECT publication_id, audience, content, create_date, after_key, reached, end_d
 FROM publications WHERE publication_id = :publication_id
 
 -- name: lease_publication
--- The oldest that is not complete and that nobody spreads.
+-- Of those that nobody spreads the one that has waited longest; of an audience one after the other, so that
+-- none replaces a later one.
 UPDATE publications SET due_at = :until
 WHERE publication_id = (
-  SELECT publication_id FROM publications INDEXED BY publications_due
-  WHERE end_date IS NULL AND due_at <= :now ORDER BY create_date LIMIT 1)
+  SELECT publication_id FROM publications p INDEXED BY publications_due
+  WHERE end_date IS NULL AND due_at <= :now AND NOT EXISTS (
+    SELECT 1 FROM publications o INDEXED BY publications_waiting
+    WHERE o.end_date IS NULL AND o.audience = p.audience
+      AND (o.create_date, o.publication_id) < (p.create_date, p.publication_id))
+  ORDER BY due_at LIMIT 1)
 RETURNING publication_id, audience, content, create_date, after_key, reached, end_date
 
 -- name: any_due

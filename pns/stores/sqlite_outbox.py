@@ -54,18 +54,14 @@ class SQLiteOutbox:
         now = self._clock.now()
         return await self._write(partial(writes.uninstall, user_id=user_id, device_id=device_id, now=now))
 
-    async def uninstall_address(self, network: str, address: str) -> list[Device]:
-        now = self._clock.now()
-        return await self._write(partial(writes.uninstall_address, network=network, address=address, now=now))
-
     async def devices(self, user_id: str) -> list[Device]:
         return await self._read(partial(reads.devices, user_id=user_id))
 
     async def device(self, device_id: str) -> Device | None:
         return await self._read(partial(reads.device, device_id=device_id))
 
-    async def devices_at(self, network: str, address: str) -> list[Device]:
-        return await self._read(partial(reads.devices_at, network=network, address=address))
+    async def device_at(self, network: str, address: str) -> Device | None:
+        return await self._read(partial(reads.device_at, network=network, address=address))
 
     async def all_devices(self, after: str, limit: int) -> list[Device]:
         return await self._read(partial(reads.all_devices, after=after, limit=limit))

@@ -8,9 +8,8 @@ INSERT INTO users (user_id, last_seq, unseen, version) VALUES (:user_id, 0, 0, 0
 ON CONFLICT (user_id) DO NOTHING
 
 -- name: owner
--- Who is registered with an address?
-SELECT device_id, user_key FROM devices
-WHERE address_hash = :address_hash AND network = :network AND app = :app AND environment = :environment
+-- Who is registered with an address? Its app is what the device says, and may change.
+SELECT device_id, user_key FROM devices WHERE address_hash = :address_hash AND network = :network
 
 -- name: same_device
 -- Is this id one of the user's, at the same network?
@@ -57,13 +56,12 @@ FROM users u JOIN devices d ON d.user_key = u.user_key
 WHERE u.user_id = :user_id
 ORDER BY d.registered_at, d.device_id
 
--- name: devices_with_address
--- Whoever is registered with an address, at whatever app.
+-- name: device_at
+-- Whoever is registered with an address.
 SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
   d.badge, d.registered_at, d.expires_at
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.address_hash = :address_hash AND d.network = :network
-ORDER BY d.device_id
 
 -- name: all_devices
 -- The next devices in the order of their ids.
@@ -163,7 +161,8 @@ WHERE push_key = :push_key AND state NOT IN ('accepted', 'seen')
 -- name: settle_push
 -- What became of this attempt; a later one has its own say.
 UPDATE pushes
-SET state = :state, reason = :reason, provider_id = :provider_id, due_at = :due_at, changed_at = :now
+SET state = :state, reason = :reason, provider_id = :provider_id, due_at = :due_at, changed_at = :now,
+  attempts = attempts - :unsent
 WHERE push_key = :push_key AND state = 'sending' AND attempts = :attempt
 
 -- name: delete_dead_device

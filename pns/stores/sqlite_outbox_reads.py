@@ -26,10 +26,12 @@ def device(connection: sqlite3.Connection, device_id: str) -> Device | None:
     return found[0] if found else None
 
 
-def devices_at(connection: sqlite3.Connection, network: str, address: str) -> list[Device]:
-    """See Outbox.devices_at."""
-    where = {"address_hash": address_hash(address), "network": network}
-    return found_devices(connection, "devices_with_address", where)
+def device_at(connection: sqlite3.Connection, network: str, address: str) -> Device | None:
+    """See Outbox.device_at."""
+    found = found_devices(
+        connection, "device_at", {"address_hash": address_hash(address), "network": network}
+    )
+    return found[0] if found else None
 
 
 def all_devices(connection: sqlite3.Connection, after: str, limit: int) -> list[Device]:

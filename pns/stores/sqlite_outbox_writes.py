@@ -75,16 +75,6 @@ def uninstall(connection: sqlite3.Connection, user_id: str, device_id: str, *, n
     return found[0]
 
 
-def uninstall_address(
-    connection: sqlite3.Connection, network: str, address: str, *, now: int
-) -> list[Device]:
-    """See Outbox.uninstall_address."""
-    where = {"address_hash": address_hash(address), "network": network}
-    found = found_devices(connection, "devices_with_address", where)
-    _remove(connection, [device.device_id for device in found], now=now)
-    return found
-
-
 def set_badge(connection: sqlite3.Connection, device_id: str, badge: int, *, user_id: str | None) -> bool:
     """See Outbox.set_badge."""
     asked = {"device_id": device_id, "badge": badge}
@@ -157,6 +147,7 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
         "reason": settlement.reason or None,
         "provider_id": settlement.provider_id,
         "due_at": due_at,
+        "unsent": int(not settlement.sent),
         "now": now,
     }
     change(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)

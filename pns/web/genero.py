@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pns.device import NETWORKS, Device, Network, Registration, parse_user_id
+from pns.device import Device, Network, Registration, parse_user_id
 from pns.errors import BadJSON, NotFound, NotStarted, Problem, TooLarge, UnsupportedMediaType
 from pns.node import Node
 from pns.web.body import read_body
@@ -33,7 +33,7 @@ PLATFORM = "genero"
 MOST_BADGE = 2**31 - 1
 MOST_BODY_BYTES = 16_384
 
-_NETWORKS = {"FCM": "fcm", "APNS": "apns"}
+_NETWORKS: dict[str, Network] = {"FCM": "fcm", "APNS": "apns"}
 _ADDRESS = re.compile(r"(?:^|.*/)token_maintainer(?:/(?P<command>.*))?", re.DOTALL)
 
 
@@ -114,23 +114,25 @@ class TokenMaintainer:
         """The last user to bring a token owns it; who owned it already is told so."""
         try:
             registration = _registration(said)
-            owners = await self._owners(registration.network, said.token)
+            owner = await self._owner(registration.network, said.token)
             device = await self._install(said, registration)
             if device.badge is None:
                 await self._outbox.set_badge(device.device_id, 0)
         except (Problem, ValueError) as error:
             log.warning("an app of Genero's could not be registered: %s", error)
             return _result(-2, "Could not insert token in database", said.token)
-        if device.user_id in owners:
+        if device.user_id == owner:
             return _result(1, "Token already registered", said.token)
         return _result(0, "Token is now registered", said.token)
 
-    async def _owners(self, network: Network, token: str) -> set[str]:
-        """The users who registered `token` here. Raises ValueError when it was registered with a login."""
-        known = await self._outbox.devices_at(network, token)
-        if any(device.platform != PLATFORM for device in known):
+    async def _owner(self, network: Network, token: str) -> str | None:
+        """The user who registered `token` here. Raises ValueError when it was registered with a login."""
+        known = await self._outbox.device_at(network, _address(network, token))
+        if known is None:
+            return None
+        if known.platform != PLATFORM:
             raise ValueError("its token is that of a device that was registered with a login")
-        return {device.user_id for device in known}
+        return known.user_id
 
     async def _install(self, said: Said, registration: Registration) -> Device:
         user = said.app_user.strip() if isinstance(said.app_user, str) else said.app_user
@@ -169,12 +171,15 @@ class TokenMaintainer:
 
     async def _registered(self, token: str) -> list[Device]:
         """The devices that registered here with `token`; Genero's table has one for both networks."""
-        return [
-            device
-            for network in NETWORKS
-            for device in await self._outbox.devices_at(network, token)
-            if device.platform == PLATFORM
+        found = [
+            await self._outbox.device_at(network, _address(network, token)) for network in _NETWORKS.values()
         ]
+        return [device for device in found if device is not None and device.platform == PLATFORM]
+
+
+def _address(network: Network, token: str) -> str:
+    """As the network's gateway keeps it: APNs' tokens are hexadecimal digits."""
+    return token.lower() if network == "apns" else token
 
 
 def _registration(said: Said) -> Registration:

@@ -64,6 +64,9 @@ def test_control_fields_have_their_full_names() -> None:
         ('{"body":"Today"}', "Today"),
         ('{"title":"Order shipped"}', {"title": "Order shipped"}),
         ('{"order":1}', None),
+        ('{"body":"cut \\ud83d"}', "cut ?"),
+        ('{"body":NaN}', '{"body":NaN}'),
+        ("[1]", "[1]"),
     ],
 )
 def test_what_is_shown(data: str, alert: object) -> None:
@@ -224,6 +227,7 @@ def test_it_is_kept_as_long_as_it_is_worth_it(left: int, wanted: int | None, exp
         (None, None, "n-1"),
         ("x" * 64, None, "x" * 64),
         ("ä" * 64, None, "2dd2100f486e1bf01009b41718d38014db17695d8316ea4abc314da1b8322f37"),
+        (" mine ", None, "4618c3d94a7037125a3f5d1010e4ae20ee72b7fe4734fa05d434691316c03b98"),
         ("line\nline", None, "d39a27a2975956fc2a81ac5510d88368193f7cceb9d23382417716c860390e95"),
     ],
 )

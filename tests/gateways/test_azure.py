@@ -162,6 +162,15 @@ async def test_the_limit_is_that_of_the_network(
     assert hub.requests == []
 
 
+async def test_an_installation_id_is_not_taken_for_a_token(
+    azure: Azure, hub: FakeHub, clock: FakeClock
+) -> None:
+    """Firebase knows it, and a hub does not: it would take the push and lose it."""
+    receipt = await azure.push(push(device(clock, network="fcm", address="an-id", keys={"kind": "fid"})))
+    assert receipt.outcome is Outcome.FAILED
+    assert hub.requests == []
+
+
 @pytest.mark.parametrize("fields", [{"address": "tökén"}, {"address": "a\r\nb: c"}, {"app": "Ladén"}])
 async def test_what_cannot_stand_in_a_header(
     azure: Azure, hub: FakeHub, clock: FakeClock, fields: dict[str, str]

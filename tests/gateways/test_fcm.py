@@ -288,6 +288,14 @@ async def test_firebases_own_credentials_are_not_ours(fcm: FCMPeer) -> None:
     assert fcm.google.asked_for_tokens == 1
 
 
+async def test_a_key_that_firebase_lacks_holds_up_only_who_needs_it(fcm: FCMPeer) -> None:
+    """The project's APNs key: without it iPhones wait, and Android does not."""
+    await fcm.gateway.push(push(fcm.device))
+    fcm.google.pushes = error(401, "UNAUTHENTICATED", fcm_error("THIRD_PARTY_AUTH_ERROR"), message="No key")
+    receipt = await fcm.gateway.push(push(fcm.device))
+    assert receipt == (Outcome.RETRY, "401 THIRD_PARTY_AUTH_ERROR No key", 900.0, None)
+
+
 @pytest.mark.parametrize(
     ("says", "outcome", "wait"),
     [

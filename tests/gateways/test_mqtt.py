@@ -64,6 +64,8 @@ async def test_settings_that_cannot_work(clock: FakeClock, key: str, value: str)
         (Registration(network="mqtt", app="com/example"), "/app"),
         (Registration(network="mqtt", app="#"), "/app"),
         (Registration(network="mqtt", app="+"), "/app"),
+        (Registration(network="mqtt", app="\x85"), "/app"),
+        (Registration(network="mqtt", app="\uffff"), "/app"),
     ],
 )
 async def test_what_cannot_be_registered(clock: FakeClock, registration: Registration, field: str) -> None:

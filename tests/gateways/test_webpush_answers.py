@@ -61,7 +61,8 @@ async def test_when_to_come_back(
     later = datetime.fromtimestamp(clock.now() / 1e6 + 90, UTC)
     date = {"retry-after": format_datetime(later, usegmt=True)}
     assert (await answered(service, status, date)).retry_after == pytest.approx(90, abs=1)
-    for nonsense in ("soon", "-5", "1e9", "9" * 40, "", "Thu, 99 Foo 2026 00:00:00 GMT"):
+    far_east = "Mon, 20 Nov 1995 19:12:08 +99999999999999"
+    for nonsense in ("soon", "-5", "1e9", "9" * 40, "", "Thu, 99 Foo 2026 00:00:00 GMT", far_east):
         found = await answered(service, status, {"retry-after": nonsense})
         assert (found.outcome, found.retry_after) == (outcome, None)
 

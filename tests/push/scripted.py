@@ -32,6 +32,7 @@ class ScriptedGateway:
         self.busy = 0
         self.most_busy = 0
         self.latency = 0
+        self.circuits: Callable[[Device], str] = lambda device: ""
 
     async def start(self) -> None: ...
 
@@ -40,10 +41,11 @@ class ScriptedGateway:
     def check(self, registration: Registration) -> None: ...
 
     def circuit(self, device: Device) -> str:
-        return ""
+        return self.circuits(device)
 
     async def install(self, registration: Registration, device_id: str) -> Address:
-        return Address(registration.token or f"topic/{device_id}")
+        token = registration.token or f"topic/{device_id}"
+        return Address(token.lower() if registration.network == "apns" else token)  # as APNs' own does
 
     async def uninstall(self, device: Device) -> None:
         self.released.append(device)

@@ -9,12 +9,13 @@ from itertools import pairwise
 
 import pytest
 
-from pns.dispatcher import GATHER_SECONDS
+from pns.dispatcher import GATHER_SECONDS, MOST_OF_USER
 from pns.gateway import Outcome, Receipt
 from pns.outbox import Settlement
 from pns.push import Push, PushState, PushTerms
 from pns.store import Presence, Store
 from pns.testing import FakeClock
+from tests.harness import eventually
 from tests.push.conftest import DAY, Dispatch, install, notify, passes, settled, states, until, waiting
 from tests.push.scripted import ACCEPTED, ScriptedGateway
 
@@ -156,6 +157,90 @@ async def test_a_service_that_fails_is_left_alone_and_found_again(
     assert len(gateway.taken) == 50
     assert set(gateway.taken.values()) == {1}
     assert "pushes flow again" in caplog.text
+
+
+async def test_what_is_not_worth_sending_any_more_does_not_keep_a_service_from_being_tried(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    """While it was away more expired than a trial takes at once."""
+    await install(store, "42", "phone")
+    gateway = ScriptedGateway(script=lambda push: AWAY)
+    await dispatch(gateway, concurrency=10)
+    for number in range(60):
+        await notify(store, "42", f"n{number}", terms=PushTerms(0, 20_000_000))
+    await passes(clock, 30)
+    for number in range(60, 65):
+        await notify(store, "42", f"n{number}")
+    gateway.script = lambda push: ACCEPTED
+    await passes(clock, 20, step=0.1)
+    assert sorted(gateway.taken) == [("phone", f"n{number}") for number in range(60, 65)]
+
+
+async def test_many_failures_of_one_moment_are_one_trouble(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    for number in range(100):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway(script=lambda push: AWAY)
+    gateway.latency = 50
+    await dispatch(gateway, concurrency=100)
+    await settled(clock)
+    assert len(gateway.asked) == 100
+    await eventually(lambda: gateway.busy == 0)
+    gateway.script = lambda push: ACCEPTED
+    await passes(clock, 8, step=0.1)
+    assert len(gateway.taken) == 100
+
+
+async def test_what_is_refused_before_it_is_sent_says_nothing_of_the_service(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    await install(store, "42", "phone")
+    for number in range(9):
+        await notify(store, "42", f"{'large' if number % 2 else 'n'} {number}")
+    large = Receipt(Outcome.FAILED, "5000 bytes")
+    gateway = ScriptedGateway(script=lambda push: large if "large" in push.notification_id else AWAY)
+    await dispatch(gateway, concurrency=1)
+    await passes(clock, 1, step=0.1)
+    asked = len(gateway.asked)
+    await notify(store, "42", "later")
+    await passes(clock, 0.5, step=0.1)
+    assert len(gateway.asked) == asked == 9, "five failures opened it, whatever came between"
+
+
+async def test_one_users_hanging_services_do_not_take_all_the_room(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    for number in range(50):
+        await install(store, "mallory", f"hanging {number}")
+    await notify(store, "mallory", "n", "m", "o")
+    gateway = ScriptedGateway(script=lambda push: None if "hanging" in push.device.device_id else ACCEPTED)
+    gateway.circuits = lambda device: device.device_id
+    await dispatch(gateway, concurrency=20)
+    await passes(clock, 0.5, step=0.02)
+    assert gateway.busy == MOST_OF_USER
+    await install(store, "ann", "phone")
+    await notify(store, "ann", "n")
+    await passes(clock, 0.5, step=0.02)
+    assert gateway.taken == {("phone", "n"): 1}
+    (waiting, *_) = [
+        push
+        for push in await store.outbox.pushes("mallory", "o")
+        if push.reason == "waits for other pushes of its user"
+    ]
+    assert (waiting.state, waiting.attempts) == (PushState.RETRY, 0), "it was not tried"
+
+
+async def test_who_calls_it_in_a_strange_way_stops_nothing(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    await dispatch(ScriptedGateway(script=lambda push: Receipt(Outcome.ACCEPTED, provider_id="a\0b")))
+    await passes(clock, 1)
+    (push,) = await store.outbox.pushes("42", "n")
+    assert (push.state, push.provider_id) == (PushState.ACCEPTED, "a\\x00b")
 
 
 async def test_one_gateways_trouble_never_slows_another(

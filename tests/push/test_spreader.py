@@ -13,7 +13,7 @@ from pns.errors import StoreUnavailable
 from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.publish import Publisher
-from pns.push import Origin
+from pns.push import Origin, PushControls
 from pns.spreader import STEP_USERS, Spreader
 from pns.store import Store, Submission
 from pns.testing import FakeClock
@@ -60,9 +60,8 @@ def publication(id: str = "p", audience: str = TOPIC, **more: object) -> Publica
     return Publication(
         publication_id=id,
         audience=audience,
-        notifications=(notification,),
         create_date=1,
-        **more,  # type: ignore[arg-type]
+        **{"notifications": (notification,), **more},  # type: ignore[arg-type]
     )
 
 
@@ -140,27 +139,30 @@ async def test_cut_off_and_repeated(
     assert await counts(store) == [1] * USERS
 
 
-async def test_how_far_it_came_is_recorded_now_and_then(
-    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+async def test_a_large_publication_holds_up_no_other(
+    store: Store, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice a second, where a step comes every 0.3 s; and at the end, when everybody was reached."""
+    """Each has a turn of half a second; a step of this store takes 0.3 s."""
     await subscribe(store, 4 * MOST + 7)
+    await store.audiences.subscribe("topic/small", "user 1", make=True)
     await store.audiences.publish(publication())
-    ask, advance, recorded = store.audiences.subscribers, store.audiences.advance, list[int]()
+    ask, advance, turns = store.audiences.subscribers, store.audiences.advance, list[tuple[str, int]]()
 
     async def slow(audience: str, **more: Any) -> object:
         clock.advance(0.3)
         return await ask(audience, **more)
 
     async def advanced(publication_id: str, *, reached: int, **more: Any) -> None:
-        recorded.append(reached)
+        if not turns:
+            await store.audiences.publish(publication("small", "topic/small"))
+        turns.append((publication_id, reached))
         await advance(publication_id, reached=reached, **more)
 
     monkeypatch.setattr(store.audiences, "subscribers", slow)
     monkeypatch.setattr(store.audiences, "advance", advanced)
     await spread(spreader, clock)
-    assert recorded == [2 * MOST, 2 * MOST, 7]
-    assert (await _kept(store, "p")).reached == sum(recorded)
+    assert turns == [("p", 2 * MOST), ("small", 1), ("p", 2 * MOST), ("p", 7)]
+    assert (await _kept(store, "p")).reached == 4 * MOST + 7
 
 
 async def test_a_slow_store_is_given_small_steps(
@@ -182,6 +184,27 @@ async def test_a_slow_store_is_given_small_steps(
     assert steps[14] == LEAST
     assert max(steps[15:]) == MOST
     assert await counts(store, 10 * MOST) == [1] * (10 * MOST)
+
+
+async def test_large_notifications_go_out_in_small_steps(
+    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is their data that is large, or what the networks are told."""
+    await subscribe(store, 40)
+    large = Notification("x" * 60_000, notification_id="p")
+    told = Notification("x", notification_id="q", push=PushControls(data={"a": "x" * 16_000}))
+    steps: list[int] = []
+    notify = publisher.notify
+
+    async def counted(submissions: list[Submission]) -> object:
+        steps.append(len(submissions))
+        return await notify(submissions)
+
+    monkeypatch.setattr(publisher, "notify", counted)
+    for id, notification in (("p", large), ("q", told)):
+        await store.audiences.publish(publication(id, notifications=(notification,)))
+        await spread(spreader, clock)
+    assert steps == [8] * 5 + [32, 8]
 
 
 async def test_two_nodes_never_spread_the_same(store: Store, publisher: Publisher, clock: FakeClock) -> None:

@@ -40,9 +40,9 @@ async def subscribers(store: Store, audience: str, *, limit: int = 100) -> list[
     return found
 
 
-async def advance(store: Store, after: int, **more: object) -> None:
+async def advance(store: Store, after: int, *, id: str = "p", **more: object) -> None:
     step = {"reached": 1, "until": START + LEASE, "complete": False, **more}
-    await store.audiences.advance("p", after=after, **step)  # type: ignore[arg-type]
+    await store.audiences.advance(id, after=after, **step)  # type: ignore[arg-type]
 
 
 async def progress(store: Store) -> tuple[int, int, bool]:
@@ -270,7 +270,7 @@ async def test_a_publication_is_leased_to_one_node_alone(
 ) -> None:
     assert await store.audiences.due_publication(START + LEASE) is None
     for number in range(6):
-        await store.audiences.publish(publication(f"{number}"))
+        await store.audiences.publish(publication(f"{number}", f"topic/{number}"))
     leases = [s.audiences.due_publication(START + LEASE) for s in (store, other) * 6]
     found = [p.publication_id for p in await asyncio.gather(*leases) if p is not None]
     assert sorted(found) == [str(number) for number in range(6)]
@@ -284,9 +284,30 @@ async def test_a_publication_is_leased_to_one_node_alone(
 async def test_the_oldest_publication_comes_first(store: Store, clock: FakeClock) -> None:
     clock.jump(9e-6)
     for number in (3, 1, 2):
-        await store.audiences.publish(publication(str(number), create_date=START + number))
+        await store.audiences.publish(publication(str(number), f"topic/{number}", create_date=START + number))
     found = [await store.audiences.due_publication(START + LEASE) for _ in range(4)]
     assert [p and p.publication_id for p in found] == ["1", "2", "3", None]
+
+
+async def test_publications_of_an_audience_follow_each_other(
+    store: Store, other: Store, clock: FakeClock
+) -> None:
+    """A later one would otherwise be replaced by one before it, whose node has died."""
+    clock.jump(9e-6)
+    for id, audience, moment in (("2", "t", 2), ("1b", "t", 1), ("1a", "t", 1), ("3", "u", 3)):
+        await store.audiences.publish(publication(id, audience, create_date=START + moment))
+
+    async def next_of(s: Store) -> str | None:
+        found = await s.audiences.due_publication(clock.now() + LEASE)
+        return None if found is None else found.publication_id
+
+    assert [await next_of(s) for s in (store, other, other)] == ["1a", "3", None]
+    clock.jump(LEASE / 1e6)
+    assert await next_of(other) == "1a", "its first node has died"
+    for id in ("1a", "1b", "2"):
+        await advance(store, 1, reached=1, id=id, complete=True)
+        following = {"1a": "1b", "1b": "2", "2": "3"}[id]
+        assert await next_of(store) == following
 
 
 async def test_who_advances_holds_the_lease(store: Store, other: Store, clock: FakeClock) -> None:

@@ -109,13 +109,19 @@ async def test_an_id_that_is_taken_otherwise_is_answered_with_a_new_one(store: S
     assert await store.outbox.device(device.device_id) == device
 
 
-@pytest.mark.parametrize("other", [{"network": "apns"}, {"app": "b"}, {"environment": "sandbox"}])
-async def test_an_address_is_one_of_its_network_app_and_environment(
-    store: Store, other: dict[str, str]
-) -> None:
+async def test_an_address_is_one_of_its_network(store: Store) -> None:
     await store.outbox.install(phone(address="same"))
-    await store.outbox.install(phone("bob", "tablet", address="same", **other))
+    await store.outbox.install(phone("bob", "tablet", address="same", network="apns"))
     assert (await ids(store, "ann"), await ids(store, "bob")) == (["phone"], ["tablet"])
+
+
+@pytest.mark.parametrize("other", [{"app": "b"}, {"environment": "sandbox"}])
+async def test_an_address_has_one_owner_whatever_app_it_names(store: Store, other: dict[str, str]) -> None:
+    await store.outbox.install(phone(address="same"))
+    again = await store.outbox.install(phone(device_id="another", address="same", **other))
+    assert again == phone(address="same", registered_at=again.registered_at, **other), "the same device"
+    await store.outbox.install(phone("bob", "tablet", address="same"))
+    assert (await ids(store, "ann"), await ids(store, "bob")) == ([], ["tablet"])
 
 
 async def test_a_registration_is_later_than_the_one_before_whatever_the_clock_says(store: Store) -> None:
@@ -188,7 +194,7 @@ async def test_two_nodes_install_one_address_for_two_users_at_the_same_moment(
         await push(store, f"n{number}", user_id="ann")
         await push(store, f"n{number}", user_id="bob")
         assert [p.device for p in await accept(store, clock) if p.device.address == address] == found
-        assert await store.outbox.uninstall_address("fcm", address) == found
+        assert [await store.outbox.device_at("fcm", address)] == found
 
 
 @pytest.mark.usefixtures("without_deadlock")
@@ -230,25 +236,12 @@ async def test_an_uninstalled_device_is_gone_with_what_waited_for_it(store: Stor
     assert await store.outbox.next_due() == {}
 
 
-async def test_a_dead_address_is_removed_whoever_has_it(store: Store, clock: FakeClock) -> None:
-    one = await store.outbox.install(phone(address="same", app="a"))
-    two = await store.outbox.install(phone("bob", "tablet", address="same", app="b", environment="sandbox"))
-    elsewhere = await store.outbox.install(phone("bob", "ipad", address="same", network="apns"))
-    await push(store, "a")
-    assert await store.outbox.uninstall_address("fcm", "same") == [one, two]
-    assert await store.outbox.uninstall_address("fcm", "same") == []
-    assert await store.outbox.uninstall_address("fcm", "never heard of") == []
-    assert (await ids(store, "ann"), await store.outbox.devices("bob")) == ([], [elsewhere])
-    assert await states(store, "a") == [("phone", "cancelled")]
-    assert await claim(store, clock) == []
-
-
-async def test_devices_at_an_address_whatever_app_and_environment(store: Store) -> None:
-    for user_id, device_id, app in (("ann", "b", "x"), ("bob", "a", "y"), ("ann", "c", "z")):
-        await store.outbox.install(phone(user_id, device_id, address="same", app=app))
+async def test_the_device_at_an_address(store: Store) -> None:
+    await store.outbox.install(phone("ann", "phone", address="same"))
+    other = await store.outbox.install(phone("bob", "tablet", address="same", app="x"))
     await store.outbox.install(phone(address="same", network="apns"))
-    assert [device.device_id for device in await store.outbox.devices_at("fcm", "same")] == ["a", "b", "c"]
-    assert await store.outbox.devices_at("fcm", "never heard of") == []
+    assert await store.outbox.device_at("fcm", "same") == other
+    assert await store.outbox.device_at("fcm", "never heard of") is None
 
 
 # ── looking ───────────────────────────────────────────────────────────────────────────────────────────

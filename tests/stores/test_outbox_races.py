@@ -87,7 +87,6 @@ async def test_everything_at_once(
         lambda s: s.withdraw(user(), chance.choice("abc")),
         lambda s: s.erase(user()),
         lambda s: s.outbox.uninstall(user(), device()),
-        lambda s: s.outbox.uninstall_address("fcm", device()),
         lambda s: s.outbox.set_badge(device(), chance.randrange(9)),
         lambda s: s.outbox.set_badge(device(), 1, user_id=user()),
         lambda s: s.outbox.regateway("f", "a", "fcm", 3),

@@ -141,7 +141,10 @@ async def test_a_lease_passes_over_what_another_node_is_leasing(store: PostgresS
     for number in range(2):
         await store.audiences.publish(
             Publication(
-                publication_id=str(number), audience="a", notifications=(), create_date=START - 2 + number
+                publication_id=str(number),
+                audience=f"audience {number}",
+                notifications=(),
+                create_date=START - 2 + number,
             )
         )
     lease = SQL["lease_publication"]
@@ -176,7 +179,6 @@ TOUCHING: dict[str, Call] = {
     "install": lambda s, p: s.outbox.install(phone()),
     "take over": lambda s, p: s.outbox.install(phone("bob", "tablet", address="address of phone")),
     "uninstall": lambda s, p: s.outbox.uninstall("ann", "phone"),
-    "uninstall address": lambda s, p: s.outbox.uninstall_address("fcm", "address of phone"),
     "set badge": lambda s, p: s.outbox.set_badge("phone", 1),
     "regateway": lambda s, p: s.outbox.regateway("fcm", "azure", "fcm", 9),
     "settle": lambda s, p: s.outbox.settle([Settlement(p, PushState.FAILED)]),

@@ -23,8 +23,8 @@ from .conftest import append, inbox, new_store
 
 NO_PLAN = {"insert_notification", "newest_revocation", "schema", "put_probe", "next_erased", "backlog"}
 """Statements that insert a row, read a table of a row or two, or are a report on a whole one."""
-SORTED = {"presences", "devices", "devices_with_address"}
-"""They order the few devices of a user, or of an address."""
+SORTED = {"presences", "devices"}
+"""They order the few devices of a user."""
 
 
 def plan(connection: sqlite3.Connection, name: str) -> list[str]:
@@ -68,9 +68,9 @@ def test_every_statement_reads_an_index(connection: sqlite3.Connection, name: st
         ("prune_seen", "notifications_seen_date (seen_date<?)"),
         ("prune_revocations", "revocations_revoked_at (revoked_at<?)"),
         ("presences", "connections_user_id (user_id=?)"),
-        ("owner", "(address_hash=? AND network=? AND app=? AND environment=?)"),
+        ("owner", "(address_hash=? AND network=?)"),
         ("devices", "devices_user_key (user_key=?)"),
-        ("devices_with_address", "(address_hash=? AND network=?)"),
+        ("device_at", "(address_hash=? AND network=?)"),
         ("all_devices", "(device_id>?)"),
         ("regateway", "devices_gateway (gateway=? AND network=?)"),
         ("move_pushes", "pushes_device (device_id=?)"),

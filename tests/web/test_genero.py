@@ -86,6 +86,14 @@ async def test_the_last_user_owns_the_token(world: World) -> None:
     assert device.badge == 0
 
 
+async def test_apns_tokens_are_the_same_in_capitals(world: World) -> None:
+    assert (await command(world, "register", notification_type="APNS", registration_token="AB12"))[0] == 0
+    assert (await command(world, "register", notification_type="APNS", registration_token="ab12"))[0] == 1
+    assert (await command(world, "badge_number", registration_token="AB12", badge_number=3))[0] == 0
+    assert (await command(world, "unregister", registration_token="AB12"))[0] == 0
+    assert await world.devices("mike") == []
+
+
 async def test_a_user_has_several_devices(world: World) -> None:
     for token in ("one", "two"):
         await command(world, "register", registration_token=token)
@@ -156,8 +164,8 @@ async def test_unregister(world: World) -> None:
 
 
 async def test_unregister_needs_the_token_alone(world: World) -> None:
-    await command(world, "register", notification_type="APNS")
-    answer = await world.anybody.post(f"{BEFORE}/unregister", json={"registration_token": TOKEN})
+    await command(world, "register", notification_type="APNS", registration_token="ab12")
+    answer = await world.anybody.post(f"{BEFORE}/unregister", json={"registration_token": "ab12"})
     assert answer.json()["status"] == 0
     assert await world.devices("mike") == []
 

@@ -55,6 +55,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a negative badge": ({"apns": {"badge": -1}}, "/apns/badge"),
     "a long time": ({"mqtt": {"ttl_seconds": 2_419_201}}, "/mqtt/ttl_seconds"),
     "an urgency that there is not": ({"webpush": {"urgency": "asap"}}, "/webpush/urgency"),
+    "more than any network takes": ({"data": {"a": "x" * 16_384}}, ""),
     "FCM's own name": ({"fcm": {"data": {"message_type": "x"}}}, "/fcm/data"),
     "FCM's own prefix": ({"fcm": {"data": {"google.x": "x"}}}, "/fcm/data"),
     "FCM's own name among the shared": ({"data": {"from": "x"}, "fcm": {}}, "/data"),

@@ -105,7 +105,7 @@ async def test_no_answer_has_an_address(edge: Edge) -> None:
         await edge.application.get("/users/alice/export"),
         await edge.application.get(f"/users/alice/notifications/{notification_id}/pushes"),
         await edge.application.post("/users/alice/devices", json=TOKEN),
-        await edge.application.post("/pseudo_users", json={**TOKEN, "app": "another"}),
+        await edge.application.post("/pseudo_users", json={**TOKEN, "token": "another secret"}),
         await alice.post("/devices", json=TOKEN),
         await alice.post("/devices", json={**TOKEN, "network": "apns"}),
         await alice.delete(f"/devices/{device_id}"),
