@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -32,13 +34,26 @@ def metrics() -> Metrics:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("dist"))
+    return _made_once(tmp_path_factory, "dist", build)
 
 
 @pytest.fixture(scope="session")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment that holds the wheel and what it asks for."""
-    return install(wheel, tmp_path_factory.mktemp("environment"))
+    return _made_once(tmp_path_factory, "environment", lambda folder: install(wheel, folder))
+
+
+def _made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:
+    """What `make` makes in a folder of this name: by whichever of a run's processes comes first, for all."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = Path(f"{folder}.made")
+        if not made.exists():
+            folder.mkdir()
+            made.write_text(str(make(folder)))
+        return Path(made.read_text())
 
 
 @pytest.fixture
