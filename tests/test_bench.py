@@ -63,6 +63,8 @@ async def _quick_run(tmp_path: Path, *options: str) -> list[str]:
     return lines
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(240)
 async def test_a_quick_run_measures_what_it_is_told(tmp_path: Path) -> None:
     lines = await _quick_run(tmp_path, "--only", "memory")
     for row in ROWS:

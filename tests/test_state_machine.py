@@ -503,7 +503,7 @@ async def test_every_loop_is_counted(clock: FakeClock) -> None:
 
 @pytest.mark.timeout(600)
 def test_one_node() -> None:
-    _examine(Inboxes, 100)
+    _examine(Inboxes, 60)
 
 
 @pytest.mark.timeout(600)

@@ -294,7 +294,7 @@ async def test_waiting_for_a_turn_counts(world: World) -> None:
         logins = [authority.login(cookie(f"sid={n}")) for n in range(20)]
         results = await asyncio.wait_for(asyncio.gather(*logins, return_exceptions=True), 5)
         assert {type(result) for result in results} == {AuthUnavailable}
-        assert len(backend.asked) == 1
+        assert len(backend.asked) <= 2, "the first, and who was still in time when that one gave up"
         gate.open.set()
         assert (await authority.login(cookie("sid=x"))).user_id == "x"
 

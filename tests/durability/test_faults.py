@@ -322,7 +322,9 @@ async def test_damage_is_told_and_mending_it_is_enough(full_file: Path, tmp_path
     await store.close()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 20))]
+)
 async def test_random_bit_flips_are_refused_or_told_and_nothing_is_made_anew(
     full_file: Path, tmp_path: Path, seed: int
 ) -> None:

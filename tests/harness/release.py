@@ -33,5 +33,5 @@ def install(wheel: Path, folder: Path) -> Path:
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
-    run([*pip, "install", "--quiet", str(wheel)], folder)
+    run([*pip, "install", "--quiet", "--no-compile", str(wheel)], folder)
     return python

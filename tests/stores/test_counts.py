@@ -94,14 +94,14 @@ class Model:
             self.rows[user] = [row for row in rows if row.expires is None or row.expires > self.now]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(STEPS)
 def test_any_sequence_of_calls_equals_the_model(steps: list[tuple[str, str, object]]) -> None:
     with TemporaryDirectory() as folder:
         asyncio.run(_compare(partial(SQLiteStore, Path(folder) / "pns.db"), steps))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(STEPS)
 def test_any_sequence_of_calls_on_postgres_equals_the_model(
     postgres: Postgres, steps: list[tuple[str, str, object]]
