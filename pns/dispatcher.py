@@ -31,6 +31,8 @@ GATHER_SECONDS = 0.01
 LEASE_MARGIN_SECONDS = 10.0
 """How long a claim outlives the last answer that is waited for."""
 AWAY_SECONDS = 2.0
+STOP_SECONDS = 2.0
+"""For what is under way when a node goes down: cut off, it would be sent again, perhaps a second time."""
 MOST_CIRCUITS = 10_000
 MOST_OF_USER = 8
 """Pushes under way to one user's devices, where these name their own services: those may all hang."""
@@ -87,14 +89,17 @@ class Dispatcher:
             self._task = asyncio.create_task(self._run(), name=f"pns push {self._gateway.name}")
 
     async def stop(self) -> None:
-        """What was answered already is settled. Safe to call twice, and before `start`."""
+        """What is under way has STOP_SECONDS to be answered, and what was answered is settled. Safe to call
+        twice, and before `start`.
+        """
         task, self._task = self._task, None
         if task is None:
             return
-        tasks = [task, *self._sending]
-        for each in tasks:
+        task.cancel()
+        await asyncio.wait([task, *self._sending], timeout=STOP_SECONDS)
+        for each in self._sending:
             each.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.wait([task, *self._sending])
         with contextlib.suppress(Unavailable):
             await self._settle()
 

@@ -6,6 +6,7 @@ the store alone.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Literal
@@ -75,8 +76,9 @@ class Pushing:
             for looper in self._loopers(publisher):
                 stack.push_async_callback(looper.stop)
                 looper.start()
-            for dispatcher in self._dispatchers():
-                stack.push_async_callback(dispatcher.stop)
+            dispatchers = self._dispatchers()
+            stack.push_async_callback(_stop_all, dispatchers)
+            for dispatcher in dispatchers:
                 dispatcher.start()
             self._stack = stack.pop_all()
 
@@ -143,3 +145,7 @@ class Pushing:
             ]
         )
         return len(strays)
+
+
+async def _stop_all(dispatchers: Sequence[Dispatcher]) -> None:
+    await asyncio.gather(*(dispatcher.stop() for dispatcher in dispatchers))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import pns.dispatcher
 from pns.device import Device, Network
 from pns.dispatcher import Dispatcher
 from pns.metrics import Metrics
@@ -31,6 +32,12 @@ async def store(tmp_path: Path, clock: FakeClock, metrics: Metrics) -> AsyncIter
     await store.open()
     yield store
     await store.close()
+
+
+@pytest.fixture(autouse=True)
+def hasty_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who hangs here hangs for good."""
+    monkeypatch.setattr(pns.dispatcher, "STOP_SECONDS", 0.05)
 
 
 @pytest.fixture

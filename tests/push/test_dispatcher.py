@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+import pns.dispatcher
 from pns.dispatcher import GATHER_SECONDS, MOST_OF_USER
 from pns.gateway import Outcome, Receipt
 from pns.outbox import Settlement
@@ -354,6 +355,28 @@ async def test_a_node_that_dies_loses_nothing(store: Store, clock: FakeClock, di
     await passes(clock, 20)
     assert [push.attempt for push in heir.asked] == [2]
     assert heir.asked[0].push_id == dying.asked[0].push_id
+
+
+async def test_what_is_under_way_at_the_stop_may_end(
+    store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off, each would be sent again at a restart; and nothing new is begun."""
+    monkeypatch.setattr(pns.dispatcher, "STOP_SECONDS", 5)
+    for number in range(3):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    turns = asyncio.Semaphore(0)
+    gateway = WaitsForTurns(turns)
+    dispatcher = await dispatch(gateway, concurrency=2)
+    await passes(clock, 1)
+    assert gateway.busy == 2
+    stopping = asyncio.create_task(dispatcher.stop())
+    await settled(clock)
+    for _ in range(3):
+        turns.release()
+    await stopping
+    assert gateway.taken.total() == 2
+    assert sorted(await states(store, "42", "n")) == ["accepted", "accepted", "queued"]
 
 
 async def test_two_nodes_share_the_work(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
