@@ -10,19 +10,18 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import Event, ResponseReceived, StreamEnded
 
+from bench.load.endless import Endless
 
-class Streams(asyncio.Protocol):
+
+class Streams(Endless):
     """Asks without pause until `stop`. An answer other than 200 is an error of the whole measurement."""
 
     def __init__(self, headers: list[tuple[str, str]], body: bytes, *, at_once: int) -> None:
+        super().__init__()
         self._h2 = H2Connection(H2Configuration())
         self._headers = headers
         self._body = body
         self._at_once = at_once
-        self._going = True
-        self._wrong: object = None
-        self._ended = asyncio.get_running_loop().create_future()
-        self.count = 0
 
     @classmethod
     async def connect(cls, port: int, trust: ssl.SSLContext, **request: Any) -> Streams:
@@ -33,37 +32,24 @@ class Streams(asyncio.Protocol):
         )
         return streams
 
-    async def stop(self) -> None:
-        """Return when the connection has ended. Raises RuntimeError if an answer was wrong."""
-        self._going = False
-        self._transport.close()
-        await self._ended
-        if self._wrong is not None:
-            raise RuntimeError(f"an unexpected answer: {self._wrong!r}")
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._transport = transport
+        super().connection_made(transport)
         self._h2.initiate_connection()
         for _ in range(self._at_once):
             self._ask()
-        self._transport.write(self._h2.data_to_send())
+        self.transport.write(self._h2.data_to_send())
 
     def data_received(self, data: bytes) -> None:
         for event in self._h2.receive_data(data):
             self._take(event)
-        self._transport.write(self._h2.data_to_send())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._going:
-            self._wrong = exc or "the connection was lost"
-        self._ended.set_result(None)
+        self.transport.write(self._h2.data_to_send())
 
     def _take(self, event: Event) -> None:
         if isinstance(event, ResponseReceived) and dict(event.headers)[b":status"] != b"200":
-            self._wrong = event.headers
+            self.wrong = event.headers
         elif isinstance(event, StreamEnded):
             self.count += 1
-            if self._going:
+            if self.going:
                 self._ask()
 
     def _ask(self) -> None:

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 from itertools import cycle
 
+from bench.load.endless import Endless
+
 CONNACK, PUBACK = 0x20, 0x40
 _WORKS = 0
 
 
-class Publications(asyncio.Protocol):
+class Publications(Endless):
     """Publishes without pause until `stop`. A refusal is an error of the whole measurement."""
 
     def __init__(self, login: tuple[str, str], topic: str, payload: bytes, *, at_once: int) -> None:
+        super().__init__()
         self._login = login
         self._body = payload
         self._topic = _text(topic)
         self._at_once = at_once
         self._numbers = cycle(range(1, 65_536))
         self._rest = b""
-        self._going = True
-        self._wrong: object = None
-        self._ended = asyncio.get_running_loop().create_future()
-        self.count = 0
 
     @classmethod
     async def connect(
@@ -35,16 +34,8 @@ class Publications(asyncio.Protocol):
         )
         return made
 
-    async def stop(self) -> None:
-        """Return when the connection has ended. Raises RuntimeError if the broker refused anything."""
-        self._going = False
-        self._transport.close()
-        await self._ended
-        if self._wrong is not None:
-            raise RuntimeError(f"an unexpected answer: {self._wrong!r}")
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._transport = transport
+        super().connection_made(transport)
         # Protocol name and level, flags: user, password, clean start; 60 s; no properties; no client id.
         head = b"\0\4MQTT\5\xc2\0\x3c\0\0\0"
         transport.write(_packet(0x10, head + _text(self._login[0]) + _text(self._login[1])))
@@ -55,13 +46,8 @@ class Publications(asyncio.Protocol):
             ready += self._take(data[at], data[at + 2 : end])
             at = end
         self._rest = data[at:]
-        if self._going:
-            self._transport.write(b"".join(self._publication() for _ in range(ready)))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._going:
-            self._wrong = exc or "the connection was lost"
-        self._ended.set_result(None)
+        if self.going:
+            self.transport.write(b"".join(self._publication() for _ in range(ready)))
 
     def _take(self, kind: int, content: bytes) -> int:
         """How many may be sent for it."""
@@ -70,7 +56,7 @@ class Publications(asyncio.Protocol):
         if kind == PUBACK and content[2:3] in (b"", b"\0"):
             self.count += 1
             return 1
-        self._wrong = bytes((kind,)) + content
+        self.wrong = bytes((kind,)) + content
         return 0
 
     def _publication(self) -> bytes:
