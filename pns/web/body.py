@@ -35,6 +35,12 @@ UserId = Annotated[
 
 NotificationIds = Annotated[list[Name], Meta(max_length=MAX_NOTIFICATIONS)]
 
+_HALF_PAIR = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""Every escape of JSON; `half` is one of a surrogate that stands alone (RFC 8259 §8.2)."""
+
 _CHARSET = re.compile(r'(?:^|;)\s*charset\s*=\s*"?([^";\s]*)')
 
 
@@ -115,7 +121,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise BadJSON(f"The body is not JSON that PNS can read: {_plain(error)}") from None
+        raise BadJSON(f"The body is not JSON that PNS can read: {_plain(error, body)}") from None
 
 
 def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Submission]:
@@ -254,5 +260,14 @@ def invalid(text: str) -> Invalid:
     return Invalid([(pointer, message)])
 
 
-def _plain(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+def _plain(error: Exception, body: bytes) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    # What a text cut in the middle of an emoji leaves; the decoder would call the body truncated.
+    for escape in _HALF_PAIR.finditer(body):
+        if escape["half"]:
+            return (
+                f"half a surrogate pair, {escape[0].decode()}, stands alone (byte {escape.start()}); "
+                "cut texts between characters, not inside one"
+            )
+    return str(error)

@@ -23,7 +23,9 @@ from pns.errors import AuthUnavailable, Forbidden, Unauthorized
 from .backend import Asked, Behaviour, answering, hang, reply, running, sending
 from .conftest import World, cookie
 
-TIMEOUT = 0.3
+TIMEOUT = 1.0
+"""Long enough for a good answer from a busy machine, too."""
+
 SLACK = 1.5
 """What a busy machine may add; the servers below would hang for ever."""
 

@@ -72,6 +72,28 @@ async def test_what_is_not_json(caller: httpx.AsyncClient, content: bytes) -> No
     await nothing_stored(caller)
 
 
+@pytest.mark.parametrize(
+    ("data", "half"),
+    [
+        ("cut \\ud83d", "\\ud83d"),
+        ("\\uD83D.", "\\uD83D"),
+        ("\\\\ud83d \\ud83d\\ude00 \\ude01", "\\ude01"),
+        ("\\ud83d\\ud83d\\ude00", "\\ud83d"),
+    ],
+)
+async def test_a_text_that_was_cut_inside_a_character(
+    caller: httpx.AsyncClient, data: str, half: str
+) -> None:
+    content = raw(f'[{{"notification_data":"{data}"}}]')
+    response = await caller.post("/notify", content=content, headers=JSON)
+    assert response.status_code == 400
+    detail = response.json()["detail"]
+    assert f"half a surrogate pair, {half}, stands alone (byte " in detail
+    assert detail.endswith("cut texts between characters, not inside one")
+    at = int(detail.partition("(byte ")[2].partition(")")[0])
+    assert content[at:].startswith(half.encode())
+
+
 DEEP: dict[str, Callable[[str, str], str]] = {
     "an array": lambda opened, closed: opened + closed,
     "in user_id": lambda opened, closed: f'{{"user_id":{opened}{closed},"notifications":[]}}',
