@@ -8,6 +8,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PROPERTIES = $(shell grep -rlE '^(from|import) (hypothesis|schemathesis)' --include='test_*.py' tests)
 
+# Every process of the tests would compile PNS anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run fleet test lint types soak fuzz bench simulate screenshots format dist clean packages
 .DELETE_ON_ERROR:

@@ -7,13 +7,12 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from pns.stores.migrate import migrate
 from pns.stores.postgres_migrate import migrate as migrate_postgres
+from pns.testing.temporary import empty_store
 from tests.harness.postgres import Postgres
 
 DRIFT = """
@@ -50,7 +49,7 @@ class SQLiteDatabase:
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="pns-model-", dir=memory))
         self._lives = 0
-        self.path.write_bytes(_migrated())
+        empty_store(self.path)
 
     @property
     def path(self) -> Path:
@@ -81,14 +80,6 @@ class SQLiteDatabase:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
-
-
-@cache
-def _migrated() -> bytes:
-    """A database with nothing in it: made once, since a migration costs more than an example."""
-    with tempfile.TemporaryDirectory() as folder:
-        migrate(Path(folder) / "pns.db")
-        return (Path(folder) / "pns.db").read_bytes()
 
 
 class PostgresDatabase:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,7 @@ from pns.authority import UserOf
 from pns.clock import Clock
 from pns.ops.embedded import PNS
 from pns.settings import Settings
+from pns.stores.migrate import migrate
 from pns.testing.clock import FakeClock
 
 
@@ -24,6 +26,24 @@ async def temporary_pns(
     expire, heartbeats come and rechecks happen.
     """
     with TemporaryDirectory(prefix="pns-", ignore_cleanup_errors=True) as folder:
-        url = f"sqlite:///{Path(folder) / 'pns.db'}"
+        url = f"sqlite:///{empty_store(Path(folder) / 'pns.db')}"
         async with PNS(url, user=user, settings=settings, clock=clock or FakeClock()) as pns:
             yield pns
+
+
+def empty_store(path: Path) -> Path:
+    """Make a store with nothing in it at `path`, unless there is a file; returns `path`.
+
+    It is a copy of one that was made before: to make the schema takes longer than most tests.
+    """
+    if not path.exists():
+        path.write_bytes(_empty_store())
+    return path
+
+
+@cache
+def _empty_store() -> bytes:
+    with TemporaryDirectory(prefix="pns-") as folder:
+        path = Path(folder) / "pns.db"
+        migrate(path)
+        return path.read_bytes()

@@ -9,15 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 import httpx2 as httpx
 
-from pns.stores.migrate import migrate
+from pns.testing.temporary import empty_store
 from tests.harness.backend import Backend
 
 API_KEY = "test-key-0123456789abcdef"
@@ -28,14 +26,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@cache
-def _new_store() -> bytes:
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "pns.db")
-        migrate(path)
-        return path.read_bytes()
 
 
 class ServerProcess:
@@ -86,8 +76,8 @@ class ServerProcess:
         A new file has its schema already: to make it takes as long as all the rest.
         """
         own = self._settings.get("store__url") == f"sqlite:///{self.store}"
-        if own and self.process is None and not self.store.exists():
-            self.store.write_bytes(_new_store())
+        if own and self.process is None:
+            empty_store(self.store)
         self._spawn()
         assert self.process is not None
         deadline = time.monotonic() + ready_within

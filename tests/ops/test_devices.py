@@ -23,6 +23,7 @@ from pns.settings import FCMSettings, PushSettings, Settings, StoreSettings
 from pns.store import Store, StoreReport, Submission
 from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
+from pns.testing.temporary import empty_store
 from tests.gateways.fake_google import Google, error, fcm_error
 from tests.harness import HostApplication, ServerProcess
 from tests.ops.test_cli import one_line, run, used
@@ -35,8 +36,8 @@ Write = Callable[..., Awaitable[Device]]
 
 @asynccontextmanager
 async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Store]:
-    path = settings.store.url.removeprefix("sqlite:///")
-    store = SQLiteStore(path, clock=clock or SystemClock(), metrics=Metrics())
+    path = Path(settings.store.url.removeprefix("sqlite:///"))
+    store = SQLiteStore(empty_store(path), clock=clock or SystemClock(), metrics=Metrics())
     await store.open()
     try:
         yield store

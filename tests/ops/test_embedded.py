@@ -28,6 +28,7 @@ from websockets.exceptions import InvalidStatus
 
 from pns import PNS, Invalid, Notification, NotStarted, PNSError, Settings, Unauthorized
 from pns.settings import AuthSettings, ServerSettings
+from pns.testing.temporary import empty_store
 from tests.harness import Device, eventually
 from tests.harness.site import Site
 
@@ -38,7 +39,7 @@ def by_cookie(request: HTTPConnection) -> str | None:
 
 @pytest.fixture
 def pns(tmp_path: Path) -> PNS:
-    return PNS(f"sqlite:///{tmp_path / 'pns.db'}", user=by_cookie)
+    return PNS(f"sqlite:///{empty_store(tmp_path / 'pns.db')}", user=by_cookie)
 
 
 def mounted(pns: PNS, *more: Any, **options: Any) -> Starlette:

@@ -18,6 +18,7 @@ from pns.push import PushState, PushTerms
 from pns.store import Store, Submission
 from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
+from pns.testing.temporary import empty_store
 from tests.push.scripted import ScriptedGateway
 
 DAY = 86_400 * 1_000_000
@@ -28,7 +29,7 @@ Dispatch = Callable[..., Awaitable[Dispatcher]]
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: FakeClock, metrics: Metrics) -> AsyncIterator[Store]:
-    store = SQLiteStore(tmp_path / "pns.db", clock=clock, metrics=metrics)
+    store = SQLiteStore(empty_store(tmp_path / "pns.db"), clock=clock, metrics=metrics)
     await store.open()
     yield store
     await store.close()

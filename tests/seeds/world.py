@@ -30,6 +30,7 @@ from pns.pushing import Role
 from pns.settings import AppSettings, PushSettings, Settings, StoreSettings
 from pns.store import Store
 from pns.testing import FakeClock
+from pns.testing.temporary import empty_store
 from pns.web.app import Web
 from tests.harness.server import API_KEY
 from tests.push.scripted import ACCEPTED, Script, ScriptedGateway
@@ -145,7 +146,7 @@ async def a_world(
     """A started node of `role` on the store in `folder`, with gateways to FCM and APNs if none are given."""
     settings = Settings(
         app=AppSettings(api_keys=(API_KEY,)),
-        store=StoreSettings(url=f"sqlite:///{folder / 'pns.db'}"),
+        store=StoreSettings(url=f"sqlite:///{empty_store(folder / 'pns.db')}"),
         push=PushSettings(**push),
     )
     clock, metrics = clock or FakeClock(), Metrics()

@@ -17,11 +17,11 @@ import pytest
 from pns.metrics import Metrics
 from pns.notification import Notification, Page
 from pns.store import Appended, Cursor, Store, Submission
-from pns.stores.migrate import migrate
 from pns.stores.postgres import PostgresStore
 from pns.stores.postgres_migrate import migrate as migrate_postgres
 from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
+from pns.testing.temporary import empty_store
 from tests.harness.postgres import Postgres
 
 Engine = Callable[..., Store]
@@ -33,7 +33,7 @@ PLENTY = 2**30
 def engine(request: pytest.FixtureRequest, clock: FakeClock, metrics: Metrics) -> Engine:
     """Makes stores that are not open yet, each time another one on the same data."""
     if request.param == "sqlite":
-        path = request.getfixturevalue("tmp_path") / "pns.db"
+        path = empty_store(request.getfixturevalue("tmp_path") / "pns.db")
         return partial(SQLiteStore, path, clock=clock, metrics=metrics)
     return partial(PostgresStore, request.getfixturevalue("database"), clock=clock, metrics=metrics)
 
@@ -161,9 +161,7 @@ def new_store(path: Path) -> SQLiteStore:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "pns.db"
-    migrate(path)
-    return path
+    return empty_store(tmp_path / "pns.db")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pns.store import Store
 from pns.stores.postgres import PostgresStore
 from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
+from pns.testing.temporary import empty_store
 from tests.harness.postgres import Postgres
 
 from .conftest import EMPTY, Engine, append, cursor, inbox, seen, unseen
@@ -98,7 +99,7 @@ class Model:
 @given(STEPS)
 def test_any_sequence_of_calls_equals_the_model(steps: list[tuple[str, str, object]]) -> None:
     with TemporaryDirectory() as folder:
-        asyncio.run(_compare(partial(SQLiteStore, Path(folder) / "pns.db"), steps))
+        asyncio.run(_compare(partial(SQLiteStore, empty_store(Path(folder) / "pns.db")), steps))
 
 
 @settings(max_examples=10, deadline=None)

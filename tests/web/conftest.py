@@ -10,6 +10,7 @@ import pytest
 
 from pns.ops.service import make_service
 from pns.settings import AppSettings, AuthSettings, SessionSettings, Settings, StoreSettings
+from pns.testing.temporary import empty_store
 from pns.web.app import Web
 from tests.harness.server import API_KEY as KEY
 
@@ -20,7 +21,7 @@ def settings(tmp_path: Path) -> Settings:
         app=AppSettings(api_keys=(KEY,)),
         auth=AuthSettings(url="http://127.0.0.1:9/nobody-listens-here"),
         session=SessionSettings(secret="a secret of the tests alone"),
-        store=StoreSettings(url=f"sqlite:///{tmp_path}/pns.db"),
+        store=StoreSettings(url=f"sqlite:///{empty_store(tmp_path / 'pns.db')}"),
     )
 
 

@@ -20,6 +20,7 @@ from pns.ops.compose import make_application_authority, make_bus, make_store
 from pns.pushing import Role
 from pns.settings import AppSettings, LimitsSettings, PushSettings, ServerSettings, Settings, StoreSettings
 from pns.testing import FakeClock
+from pns.testing.temporary import empty_store
 from pns.web.app import Web
 from tests.harness import eventually
 from tests.harness.server import API_KEY
@@ -91,7 +92,7 @@ async def an_edge(
     settings = Settings(
         server=ServerSettings(allowed_origins=(FOREIGN,)),
         app=AppSettings(api_keys=(API_KEY,)),
-        store=StoreSettings(url=f"sqlite:///{folder / 'pns.db'}"),
+        store=StoreSettings(url=f"sqlite:///{empty_store(folder / 'pns.db')}"),
         limits=limits or LimitsSettings(),
         push=push or PushSettings(when="always"),
     )
