@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,8 @@ from tempfile import TemporaryDirectory
 from pns.authority import UserOf
 from pns.clock import Clock
 from pns.ops.embedded import PNS
-from pns.settings import Settings
-from pns.stores.migrate import migrate
+from pns.ops.service import migrate
+from pns.settings import Settings, StoreSettings
 from pns.testing.clock import FakeClock
 
 
@@ -43,7 +44,8 @@ def empty_store(path: Path) -> Path:
 
 @cache
 def _empty_store() -> bytes:
-    with TemporaryDirectory(prefix="pns-") as folder:
+    with TemporaryDirectory(prefix="pns-") as folder, ThreadPoolExecutor(1) as thread:
         path = Path(folder) / "pns.db"
-        migrate(path)
+        # In a thread of its own: an event loop may run in this one.
+        thread.submit(migrate, Settings(store=StoreSettings(url=f"sqlite:///{path}"))).result()
         return path.read_bytes()
