@@ -111,7 +111,9 @@ class Outbox(Protocol):
         """Record what became of claimed pushes, in one commit."""
 
     async def pushes(self, user_id: str, notification_id: str) -> list[PushStatus]:
-        """The pushes of one notification, oldest first; SEEN and CANCELLED follow the inbox at once."""
+        """The pushes of one notification, in the order of `device_id`; SEEN and CANCELLED follow the inbox at
+        once. Those of an earlier notification of the same id come first.
+        """
 
     async def dismiss(self, user_id: str, expires_at: int) -> int:
         """Enqueue word of what was seen or removed since it was pushed to the user's devices.

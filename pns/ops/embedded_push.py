@@ -58,7 +58,7 @@ class PushMethods(ABC):
         return await devices_of(self._started, given_user(user_id))
 
     async def pushes(self, user_id: str | int, notification_id: str) -> list[PushItem]:
-        """What became of the pushes of one notification, oldest first."""
+        """What became of the pushes of one notification, by device."""
         return await pushes_of(self._started, given_user(user_id), notification_id)
 
     # ── topics, buckets, everybody ────────────────────────────────────────────────────────────────────

@@ -216,7 +216,7 @@ LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
 WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
   AND p.notification_id = :notification_id AND p.seq IS NOT NULL
-ORDER BY p.push_key
+ORDER BY p.seq, p.device_id
 
 -- name: backlog
 -- What is in the outbox. Reads all of it.

@@ -93,7 +93,7 @@ PSEUDO_USER = Operation(
 )
 PUSHES = Operation(
     caller="application",
-    answers=(Answer(200, "The pushes, oldest first.", body=Pushes),),
+    answers=(Answer(200, "The pushes, by device.", body=Pushes),),
     problems=USER,
 )
 
@@ -106,7 +106,7 @@ async def devices_of(node: Node, user_id: str) -> list[InstalledDevice]:
 
 
 async def pushes_of(node: Node, user_id: str, notification_id: str) -> list[PushItem]:
-    """The pushes of one notification, oldest first. Raises Invalid."""
+    """The pushes of one notification, by device. Raises Invalid."""
     found = await node.store.outbox.pushes(user_id, name("notification_id", notification_id))
     return [_item(push) for push in found]
 

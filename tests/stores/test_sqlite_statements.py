@@ -23,8 +23,8 @@ from .conftest import append, inbox, new_store
 
 NO_PLAN = {"insert_notification", "newest_revocation", "schema", "put_probe", "next_erased", "backlog"}
 """Statements that insert a row, read a table of a row or two, or are a report on a whole one."""
-SORTED = {"presences", "devices"}
-"""They order the few devices of a user."""
+SORTED = {"presences", "devices", "pushes"}
+"""They order the few devices of a user, or the pushes to these."""
 
 
 def plan(connection: sqlite3.Connection, name: str) -> list[str]:
