@@ -52,6 +52,13 @@ async def test_the_record_is_the_users_own(store: Store, clock: FakeClock) -> No
     assert await store.outbox.pushes("eve", "a") == []
 
 
+async def test_the_record_is_in_the_order_of_devices(store: Store) -> None:
+    for device_id in ("b", "c", "a"):
+        await store.outbox.install(phone(device_id=device_id))
+    await push(store, "x")
+    assert await states(store, "x") == [("a", "queued"), ("b", "queued"), ("c", "queued")]
+
+
 # ── dismiss ───────────────────────────────────────────────────────────────────────────────────────────
 
 
