@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from bench.server_process import SERVER_CORE, on_cores
 from tests.gateways.nginx import nginx as nginx_of_tests

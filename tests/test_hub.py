@@ -20,8 +20,8 @@ def test_attach_and_detach_are_idempotent() -> None:
 def test_iterating_survives_comings_and_goings() -> None:
     hub = Hub()
     some = [StubConnection(f"user{number}") for number in range(10)]
-    for connection in some:
-        hub.attach(connection.connection)
+    for one in some:
+        hub.attach(one.connection)
     for connection in hub:
         hub.detach(connection)
         hub.attach(StubConnection("late").connection)

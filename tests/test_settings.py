@@ -34,7 +34,7 @@ NEIGHBOURS = {
 }
 """Secrets that stand in the same file as the mistake."""
 
-WRONG = {
+WRONG: dict[type[inspect.Type], list[str]] = {
     inspect.IntType: [f'"{CANARY}"', "true", "1.5", "[1]", "{a = 1}", "-1", "0", "9" * 30, "1979-05-27"],
     inspect.FloatType: [f'"{CANARY}"', "true", "nan", "inf", "-1", "1e300", "9" * 400, "[1.0]", "{}"],
     inspect.BoolType: ["1", "0", '"true"', f'"{CANARY}"', "[true]", "{}", "07:32:00"],

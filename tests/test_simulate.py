@@ -14,7 +14,8 @@ from bench.simulate.__main__ import NODES, NOTIFIES_OF_NODE, SEED, run, standard
 from bench.simulate.draw import Draw
 from bench.simulate.fleet import Fleet
 from bench.simulate.layout import EACH, ONE, Traffic, expected, fullest
-from bench.simulate.limits import CHANNELS, FLEET_LIMITS, LAYOUTS, NO_TRAFFIC, SHARDS
+from bench.simulate.limits import CHANNELS, FLEET_LIMITS, LAYOUTS, NO_TRAFFIC
+from pns.buses.interest import SHARDS
 
 from .docs.pages import page
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from pns.buses import address
 from pns.buses.wire import Heard, WireError

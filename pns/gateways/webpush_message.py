@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-import http_ece  # type: ignore[import-untyped]
+import http_ece
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 

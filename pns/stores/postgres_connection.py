@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from pns.errors import PNSError, StoreUnavailable
 from pns.stores.postgres_errors import ENGINE_ERRORS, lost, unavailable

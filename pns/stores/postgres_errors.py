@@ -6,7 +6,7 @@ reads, begins with the server's address.
 
 from __future__ import annotations
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from pns.errors import StoreUnavailable
 

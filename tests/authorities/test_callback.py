@@ -7,8 +7,8 @@ import threading
 import pytest
 from starlette.requests import HTTPConnection
 
-from pns.authorities.callback import CallbackLogin, FixedUser, UserOf
-from pns.authority import Credentials, Login
+from pns.authorities.callback import CallbackLogin, FixedUser
+from pns.authority import Credentials, Login, UserOf
 from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
 
 from .conftest import Revocations

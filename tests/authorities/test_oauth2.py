@@ -159,7 +159,7 @@ def test_a_private_key_that_was_published_by_mistake_is_taken_as_a_public_one() 
 
 
 def test_algorithms_of_the_curves() -> None:
-    keys = [ECKey.generate_key(curve) for curve in ("P-256", "P-384", "P-521")]
+    keys: list[Key] = [ECKey.generate_key(curve) for curve in ("P-256", "P-384", "P-521")]
     eds = [OKPKey.generate_key(curve) for curve in ("Ed25519", "Ed448")]
     found = verifying_keys({"keys": [public(key) for key in (*keys, *eds)]})
     assert [sorted(key.algorithms) for key in found] == [

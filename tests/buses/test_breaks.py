@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import psutil
 import pytest
@@ -52,6 +53,10 @@ def by(request: pytest.FixtureRequest) -> Break:
     return found
 
 
+def heard_of_a_loss(node: Node) -> bool:
+    return None in node.ear.told
+
+
 async def works(one: Node, other: Node) -> None:
     """Hints flow from one to the other, each of whom has learned of it."""
     await other.bus.join("last")
@@ -75,7 +80,7 @@ async def test_a_break_is_told_and_ends(
     assert node.up == 0
     await mend(by, broker, proxy)
     # Whoever hears that anybody may have changed is subscribed already.
-    await asyncio.gather(*(each.ear.until(lambda each=each: None in each.ear.told) for each in (node, other)))
+    await asyncio.gather(*(each.ear.until(partial(heard_of_a_loss, each)) for each in (node, other)))
     await eventually(lambda: other.bus.status() is None)
     other.bus.signal(["ann"])
     await node.ear.hears("ann")

@@ -183,6 +183,6 @@ async def test_a_taken_port_is_said_in_one_line() -> None:
 
 
 def test_a_program_that_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs.shutil, "which", lambda name, path: None)
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
     with pytest.raises(PNSError, match="nginx is not installed: apt-get install nginx-light"):
         programs.find("nginx")

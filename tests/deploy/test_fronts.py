@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2 as httpx
 import pytest
@@ -43,7 +43,11 @@ async def house(
 ) -> AsyncIterator[House]:
     folder = tmp_path_factory.mktemp("front")
     async with HostApplication() as application:
-        told = {"auth_url": application.url, "auth__cache_seconds": 0, "server__trusted_proxies": "127.0.0.1"}
+        told: dict[str, Any] = {
+            "auth_url": application.url,
+            "auth__cache_seconds": 0,
+            "server__trusted_proxies": "127.0.0.1",
+        }
         (folder / "second").mkdir()
         first = ServerProcess(folder, **told)
         second = ServerProcess(folder / "second", store__url=f"sqlite:///{first.store}", **told)

@@ -168,6 +168,7 @@ async def test_applications_serve(name: str, tmp_path: Path) -> None:
         assert refused.value.response.status_code in (401, 403)
         headers = {"Cookie": f"{cookie}; filler={'x' * 16_384}"}
         async with connect(address, additional_headers=headers, proxy=None) as connection:
+            assert connection.response is not None
             assert "Sec-WebSocket-Extensions" not in connection.response.headers
             device = Device(connection)
             assert await device.count() == 0
@@ -333,7 +334,7 @@ def balanced(text: str) -> bool:
 
 
 def test_the_browsers_words_are_those_of_the_protocol() -> None:
-    known = {UNSEEN_REQUEST, SEEN_REQUEST, DATA_SEEN, *map(message_name, FROM_PNS)}
+    known = {UNSEEN_REQUEST, SEEN_REQUEST, DATA_SEEN, *(message_name(kind) for kind in FROM_PNS)}
     known |= {"notification_id", "notification_data"}
     used = set(re.findall(r"\b\w*[nN]otification\w*", the("js browser").text))
     assert used

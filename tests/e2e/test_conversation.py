@@ -115,8 +115,9 @@ async def test_every_form_of_the_request(house: House, alice: str, phone: Device
 
 async def test_answers_come_in_the_order_of_the_requests(house: House, alice: str, phone: Device) -> None:
     sent = await house.backend.notify(alice, *"abc")
-    for message in ({"unseenNotificationDataRequest": {"limit": 2}}, {"seenNotificationsRequest": {}}) * 2:
-        await phone.send(message)
+    for _ in range(2):
+        await phone.send({"unseenNotificationDataRequest": {"limit": 2}})
+        await phone.send({"seenNotificationsRequest": {}})
     answers: list[Item] = []
     while len(answers) < 4:
         message = await phone.receive()

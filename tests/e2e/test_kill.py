@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ READY_SECONDS = 15.0
 
 @pytest.fixture
 async def server(application: HostApplication, tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    limits = {"limits__requests_per_second": 1_000_000}  # the devices of a storm ask all the time
+    # the devices of a storm ask all the time
+    limits: dict[str, Any] = {"limits__requests_per_second": 1_000_000}
     async with ServerProcess(tmp_path, auth_url=application.url, **limits) as server:
         yield server
 

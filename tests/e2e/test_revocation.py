@@ -9,13 +9,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
-from tests.harness.application import Asked, Reply, by_cookie
+from tests.harness.application import Asked, Reply, always, by_cookie
 
 WITHIN = 2.0
 LOGGED_OUT = 4501
@@ -240,7 +242,11 @@ async def test_a_revoked_device_is_asked_about_anew_and_another_is_not(
 
 # ── recheck ───────────────────────────────────────────────────────────────────────────────────────────
 
-RECHECK = {"auth__recheck_seconds": 0.2, "auth__timeout_seconds": 0.5, "auth__cache_seconds": 3600}
+RECHECK: dict[str, Any] = {
+    "auth__recheck_seconds": 0.2,
+    "auth__timeout_seconds": 0.5,
+    "auth__cache_seconds": 3600,
+}
 NO: dict[str, Reply] = {
     "401": (401, b"{}"),
     "403": (403, b"no CSRF token"),
@@ -265,7 +271,7 @@ async def test_a_recheck_past_the_cache_ends_who_is_logged_out(tmp_path: Path) -
             application.decide = by_cookie
             async with Device.connect(server.url, "alice") as device:
                 await device.count()
-                application.decide = lambda asked, reply=reply: reply
+                application.decide = always(reply)
                 assert await closes(device) == LOGGED_OUT
 
 
@@ -288,9 +294,9 @@ async def test_a_recheck_without_an_answer_changes_nothing(tmp_path: Path) -> No
             return await doubts(backend) >= before + 2
 
         for reply in DOUBTS.values():
-            application.decide = lambda asked, reply=reply: reply
+            application.decide = always(reply)
             before = await doubts(backend)
-            await eventually(lambda before=before: doubted(before))
+            await eventually(partial(doubted, before))
             await stays_open(device, backend, "alice")
         application.decide, application.delay = by_cookie, 2.0
         before = await doubts(backend)
@@ -339,13 +345,17 @@ async def keeps_waiting_nobody(server: ServerProcess, backend: Backend) -> None:
 async def test_an_application_in_trouble_hangs_nobody_and_leaves_open_connections_alone(
     tmp_path: Path,
 ) -> None:
-    settings = {"auth__timeout_seconds": TIMEOUT, "auth__cache_seconds": 0, "auth__recheck_seconds": 0.4}
+    settings: dict[str, Any] = {
+        "auth__timeout_seconds": TIMEOUT,
+        "auth__cache_seconds": 0,
+        "auth__recheck_seconds": 0.4,
+    }
     async with HostApplication() as application:
         server = ServerProcess(tmp_path, auth_url=application.url, **settings)
         async with server, server.backend() as backend, Device.connect(server.url, "bob") as device:
             await device.count()
             for reply in ((200, b"<html>"), (500, b""), (200, b"{}"), (302, b"", [("location", "/")])):
-                application.decide = lambda asked, reply=reply: reply
+                application.decide = always(reply)
                 await keeps_waiting_nobody(server, backend)
                 await stays_open(device, backend, "bob")
             application.delay = 30

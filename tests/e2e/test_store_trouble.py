@@ -195,8 +195,8 @@ async def test_a_file_taken_away_and_put_back(
         await device.count_is(1)
         move(server, away)
         assert "deleted" in await refused_notify(backend)
-        for request in ({"unseenNotificationDataRequest": {}}, {"seenNotificationsRequest": {}}):
-            answer = await device.ask(request)
+        for word in ("unseenNotificationDataRequest", "seenNotificationsRequest"):
+            answer = await device.ask({word: {}})
             assert answer["error"]["code"] == "unavailable"
         await unready(server, backend)
         asked = await backend.http.post("/subscribe", headers={"cookie": "user=bob"})

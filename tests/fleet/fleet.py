@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx2 as httpx
 
@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 2
 NODES = 3
 MOST_CONNECTIONS = 9
 """Of one user."""
-SETTINGS: dict[str, object] = {
+SETTINGS: dict[str, Any] = {
     "server__heartbeat_seconds": HEARTBEAT_SECONDS,
     "auth__recheck_seconds": HEARTBEAT_SECONDS,
     "limits__connections_per_user": MOST_CONNECTIONS,
@@ -138,7 +138,7 @@ async def running(
         nodes = []
         for number in range(NODES):
             (home := folder / f"node-{number}").mkdir()
-            urls = {
+            urls: dict[str, Any] = {
                 "store__url": store_line.through(store.url) if number else store.url,
                 "bus__url": bus_line.through(bus.url) if number else bus.url,
             }

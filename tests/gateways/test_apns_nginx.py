@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,7 +32,7 @@ STRICT = "ssl_verify_client on; ssl_client_certificate {ca};"
 
 
 @asynccontextmanager
-async def gateway_to(service: Nginx, clock: FakeClock, **credentials: str) -> AsyncIterator[APNs]:
+async def gateway_to(service: Nginx, clock: FakeClock, **credentials: Any) -> AsyncIterator[APNs]:
     settings = APNsSettings(
         topic=TOPIC, url=service.url, ca_file=str(service.authority.ca_file), **credentials
     )

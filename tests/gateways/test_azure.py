@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -49,7 +49,8 @@ async def azure(hub: FakeHub, clock: FakeClock) -> AsyncIterator[Azure]:
     [("connection_string", "secret-word"), ("hub", ""), ("ca_file", "/nowhere/secret-word.pem")],
 )
 async def test_settings_that_cannot_work(clock: FakeClock, key: str, value: str) -> None:
-    settings = AzureSettings(**{"connection_string": CONNECTION, "hub": HUB, key: value})
+    fields: dict[str, Any] = {"connection_string": CONNECTION, "hub": HUB, key: value}
+    settings = AzureSettings(**fields)
     with pytest.raises(SettingsError, match=rf"^push\.azure\.{key} ") as refused:
         await Azure(settings, clock=clock).start()
     assert "secret-word" not in str(refused.value)
@@ -129,8 +130,8 @@ async def test_fcm_is_asked_the_same_by_the_hub(
 async def test_apns_is_asked_the_same_by_the_hub(
     azure: Azure, hub: FakeHub, clock: FakeClock, tmp_path: Path
 ) -> None:
-    async with make_peer("apns", tmp_path, clock) as apns:
-        assert isinstance(apns, APNsPeer)
+    async with make_peer("apns", tmp_path, clock) as peer:
+        apns = cast(APNsPeer, peer)
         sent = push(replace(apns.device, app=apns.service.settings().topic), **FIELDS)
         assert (await apns.gateway.push(sent)).outcome is Outcome.ACCEPTED
         assert (await azure.push(sent)).outcome is Outcome.ACCEPTED

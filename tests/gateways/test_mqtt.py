@@ -50,7 +50,8 @@ async def mqtt(tmp_path: Path, clock: FakeClock) -> AsyncIterator[MQTTPeer]:
     ],
 )
 async def test_settings_that_cannot_work(clock: FakeClock, key: str, value: str) -> None:
-    settings = MQTTSettings(**{"url": "mqtts://broker", key: value})
+    fields: dict[str, Any] = {"url": "mqtts://broker", key: value}
+    settings = MQTTSettings(**fields)
     with pytest.raises(SettingsError, match=rf"^push\.mqtt\.{key} ") as refused:
         await MQTT(settings, clock=clock).start()
     assert "secret-word" not in str(refused.value)

@@ -127,7 +127,7 @@ async def test_the_broker_is_told_for_how_long(mqtt: MQTT, app: App, clock: Fake
             message = await anext(client.messages)
             assert message.qos == 1
             assert not message.retain
-            kept.append(message.properties.MessageExpiryInterval)
+            kept.append(vars(message.properties)["MessageExpiryInterval"])
     assert kept == [86_400 - 3600, 60, 1]
 
 

@@ -24,6 +24,11 @@ def by_cookie(asked: Asked) -> Reply:
     return 200, msgspec.json.encode({"user_id": morsel.value})
 
 
+def always(reply: Reply) -> Decide:
+    """The same answer, whoever is asked about."""
+    return lambda asked: reply
+
+
 class HostApplication:
     """Answers every request by `decide`. `asked` holds the headers of each, names in lower case; `heads` the
     bytes of each as they came.

@@ -15,10 +15,11 @@ def main() -> None:
     synchronous = sys.argv.pop(1)
     full = "PRAGMA synchronous = FULL"
     assert full in sqlite_connection._PRAGMAS
-    sqlite_connection._PRAGMAS = tuple(
+    pragmas = tuple(
         f"PRAGMA synchronous = {synchronous}" if pragma == full else pragma
         for pragma in sqlite_connection._PRAGMAS
     )
+    sqlite_connection._PRAGMAS = pragmas  # type: ignore[assignment]
     cli.main()
 
 

@@ -31,7 +31,7 @@ class Contents(NamedTuple):
     secrets: list[tuple[Any, ...]]
 
 
-EVERYTHING = Contents(
+EVERYTHING = (
     "SELECT user_key, user_id, last_seq, unseen, version FROM users ORDER BY 1",
     "SELECT user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key,"
     " expire_date, push FROM notifications ORDER BY 1, 2",
@@ -46,7 +46,8 @@ EVERYTHING = Contents(
     "SELECT publication_id, audience, content, create_date, after_key, reached, due_at, end_date"
     " FROM publications ORDER BY 1",
     "SELECT name, value FROM meta WHERE name IN ('session secret', 'push key') ORDER BY 1",
-)  # type: ignore[arg-type]
+)
+"""The questions to which a store's contents are the answers, in the order of these."""
 
 
 def file(url: str) -> str:

@@ -73,7 +73,7 @@ def one_line(ended: Ended, code: int) -> str:
 
 def commands() -> dict[str, Any]:
     """Every command, those of groups by both names."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, command in typer.main.get_command(cli).commands.items():  # type: ignore[attr-defined]
         found |= {f"{name} {more}": each for more, each in getattr(command, "commands", {}).items()} or {
             name: command

@@ -50,7 +50,7 @@ def new(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], str]:
 
     def make(kind: str) -> str:
         if kind == "postgresql":
-            return request.getfixturevalue("postgres").fresh()  # type: ignore[no-any-return]
+            return request.getfixturevalue("postgres").fresh()
         return f"sqlite:///{tmp_path / f'store-{next(numbers)}.db'}"
 
     return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,7 @@ async def test_no_bus() -> None:
     assert "heartbeats" in several.answer
 
 
-async def _bus(url: str, **settings: StoreSettings) -> Finding:
+async def _bus(url: str, **settings: Any) -> Finding:
     (only,) = [finding async for finding in check_bus(Settings(bus=BusSettings(url=url), **settings))]
     return only
 

@@ -103,7 +103,7 @@ async def test_it_may_be_started_again_but_not_twice(pns: PNS) -> None:
 
 
 async def test_before_the_start_the_error_is_what_to_add(pns: PNS) -> None:
-    async def nothing(*_: Any) -> None:
+    async def nothing(*_: Any) -> Any:
         raise AssertionError("reached")
 
     websocket = WebSocket({"type": "websocket"}, nothing, nothing)
@@ -286,12 +286,13 @@ async def test_the_methods_do_what_the_endpoints_do(pns: PNS) -> None:
 
 async def test_wrong_arguments_are_named(pns: PNS) -> None:
     async with pns:
-        for user, notification, at in [
+        calls: list[tuple[str, str | Notification, str]] = [
             ("", "x", "/user_id"),
             ("42", "", "/notifications/0/notification_data"),
             ("42", Notification("x", notification_id="with a space"), "/notifications/0/notification_id"),
             ("42", Notification(5), "/notifications/0/notification_data"),  # type: ignore[arg-type]
-        ]:
+        ]
+        for user, notification, at in calls:
             with pytest.raises(Invalid) as invalid:
                 await pns.notify(user, notification)
             assert [where for where, _ in invalid.value.errors] == [at]
@@ -343,6 +344,7 @@ async def test_subscribe_in_ones_own_endpoint(pns: PNS) -> None:
         Device.connect(f"{site.url}/own", subprotocols=["pns.v1"]) as device,
     ):
         assert device.socket.subprotocol == "pns.v1"
+        assert device.socket.response is not None
         assert "pns_device=" in device.socket.response.headers["set-cookie"]
         await device.count_is(0)
         await pns.notify("42", "one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ class Signals(LocalBus):
     def __init__(self) -> None:
         self.users: list[str] = []
 
-    def signal(self, user_ids: object) -> None:
-        self.users.extend(user_ids)  # type: ignore[call-overload]
+    def signal(self, user_ids: Iterable[str]) -> None:
+        self.users.extend(user_ids)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ async def visits(folder: Path, number: int, *, by_header: bool) -> None:
         application.delay = 0.01
         # by name, as in a real deployment: for an address, cookie jars keep other rules
         url = application.url.replace("127.0.0.1", "localhost")
-        settings = {"auth__forward_headers": forward, "auth__timeout_seconds": 30}
+        settings: dict[str, Any] = {"auth__forward_headers": forward, "auth__timeout_seconds": 30}
         async with ServerProcess(folder, auth_url=url, **settings) as server, server.backend() as backend:
             crowd = Crowd(backend, sessions)
             for visit in range(number):

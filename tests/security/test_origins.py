@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -144,7 +144,7 @@ class Door:
 
 
 @asynccontextmanager
-async def a_door(folder: Path, **settings: object) -> AsyncIterator[Door]:
+async def a_door(folder: Path, **settings: Any) -> AsyncIterator[Door]:
     allowed = ",".join(ALLOWED)
     async with (
         HostApplication() as application,

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.harness import Backend, Device, HostApplication, ServerProcess
-from tests.harness.application import Asked, Reply, by_cookie
+from tests.harness.application import Asked, Reply, always, by_cookie
 from tests.harness.raw import Header, RawPeer, upgrade_head
 
 KEY = "canary-api-key-0123456789"
@@ -120,7 +120,7 @@ async def wrong_devices(server: ServerProcess, errors: Errors, application: Host
     await errors.expect(403, "POST", "/subscribe", headers=origin)
     await errors.expect(426, "GET", f"/subscribe?token={QUERY}", headers=shown)
     for reply in ((200, ANSWER.encode()), (500, ANSWER.encode()), (302, b"", [("location", f"/{ANSWER}")])):
-        application.decide = lambda asked, reply=reply: reply
+        application.decide = always(reply)
         await errors.expect(503, "POST", "/subscribe", headers=shown)
     application.decide = login
     refused: list[Header] = [("X-Other", HEADER), ("X-Long", HEADER * 5000), ("X-Bad", f"{HEADER}\0")]

@@ -50,7 +50,7 @@ async def test_maintainer_and_provider_meet_in_the_store_alone(tmp_path: Path) -
 async def test_from_the_app_to_fcm_and_back(application: HostApplication, tmp_path: Path) -> None:
     """Over real lines, with a maintainer that is killed in between: the token is kept from the answer on."""
     async with Google(FakeClock(time.time_ns() // 1000)) as google:
-        settings = {
+        settings: dict[str, Any] = {
             "push__genero": "true",
             "push__when": "always",
             "push__fcm__credentials": google.key_file(tmp_path),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -53,7 +54,7 @@ async def test_the_application_speaks_with_a_token_of_its_issuer(
 ) -> None:
     """OAuth2, client credentials; what it stores has an id, a user, data, a date, and no seen date yet."""
     async with issuing() as issuer:
-        settings = {
+        settings: dict[str, Any] = {
             "app__api_keys": "",
             "app__oauth2__issuer": issuer.issuer,
             "app__oauth2__audience": issuer.settings().audience,

@@ -72,7 +72,7 @@ class Model:
             if name and told.setdefault(name, data) != data:
                 return False
         done = set()
-        replaced = []
+        replaced: list[Row] = []
         for name, data, key, seconds in items:
             if name in known or name in done:
                 if name in known and name not in done:
@@ -139,7 +139,7 @@ async def _take(store: Store, model: Model, clock: FakeClock, verb: str, user: s
     elif verb == "mark page":
         page = await store.unseen(user, limit=what, max_bytes=2**20)  # type: ignore[arg-type]
         await store.mark_sent_seen(page.user_key, [item.seq for item in page.items])
-        _mark(model, [row for row in rows if row.seen is None][:what])  # type: ignore[misc]
+        _mark(model, [row for row in rows if row.seen is None][:what])  # type: ignore[index]
     elif verb == "mark all":
         await store.mark_all_seen(user)
         _mark(model, rows)

@@ -121,14 +121,14 @@ async def test_an_append_and_a_move_to_another_gateway_leave_nothing_behind(
 ) -> None:
     """Whichever comes first, what is pushed waits where its device is reached."""
     for number in range(20):
-        gateways = [f"{number}", f"{number + 1}"]
-        await store.outbox.install(phone(gateway=gateways[0]))
+        before, after = f"{number}", f"{number + 1}"
+        await store.outbox.install(phone(gateway=before))
         await asyncio.gather(
             *(append_plain(s) for s in (store, other) for _ in range(3)),
-            other.outbox.regateway(*gateways, "fcm", 10),
+            other.outbox.regateway(before, after, "fcm", 10),
         )
-        assert set(await store.outbox.next_due()) == {gateways[1]}
-        claimed = await claim(store, clock, gateway=gateways[1])
+        assert set(await store.outbox.next_due()) == {after}
+        claimed = await claim(store, clock, gateway=after)
         assert len(claimed) == 6
         await settle(store, PushState.ACCEPTED, *claimed)
 

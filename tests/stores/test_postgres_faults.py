@@ -72,6 +72,10 @@ async def works_again(store: PostgresStore) -> None:
         await store.revoke("somebody else")
 
 
+async def more(names: list[str], *, than: int) -> None:
+    await eventually(lambda: len(names) > than, within=30)
+
+
 async def refused(store: PostgresStore) -> None:
     """Every kind of call raises StoreUnavailable, in a bounded time."""
     async with asyncio.timeout(30):
@@ -185,14 +189,12 @@ async def test_what_was_answered_is_there_once(server: Postgres, store: Postgres
 
     writers = [asyncio.create_task(write(writer)) for writer in range(6)]
     for _ in range(3):
-        before = len(answered)
-        await eventually(lambda before=before: len(answered) > before + 10, within=30)
+        await more(answered, than=len(answered) + 10)
         failed = len(unanswered)
         await asyncio.to_thread(faults[fault])
-        await eventually(lambda failed=failed: len(unanswered) > failed, within=30)
+        await more(unanswered, than=failed)
         server.thaw()
-    before = len(answered)
-    await eventually(lambda: len(answered) > before + 10, within=30)
+    await more(answered, than=len(answered) + 10)
     ended = True
     await asyncio.gather(*writers)
     await works_again(store)

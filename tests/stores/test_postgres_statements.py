@@ -14,6 +14,7 @@ from pns.errors import StoreUnavailable
 from pns.metrics import Metrics
 from pns.notification import Notification
 from pns.stores import postgres as module
+from pns.stores.group_commit import REMOVED_AT_ONCE
 from pns.stores.postgres import PostgresStore
 from pns.stores.postgres_connection import PostgresConnections, connect
 from pns.stores.postgres_migrate import migrate
@@ -255,7 +256,7 @@ async def test_an_erasure_removes_all_though_another_node_prunes_meanwhile(
     """Rows that go while it waits for them must not look like the end of the inbox."""
     store = PostgresStore(database, clock=FakeClock(), metrics=Metrics())
     await store.open()
-    await append(store, "42", *map(str, range(module.REMOVED_AT_ONCE + 100)))
+    await append(store, "42", *map(str, range(REMOVED_AT_ONCE + 100)))
     user_key = (await store.states(["42"]))["42"].user_key
     await store.mark_sent_seen(user_key, [1, 2])
     node = await connect(database, patience=10)

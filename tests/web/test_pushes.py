@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -256,7 +257,7 @@ async def test_a_push_that_was_not_wanted(edge: Edge, fcm: ScriptedGateway, cloc
     quiet = await notify(edge, push={"enabled": False})
     not_there = await notify(edge, push={"fcm": {"enabled": False}})
     for id in (quiet, not_there):
-        await in_time(clock, lambda id=id: has_state(edge, id, "cancelled"))
+        await in_time(clock, partial(has_state, edge, id, "cancelled"))
         assert [push["reason"] for push in await pushes(edge, id)] == ["not wanted on this network"]
     assert fcm.asked == []
 

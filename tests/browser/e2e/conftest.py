@@ -63,15 +63,13 @@ class House(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def settings() -> dict[str, object]:
+def settings() -> dict[str, Any]:
     """What a file's PNS has set, for files that have their own."""
     return {}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def house(
-    tmp_path_factory: pytest.TempPathFactory, settings: dict[str, object]
-) -> AsyncIterator[House]:
+async def house(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> AsyncIterator[House]:
     logged_out: set[str] = set()
 
     def decide(asked: Asked) -> Reply:

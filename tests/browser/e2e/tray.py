@@ -17,7 +17,7 @@ from playwright.async_api import BrowserContext, CDPSession, Page, Worker
 from tests.harness import eventually
 from tests.harness.push_service import Message, PushService, Subscriber
 
-WEB_PUSH: dict[str, object] = {
+WEB_PUSH: dict[str, Any] = {
     "push__when": "always",
     "push__webpush__subject": "mailto:ops@example.com",
     "push__webpush__allowed_networks": "127.0.0.0/8",

@@ -79,7 +79,7 @@ def device(address: Address, clock: FakeClock, **fields: Any) -> Device:
 
 def subscriber(reply: dict[str, Any], **options: Any) -> aiomqtt.Client:
     """A device's client, made of nothing but what its installation was told."""
-    session = Properties(PacketTypes.CONNECT)
+    session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     session.SessionExpiryInterval = reply["session_expiry_seconds"]
     known: dict[str, Any] = {
         "port": reply["port"],
