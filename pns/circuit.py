@@ -1,4 +1,4 @@
-"""How much may be sent to a service, and when: a circuit breaker, a pace, a wait after failures.
+"""How much may be sent to a service, and when: circuits, a pace, room for each, a wait after failures.
 
 Pure; they read no clock. `now` is monotonic seconds.
 """
@@ -14,9 +14,11 @@ MOST_SECONDS = 300.0
 MOST_RETRY_AFTER = 3600.0
 """A service may ask to be left alone for an hour; then it is tried again all the same, with one push."""
 
+MOST_CIRCUITS = 10_000
+
 RETRY_SECONDS = 2.0
-MOST_RETRY_SECONDS = 900.0
-"""As Apple advises after an error of its servers."""
+MOST_RETRY_SECONDS = 600.0
+"""With half of it more a quarter of an hour, as Apple advises after an error of its servers."""
 
 
 class Circuit:
@@ -84,6 +86,54 @@ class Circuit:
         return self.failures == FAILURES
 
 
+class Circuits:
+    """A circuit for each service of a gateway, by name; "" is the gateway's own.
+
+    Clients may name services: of more than `most`, those that failed of late are kept.
+    """
+
+    def __init__(self, most: int = MOST_CIRCUITS) -> None:
+        self._most = most
+        self._by_name = {"": Circuit()}
+
+    def __getitem__(self, name: str) -> Circuit:
+        if name not in self._by_name and len(self._by_name) >= self._most:
+            own = self._by_name.pop("")
+            failing = [(name, each) for name, each in self._by_name.items() if each.failures]
+            self._by_name = {"": own, **dict(failing[-self._most // 2 :])}
+        return self._by_name.setdefault(name, Circuit())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @property
+    def open(self) -> int:
+        """How many services are not asked now."""
+        return sum(each.is_open for each in self._by_name.values())
+
+
+class Room:
+    """At most `most` under way at once for each of many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way: dict[str, tuple[int, float]] = {}
+
+    def wait(self, name: str, now: float) -> float:
+        """0 where there is room, else seconds: as long as it has been without a pause, but not none."""
+        count, since = self._under_way.get(name, (0, now))
+        return 0.0 if count < self._most else max(now - since, RETRY_SECONDS)
+
+    def enter(self, name: str, now: float) -> None:
+        count, since = self._under_way.get(name, (0, now))
+        self._under_way[name] = count + 1, since
+
+    def leave(self, name: str) -> None:
+        count, since = self._under_way.pop(name)
+        if count > 1:
+            self._under_way[name] = count - 1, since
+
+
 class Pace:
     """At most `rate` a second, and a tenth of a second's worth at once."""
 
@@ -108,13 +158,13 @@ class Pace:
 def retry_seconds(
     attempt: int, *, retry_after: float | None, random: Callable[[], float], first: float = RETRY_SECONDS
 ) -> float:
-    """How long to wait after the failure of `attempt`, from 1. Never shorter than after the one before it.
+    """How long to wait after the failure of `attempt`, from 1.
 
-    Doubles, up to a quarter of an hour, with up to half of it more, so that those that failed together do
-    not come back together. What the service asked for goes before it, unless that is shorter than any wait.
+    Doubles, up to MOST_RETRY_SECONDS, with up to half of it more, so that those that failed together do not
+    come back together; while it doubles, no wait is shorter than the one before. What the service asked for
+    goes before it, unless that is shorter than any wait.
     """
     if retry_after is not None and retry_after >= first:
         return retry_after * (1 + random() / 10)
-    if first * 2 ** min(attempt - 1, 30) >= MOST_RETRY_SECONDS:
-        return MOST_RETRY_SECONDS * 1.5
-    return float(first * 2 ** (attempt - 1)) * (1 + random() / 2)
+    doubled = first * 2.0 ** min(attempt - 1, 30)
+    return min(doubled, MOST_RETRY_SECONDS) * (1 + random() / 2)

@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import Counter
 
-from pns.circuit import Circuit, Pace, retry_seconds
+from pns.circuit import Circuits, Pace, Room, retry_seconds
 from pns.clock import Clock
 from pns.errors import Unavailable
 from pns.gateway import Gateway, Outcome, Receipt
@@ -33,7 +32,6 @@ LEASE_MARGIN_SECONDS = 10.0
 AWAY_SECONDS = 2.0
 STOP_SECONDS = 2.0
 """For what is under way when a node goes down: cut off, it would be sent again, perhaps a second time."""
-MOST_CIRCUITS = 10_000
 MOST_OF_USER = 8
 """Pushes under way to one user's devices, where these name their own services: those may all hang."""
 MOST_REASON = 300
@@ -44,6 +42,7 @@ _STATES = {
     Outcome.FAILED: PushState.FAILED,
     Outcome.DEVICE_INVALID: PushState.DEVICE_INVALID,
 }
+_TROUBLE = (Outcome.UNAVAILABLE, Outcome.REFUSED)
 _BROKEN = Receipt(Outcome.RETRY, "PNS failed; its log says why")
 
 
@@ -76,9 +75,9 @@ class Dispatcher:
         self._concurrency = concurrency
         self._timeout = timeout
         self._offline_only = offline_only
-        self._circuits: dict[str, Circuit] = {}
+        self._circuits = Circuits()
+        self._users = Room(MOST_OF_USER)
         self._sending: set[asyncio.Task[None]] = set()
-        self._under_way: Counter[str] = Counter()
         self._done: list[Settlement] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -97,19 +96,22 @@ class Dispatcher:
             return
         task.cancel()
         await asyncio.wait([task, *self._sending], timeout=STOP_SECONDS)
-        for each in self._sending:
+        for each in (task, *self._sending):
             each.cancel()
         await asyncio.wait([task, *self._sending])
         with contextlib.suppress(Unavailable):
             await self._settle()
 
     async def _run(self) -> None:
+        trouble = ""
         while True:
             try:
                 pause = await self._turn()
+                trouble = ""
             except Unavailable as error:
-                log.warning("pushes are put off: %s", error, extra={"gateway": self._gateway.name})
-                pause = AWAY_SECONDS
+                level = logging.DEBUG if str(error) == trouble else logging.WARNING
+                log.log(level, "pushes are put off: %s", error, extra={"gateway": self._gateway.name})
+                pause, trouble = AWAY_SECONDS, str(error)
             except Exception:
                 self._metrics.loop_errors.labels(f"push {self._gateway.name}").inc()
                 log.exception("a turn of the dispatcher failed", extra={"gateway": self._gateway.name})
@@ -135,7 +137,7 @@ class Dispatcher:
         """Settle what is answered, claim what there is room for; returns how long there is nothing to do."""
         await self._settle()
         now = self._clock.monotonic()
-        whole = self._circuit("")
+        whole = self._circuits[""]
         room = whole.most(self._concurrency - len(self._sending))
         room = min(room, self._pace.most(now))
         wait = max(whole.wait(now), self._pace.wait(now))
@@ -145,12 +147,23 @@ class Dispatcher:
         if due_at is None or due_at > self._clock.now():
             return POLL_SECONDS
         until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * 1_000_000)
-        claimed = await self._outbox.claim(Claim(self._gateway.name, room, until, self._offline_only))
+        claimed = await self._claim(Claim(self._gateway.name, room, until, self._offline_only))
         for push in claimed:
             self._begin(push, now)
         if claimed and whole.is_open:
             return POLL_SECONDS
         return GATHER_SECONDS  # if there were none, all were cancelled or are held, and more may be due
+
+    async def _claim(self, claim: Claim) -> list[Push]:
+        """What was leased. A store that was asked goes on when this is cancelled: then it is given back."""
+        claiming = asyncio.ensure_future(self._outbox.claim(claim))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Unavailable):
+                for push in await claiming:
+                    self._put_off(push, "its node went down", 0.0)
+            raise
 
     async def _settle(self) -> None:
         done, self._done = self._done, []
@@ -166,34 +179,32 @@ class Dispatcher:
     # ── one push ──────────────────────────────────────────────────────────────────────────────────────
 
     def _begin(self, push: Push, now: float) -> None:
-        name, user_id = self._gateway.circuit(push.device), push.device.user_id
-        circuit = self._circuit(name)
-        wait = circuit.wait(now)
-        if wait:  # claimed with others, whose service is well
+        service, user_id = self._gateway.circuit(push.device), push.device.user_id
+        circuit = self._circuits[service]
+        if wait := circuit.wait(now):  # claimed with others, whose service is well
             self._put_off(push, f"waits for its service: {circuit.reason}", wait)
-        elif name and self._under_way[user_id] >= MOST_OF_USER:
-            self._put_off(push, "waits for other pushes of its user", 0.0)
+        elif service and (wait := self._users.wait(user_id, now)):
+            self._put_off(push, "waits for other pushes of its user", min(wait, self._timeout))
         else:
             trial = circuit.try_until(now + self._timeout)
             self._pace.took(1, now)
-            self._under_way[user_id] += 1
-            task = asyncio.create_task(self._send(push, circuit, trial=trial))
+            self._users.enter(user_id, now)
+            task = asyncio.create_task(self._send(push, service, trial=trial))
             self._sending.add(task)
             task.add_done_callback(lambda task: self._ended(task, user_id))
 
     def _put_off(self, push: Push, reason: str, seconds: float) -> None:
-        settlement = self._settlement(push, Receipt(Outcome.RETRY, reason, retry_after=seconds))
-        self._done.append(settlement._replace(sent=False))
+        due_at = self._clock.now() + round(seconds * (1 + random.random() / 10) * 1_000_000)
+        due_at = min(due_at, push.expires_at)
+        self._done.append(Settlement(push, PushState.RETRY, reason, due_at=due_at, sent=False))
 
     def _ended(self, task: asyncio.Task[None], user_id: str) -> None:
         self._sending.discard(task)
-        self._under_way[user_id] -= 1
-        if not self._under_way[user_id]:
-            del self._under_way[user_id]
+        self._users.leave(user_id)
 
-    async def _send(self, push: Push, circuit: Circuit, *, trial: bool) -> None:
+    async def _send(self, push: Push, service: str, *, trial: bool) -> None:
         receipt = await self._ask(push)
-        self._note(circuit, receipt, trial=trial)
+        self._note(service, receipt, trial=trial)
         self._done.append(self._settlement(push, receipt))
         self._attempts[receipt.outcome].inc()
         self._news.set()
@@ -227,27 +238,18 @@ class Dispatcher:
         # Not after its end: an operator should find it expired then, not waiting.
         return Settlement(push, state, receipt.reason, due_at=min(due_at, push.expires_at))
 
-    # ── circuits ──────────────────────────────────────────────────────────────────────────────────────
-
-    def _circuit(self, name: str) -> Circuit:
-        if name not in self._circuits and len(self._circuits) >= MOST_CIRCUITS:
-            failing = [(name, each) for name, each in self._circuits.items() if each.failures]
-            self._circuits = dict(failing[-MOST_CIRCUITS // 2 :])
-        return self._circuits.setdefault(name, Circuit())
-
-    def _note(self, circuit: Circuit, receipt: Receipt, *, trial: bool) -> None:
-        if receipt.outcome is Outcome.FAILED or receipt is _BROKEN:  # perhaps before anything was sent
+    def _note(self, service: str, receipt: Receipt, *, trial: bool) -> None:
+        """What an answer says of the service."""
+        circuit, outcome = self._circuits[service], receipt.outcome
+        told = {"gateway": self._gateway.name, **({"service": service} if service else {})}
+        if outcome is Outcome.FAILED or receipt is _BROKEN:  # perhaps before anything was sent
             circuit.undecided(trial=trial)
-        elif receipt.outcome not in (Outcome.UNAVAILABLE, Outcome.REFUSED):
-            if circuit.succeeded():
-                log.warning("pushes flow again", extra={"gateway": self._gateway.name})
-                self._count_open()
-        elif circuit.failed(
-            self._clock.monotonic(), receipt.reason, retry_after=receipt.retry_after, trial=trial
-        ):
-            level = logging.ERROR if receipt.outcome is Outcome.REFUSED else logging.WARNING
-            log.log(level, "pushes wait: %s", receipt.reason, extra={"gateway": self._gateway.name})
-            self._count_open()
-
-    def _count_open(self) -> None:
-        self._circuits_open.set(sum(each.is_open for each in self._circuits.values()))
+        elif outcome in _TROUBLE or (outcome is Outcome.RETRY and receipt.retry_after):
+            before, now = circuit.reason, self._clock.monotonic()
+            opened = circuit.failed(now, receipt.reason, retry_after=receipt.retry_after, trial=trial)
+            if opened or (trial and receipt.reason != before):
+                level = logging.ERROR if outcome is Outcome.REFUSED else logging.WARNING
+                log.log(level, "pushes wait: %s", printable(receipt.reason, MOST_REASON), extra=told)
+        elif circuit.succeeded():
+            log.warning("pushes flow again", extra=told)
+        self._circuits_open.set(self._circuits.open)

@@ -28,7 +28,8 @@ class Outcome(Enum):
     ACCEPTED = auto()
     """The service took it. That is not delivered."""
     RETRY = auto()
-    """Not now, for this device: again later, after `retry_after` if it is given."""
+    """Not now, for this device: again later, after `retry_after` if it is given. Several in a row that give
+    it say that the service wants to be left alone, as UNAVAILABLE does."""
     UNAVAILABLE = auto()
     """The service is in trouble, or asks us to slow down: again later; after several in a row all wait."""
     REFUSED = auto()

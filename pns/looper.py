@@ -1,8 +1,8 @@
 """A loop that runs a tick again and again: the one lifecycle of everything that works in the background.
 
 `stop` returns after the loop has ended; it may be called twice, and before `start`. A tick that raises is
-logged and counted (one that found the store away, only logged), and the loop goes on: a background loop never
-takes the node down.
+logged and counted (one that found the store away, only logged, and once), and the loop goes on: a background
+loop never takes the node down.
 """
 
 from __future__ import annotations
@@ -49,12 +49,16 @@ class Looper:
         await asyncio.wait([task])
 
     async def _run(self) -> None:
+        trouble = ""
         while True:
             await self._clock.sleep(self._every())
             try:
                 await self._tick()
+                trouble = ""
             except Unavailable as error:
-                log.warning("a turn of the loop is put off: %s", error, extra={"loop": self.name})
+                level = logging.DEBUG if str(error) == trouble else logging.WARNING
+                log.log(level, "a turn of the loop is put off: %s", error, extra={"loop": self.name})
+                trouble = str(error)
             except Exception:
                 self._metrics.loop_errors.labels(self.name).inc()
                 log.exception("a turn of the loop failed", extra={"loop": self.name})

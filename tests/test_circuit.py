@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from pns.circuit import FAILURES, MOST_RETRY_AFTER, MOST_SECONDS, Circuit, Pace, retry_seconds
+from pns.circuit import (
+    FAILURES,
+    MOST_RETRY_AFTER,
+    MOST_RETRY_SECONDS,
+    MOST_SECONDS,
+    RETRY_SECONDS,
+    Circuit,
+    Circuits,
+    Pace,
+    Room,
+    retry_seconds,
+)
 
 
 def opened(now: float = 0.0) -> Circuit:
@@ -76,6 +87,52 @@ def test_a_trial_that_says_nothing_is_followed_by_another() -> None:
     assert circuit.most(10) == 1, "it is open still"
 
 
+def test_the_next_trouble_begins_with_the_shortest_wait() -> None:
+    circuit = opened()
+    for _ in range(8):
+        circuit.try_until(16)
+        circuit.failed(0, "503", trial=True)
+    assert circuit.succeeded()
+    for _ in range(FAILURES):
+        circuit.failed(0, "503")
+    assert circuit.wait(0) == 1
+
+
+def test_of_too_many_circuits_those_that_failed_of_late_are_kept() -> None:
+    circuits = Circuits(most=8)
+    for name in ("", "a", "b", "c", "d", "e", "f", "g"):
+        if name not in "ab":
+            circuits[name].failed(0, name)
+        assert circuits[name].reason == ("" if name in "ab" else name)
+    for _ in range(FAILURES):
+        circuits[""].failed(0, "all")
+    assert (len(circuits), circuits.open) == (8, 1)
+    assert circuits["new"].reason == ""
+    assert len(circuits) == 6
+    assert [circuits[name].reason for name in ("", "d", "e", "f", "g")] == ["all", "d", "e", "f", "g"]
+    assert circuits.open == 1
+
+
+def test_room_is_each_ones_own() -> None:
+    room = Room(2)
+    for name in "aab":
+        assert room.wait(name, 0) == 0
+        room.enter(name, 0)
+    assert room.wait("a", 0) == RETRY_SECONDS
+    assert room.wait("b", 0) == 0
+    room.leave("a")
+    assert room.wait("a", 0) == 0
+
+
+def test_who_finds_no_room_waits_as_long_as_there_was_none() -> None:
+    room = Room(1)
+    room.enter("a", 100)
+    assert room.wait("a", 107) == 7
+    room.leave("a")
+    room.enter("a", 200)
+    assert room.wait("a", 203) == 3
+
+
 def test_what_the_service_asks_for_is_waited_for_if_it_is_not_absurd() -> None:
     circuit = opened()
     circuit.failed(0, "429", retry_after=600)
@@ -105,12 +162,20 @@ def test_waits_double_and_end(fraction: float) -> None:
     waits = [retry_seconds(n, retry_after=None, random=lambda: fraction) for n in range(1, 40)]
     assert waits == sorted(waits)
     assert waits[0] == 2 * (1 + fraction / 2)
+    assert waits[-1] == MOST_RETRY_SECONDS * (1 + fraction / 2) <= 900
 
 
-def test_no_wait_is_shorter_than_the_one_before() -> None:
-    longest = [retry_seconds(n, retry_after=None, random=lambda: 1.0) for n in range(1, 40)]
-    shortest = [retry_seconds(n, retry_after=None, random=lambda: 0.0) for n in range(1, 40)]
+def test_no_wait_is_shorter_than_the_one_before_while_it_doubles() -> None:
+    longest = [retry_seconds(n, retry_after=None, random=lambda: 1.0) for n in range(1, 9)]
+    shortest = [retry_seconds(n, retry_after=None, random=lambda: 0.0) for n in range(1, 9)]
     assert all(early <= late for early, late in zip(longest, shortest[1:], strict=False))
+
+
+def test_those_that_failed_together_do_not_come_back_together_however_often_they_failed() -> None:
+    numbers = iter((0.1, 0.9))
+    assert retry_seconds(30, retry_after=None, random=lambda: next(numbers)) != retry_seconds(
+        30, retry_after=None, random=lambda: next(numbers)
+    )
 
 
 def test_retry_after_goes_before_it() -> None:

@@ -1,0 +1,230 @@
+"""What the dispatcher makes of trouble: of a service, a user's services, the store, a node that stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from pns.circuit import FAILURES
+from pns.dispatcher import AWAY_SECONDS
+from pns.errors import StoreUnavailable
+from pns.gateway import Outcome, Receipt
+from pns.metrics import Metrics
+from pns.outbox import Claim, Settlement
+from pns.push import Push, PushState
+from pns.store import Store
+from pns.testing import FakeClock
+from tests.harness import eventually
+
+from .conftest import Dispatch, install, notify, passes, settled, states
+from .scripted import ACCEPTED, ScriptedGateway
+
+AWAY = Receipt(Outcome.UNAVAILABLE, "503")
+
+
+def open_circuits(metrics: Metrics, gateway: str = "fcm") -> float | None:
+    return metrics.registry.get_sample_value("pns_push_circuits_open", {"gateway": gateway})
+
+
+async def test_what_is_claimed_while_a_node_stops_is_given_back(
+    store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store goes on with what it was asked: nobody would send that until its lease ends."""
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    asked, claim = asyncio.Event(), store.outbox.claim
+
+    async def observed(wanted: Claim) -> list[Push]:
+        asked.set()
+        return await claim(wanted)
+
+    monkeypatch.setattr(store.outbox, "claim", observed)
+    gateway = ScriptedGateway()
+    dispatcher = await dispatch(gateway)
+    await asked.wait()
+    await dispatcher.stop()
+    assert gateway.asked == []
+    (push,) = await store.outbox.pushes("42", "n")
+    assert (push.state, push.attempts, push.reason) == (PushState.RETRY, 0, "its node went down")
+    heir = ScriptedGateway()
+    await dispatch(heir)
+    await passes(clock, 1)
+    assert [push.attempt for push in heir.asked] == [1]
+
+
+async def test_a_claim_that_hangs_does_not_hold_up_the_stop(
+    store: Store, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await install(store, "42", "phone")
+    await notify(store, "42", "n")
+    asked = asyncio.Event()
+
+    async def hang(wanted: Claim) -> list[Push]:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(store.outbox, "claim", hang)
+    dispatcher = await dispatch(ScriptedGateway())
+    await asked.wait()
+    async with asyncio.timeout(5):
+        await dispatcher.stop()
+
+
+async def test_what_was_sent_is_recorded_when_the_store_is_back(
+    store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    away, settle = [True], store.outbox.settle
+
+    async def unreliable(settlements: Sequence[Settlement]) -> None:
+        if away:
+            raise StoreUnavailable
+        await settle(settlements)
+
+    monkeypatch.setattr(store.outbox, "settle", unreliable)
+    gateway = ScriptedGateway()
+    await dispatch(gateway)
+    await passes(clock, 3 * AWAY_SECONDS)
+    assert await states(store, "42", "n") == [PushState.SENDING] * 3
+    away.clear()
+    await passes(clock, 2 * AWAY_SECONDS)
+    assert await states(store, "42", "n") == [PushState.ACCEPTED] * 3
+    assert len(gateway.asked) == 3
+
+
+async def test_a_store_that_stays_away_is_told_of_once(
+    store: Store,
+    clock: FakeClock,
+    dispatch: Dispatch,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away, next_due = [True], store.outbox.next_due
+
+    async def unreliable() -> object:
+        if away:
+            raise StoreUnavailable
+        return await next_due()
+
+    monkeypatch.setattr(store.outbox, "next_due", unreliable)
+    await dispatch(ScriptedGateway())
+    await passes(clock, 60)
+    assert caplog.text.count("pushes are put off") == 1
+    away.clear()
+    await passes(clock, 10)
+    away.append(True)
+    await passes(clock, 60)
+    assert caplog.text.count("pushes are put off") == 2
+
+
+async def test_a_service_that_hangs_is_left_alone(
+    store: Store, clock: FakeClock, dispatch: Dispatch, metrics: Metrics
+) -> None:
+    for number in range(FAILURES + 20):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway(script=lambda push: None)
+    await dispatch(gateway, concurrency=FAILURES, timeout=0.05)
+    await settled(clock)
+    await eventually(lambda: open_circuits(metrics) == 1)
+    await settled(clock)
+    assert len(gateway.asked) == FAILURES
+
+
+async def test_who_asks_again_and_again_for_later_is_left_alone_as_long(
+    store: Store, clock: FakeClock, dispatch: Dispatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(50):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway(script=lambda push: Receipt(Outcome.RETRY, "429", retry_after=30))
+    await dispatch(gateway, concurrency=1)
+    await passes(clock, 29)
+    assert len(gateway.asked) == FAILURES
+    assert "pushes wait: 429" in caplog.text
+    gateway.script = lambda push: ACCEPTED
+    await passes(clock, 60)
+    assert len(gateway.taken) == 50
+
+
+async def test_one_devices_later_does_not_keep_others_waiting(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    for name in ("busy", "phone"):
+        await install(store, "42", name)
+    await notify(store, "42", *(f"n{number}" for number in range(20)))
+    later = Receipt(Outcome.RETRY, "429", retry_after=30)
+    gateway = ScriptedGateway(script=lambda push: later if push.device.device_id == "busy" else ACCEPTED)
+    await dispatch(gateway, concurrency=1)
+    await passes(clock, 5, step=0.05)
+    assert len(gateway.taken) == 20
+
+
+async def test_a_fault_of_ours_closes_no_circuit(
+    store: Store, clock: FakeClock, dispatch: Dispatch, metrics: Metrics
+) -> None:
+    for number in range(FAILURES + 5):
+        await install(store, "42", f"phone {number}")
+    await notify(store, "42", "n")
+    gateway = ScriptedGateway(script=lambda push: AWAY)
+    await dispatch(gateway, concurrency=1)
+    await passes(clock, 0.9, step=0.1)
+    assert (len(gateway.asked), open_circuits(metrics)) == (FAILURES, 1)
+
+    def fail(push: Push) -> Receipt:
+        raise RuntimeError("a fault")
+
+    gateway.script = fail
+    await passes(clock, 2, step=0.1)
+    assert len(gateway.asked) > FAILURES
+    assert open_circuits(metrics) == 1
+    gateway.script = lambda push: ACCEPTED
+    await passes(clock, 120)
+    assert open_circuits(metrics) == 0
+    assert len(gateway.taken) == FAILURES + 5
+
+
+async def test_another_kind_of_trouble_is_told_of_and_whose_it_is(
+    store: Store, clock: FakeClock, dispatch: Dispatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(20):
+        await install(store, f"user {number}", f"phone {number}")
+        await notify(store, f"user {number}", "n")
+    gateway = ScriptedGateway(script=lambda push: AWAY)
+    gateway.circuits = lambda device: "push.example"
+    await dispatch(gateway, concurrency=1)
+    await passes(clock, 30)
+    gateway.script = lambda push: Receipt(Outcome.REFUSED, "wrong password")
+    await passes(clock, 60)
+    told = [(each.levelno, each.getMessage(), vars(each)["service"]) for each in caplog.records]
+    assert told == [
+        (logging.WARNING, "pushes wait: 503", "push.example"),
+        (logging.ERROR, "pushes wait: wrong password", "push.example"),
+    ]
+
+
+async def test_a_user_whose_services_hang_costs_the_store_little(
+    store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        await install(store, "mallory", f"hanging {number}")
+    await notify(store, "mallory", *(f"n{number}" for number in range(10)))
+    put_off, settle = 0, store.outbox.settle
+
+    async def counted(settlements: Sequence[Settlement]) -> None:
+        nonlocal put_off
+        put_off += len(settlements)
+        await settle(settlements)
+
+    monkeypatch.setattr(store.outbox, "settle", counted)
+    gateway = ScriptedGateway(script=lambda push: None)
+    gateway.circuits = lambda device: device.device_id
+    await dispatch(gateway, timeout=1_000)
+    await passes(clock, 120, step=0.1)
+    assert put_off < 500 * 10, "each waits longer and longer"
