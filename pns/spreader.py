@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from pns.audience import Publication, Subscriber
 from pns.clock import Clock
@@ -40,23 +41,29 @@ class Spreader:
 
     async def tick(self) -> None:
         """Spread all that is due, for a turn each: a large publication holds up none that came after it."""
-        while (publication := await self._store.audiences.due_publication(self._until())) is not None:
-            await self._spread(publication)
+        until = self._until()
+        while (publication := await self._store.audiences.due_publication(until)) is not None:
+            await self._spread(publication, until)
+            until = self._until()
 
-    async def _spread(self, publication: Publication) -> None:
-        """For a turn, then record how far it came."""
+    async def _spread(self, publication: Publication, until: int) -> None:
+        """For a turn, then record how far it came; not past `until`, when somebody else goes on with it."""
         after, most, end = publication.after, _most_users(publication), self._clock.monotonic() + TURN_SECONDS
         complete, reached = False, 0
         while not complete and (not reached or self._clock.monotonic() < end):
             limit = min(self._limit, most)
             users = await self._store.audiences.subscribers(publication.audience, after=after, limit=limit)
             complete = len(users) < limit
+            if self._clock.now() >= until:
+                return
             if users:
                 begin = self._clock.monotonic()
                 await self._reach(publication, users)
                 self._limit = _fitting(self._limit, self._clock.monotonic() - begin)
                 after, reached = users[-1].user_key, reached + len(users)
                 await self._clock.sleep(PAUSE_SECONDS)
+        if self._clock.now() >= until:
+            return
         await self._store.audiences.advance(
             publication.publication_id,
             after=after,
@@ -66,16 +73,19 @@ class Spreader:
         )
 
     async def _reach(self, publication: Publication, users: Sequence[Subscriber]) -> None:
-        submissions = [
-            Submission(user.user_id, publication.notifications, publication.origin) for user in users
-        ]
+        """A user who has another notification of an id keeps that one, and gets the others."""
+        notifications, origin = publication.notifications, publication.origin
         try:
-            await self._publisher.notify(submissions)
+            await self._publisher.notify(
+                [Submission(u.user_id, notifications, origin, u.user_key) for u in users]
+            )
         except NotificationIdConflict:
             if len(users) > 1:
                 for user in users:
                     await self._reach(publication, [user])
-            # A user who has another notification of this id keeps that one.
+            elif len(notifications) > 1:
+                for notification in notifications:
+                    await self._reach(replace(publication, notifications=(notification,)), users)
 
     def _until(self) -> int:
         return self._clock.now() + LEASE_SECONDS * 1_000_000

@@ -33,11 +33,15 @@ EVERY_DEVICE = ""
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What one request asks to store for one user, in order. `origin`: why, if not for this user alone."""
+    """What one request asks to store for one user, in order. `origin`: why, if not for this user alone.
+
+    `user_key`: of a user who was found in the store; nothing is stored if they were erased since.
+    """
 
     user_id: str
     notifications: tuple[Notification, ...]
     origin: Origin | None = None
+    user_key: int | None = None
 
 
 class Appended(msgspec.Struct, frozen=True):

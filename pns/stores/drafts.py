@@ -22,7 +22,10 @@ _ROW_BYTES = 256
 
 
 class Draft(NamedTuple):
-    """A notification with everything decided but its place. `named`: the application chose the id."""
+    """A notification with everything decided but its place. `named`: the application chose the id.
+
+    `user_key`: the only one for whom it is, if it is not for whoever has this `user_id`.
+    """
 
     user_id: str
     notification_id: str
@@ -33,6 +36,7 @@ class Draft(NamedTuple):
     expire_date: int | None
     push: str | None
     named: bool
+    user_key: int | None = None
 
 
 def drafts(submissions: Sequence[Submission], now: int) -> list[Draft]:
@@ -52,6 +56,7 @@ def _draft(submission: Submission, notification: Notification, now: int) -> Draf
         None if expire_date is None else microseconds(expire_date),
         _push(notification.push, submission.origin),
         notification.notification_id is not None,
+        submission.user_key,
     )
 
 
@@ -78,6 +83,16 @@ def by_user(wanted: Sequence[Draft]) -> dict[str, list[Draft]]:
     for draft in wanted:
         found.setdefault(draft.user_id, []).append(draft)
     return found
+
+
+def keyed(wanted: Sequence[Draft]) -> list[str]:
+    """The users whose keys decide whether something is for them still."""
+    return list({draft.user_id: None for draft in wanted if draft.user_key is not None})
+
+
+def for_known(wanted: Sequence[Draft], keys: Mapping[str, int]) -> list[Draft]:
+    """All but what was for users who are erased by now. `keys`: of those whom `keyed` named."""
+    return [draft for draft in wanted if draft.user_key is None or keys.get(draft.user_id) == draft.user_key]
 
 
 def fresh(wanted: Sequence[Draft], known: Mapping[str, str], now: int) -> list[Draft]:

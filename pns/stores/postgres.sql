@@ -10,6 +10,10 @@ FROM unnest(:user_ids::text[], :notification_ids::text[]) asked(user_id, notific
 JOIN users u ON u.user_id = asked.user_id
 JOIN notifications n ON n.user_key = u.user_key AND n.notification_id = asked.notification_id
 
+-- name: user_keys
+-- The keys of users.
+SELECT user_id, user_key FROM users WHERE user_id = ANY(:user_ids::text[])
+
 -- name: delete_collapsed
 -- The unseen notifications that newer ones with the same collapse keys replace.
 DELETE FROM notifications n

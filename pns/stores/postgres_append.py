@@ -7,14 +7,14 @@ locked before, so that what is known of them stays so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pns.errors import NotificationIdConflict
 from pns.push import PushTerms
 from pns.store import Appended
-from pns.stores.drafts import Draft, by_user, fresh
+from pns.stores.drafts import Draft, by_user, for_known, fresh, keyed
 from pns.stores.postgres_rows import Session, change, only, rows, tuple_of
 
 
@@ -28,7 +28,10 @@ class Append(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether nothing that is stored already can matter to it."""
-        return not any(draft.named or draft.collapse_key is not None for draft in self.wanted)
+        return not any(
+            draft.named or draft.collapse_key is not None or draft.user_key is not None
+            for draft in self.wanted
+        )
 
 
 class _Added(NamedTuple):
@@ -75,7 +78,8 @@ async def append(session: Session, requests: Sequence[Append]) -> list[Appended 
     """Store what of each request is new and has not expired. A conflict is one request's outcome alone."""
     inboxes = {draft.user_id: _Inbox() for request in requests for draft in request.wanted}
     await _look_up(session, inboxes, [d for r in requests for d in r.wanted if d.named])
-    outcomes = [_decide(inboxes, request) for request in requests]
+    keys = await _keys(session, keyed([draft for request in requests for draft in request.wanted]))
+    outcomes = [_decide(inboxes, request, keys) for request in requests]
     changed = {user_id: inbox for user_id, inbox in inboxes.items() if inbox.added}
     if changed:
         await _store(session, changed, await _collapse(session, changed))
@@ -95,11 +99,20 @@ async def _look_up(session: Session, inboxes: dict[str, _Inbox], named: Sequence
             inboxes[user_id].replaceable[id] = collapse_key
 
 
-def _decide(inboxes: dict[str, _Inbox], request: Append) -> Appended | NotificationIdConflict:
+async def _keys(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
+    """The keys of users, who are locked; one who was made for it has a new one."""
+    if not user_ids:
+        return {}
+    return dict(await rows(session, "user_keys", {"user_ids": user_ids}, tuple_of))
+
+
+def _decide(
+    inboxes: dict[str, _Inbox], request: Append, keys: Mapping[str, int]
+) -> Appended | NotificationIdConflict:
     try:
         new = {
             user_id: fresh(some, inboxes[user_id].data, request.now)
-            for user_id, some in by_user(request.wanted).items()
+            for user_id, some in by_user(for_known(request.wanted, keys)).items()
         }
     except NotificationIdConflict as conflict:
         return conflict

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pns.push import PushTerms
 from pns.store import Appended
-from pns.stores.drafts import Draft, by_user, fresh
+from pns.stores.drafts import Draft, by_user, for_known, fresh, keyed
 from pns.stores.sqlite_outbox_writes import enqueue
 from pns.stores.sqlite_rows import SQL, all_rows, change, json_array, rows
 
@@ -21,7 +21,8 @@ def append(
 ) -> Appended:
     """Store what of `wanted` is new and has not expired, and its pushes. Raises NotificationIdConflict."""
     known = _known(connection, [draft for draft in wanted if draft.named])
-    new = {user_id: fresh(some, known.get(user_id, {}), now) for user_id, some in by_user(wanted).items()}
+    asked = for_known(wanted, _keys(connection, keyed(wanted)))
+    new = {user_id: fresh(some, known.get(user_id, {}), now) for user_id, some in by_user(asked).items()}
     changed = {user_id: some for user_id, some in new.items() if some}
     if changed:
         places = _store(connection, changed)
@@ -42,6 +43,14 @@ def _known(connection: sqlite3.Connection, named: Sequence[Draft]) -> dict[str, 
         for user_id, id, data in rows(connection, "known_notifications", asked, tuple[str, str, str]):
             known[user_id][id] = data
     return known
+
+
+def _keys(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, int]:
+    """The keys of those who are known."""
+    if not user_ids:
+        return {}
+    found = rows(connection, "last_places", {"user_ids": json_array(user_ids)}, tuple[str, int, int])
+    return {user_id: user_key for user_id, user_key, _ in found}
 
 
 def _store(connection: sqlite3.Connection, new: Mapping[str, Sequence[Draft]]) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pns.audience import Change
-from pns.errors import NotFound, PublicationConflict
+from pns.errors import NotFound, NotificationIdConflict, PublicationConflict
 from pns.notification import Name, Notification
 from pns.push import PushControls
 from pns.timestamp import Timestamp
@@ -73,7 +73,7 @@ TO_ALL = msgspec.json.Decoder(ToAll)
 CHANGE = msgspec.json.Decoder(Changed)
 
 _PUBLISHED = Answer(202, "Kept durably; it spreads from now on.", body=Published)
-_PUBLISHING = (*USER, *READING_BODY, PublicationConflict)
+_PUBLISHING = (*USER, *READING_BODY, NotificationIdConflict, PublicationConflict)
 MAKE = Operation(caller="application", answers=(Answer(204, "It is there."),), problems=USER)
 REMOVE = Operation(
     caller="application", answers=(Answer(204, "It is gone, with its subscriptions."),), problems=USER

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pns.audience import EVERYBODY, Change, Publication
-from pns.errors import Invalid, NotFound, PublicationConflict
+from pns.errors import Invalid, NotFound, NotificationIdConflict, PublicationConflict
 from pns.node import Node
 from pns.notification import Notification, new_notification_id
 from pns.push import Origin
@@ -24,7 +24,7 @@ _MOST_NAMING = 59
 
 
 async def notify_topic(node: Node, called: str, body: ToAll) -> Published:
-    """Notify the subscribers of a topic. Raises Invalid, NotFound or PublicationConflict."""
+    """Notify the subscribers of a topic. Raises NotFound, and what `notify_everybody` raises."""
     audience = topic(called)
     check(body.notifications, limits=node.settings.limits, clock=node.clock)
     if not await node.store.audiences.exists(audience):
@@ -33,7 +33,10 @@ async def notify_topic(node: Node, called: str, body: ToAll) -> Published:
 
 
 async def notify_everybody(node: Node, body: ToAll) -> Published:
-    """Notify every user whom the store knows. Raises Invalid or PublicationConflict."""
+    """Notify every user whom the store knows.
+
+    Raises Invalid, NotificationIdConflict (one id twice, with different data) or PublicationConflict.
+    """
     check(body.notifications, limits=node.settings.limits, clock=node.clock)
     return await _publish(node, EVERYBODY, body, Origin(sender=body.sender))
 
@@ -79,6 +82,10 @@ async def _publish(node: Node, audience: str, body: ToAll, origin: Origin) -> Pu
         origin=origin,
         create_date=now,
     )
+    by_id: dict[str, str] = {}
+    for id, data in zip(_ids(wanted), _data(wanted), strict=True):
+        if by_id.setdefault(id, data) != data:
+            raise NotificationIdConflict(f"{id} is the id of two of these, with different data; use a new id")
     kept = await node.publisher.publish(wanted)
     if kept.audience != audience or _data(kept) != _data(wanted):
         raise PublicationConflict

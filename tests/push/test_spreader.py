@@ -230,6 +230,67 @@ async def test_who_has_another_notification_of_this_id_keeps_it(
     assert [item.notification_data for item in page.items] == ["mine"]
 
 
+async def test_of_several_only_those_whose_ids_are_taken_are_left_out(
+    store: Store, spreader: Spreader, clock: FakeClock
+) -> None:
+    await subscribe(store, 5)
+    await store.append([Submission("user 3", (Notification("mine", notification_id="b"),))])
+    several = tuple(Notification(f"all {id}", notification_id=id) for id in "abc")
+    await store.audiences.publish(publication(notifications=several))
+    await spread(spreader, clock)
+    assert await counts(store, 5) == [3] * 5
+    page = await store.unseen("user 3", limit=10, max_bytes=1000)
+    assert sorted(item.notification_data for item in page.items) == ["all a", "all c", "mine"]
+
+
+async def test_who_comes_back_after_the_lease_changes_nothing_more(
+    store: Store, publisher: Publisher, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node stood still while another went on: what collapses must not be replaced by what was before."""
+    await store.audiences.subscribe(TOPIC, "user 0", make=True)
+    for id in ("1-old", "2-new"):
+        notification = Notification(id, notification_id=id, collapse_key="k")
+        await store.audiences.publish(publication(id, notifications=(notification,)))
+    ask, standing = store.audiences.subscribers, asyncio.Event()
+
+    async def stands_still(audience: str, **more: Any) -> object:
+        found = await ask(audience, **more)
+        if not standing.is_set():
+            standing.set()
+            await released.wait()
+        return found
+
+    released = asyncio.Event()
+    monkeypatch.setattr(store.audiences, "subscribers", stands_still)
+    sleeper = asyncio.create_task(Spreader(store, publisher, clock).tick())
+    await standing.wait()
+    clock.advance(31)
+    await spread(Spreader(store, publisher, clock), clock)
+    released.set()
+    await sleeper
+    page = await store.unseen("user 0", limit=10, max_bytes=1000)
+    assert [item.notification_data for item in page.items] == ["2-new"]
+    assert [(await _kept(store, id)).reached for id in ("1-old", "2-new")] == [1, 1]
+
+
+async def test_who_is_erased_meanwhile_stays_unknown(
+    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await subscribe(store, 5)
+    await store.audiences.publish(publication(audience=EVERYBODY))
+    notify = publisher.notify
+
+    async def erased_before(submissions: list[Submission]) -> object:
+        await store.erase("user 2")
+        return await notify(submissions)
+
+    monkeypatch.setattr(publisher, "notify", erased_before)
+    await spread(spreader, clock)
+    assert await counts(store, 5) == [1, 1, 0, 1, 1]
+    known = await store.audiences.subscribers(EVERYBODY, after=0, limit=10)
+    assert [user.user_id for user in known] == ["user 0", "user 1", "user 3", "user 4"]
+
+
 async def test_others_have_their_turn_between_steps(
     store: Store, spreader: Spreader, clock: FakeClock
 ) -> None:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pns.audience import EVERYBODY
 from pns.errors import NotificationIdConflict
 from pns.notification import Notification
-from pns.store import State, Store
+from pns.store import State, Store, Submission
 from pns.testing.clock import FakeClock
 from pns.timestamp import microseconds
 
@@ -279,3 +280,28 @@ async def test_a_request_of_which_nothing_is_kept_makes_no_user(store: Store, cl
 async def test_nothing_to_append_is_nothing(store: Store) -> None:
     appended = await store.append([])
     assert (appended.notification_ids, appended.created, appended.changed) == ([], 0, frozenset())
+
+
+# ── for users who were found before ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("known_again", [False, True])
+async def test_nothing_is_for_who_was_erased_since(store: Store, known_again: bool) -> None:
+    """Whether it is named or not: nobody is made known by it, nor takes it for another."""
+    await append(store, "ann", "x")
+    await append(store, "bob", "x")
+    keys = {user_id: state.user_key for user_id, state in (await store.states(["ann", "bob"])).items()}
+    await store.erase("ann")
+    if known_again:
+        await append(store, "ann", "new")
+    for id in ("y", None):
+        notification = Notification("y", notification_id=id)
+        appended = await store.append(
+            [Submission(user_id, (notification,), user_key=keys[user_id]) for user_id in ("ann", "bob")]
+        )
+        assert (appended.created, appended.changed) == (1, frozenset({"bob"}))
+        assert len(appended.notification_ids) == 2
+    assert await unseen(store, "ann") == (["new"] if known_again else [])
+    assert await unseen(store, "bob") == ["x", "y", "y"]
+    known = [user.user_id for user in await store.audiences.subscribers(EVERYBODY, after=0, limit=9)]
+    assert sorted(known) == (["ann", "bob"] if known_again else ["bob"])

@@ -252,6 +252,15 @@ async def test_another_publication_under_a_known_id(edge: Edge, path: str, body:
     assert (await publication(edge, "p"))["notification_ids"] == known["notification_ids"]
 
 
+async def test_one_id_twice_with_different_data(edge: Edge) -> None:
+    same = {"notification_id": "a", "notification_data": "x"}
+    other = {"notification_id": "a", "notification_data": "y"}
+    answer = await edge.application.post("/broadcast", json={"notifications": [same, other]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "notification_id_conflict")
+    assert "a is the id of two of these" in answer.json()["detail"]
+    await publish(edge, "/broadcast", notifications=[same, same])
+
+
 async def test_a_publication_that_there_is_not(edge: Edge) -> None:
     answer = await edge.application.get("/publications/nothing")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
