@@ -83,6 +83,10 @@ class Metrics:
             "pns_push_circuits_open", "Services that are not asked now, after failures in a row", ["gateway"]
         )
 
+        self.push_overdue_seconds = gauge(
+            "pns_push_overdue_seconds", "How long the first push in line has been due", ["gateway"]
+        )
+
     def text(self) -> bytes:
         """The Prometheus exposition of all metrics."""
         return generate_latest(self.registry)

@@ -17,20 +17,19 @@ from pns.dispatcher import Dispatcher
 from pns.gateway import Gateway
 from pns.looper import Looper
 from pns.metrics import Metrics
-from pns.outbox import Claim, Settlement
 from pns.publish import Publisher
-from pns.push import PushState, PushTerms
+from pns.push import PushTerms
 from pns.registrar import Registrar
 from pns.settings import PushSettings
 from pns.spreader import SPREAD_SECONDS, Spreader
 from pns.store import Store
+from pns.strays import STRAY_SECONDS, Strays
 
 Role = Literal["all", "web", "push"]
 
 SETTLED_SECONDS = 2.5
 """How long a push waits until everybody's connections are known: presence is written once a second."""
-STRAY_SECONDS = 60
-STRAYS = 500
+MEASURE_SECONDS = 15.0
 PRUNE_SECONDS = 60.0
 PRUNED = 500
 DAY = 86_400 * 1_000_000
@@ -111,40 +110,30 @@ class Pushing:
             spreader = Spreader(self._store, publisher, self._clock)
             ticks.append(("spread", spreader.tick, SPREAD_SECONDS))
             ticks.append(("prune pushes", self._prune, PRUNE_SECONDS))
-            ticks.append(("stray pushes", self._put_off_strays, STRAY_SECONDS))
+            strays = Strays(self._store.outbox, {gateway.name for gateway in self.gateways}, self._clock)
+            ticks.append(("stray pushes", strays.tick, STRAY_SECONDS))
         if self.dismissals is not None and self._role != "web":
             ticks.append(("look for seen pushes", self.dismissals.look, DISMISS_SECONDS))
+        if self.gateways:
+            ticks.append(("measure pushes", self._measure, MEASURE_SECONDS))
         return [self._looper(*tick) for tick in ticks]
 
     def _looper(self, name: str, tick: Callable[[], Awaitable[None]], seconds: float) -> Looper:
         return Looper(name, tick, every=lambda: seconds, clock=self._clock, metrics=self._metrics)
 
+    async def _measure(self) -> None:
+        """On every node, whatever its role: those that send may all be gone."""
+        first, now = await self._store.outbox.next_due(), self._clock.now()
+        for name in {gateway.name for gateway in self.gateways} | first.keys():
+            overdue = max(0, now - first.get(name, now)) / 1_000_000
+            self._metrics.push_overdue_seconds.labels(name).set(overdue)
+
     async def _prune(self) -> None:
         before = self._clock.now() - round(self._settings.keep_days * DAY)
         while await self._store.outbox.prune_pushes(settled_before=before, limit=PRUNED) >= PRUNED:
             await self._clock.sleep(0.05)
-        await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED)
-
-    async def _put_off_strays(self) -> None:
-        """Pushes of a gateway that is configured on no node: until it is, or they are too late."""
-        mine = {gateway.name for gateway in self.gateways}
-        overdue = self._clock.now() - STRAY_SECONDS * 1_000_000
-        for name, due_at in (await self._store.outbox.next_due()).items():
-            if name not in mine and due_at <= overdue:
-                while await self._put_off(name) == STRAYS:
-                    await self._clock.sleep(0.05)
-
-    async def _put_off(self, name: str) -> int:
-        later = self._clock.now() + STRAY_SECONDS * 1_000_000
-        strays = await self._store.outbox.claim(Claim(name, STRAYS, later, offline_only=False))
-        reason = f"[push.{name}] is not set"
-        await self._store.outbox.settle(
-            [
-                Settlement(push, PushState.RETRY, reason, due_at=min(later, push.expires_at), sent=False)
-                for push in strays
-            ]
-        )
-        return len(strays)
+        while await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED) >= PRUNED:
+            await self._clock.sleep(0.05)
 
 
 async def _stop_all(dispatchers: Sequence[Dispatcher]) -> None:
