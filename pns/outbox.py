@@ -104,7 +104,8 @@ class Outbox(Protocol):
         """Lease what is due, longest due first; at most `limit`.
 
         In the same commit: what nobody wants any more is cancelled, what is past its time expires, and a
-        device with a counter of its own has it raised at the first attempt. May return fewer than are due.
+        device with a counter of its own has it raised at the first attempt, and lowered for what was counted
+        and is dropped. May return fewer than are due.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:

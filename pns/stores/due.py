@@ -122,26 +122,29 @@ class Decided(NamedTuple):
     dropped: dict[int, Dropped]
     moved: dict[int, str]
     """The gateway that reaches the device now."""
-    raised: dict[str, int]
-    """The new badge of devices that count for themselves, by their ids."""
+    badges: dict[str, int]
+    """The new badge of devices that count for themselves, by their ids: one more for each that is sent for the
+    first time, one less for each that was counted and is dropped."""
 
 
 def decide_all(rows: Iterable[DueRow], claim: Claim, now: int) -> Decided:
     """What becomes of all that `claim` found."""
     decided = Decided([], {}, {}, {}, {})
     for row in rows:
-        if row.device_id in decided.raised:  # for another push of this very claim
-            row = row._replace(device_badge=decided.raised[row.device_id])
+        if row.device_id in decided.badges:  # for another push of this very claim
+            row = row._replace(device_badge=decided.badges[row.device_id])
         decision = decide(row, claim, now)
         if isinstance(decision, Dropped):
             decided.dropped[row.push_key] = decision
+            if row.device_id is not None and row.device_badge is not None and row.push_badge is not None:
+                decided.badges[row.device_id] = max(0, row.device_badge - 1)
         elif isinstance(decision, Moved):
             decided.moved[row.push_key] = decision.gateway
         else:
             decided.leased[row.push_key] = kept_badge(decision, row)
             decided.pushes.append(decision.push)
             if decision.counts:
-                decided.raised[decision.push.device.device_id] = decision.push.badge
+                decided.badges[decision.push.device.device_id] = decision.push.badge
     return decided
 
 

@@ -128,8 +128,7 @@ WITH due AS MATERIALIZED (
   ORDER BY due_at, push_key LIMIT :limit FOR UPDATE SKIP LOCKED
 ), counting AS MATERIALIZED (
   SELECT device_id, badge FROM devices
-  WHERE device_id = ANY(ARRAY(SELECT device_id FROM due WHERE badge IS NULL AND seq IS NOT NULL))
-    AND badge IS NOT NULL
+  WHERE device_id = ANY(ARRAY(SELECT device_id FROM due WHERE seq IS NOT NULL)) AND badge IS NOT NULL
   FOR NO KEY UPDATE SKIP LOCKED)
 SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at, p.badge, p.dismissed,
   d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
@@ -143,7 +142,7 @@ LEFT JOIN users u ON u.user_key = p.user_key
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 LEFT JOIN counting c ON c.device_id = d.device_id
-WHERE d.badge IS NULL OR c.device_id IS NOT NULL OR p.badge IS NOT NULL OR p.seq IS NULL
+WHERE d.badge IS NULL OR c.device_id IS NOT NULL OR p.seq IS NULL
 ORDER BY p.due_at, p.push_key
 
 -- name: lease_push
@@ -153,8 +152,8 @@ SET state = 'sending', attempts = attempts + 1, due_at = :until, badge = leased.
 FROM unnest(:push_keys::bigint[], :badges::bigint[]) leased(push_key, badge)
 WHERE p.push_key = leased.push_key
 
--- name: raise_badge
--- Devices that count for themselves, before the pushes are sent.
+-- name: count_badge
+-- Devices that count for themselves have come so far.
 UPDATE devices d SET badge = raised.badge
 FROM unnest(:device_ids::text[], :badges::bigint[]) raised(device_id, badge)
 WHERE d.device_id = raised.device_id
@@ -190,6 +189,15 @@ FROM unnest(
   settled(push_key, attempt, state, reason, provider_id, due_at, unsent), users u
 WHERE p.push_key = settled.push_key AND p.state = 'sending' AND p.attempts = settled.attempt
   AND u.user_key = p.user_key
+RETURNING CASE WHEN p.state = 'failed' AND p.badge IS NOT NULL THEN p.push_key END
+
+-- name: uncount_push
+-- What their devices counted will never be shown.
+UPDATE devices d SET badge = greatest(d.badge - failed.count, 0)
+FROM (
+  SELECT device_id, count(*) AS count FROM pushes WHERE push_key = ANY(:push_keys::bigint[]) GROUP BY device_id)
+  failed
+WHERE d.device_id = failed.device_id AND d.badge IS NOT NULL
 
 -- name: delete_dead_device
 -- As they were when the pushes were claimed: a new registration stays.

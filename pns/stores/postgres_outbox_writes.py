@@ -109,8 +109,8 @@ async def claim(session: Session, *, claim: Claim, now: int) -> list[Push]:
         await change(session, "drop_push", drop)
     if moved := decided.moved:
         await change(session, "move_push", {"push_keys": [*moved], "gateways": [*moved.values()]})
-    if raised := decided.raised:
-        await change(session, "raise_badge", {"device_ids": [*raised], "badges": [*raised.values()]})
+    if counted := decided.badges:
+        await change(session, "count_badge", {"device_ids": [*counted], "badges": [*counted.values()]})
     return decided.pushes
 
 
@@ -157,7 +157,10 @@ async def _settle(session: Session, settlements: Sequence[Settlement], now: int)
             "due_at": [settlement.due_at for settlement in settlements],
             "unsent": [int(not settlement.sent) for settlement in settlements],
         }
-        await change(session, "settle_push", {**_results(settlements), **attempts, "now": now})
+        settled = {**_results(settlements), **attempts, "now": now}
+        counted = await rows(session, "settle_push", settled, only)
+        if failed := [push_key for push_key in counted if push_key is not None]:
+            await change(session, "uncount_push", {"push_keys": failed})
 
 
 def _results(settlements: Sequence[Settlement]) -> dict[str, object]:

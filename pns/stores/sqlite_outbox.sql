@@ -72,7 +72,7 @@ WHERE d.device_id > :after
 ORDER BY d.device_id LIMIT :limit
 
 -- name: set_badge
--- From now on the device counts for itself.
+-- The device counts for itself, and has come so far.
 UPDATE devices SET badge = :badge WHERE device_id = :device_id
 
 -- name: set_badge_of
@@ -141,10 +141,6 @@ UPDATE pushes
 SET state = 'sending', attempts = attempts + 1, due_at = :until, badge = :badge, changed_at = :now
 WHERE push_key = :push_key
 
--- name: raise_badge
--- A device that counts for itself, before the push is sent.
-UPDATE devices SET badge = :badge WHERE device_id = :device_id
-
 -- name: drop_push
 -- Nobody wants it any more.
 UPDATE pushes SET state = :state, reason = :reason, changed_at = :now WHERE push_key = :push_key
@@ -164,6 +160,12 @@ UPDATE pushes
 SET state = :state, reason = :reason, provider_id = :provider_id, due_at = :due_at, changed_at = :now,
   attempts = attempts - :unsent
 WHERE push_key = :push_key AND state = 'sending' AND attempts = :attempt
+
+-- name: uncount_push
+-- What its device counted will never be shown.
+UPDATE devices SET badge = max(badge - 1, 0)
+WHERE badge IS NOT NULL
+  AND device_id = (SELECT device_id FROM pushes WHERE push_key = :push_key AND badge IS NOT NULL)
 
 -- name: delete_dead_device
 -- As it was when the push was claimed: a new registration stays.

@@ -116,8 +116,8 @@ def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Pus
         change(connection, "drop_push", {"push_key": push_key, "state": state, "reason": reason, "now": now})
     for push_key, gateway in decided.moved.items():
         change(connection, "move_push", {"push_key": push_key, "gateway": gateway})
-    for device_id, badge in decided.raised.items():
-        change(connection, "raise_badge", {"device_id": device_id, "badge": badge})
+    for device_id, badge in decided.badges.items():
+        change(connection, "set_badge", {"device_id": device_id, "badge": badge})
     return decided.pushes
 
 
@@ -150,7 +150,9 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
         "unsent": int(not settlement.sent),
         "now": now,
     }
-    change(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)
+    changed = change(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)
+    if changed and state is PushState.FAILED:
+        change(connection, "uncount_push", {"push_key": push.push_key})
     return removed
 
 

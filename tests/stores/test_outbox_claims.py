@@ -244,7 +244,7 @@ async def test_the_application_may_not_want_it_on_a_network(store: Store, clock:
     await push(store, "everywhere", push=PushControls(data={"a": 1}))
     expected = [("ipad", "everywhere"), ("ipad", "not there"), ("phone", "everywhere")]
     assert told(await claim(store, clock)) == expected
-    assert await states(store, "nowhere") == [("phone", "cancelled"), ("ipad", "cancelled")]
+    assert await states(store, "nowhere") == [("ipad", "cancelled"), ("phone", "cancelled")]
 
 
 async def test_what_is_past_its_time_expires(store: Store, clock: FakeClock) -> None:
@@ -312,6 +312,56 @@ async def test_what_is_not_sent_does_not_count(store: Store, clock: FakeClock) -
     await push(store, "a", "b", "c")
     await store.mark_seen("ann", ["b"])
     assert [(p.notification_id, p.badge) for p in await claim(store, clock)] == [("a", 1), ("c", 2)]
+
+
+async def badge(store: Store, device_id: str = "phone") -> int | None:
+    device = await store.outbox.device(device_id)
+    assert device is not None
+    return device.badge
+
+
+async def test_what_was_counted_and_never_sent_counts_no_more(store: Store, clock: FakeClock) -> None:
+    """The network was away while its user read: what comes next must not begin where that would have led."""
+    await store.outbox.install(phone(badge=0))
+    await push(store, "a", "b", "c")
+    tried = await claim(store, clock)
+    for each in tried:
+        await settle(store, PushState.RETRY, each, due_at=clock.now())
+    assert await badge(store) == 3
+    await store.mark_seen("ann", ["a", "b"])
+    await push(store, "d")
+    clock.advance(1)
+    assert [(p.notification_id, p.badge) for p in await claim(store, clock)] == [("c", 3), ("d", 2)]
+    assert await badge(store) == 2
+
+
+async def test_what_is_too_late_or_can_never_be_sent_counts_no_more(store: Store, clock: FakeClock) -> None:
+    await store.outbox.install(phone(badge=5))
+    await push(store, "late", "large", "sent")
+    late, large, sent = await claim(store, clock)
+    await settle(store, PushState.RETRY, late, due_at=clock.now() + HOUR)
+    await settle(store, PushState.ACCEPTED, sent)
+    assert await badge(store) == 8
+    for _ in range(2):  # the second is a late word, and changes nothing
+        await settle(store, PushState.FAILED, large)
+        assert await badge(store) == 7
+    clock.advance(2 * HOUR / 1e6)
+    assert await claim(store, clock) == []
+    assert await states(store, "late") == [("phone", "expired")]
+    assert await badge(store) == 6
+
+
+async def test_a_failed_push_lowers_no_other_counter(store: Store, clock: FakeClock) -> None:
+    await store.outbox.install(phone())
+    await store.outbox.install(phone(device_id="tablet", badge=4))
+    await push(store, "a")
+    await settle(store, PushState.FAILED, *await claim(store, clock))
+    assert (await badge(store), await badge(store, "tablet")) == (None, 4)
+    await store.outbox.set_badge("tablet", 0)
+    await push(store, "b")
+    await store.outbox.set_badge("tablet", 0)
+    await settle(store, PushState.FAILED, *await claim(store, clock))
+    assert await badge(store, "tablet") == 0
 
 
 @pytest.mark.usefixtures("without_deadlock")
