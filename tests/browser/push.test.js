@@ -143,7 +143,7 @@ test("a push service that refuses, or says nothing at all: off, with the reason"
   const done = push.enable();
   await settle();
   assert.equal(push.state, "busy");
-  world.timers.at(-1)();
+  await world.clock.advance(30_000);
   assert.equal(await done, "off");
   assert.equal(push.problem, "timeout");
 });
@@ -207,14 +207,27 @@ test("a subscription that the browser has lost is made anew", async () => {
   assert.deepEqual(world.log.take(), ["GET /devices/networks", "subscribe 2", "POST /devices"]);
 });
 
-for (const [name, refusal] of [["is away", "unreachable"], ["knows nobody", { status: 401, code: "unauthorized" }]]) {
-  test(`PNS ${name} at a start: what is on stays on`, async () => {
+test("PNS is away at a start: what is on stays on", async () => {
+  const world = new PushWorld();
+  await world.on();
+  world.pns.refusal = { POST: "unreachable" };
+  const push = world.tab();
+  assert.equal(await push.start(), "on");
+  assert.equal(push.problem, "", "the user has done nothing that could fail");
+});
+
+for (const [status, code] of [[401, "unauthorized"], [403, "forbidden"]]) {
+  test(`PNS knows nobody at a start (${status}): off, at the browser too, and on again at the next`, async () => {
     const world = new PushWorld();
     await world.on();
-    world.pns.refusal = { POST: refusal };
+    const { registration } = world;
+    await registration.showNotification("hers", { data: { id: "n1" } });
+    world.pns.refusal = { POST: { status, code } };
     const push = world.tab();
+    assert.equal(await push.start(), "off");
+    assert.deepEqual([push.problem, registration.pushManager.current, registration.shown], ["", null, []]);
+    world.pns.refusal = {};
     assert.equal(await push.start(), "on");
-    assert.equal(push.problem, "", "the user has done nothing that could fail");
   });
 }
 
@@ -285,18 +298,6 @@ test("a page that was never told the device's name learns it, to take it back", 
   world.log.take();
   await push.disable();
   assert.deepEqual(world.log.take(), ["POST /devices", "DELETE /devices/device-1", "unsubscribe", "unregister"]);
-});
-
-test("logged out: ended here, and wished for still, so that the next start brings it back", async () => {
-  const world = new PushWorld();
-  const push = await world.on();
-  await world.registration.showNotification("hers", { data: { id: "n1" } });
-  assert.equal(await push.pause(), "unknown");
-  assert.deepEqual(world.log.take(), ["DELETE /devices/device-1", "unsubscribe"]);
-  assert.equal(world.registration.shown.length, 0);
-  assert.equal(await push.enable(), "unknown", "nobody is logged in");
-  assert.equal(await push.start(), "on");
-  assert.deepEqual(world.log.take(), ["GET /devices/networks", "subscribe 2", "POST /devices"]);
 });
 
 // ── tabs, clicks, and what is shown ───────────────────────────────────────────────────────────────────────
