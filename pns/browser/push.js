@@ -273,7 +273,7 @@ export class WebPush extends EventTarget {
   /** The user may change the permission at any time, in the browser's own settings. */
   async #watch(signal) {
     const status = await this.#env.permissions?.query({ name: "notifications" });
-    if (!signal.aborted) status?.addEventListener("change", () => this.#look(), { signal });
+    status?.addEventListener("change", () => this.#look(), { signal }); // none where that has ended
   }
 
   /** A click on a notification: the worker asks all pages, and says to one of them that it is to follow it. */

@@ -148,6 +148,18 @@ test("a push service that refuses, or says nothing at all: off, with the reason"
   assert.equal(push.problem, "timeout");
 });
 
+test("a worker that cannot be installed is noticed at once, and tried again at the next click", async () => {
+  const world = new PushWorld();
+  const push = world.tab();
+  await push.start();
+  world.installed = "redundant";
+  push.enable();
+  await settle();
+  assert.deepEqual([push.state, push.problem], ["off", "worker"]);
+  world.installed = "activated";
+  assert.equal(await push.enable(), "on");
+});
+
 test("a second click while the first is under way is none", async () => {
   const world = new PushWorld();
   const push = world.tab();
@@ -231,6 +243,21 @@ for (const [status, code] of [[401, "unauthorized"], [403, "forbidden"]]) {
   });
 }
 
+test("PNS hangs at a start: given up after ten seconds, and the other tabs go on", async () => {
+  const world = new PushWorld();
+  const other = await world.on();
+  const push = world.tab();
+  world.pns.refusal = { POST: "never" };
+  push.start();
+  await settle();
+  const done = other.disable();
+  await world.clock.advance(9_999);
+  assert.equal(other.state, "busy", "one tab at a time");
+  await world.clock.advance(1);
+  assert.equal(other.state, "off");
+  await done;
+});
+
 test("PNS refuses it at a start: off", async () => {
   const world = new PushWorld();
   await world.on();
@@ -260,6 +287,20 @@ test("a permission that was taken back, and given again", async () => {
     assert.equal(push.state, state);
   }
   assert.deepEqual(push.states, ["denied", "off", "on"]);
+});
+
+test("who stopped before the browser has told the permission hears no more of it", async () => {
+  const world = new PushWorld();
+  let tell;
+  const push = world.tab({}, { permissions: { query: () => new Promise((resolve) => (tell = resolve)) } });
+  assert.equal(await push.start(), "off");
+  push.stop();
+  tell(world.changes);
+  await settle();
+  world.permission = "denied";
+  world.changes.dispatchEvent(new Event("change"));
+  await settle();
+  assert.equal(push.state, "off");
 });
 
 // ── off ───────────────────────────────────────────────────────────────────────────────────────────────────
