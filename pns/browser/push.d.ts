@@ -61,14 +61,18 @@ export class WebPush extends EventTarget {
 
   /**
    * Find out the state; once somebody is logged in, and again for another user. Where it is wished for, PNS is
-   * told each time, and what the browser or another key has ended is subscribed anew. Never asks the user.
+   * told each time, and what the browser or another key has ended is subscribed anew. Where PNS knows nobody (401
+   * or 403), it is off until the next `start`. Never asks the user.
    */
   start(): Promise<PushState>;
   /** Ask for the permission, subscribe, tell PNS. In the turn of a click, before anything is awaited. */
   enable(): Promise<PushState>;
   /** Take it back, at PNS first; where PNS cannot be reached, at the browser all the same. */
   disable(): Promise<PushState>;
-  /** Nobody is logged in any more: nothing is pushed here until the next `start`. The wish stays. */
+  /**
+   * Nobody is logged in any more: nothing is pushed here until the next `start`. The wish stays; a `start` or
+   * `enable` that is under way goes no further.
+   */
   pause(): Promise<PushState>;
   /** Close the notifications with these ids, or all that PNS has shown in this browser. */
   dismiss(ids?: Iterable<string>): Promise<void>;

@@ -43,6 +43,7 @@ export class WebPush extends EventTarget {
   #key = ""; // the application server's; "" where PNS has none
   #device = ""; // what PNS calls this browser, once it has said so
   #started = false;
+  #login = new AbortController(); // ended by a pause, with all that is under way
   #busy = false;
   #state = "unknown";
   #problem = "";
@@ -73,21 +74,23 @@ export class WebPush extends EventTarget {
   async start() {
     if (!this.#possible) return this.#set("unsupported");
     this.#listen();
+    const { signal } = this.#login;
     const { status, body } = await this.#ask("GET", "/devices/networks");
-    if (!isPassing(status)) {
+    if (!signal.aborted && !isPassing(status)) {
       this.#key = body.networks?.webpush?.application_server_key ?? "";
       this.#started = true;
-      if (this.#key) await this.#alone(() => this.#installAgain()).catch(() => {});
+      if (this.#key) await this.#alone(() => this.#installAgain(signal)).catch(() => {});
     }
     return this.#look();
   }
 
   async enable() {
     if (this.#busy || !this.#started || !this.#key) return this.state;
+    const { signal } = this.#login;
     // Before anything is awaited: browsers take the question only in the turn of a click.
     const answer = this.#env.Notification.requestPermission();
     return this.#change(async () => {
-      if ((await answer) === "granted") await this.#alone(() => this.#turnOn());
+      if ((await answer) === "granted") await this.#alone(() => this.#turnOn(signal));
     });
   }
 
@@ -98,6 +101,8 @@ export class WebPush extends EventTarget {
 
   async pause() {
     this.#started = false;
+    this.#login.abort();
+    this.#login = new AbortController();
     if (this.#possible) await this.#alone(() => this.#end()).catch(() => {});
     return this.#look();
   }
@@ -131,9 +136,9 @@ export class WebPush extends EventTarget {
     return this.#look(true);
   }
 
-  async #turnOn() {
+  async #turnOn(login) {
     try {
-      const { status, body } = await this.#install();
+      const { status, body } = await this.#install(login);
       if (!isDone(status)) throw new PNSError(body.code ?? "unreachable");
     } catch (error) {
       await this.#turnOff().catch(() => {});
@@ -147,17 +152,21 @@ export class WebPush extends EventTarget {
   }
 
   /** Subscribe at the browser, then tell PNS: at its end first, the other way round. */
-  async #install() {
+  async #install(login) {
     const { pushManager } = await this.#register();
-    const subscription = await this.#subscribe(pushManager);
+    login.throwIfAborted();
+    const subscription = await this.#subscribe(pushManager, login);
+    login.throwIfAborted();
     return this.#tellOf(subscription);
   }
 
   /** What was wished for before: PNS may have forgotten it, or the browser, or there is another key by now. */
-  async #installAgain() {
+  async #installAgain(login) {
     if (this.#env.Notification.permission !== "granted" || !(await this.#registration())) return;
-    const { status } = await this.#install();
-    if (!isDone(status) && !isPassing(status) && status !== 401) await this.#turnOff();
+    const { status } = await this.#install(login);
+    if (isDone(status) || isPassing(status)) return;
+    // Nobody is logged in: as at a pause, the wish stays.
+    await (status === 401 || status === 403 ? this.#end() : this.#turnOff());
   }
 
   async #end() {
@@ -197,11 +206,13 @@ export class WebPush extends EventTarget {
     return registration;
   }
 
-  async #subscribe(manager) {
+  async #subscribe(manager, login) {
     const found = await manager.getSubscription();
     if (found && base64url(found.options.applicationServerKey) === this.#key.replace(/=+$/, "")) return found;
     await found?.unsubscribe();
-    return this.#soon(manager.subscribe({ userVisibleOnly: true, applicationServerKey: this.#key }));
+    const made = await this.#soon(manager.subscribe({ userVisibleOnly: true, applicationServerKey: this.#key }));
+    if (login.aborted) await made.unsubscribe(); // PNS has not heard of it
+    return made;
   }
 
   #soon(promise) {
@@ -262,7 +273,7 @@ export class WebPush extends EventTarget {
   /** The user may change the permission at any time, in the browser's own settings. */
   async #watch(signal) {
     const status = await this.#env.permissions?.query({ name: "notifications" });
-    if (!signal.aborted) status?.addEventListener("change", () => this.#look(), { signal });
+    status?.addEventListener("change", () => this.#look(), { signal }); // none where that has ended
   }
 
   /** A click on a notification: the worker asks all pages, and says to one of them that it is to follow it. */

@@ -1,9 +1,11 @@
-// A browser with Web Push, and a PNS, that stand still: what is registered, subscribed and shown is the test's.
+// A browser with Web Push, and a PNS, that stand still: time, and what is registered, subscribed and shown, is the
+// test's.
 
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
 
 import { WebPush } from "../../pns/browser/push.js";
+import { Clock } from "./world.js";
 
 export const URL_ = "https://host.test/pns";
 export const KEY = "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM";
@@ -14,9 +16,21 @@ const SOURCE = readFileSync(new URL("../../pns/browser/push-worker.js", import.m
 /** The steps of what happened, in their order, as short words. */
 export class Log {
   #words = [];
+  #awaited = {};
 
   add(word) {
     this.#words.push(word);
+    const act = this.#awaited[word];
+    delete this.#awaited[word];
+    act?.();
+  }
+
+  /** Does something in the middle of the next `word`, what came before forgotten. */
+  at(word, act) {
+    this.#awaited[word] = () => {
+      this.take();
+      act();
+    };
   }
 
   /** What happened since the last time. */
@@ -104,12 +118,13 @@ export class FakePNS {
     this.log = log;
   }
 
-  async fetch(url, { method = "GET", body, credentials } = {}) {
+  async fetch(url, { method = "GET", body, credentials, signal } = {}) {
     const path = url.slice(URL_.length);
     this.log.add(`${method} ${path}`);
     await null;
     const refusal = this.refusal[method];
     if (refusal === "unreachable") throw new TypeError("failed");
+    if (refusal === "never") return new Promise((_, reject) => signal?.addEventListener("abort", reject));
     if (refusal) return Response.json({ code: refusal.code }, { status: refusal.status });
     if (path === "/devices/networks") {
       const webpush = this.key && { webpush: { application_server_key: this.key } };
@@ -130,6 +145,7 @@ export class FakePNS {
 
 /** One browser: its tabs share registrations, locks and channels. */
 export class PushWorld {
+  clock = new Clock();
   log = new Log();
   subscriptions = 0; // that were ever made
   pns = new FakePNS(this.log);
@@ -137,8 +153,8 @@ export class PushWorld {
   answer = "granted"; // to the question for the permission
   registrations = new Map();
   broken = null; // what getRegistration does instead
+  installed = "activated"; // what becomes of a new worker
   channels = [];
-  timers = [];
   changes = new EventTarget(); // of the permission
   #held = Promise.resolve();
 
@@ -164,8 +180,8 @@ export class PushWorld {
       permissions: { query: async () => world.changes },
       origin: "https://host.test",
       navigate: (url) => world.log.add(`go ${url}`),
-      setTimeout: (callback) => world.timers.push(callback),
-      clearTimeout: () => {},
+      setTimeout: (callback, milliseconds) => world.clock.set(callback, milliseconds),
+      clearTimeout: (timer) => world.clock.clear(timer),
     };
   }
 
@@ -222,8 +238,8 @@ export class PushWorld {
     const worker = Object.assign(new EventTarget(), { state: "installing" });
     registration.installing = worker;
     setImmediate(() => {
-      worker.state = "activated";
-      registration.active = worker;
+      worker.state = this.installed;
+      if (worker.state === "activated") registration.active = worker;
       worker.dispatchEvent(new Event("statechange"));
     });
   }

@@ -143,9 +143,21 @@ test("a push service that refuses, or says nothing at all: off, with the reason"
   const done = push.enable();
   await settle();
   assert.equal(push.state, "busy");
-  world.timers.at(-1)();
+  await world.clock.advance(30_000);
   assert.equal(await done, "off");
   assert.equal(push.problem, "timeout");
+});
+
+test("a worker that cannot be installed is noticed at once, and tried again at the next click", async () => {
+  const world = new PushWorld();
+  const push = world.tab();
+  await push.start();
+  world.installed = "redundant";
+  push.enable();
+  await settle();
+  assert.deepEqual([push.state, push.problem], ["off", "worker"]);
+  world.installed = "activated";
+  assert.equal(await push.enable(), "on");
 });
 
 test("a second click while the first is under way is none", async () => {
@@ -207,16 +219,44 @@ test("a subscription that the browser has lost is made anew", async () => {
   assert.deepEqual(world.log.take(), ["GET /devices/networks", "subscribe 2", "POST /devices"]);
 });
 
-for (const [name, refusal] of [["is away", "unreachable"], ["knows nobody", { status: 401, code: "unauthorized" }]]) {
-  test(`PNS ${name} at a start: what is on stays on`, async () => {
+test("PNS is away at a start: what is on stays on", async () => {
+  const world = new PushWorld();
+  await world.on();
+  world.pns.refusal = { POST: "unreachable" };
+  const push = world.tab();
+  assert.equal(await push.start(), "on");
+  assert.equal(push.problem, "", "the user has done nothing that could fail");
+});
+
+for (const [status, code] of [[401, "unauthorized"], [403, "forbidden"]]) {
+  test(`PNS knows nobody at a start (${status}): off, at the browser too, and on again at the next`, async () => {
     const world = new PushWorld();
     await world.on();
-    world.pns.refusal = { POST: refusal };
+    const { registration } = world;
+    await registration.showNotification("hers", { data: { id: "n1" } });
+    world.pns.refusal = { POST: { status, code } };
     const push = world.tab();
+    assert.equal(await push.start(), "off");
+    assert.deepEqual([push.problem, registration.pushManager.current, registration.shown], ["", null, []]);
+    world.pns.refusal = {};
     assert.equal(await push.start(), "on");
-    assert.equal(push.problem, "", "the user has done nothing that could fail");
   });
 }
+
+test("PNS hangs at a start: given up after ten seconds, and the other tabs go on", async () => {
+  const world = new PushWorld();
+  const other = await world.on();
+  const push = world.tab();
+  world.pns.refusal = { POST: "never" };
+  push.start();
+  await settle();
+  const done = other.disable();
+  await world.clock.advance(9_999);
+  assert.equal(other.state, "busy", "one tab at a time");
+  await world.clock.advance(1);
+  assert.equal(other.state, "off");
+  await done;
+});
 
 test("PNS refuses it at a start: off", async () => {
   const world = new PushWorld();
@@ -247,6 +287,20 @@ test("a permission that was taken back, and given again", async () => {
     assert.equal(push.state, state);
   }
   assert.deepEqual(push.states, ["denied", "off", "on"]);
+});
+
+test("who stopped before the browser has told the permission hears no more of it", async () => {
+  const world = new PushWorld();
+  let tell;
+  const push = world.tab({}, { permissions: { query: () => new Promise((resolve) => (tell = resolve)) } });
+  assert.equal(await push.start(), "off");
+  push.stop();
+  tell(world.changes);
+  await settle();
+  world.permission = "denied";
+  world.changes.dispatchEvent(new Event("change"));
+  await settle();
+  assert.equal(push.state, "off");
 });
 
 // ── off ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,18 +339,6 @@ test("a page that was never told the device's name learns it, to take it back", 
   world.log.take();
   await push.disable();
   assert.deepEqual(world.log.take(), ["POST /devices", "DELETE /devices/device-1", "unsubscribe", "unregister"]);
-});
-
-test("logged out: ended here, and wished for still, so that the next start brings it back", async () => {
-  const world = new PushWorld();
-  const push = await world.on();
-  await world.registration.showNotification("hers", { data: { id: "n1" } });
-  assert.equal(await push.pause(), "unknown");
-  assert.deepEqual(world.log.take(), ["DELETE /devices/device-1", "unsubscribe"]);
-  assert.equal(world.registration.shown.length, 0);
-  assert.equal(await push.enable(), "unknown", "nobody is logged in");
-  assert.equal(await push.start(), "on");
-  assert.deepEqual(world.log.take(), ["GET /devices/networks", "subscribe 2", "POST /devices"]);
 });
 
 // ── tabs, clicks, and what is shown ───────────────────────────────────────────────────────────────────────

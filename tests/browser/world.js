@@ -9,7 +9,7 @@ export async function settle() {
   for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-class Clock {
+export class Clock {
   now = 1_000_000;
   timers = new Map();
   #next = 1;

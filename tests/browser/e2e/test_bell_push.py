@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, Route
 
 from tests.browser.e2e.axe import violations
 from tests.browser.e2e.conftest import BELL, Enter, House, count_is, holds, lists, open_bell, state_is
@@ -167,6 +168,26 @@ async def test_who_logs_out_is_not_pushed_to(come: Come, house: House, alice: st
     house.logged_out.discard(alice)
     await here.tab.get_by_role("button", name="Try now").click()
     await here.is_("on")
+
+
+async def test_who_logs_out_during_a_start_is_not_pushed_to(come: Come, house: House, alice: str) -> None:
+    here = await come()
+    await here.turn_on()
+    paused = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await paused.wait()
+        await route.continue_()
+
+    networks = "**/devices/networks"
+    await here.tab.route(networks, hold)
+    async with here.tab.expect_request(networks):
+        await here.tab.evaluate(f"void (window.started = {BELL}.webPush.start())")
+    assert await here.tab.evaluate(f"{BELL}.webPush.pause()") == "unknown"
+    paused.set()
+    assert await here.tab.evaluate("started") == "unknown"
+    assert await devices(house, alice) == []
+    assert await here.tab.evaluate("localStorage.getItem('subscription')") is None
 
 
 # ── clicked, and seen ─────────────────────────────────────────────────────────────────────────────────
