@@ -49,12 +49,16 @@ class Claim(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """How many pushes of a gateway are in a state, and of those that wait, when the first is or was due."""
+    """How many pushes of a gateway are in a state, and of those that wait, when the first is or was due.
+
+    `reason`: why one of them is in this state, where something said so.
+    """
 
     gateway: str
     state: PushState
     pushes: int
     oldest: int | None
+    reason: str | None = None
 
 
 class Outbox(Protocol):

@@ -123,8 +123,8 @@ class Decided(NamedTuple):
     moved: dict[int, str]
     """The gateway that reaches the device now."""
     badges: dict[str, int]
-    """The new badge of devices that count for themselves, by their ids: one more for each that is sent for the
-    first time, one less for each that was counted and is dropped."""
+    """The new badge of devices that count for themselves, by their ids: higher for what is sent for the first
+    time, lower for what was counted and is dropped."""
 
 
 def decide_all(rows: Iterable[DueRow], claim: Claim, now: int) -> Decided:

@@ -71,7 +71,10 @@ async def stale(session: Session, after: int, limit: int) -> tuple[list[str], in
 async def backlog(session: Session) -> list[Backlog]:
     """See Outbox.backlog."""
     found = await rows(session, "backlog", {}, tuple_of)
-    return [Backlog(gateway, PushState(state), count, oldest) for gateway, state, count, oldest in found]
+    return [
+        Backlog(gateway, PushState(state), count, oldest, reason)
+        for gateway, state, count, oldest, reason in found
+    ]
 
 
 # ── whom to lock ──────────────────────────────────────────────────────────────────────────────────────

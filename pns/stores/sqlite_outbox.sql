@@ -191,7 +191,8 @@ ORDER BY p.seq, p.device_id
 
 -- name: backlog
 -- What is in the outbox. Reads all of it.
-SELECT gateway, state, count(*), min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END)
+SELECT gateway, state, count(*), min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END),
+  max(reason)
 FROM pushes GROUP BY gateway, state ORDER BY gateway, state
 
 -- ── seen elsewhere ─────────────────────────────────────────────────────────────────────────────────────

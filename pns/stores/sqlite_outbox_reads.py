@@ -72,5 +72,8 @@ def stale(connection: sqlite3.Connection, after: int, limit: int) -> tuple[list[
 
 def backlog(connection: sqlite3.Connection) -> list[Backlog]:
     """See Outbox.backlog."""
-    found = all_rows(connection, "backlog", (), tuple[str, str, int, int | None])
-    return [Backlog(gateway, PushState(state), count, oldest) for gateway, state, count, oldest in found]
+    found = all_rows(connection, "backlog", (), tuple[str, str, int, int | None, str | None])
+    return [
+        Backlog(gateway, PushState(state), count, oldest, reason)
+        for gateway, state, count, oldest, reason in found
+    ]

@@ -246,9 +246,12 @@ async def test_the_backlog_counts_by_gateway_and_state(store: Store, clock: Fake
     clock.jump(3e-6)
     await push(store, "b", "c")
     await accept(store, clock, limit=1)
+    (late,) = await claim(store, clock, gateway="apns", limit=1)
+    await settle(store, PushState.RETRY, late, reason="503", due_at=START + HOUR)
     await claim(store, clock, limit=1)
     assert await store.outbox.backlog() == [
-        Backlog("apns", PushState.QUEUED, 3, START),
+        Backlog("apns", PushState.QUEUED, 2, START + 3),
+        Backlog("apns", PushState.RETRY, 1, START + HOUR, "503"),
         Backlog("fcm", PushState.ACCEPTED, 1, None),
         Backlog("fcm", PushState.QUEUED, 1, START + 3),
         Backlog("fcm", PushState.SENDING, 1, START + 3 + LEASE),
