@@ -12,7 +12,7 @@ from pns.push import Push, PushState, PushStatus
 from pns.store import Store
 from pns.testing.clock import FakeClock
 
-from .pushing import LEASE, START, accept, claim, phone, push, settle, states, told
+from .pushing import HOUR, LEASE, START, accept, claim, phone, push, settle, states, told
 
 FINAL = [PushState.ACCEPTED, PushState.FAILED, PushState.EXPIRED, PushState.CANCELLED]
 
