@@ -34,8 +34,8 @@ class Dismissals:
         users, self._users = self._users, set()
         try:
             for user_id in list(users):
-                await self._dismiss(user_id)
-                users.discard(user_id)
+                if not await self._dismiss(user_id):  # otherwise there may be more than was told at once
+                    users.discard(user_id)
         finally:
             self._users |= users
 
@@ -45,5 +45,5 @@ class Dismissals:
         for user_id in users:
             await self._dismiss(user_id)
 
-    async def _dismiss(self, user_id: str) -> None:
-        await self._outbox.dismiss(user_id, self._clock.now() + LIFETIME)
+    async def _dismiss(self, user_id: str) -> int:
+        return await self._outbox.dismiss(user_id, self._clock.now() + LIFETIME)

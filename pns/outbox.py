@@ -123,8 +123,9 @@ class Outbox(Protocol):
     async def dismiss(self, user_id: str, expires_at: int) -> int:
         """Enqueue word of what was seen or removed since it was pushed to the user's devices.
 
-        For each device one push with the ids in `dismissed`, good until `expires_at`; nothing where nothing
-        is to be told. Returns how many were enqueued. Safe to repeat.
+        For each device as many pushes as the ids need, the newest ids first: what stands in `dismissed` fits
+        into what any network takes. They are good until `expires_at`. Returns how many were enqueued; unless
+        that is 0, there may be more than one call takes, and the next goes on. Safe to repeat.
         """
 
     async def stale(self, after: int, limit: int) -> tuple[list[str], int]:

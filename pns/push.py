@@ -270,6 +270,10 @@ class Push(Struct, frozen=True, kw_only=True):
             found["sender"] = self.controls.sender
         return found
 
+    def dismissal(self) -> dict[str, object]:
+        """What an app is told with `dismissed`, where its network has no form of its own for the badge."""
+        return {"dismissed": self.dismissed, "badge": self.badge}
+
     def seconds_left(self, now: int, wanted: int | None = None) -> int:
         """For how many seconds from `now` its network should keep it: at most `wanted`, at least 0."""
         left = max(0, (self.expires_at - now) // 1_000_000)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from pns.device import Device
-from pns.push import FCMControls, FCMNotification, Push, Scalar, check_fcm_data
+from pns.push import FCMControls, FCMNotification, Push, check_fcm_data
 
 MOST_BYTES = 4096
 MOST_SECONDS = 2_419_200
@@ -77,7 +77,7 @@ def _dismissal(push: Push, now: int) -> Message:
     if push.device.platform == GENERO:
         raise ValueError("Genero's client would take this for a notification")
     return {
-        "data": {"dismissed": _json(push.dismissed), "badge": str(push.badge)},
+        "data": _texts(push.dismissal()),
         "android": {"priority": "NORMAL", "ttl": f"{push.seconds_left(now, DISMISSAL_SECONDS)}s"},
     }
 
@@ -158,7 +158,7 @@ def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _texts(fields: Mapping[str, Scalar]) -> dict[str, str]:
+def _texts(fields: Mapping[str, object]) -> dict[str, str]:
     """FCM's data is text alone; what is none becomes its JSON."""
     return {name: value if isinstance(value, str) else _json(value) for name, value in fields.items()}
 

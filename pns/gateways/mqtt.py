@@ -164,7 +164,7 @@ def _controls(push: Push) -> MQTTControls:
 
 def _payload(push: Push) -> bytes:
     if push.dismissed:
-        return msgspec.json.encode({"dismissed": push.dismissed, "badge": push.badge})
+        return msgspec.json.encode(push.dismissal())
     told: dict[str, object] = {"id": push.notification_id}
     told |= msgspec.to_builtins(push.payload)
     told["badge"] = push.badge

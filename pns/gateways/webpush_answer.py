@@ -7,7 +7,6 @@ which anybody could push.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import httpx2 as httpx
 
@@ -25,7 +24,10 @@ _OUTCOMES = {
 _OUTCOMES_BY_CLASS = {4: Outcome.FAILED, 5: Outcome.UNAVAILABLE}
 """For all other statuses, by their first digit. What is left may pass: a redirect too, never followed."""
 
-_SHORTEST_SECRET = 8
+_SHORTEST_PART = 8
+"""Characters of what stands between two slashes of an endpoint."""
+_SHORTEST_RUN = 16
+"""Characters from anywhere in its path: what is secret may be the end of a part."""
 _MOST_LOCATION = 1000
 
 
@@ -33,22 +35,28 @@ def receipt(answer: Answer, *, endpoint: str, now: int) -> Receipt:
     """`provider_id` is the message's own URL (RFC 8030 §5.3). `now` in microseconds, for `Retry-After`."""
     otherwise = _OUTCOMES_BY_CLASS.get(answer.status // 100, Outcome.RETRY)
     outcome = _OUTCOMES.get(answer.status, otherwise)
-    secrets = [part for part in re.split(r"[/?&=]", endpoint)[3:] if len(part) >= _SHORTEST_SECRET]
     if outcome is Outcome.ACCEPTED:
-        return Receipt(outcome, str(answer.status), provider_id=_location(answer, secrets))
+        return Receipt(outcome, str(answer.status), provider_id=_location(answer, endpoint))
     later = retry_after(httpx.Response(answer.status, headers=answer.headers), now)
     come_back = outcome in (Outcome.RETRY, Outcome.UNAVAILABLE)
-    return Receipt(
-        outcome, reason(answer.status, _words(answer, secrets)), retry_after=later if come_back else None
-    )
+    said = reason(answer.status, _words(answer, endpoint))
+    return Receipt(outcome, said, retry_after=later if come_back else None)
 
 
-def _words(answer: Answer, secrets: Iterable[str]) -> str:
+def _words(answer: Answer, endpoint: str) -> str:
     said = printable(" ".join(answer.body.decode(errors="replace").split()))
-    return "" if any(secret in said for secret in secrets) else said
+    return "" if _repeats(said, endpoint) else said
 
 
-def _location(answer: Answer, secrets: Iterable[str]) -> str | None:
+def _location(answer: Answer, endpoint: str) -> str | None:
     url = answer.headers.get("location", "")
     fit = url.isascii() and url.isprintable() and 0 < len(url) <= _MOST_LOCATION
-    return url if fit and not any(secret in url for secret in secrets) else None
+    return url if fit and not _repeats(url, endpoint) else None
+
+
+def _repeats(text: str, endpoint: str) -> bool:
+    """Whether `text` has a part of the endpoint's path or query."""
+    path = "/".join(endpoint.split("/")[3:])
+    parts = (part for part in re.split(r"[/?&=]", path) if len(part) >= _SHORTEST_PART)
+    runs = (text[at : at + _SHORTEST_RUN] for at in range(len(text) - _SHORTEST_RUN + 1))
+    return any(part in text for part in parts) or any(run in path for run in runs)

@@ -35,7 +35,7 @@ class Unsendable(ValueError):
 
 def text(push: Push) -> bytes:
     """The message that the page's service worker gets, as JSON. Raises Unsendable if it is too long."""
-    encoded = msgspec.json.encode(_dismissal(push) if push.dismissed else _message(push))
+    encoded = msgspec.json.encode(push.dismissal() if push.dismissed else _message(push))
     if len(encoded) > MAX_TEXT:
         raise Unsendable(f"the message has {len(encoded)} bytes; Web Push takes {MAX_TEXT}")
     return encoded
@@ -104,15 +104,3 @@ def _message(push: Push) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in ("", None, {})} | {
         "badge": push.badge
     }
-
-
-def _dismissal(push: Push) -> dict[str, Any]:
-    """As many ids as there is room for; the newest, which stand last, go first."""
-    room = MAX_TEXT - len(msgspec.json.encode({"dismissed": [], "badge": push.badge})) + 1
-    kept: list[str] = []
-    for notification_id in reversed(push.dismissed):
-        room -= len(msgspec.json.encode(notification_id)) + 1
-        if room < 0:
-            break
-        kept.append(notification_id)
-    return {"dismissed": kept[::-1], "badge": push.badge}

@@ -14,11 +14,6 @@ from pns.device import Device, Environment, Network
 from pns.outbox import Claim
 from pns.push import WAITING, Push, PushControls, PushState, PushStatus, StoredPush
 
-DISMISSED_AT_ONCE = 1_000
-"""Pushes that one look for what was seen elsewhere takes."""
-DISMISSED_TOLD = 50
-"""Ids in one word to a device, the newest: more do not fit into the 4 KB of a push."""
-
 _KEYS = msgspec.json.Decoder(dict[str, str])
 _STORED = msgspec.json.Decoder(StoredPush)
 _DISMISSED = msgspec.json.Decoder(tuple[str, ...])

@@ -235,14 +235,14 @@ FROM pushes GROUP BY gateway, state ORDER BY gateway, state
 -- ── seen elsewhere ─────────────────────────────────────────────────────────────────────────────────────
 
 -- name: untold
--- Pushes of a user that devices show still, though they were seen or are no more.
+-- Pushes of a user that devices show still, though they were seen or are no more; the newest first.
 SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL
 FROM pushes p
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
   AND p.state = 'accepted' AND p.seq IS NOT NULL AND p.dismissed IS NULL
   AND (n.seq IS NULL OR n.seen_date IS NOT NULL)
-ORDER BY p.push_key LIMIT :limit
+ORDER BY p.push_key DESC LIMIT :limit
 
 -- name: tell_push
 -- Their devices are going to be told.
@@ -258,16 +258,17 @@ WHERE d.device_id = told.device_id AND d.badge IS NOT NULL AND u.user_id = :user
   AND d.user_key = u.user_key
 
 -- name: enqueue_dismissal
--- Word for each device of what it need not show any more, if it is still the user's.
+-- Words for devices of what they need not show any more, if they are still the user's, in this order.
 INSERT INTO pushes
   (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at,
    dismissed, changed_at)
 SELECT d.user_key, NULL, '', d.device_id, d.network, d.gateway, 'queued', 0, :now, :expires_at,
   told.dismissed, :now
-FROM unnest(:device_ids::text[], :dismissed::text[]) told(device_id, dismissed)
+FROM unnest(:device_ids::text[], :dismissed::text[]) WITH ORDINALITY told(device_id, dismissed, place)
 JOIN devices d ON d.device_id = told.device_id
 JOIN users u ON u.user_key = d.user_key
 WHERE u.user_id = :user_id
+ORDER BY told.place
 RETURNING push_key
 
 -- name: stale

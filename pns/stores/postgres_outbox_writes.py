@@ -6,16 +6,15 @@ locked; `found` is what it found. A claim locks no user, takes what nobody holds
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
-import msgspec
 from msgspec.structs import replace
 
 from pns.device import Device, address_hash, new_device_id
 from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState
-from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
+from pns.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
+from pns.stores.due import DueRow, decide_all, keys_text
 from pns.stores.postgres_outbox_reads import found_devices
 from pns.stores.postgres_rows import Session, askable, change, only, row, rows, tuple_of
 from pns.stores.postgres_writes import Found
@@ -177,20 +176,16 @@ def _results(settlements: Sequence[Settlement]) -> dict[str, object]:
 async def dismiss(session: Session, user_id: str, expires_at: int, *, now: int) -> int:
     """See Outbox.dismiss."""
     asked = {"user_id": askable(user_id), "limit": DISMISSED_AT_ONCE}
-    untold = await rows(session, "untold", asked, tuple_of)
-    if not untold:
+    told = tell(await rows(session, "untold", asked, UntoldRow))
+    if not told.words:
         return 0
-    by_device: dict[str, list[str]] = defaultdict(list)
-    for _, device_id, notification_id, _ in untold:
-        by_device[device_id].append(notification_id)
-    states = [PushState.SEEN if kept else PushState.ACCEPTED for _, _, _, kept in untold]
-    tell = {"push_keys": [push_key for push_key, *_ in untold], "states": states, "now": now}
-    await change(session, "tell_push", tell)
-    told = {"device_ids": [*by_device], "user_id": user_id}
-    await change(session, "lower_badge", {**told, "counts": [len(ids) for ids in by_device.values()]})
-    words = [msgspec.json.encode(ids[-DISMISSED_TOLD:]).decode() for ids in by_device.values()]
-    word = {**told, "dismissed": words, "expires_at": expires_at, "now": now}
-    return await change(session, "enqueue_dismissal", word)
+    states = {"push_keys": [*told.states], "states": [*told.states.values()], "now": now}
+    await change(session, "tell_push", states)
+    counts = {"device_ids": [*told.counts], "counts": [*told.counts.values()], "user_id": user_id}
+    await change(session, "lower_badge", counts)
+    device_ids, dismissed = zip(*told.words, strict=True)
+    words = {"device_ids": device_ids, "dismissed": dismissed, "user_id": user_id}
+    return await change(session, "enqueue_dismissal", {**words, "expires_at": expires_at, "now": now})
 
 
 async def prune_devices(session: Session, found: Found, *, now: int) -> int:

@@ -198,14 +198,14 @@ FROM pushes GROUP BY gateway, state ORDER BY gateway, state
 -- ── seen elsewhere ─────────────────────────────────────────────────────────────────────────────────────
 
 -- name: untold
--- Pushes of a user that devices show still, though they were seen or are no more.
+-- Pushes of a user that devices show still, though they were seen or are no more; the newest first.
 SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL
 FROM pushes p INDEXED BY pushes_accepted
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
   AND p.state = 'accepted' AND p.seq IS NOT NULL AND p.dismissed IS NULL
   AND (n.seq IS NULL OR n.seen_date IS NOT NULL)
-ORDER BY p.push_key LIMIT :limit
+ORDER BY p.push_key DESC LIMIT :limit
 
 -- name: tell_push
 -- Its device is going to be told.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pns.device import Device, address_hash
 from pns.outbox import Backlog
 from pns.push import PushState, PushStatus
+from pns.stores.dismissed import UntoldRow
 from pns.stores.due import DeviceRow, StatusRow, device_of, status_of
 from pns.stores.sqlite_rows import Parameters, all_rows, row
 
@@ -57,7 +58,7 @@ def pushes(connection: sqlite3.Connection, user_id: str, notification_id: str) -
 
 def any_untold(connection: sqlite3.Connection, user_id: str) -> bool:
     """Whether there is anything to dismiss."""
-    return row(connection, "untold", {"user_id": user_id, "limit": 1}, tuple[int, str, str, int]) is not None
+    return row(connection, "untold", {"user_id": user_id, "limit": 1}, UntoldRow) is not None
 
 
 def stale(connection: sqlite3.Connection, after: int, limit: int) -> tuple[list[str], int]:

@@ -6,7 +6,6 @@ Every function runs inside the writer's transaction, under its own savepoint; en
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -14,7 +13,8 @@ from msgspec.structs import replace
 from pns.device import Device, address_hash, new_device_id
 from pns.outbox import Claim, Settlement
 from pns.push import Push, PushState, PushTerms
-from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD, DueRow, decide_all, keys_text
+from pns.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
+from pns.stores.due import DueRow, decide_all, keys_text
 from pns.stores.sqlite_outbox_reads import found_devices
 from pns.stores.sqlite_rows import SQL, all_rows, change, json_array, row
 
@@ -162,19 +162,15 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
 def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, now: int) -> int:
     """See Outbox.dismiss."""
     asked = {"user_id": user_id, "limit": DISMISSED_AT_ONCE}
-    by_device: dict[str, list[str]] = defaultdict(list)
-    for push_key, device_id, notification_id, kept in all_rows(
-        connection, "untold", asked, tuple[int, str, str, int]
-    ):
-        state = PushState.SEEN if kept else PushState.ACCEPTED
+    told = tell(all_rows(connection, "untold", asked, UntoldRow))
+    for push_key, state in told.states.items():
         change(connection, "tell_push", {"push_key": push_key, "state": state, "now": now})
-        by_device[device_id].append(notification_id)
+    for device_id, count in told.counts.items():
+        change(connection, "lower_badge", {"device_id": device_id, "count": count, "user_id": user_id})
     enqueued = 0
-    for device_id, ids in by_device.items():
-        told = {"device_id": device_id, "count": len(ids), "user_id": user_id, "now": now}
-        change(connection, "lower_badge", told)
-        word = {**told, "dismissed": json_array(ids[-DISMISSED_TOLD:]), "expires_at": expires_at}
-        enqueued += change(connection, "enqueue_dismissal", word)
+    for device_id, ids in told.words:
+        word = {"device_id": device_id, "dismissed": ids, "user_id": user_id}
+        enqueued += change(connection, "enqueue_dismissal", {**word, "expires_at": expires_at, "now": now})
     return enqueued
 
 

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from typing import get_args
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from pns.gateway import Outcome
 from pns.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
+from pns.stores.dismissed import UntoldRow, tell
 from tests.gateways.peers import NAMES, UNSPEAKABLE, Answer, Peer, push
 
 NOT_NOW = {Outcome.RETRY, Outcome.UNAVAILABLE}
@@ -123,6 +125,24 @@ async def test_word_of_what_was_seen_elsewhere(peer: Peer) -> None:
     assert "n-1" in told
     assert "n-2" in told
     assert "7" in told
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{:04}", "{:064}", "{:0111}", '"' * 60 + "{:04}", "\x1f" * 9 + "ü{:04}"],
+    ids=["short", "long", "longer", "quotes", "controls"],
+)
+async def test_a_word_of_the_most_and_longest_ids_is_taken(peer: Peer, form: str) -> None:
+    ids = [form.format(number) for number in range(1_000)]
+    told = tell(UntoldRow(number, "", id, 1) for number, id in enumerate(ids))
+    for number, (_, kept) in enumerate(told.words[:2]):
+        dismissed = tuple(msgspec.json.decode(kept, type=list[str]))
+        word = push(
+            peer.device, "", notification_id="", dismissed=dismissed, badge=2**63 - 1, push_key=number
+        )
+        receipt = await peer.gateway.push(word)
+        assert receipt.outcome is Outcome.ACCEPTED, receipt
+        assert all(each.strip('"\x1f') in str(peer.taken[number]) for each in dismissed)
 
 
 async def test_nothing_private_is_logged(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:

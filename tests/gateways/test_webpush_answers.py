@@ -82,6 +82,29 @@ async def test_words_that_repeat_the_endpoint_are_not_kept(service: WebPushPeer,
     assert found.reason == str(status)
 
 
+FCM_TOKEN = "dQw4w9WgXcQ:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx"
+"""Whoever has what follows the colon can push; the part before it names an installation."""
+
+
+@pytest.mark.parametrize("begin", ["fcm/send/", "w/?token="])
+@pytest.mark.parametrize(
+    "told", [FCM_TOKEN[12:], FCM_TOKEN[12:28], FCM_TOKEN[-16:], f"d%3A{FCM_TOKEN[12:]}", "short/parts/of/i"]
+)
+async def test_words_that_repeat_a_run_of_the_endpoint_are_not_kept(
+    service: WebPushPeer, begin: str, told: str
+) -> None:
+    address = f"{service.service.url}/{begin}{FCM_TOKEN}/short/parts/of/it"
+    device = replace(service.device, address=address)
+
+    async def answer(status: int, headers: dict[str, str], body: str) -> Receipt:
+        service.service.reply = (status, headers, body.encode())
+        return await service.gateway.push(push(device))
+
+    assert (await answer(400, {}, f'{{"to":"{told}"}}')).reason == "400"
+    assert (await answer(201, {"location": f"https://push.example/m/{told}"}, "")).provider_id is None
+    assert (await answer(400, {}, f"{FCM_TOKEN[-15:]} at /fcm/send")).reason.startswith("400 ")
+
+
 async def test_the_message_s_own_url_is_kept(service: WebPushPeer) -> None:
     found = await answered(service, 201, {"location": "https://push.example/m/1"})
     assert found.provider_id == "https://push.example/m/1"

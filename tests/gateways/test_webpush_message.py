@@ -116,16 +116,6 @@ def test_word_of_what_was_seen() -> None:
     }
 
 
-@pytest.mark.parametrize("length", [1, 20, 36, 255])
-def test_of_much_that_was_seen_the_newest_has_room(length: int) -> None:
-    ids = tuple(f"{n}".rjust(length, "-")[-length:] for n in range(5000))
-    sent = push(DEVICE, "", dismissed=ids)
-    kept = told(sent)["dismissed"]
-    assert 0 < len(kept) < 5000
-    assert tuple(kept) == ids[-len(kept) :]
-    assert MAX_TEXT - (length + 3) < len(text(sent)) <= MAX_TEXT, "another one would have had room"
-
-
 # ── the encryption ────────────────────────────────────────────────────────────────────────────────────
 
 

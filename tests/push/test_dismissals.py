@@ -45,6 +45,25 @@ async def test_seen_once_is_dismissed_everywhere(store: Store, clock: FakeClock,
     assert len(gateway.asked) == 2, "once"
 
 
+async def test_however_much_was_seen_at_once_all_of_it_is_dismissed(
+    store: Store, clock: FakeClock, dispatch: Dispatch
+) -> None:
+    """At the next turn what was too much for this one, though nobody names the user again."""
+    ids = [f"{number:0400}" for number in range(100)]
+    gateway = await shown(store, clock, dispatch, *ids)
+    await store.mark_all_seen("42")
+    dismissals = Dismissals(store.outbox, clock)
+    dismissals.seen("42")
+    for _ in range(2):
+        await dismissals.tell()
+        await passes(clock, 1)
+    for device_id in ("phone", "tablet"):
+        told_of = [
+            id for push in gateway.asked if push.device.device_id == device_id for id in push.dismissed
+        ]
+        assert sorted(told_of) == ids
+
+
 async def test_what_was_withdrawn_is_dismissed(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
     gateway = await shown(store, clock, dispatch, "a")
     await store.withdraw("42", "a")

@@ -317,6 +317,29 @@ async def test_what_waits_follows_a_device_that_registers_with_another_gateway(
     assert {p.device.gateway for p in found} == {"azure"}
 
 
+@pytest.mark.parametrize("move", ["regateway", "register again"])
+async def test_what_is_settled_keeps_the_gateway_that_sent_it(
+    store: Store, clock: FakeClock, move: str
+) -> None:
+    """Only what waits moves: the rest is history."""
+    await store.outbox.install(phone())
+    await push(store, "accepted", "failed", "seen")
+    for sent in await claim(store, clock):
+        failed = sent.notification_id == "failed"
+        await settle(store, PushState.FAILED if failed else PushState.ACCEPTED, sent)
+    await store.mark_seen("ann", ["seen"])
+    await push(store, "waits")
+    if move == "regateway":
+        assert await store.outbox.regateway("fcm", "azure", "fcm", 9) == 1
+    else:
+        await store.outbox.install(phone(gateway="azure"))
+    gateways = {}
+    for name in ("accepted", "failed", "seen", "waits"):
+        (status,) = await store.outbox.pushes("ann", name)
+        gateways[name] = status.gateway
+    assert gateways == {"accepted": "fcm", "failed": "fcm", "seen": "fcm", "waits": "azure"}
+
+
 async def test_a_push_is_never_sent_through_a_gateway_that_does_not_reach_its_device(
     store: Store, clock: FakeClock, raw: Callable[[str], list[str]]
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
 from pns.push import PushState, PushTerms
 from pns.store import Presence, Store
-from pns.stores.due import DISMISSED_AT_ONCE, DISMISSED_TOLD
+from pns.stores.dismissed import DISMISSED_AT_ONCE
 from pns.testing.clock import FakeClock
 
 from .conftest import append
@@ -175,20 +176,77 @@ async def test_two_nodes_dismiss_at_the_same_time(store: Store, other: Store, cl
     assert device.badge == 10
 
 
-async def test_a_word_holds_the_newest_and_the_others_are_not_told_of_again(
-    store: Store, clock: FakeClock
-) -> None:
-    """A push has room for some; a device that was told of so many looks for itself."""
+async def all_told(store: Store, clock: FakeClock) -> list[tuple[str, ...]]:
+    """The words that are sent, in their order, until there is nothing to tell."""
+    words: list[tuple[str, ...]] = []
+    while await store.outbox.dismiss("ann", UNTIL):
+        words += [word.dismissed for word in await accept(store, clock)]
+    return words
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["n{}", "{:064}", "{:0111}", '"' * 61 + "{:03}", "ü" * 61 + "{:03}"],
+    ids=["short", "long", "longer", "quotes", "umlauts"],
+)
+async def test_all_that_was_seen_is_told_in_words_that_fit(store: Store, clock: FakeClock, name: str) -> None:
+    """However long its ids are, and however JSON has them."""
+    await store.outbox.install(phone())
+    names = [name.format(number) for number in range(120)]
+    await push(store, *names)
+    await accept(store, clock, limit=200)
+    await store.mark_all_seen("ann")
+    words = await all_told(store, clock)
+    assert [id for word in words for id in reversed(word)] == names[::-1], "the newest first, each once"
+    sizes = [len(as_json(as_json(word)).encode()) for word in words]
+    assert max(sizes) <= 3_900
+    assert all(size > 3_000 for size in sizes[:-1]), "no more words than are needed"
+
+
+async def test_an_id_without_room_among_others_has_a_word_of_its_own(store: Store, clock: FakeClock) -> None:
+    await store.outbox.install(phone())
+    long, longer = "x" * 3_900, "x" * 5_000
+    await push(store, "a", long, "b", longer)
+    await accept(store, clock)
+    await store.mark_all_seen("ann")
+    assert await all_told(store, clock) == [(longer,), ("b",), (long,), ("a",)]
+
+
+async def test_what_is_too_much_for_one_turn_is_told_in_the_next(store: Store, clock: FakeClock) -> None:
+    """Until then it is neither told nor counted."""
+    await store.outbox.install(phone(badge=0))
+    await store.outbox.install(phone(device_id="tablet"))
+    names = [f"{number:0400}" for number in range(100)]
+    await push(store, *names)
+    await accept(store, clock, limit=200)
+    await store.mark_all_seen("ann")
+    told_of: list[str] = []
+    for count in (10, 2):
+        assert await store.outbox.stale(0, 500) == (["ann"], 0)
+        assert await store.outbox.dismiss("ann", UNTIL) == 2 * count
+        words = await accept(store, clock)
+        told_of += [id for p in words if p.device.device_id == "phone" for id in reversed(p.dismissed)]
+        assert {(p.device.device_id, p.badge) for p in words} == {
+            ("phone", 100 - len(told_of)),
+            ("tablet", 0),
+        }
+    assert told_of == names[::-1]
+    assert await store.outbox.stale(0, 500) == ([], 0)
+    assert await store.outbox.dismiss("ann", UNTIL) == 0
+
+
+async def test_more_than_one_look_takes_is_told_newest_first(store: Store, clock: FakeClock) -> None:
     await store.outbox.install(phone())
     names = [f"n{number}" for number in range(DISMISSED_AT_ONCE + 200)]
     await push(store, *names)
     await accept(store, clock, limit=2_000)
     await store.mark_all_seen("ann")
-    words: list[tuple[str, ...]] = []
-    while await store.outbox.dismiss("ann", UNTIL):
-        words += [word.dismissed for word in await accept(store, clock)]
-    newest = names[DISMISSED_AT_ONCE - DISMISSED_TOLD : DISMISSED_AT_ONCE], names[-DISMISSED_TOLD:]
-    assert [list(word) for word in words] == [*newest]
+    words = await all_told(store, clock)
+    assert [id for word in words for id in reversed(word)] == names[::-1]
 
 
 # ── stale ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -204,6 +204,23 @@ async def test_whoever_touches_what_is_a_users_waits_for_the_user(
     await call
 
 
+async def test_a_device_that_is_registered_again_while_pruning_waits_is_kept(
+    store: PostgresStore, session: Any, clock: FakeClock, postgres: Postgres
+) -> None:
+    """It had ended when it was found, and has not when its user is locked."""
+    await store.outbox.install(phone(expires_at=START))
+    await push(store, "a")
+    await session.execute("SELECT 1 FROM users WHERE user_id = 'ann' FOR UPDATE")
+    pruning = asyncio.ensure_future(store.outbox.prune_pushes(settled_before=0, limit=9))
+    await eventually(lambda: asyncio.to_thread(postgres.run, WAITS))
+    await session.execute("UPDATE devices SET expires_at = expires_at + 1, registered_at = registered_at + 1")
+    await session.execute("COMMIT")
+    assert await pruning == 0
+    (kept,) = await store.outbox.devices("ann")
+    assert (kept.device_id, kept.expires_at) == ("phone", START + 1)
+    assert told(await claim(store, clock)) == [("phone", "a")]
+
+
 async def test_claims_and_pruning_wait_for_nobody(
     store: PostgresStore, session: Any, sent: Push, clock: FakeClock, postgres: Postgres
 ) -> None:
