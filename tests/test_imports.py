@@ -26,7 +26,7 @@ LAYERS = {
     "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",
     "engine": "admission delivery dismissals dispatcher fanout hub node outlet presence pruner publish "
-    "pushing registrar spreader sweep",
+    "pushing registrar spreader strays sweep",
     "adapters": "authorities buses gateways stores",
     "web": "web browser",
     "ops": "ops testing",
