@@ -12,7 +12,7 @@ import pytest
 
 from pns.push import Push, PushControls
 from pns.testing import FakeClock
-from pns.web.body import invalid
+from pns.web.remedies import invalid
 from tests.push.scripted import ScriptedGateway
 from tests.web.edge import Edge, an_edge, in_time
 
@@ -93,7 +93,7 @@ def test_a_wrong_pattern_is_told_as_it_is() -> None:
     """The rule of names is that of names alone."""
     with pytest.raises(msgspec.ValidationError) as error:
         msgspec.convert({"webpush": {"topic": "a b"}}, PushControls)
-    ((at, message),) = invalid(str(error.value)).errors
+    ((at, message),) = invalid(error.value, PushControls).errors
     assert at == "/webpush/topic"
     assert "{1,32}" in message
     assert "?!" not in message
