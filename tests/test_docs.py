@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import typer
 
-from pns import configuration, errors
+from pns import configuration
 from pns.authorities.api_key import ApiKeys
 from pns.buses.local import WATCH_SECONDS
 from pns.conversation import BURST
@@ -140,7 +140,6 @@ def test_problems() -> None:
     assert documented == {problem.code: problem.status for problem in problem_classes()}
     waits = {problem.code for problem in problem_classes() if problem.retry_after is not None}
     assert waits == {name for name, status in documented.items() if status in (429, 503)}
-    assert errors.Unavailable.code not in documented
 
 
 def test_messages() -> None:

@@ -87,6 +87,12 @@ _SEEN = msgspec.json.Decoder(SeenBody)
 async def read_body(
     request: Request, max_bytes: int, *, media_types: Collection[str] = ("application/json",)
 ) -> bytes:
+    """The whole body of a request that has no query. Raises what `read_bytes` raises, and Invalid."""
+    query(request, ())
+    return await read_bytes(request, max_bytes, media_types=media_types)
+
+
+async def read_bytes(request: Request, max_bytes: int, *, media_types: Collection[str]) -> bytes:
     """The whole body. Raises TooLarge without reading on, and UnsupportedMediaType."""
     _check_media_type(request, media_types)
     declared = request.headers.get("content-length", "")
