@@ -56,6 +56,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a long time": ({"mqtt": {"ttl_seconds": 2_419_201}}, "/mqtt/ttl_seconds"),
     "an urgency that there is not": ({"webpush": {"urgency": "asap"}}, "/webpush/urgency"),
     "more than any network takes": ({"data": {"a": "x" * 16_384}}, ""),
+    "a colour by its name": ({"fcm": {"notification": {"color": "red"}}}, "/fcm/notification/color"),
+    "a colour and a line": ({"fcm": {"notification": {"color": "#ff8800\n"}}}, "/fcm/notification/color"),
     "FCM's own name": ({"fcm": {"data": {"message_type": "x"}}}, "/fcm/data"),
     "FCM's own prefix": ({"fcm": {"data": {"google.x": "x"}}}, "/fcm/data"),
     "FCM's own name among the shared": ({"data": {"from": "x"}, "fcm": {}}, "/data"),
@@ -83,6 +85,7 @@ async def test_what_is_wrong_is_named(edge: Edge, push: Any, at: str) -> None:
         {"data": {"from": "x"}, "fcm": {"data": {"a": "x"}}},
         {"apns": {"data": {"from": "x"}}},
         {"fcm": {"data": {"From": "x", "gcm_": "x"}, "notification": False}},
+        {"fcm": {"notification": {"color": "#fF8800"}}},
     ],
 )
 async def test_what_is_fine_is_taken(edge: Edge, push: Any) -> None:
