@@ -53,6 +53,11 @@ def read(kind: type[T], path: str | Path | None, environ: Mapping[str, str]) -> 
     return msgspec.convert(tree, kind), {".".join(key): item.place for key, item in given.items()}
 
 
+def found(environ: Mapping[str, str]) -> bool:
+    """Whether there is a file to read where none is named: that of `PNS_CONFIG`, else ./config.toml."""
+    return bool(environ.get(CONFIG_VARIABLE)) or Path(DEFAULT_FILE).exists()
+
+
 def _keys(kind: type[msgspec.Struct], at: Key = ()) -> Iterator[tuple[Key, Any]]:
     for field in msgspec.structs.fields(kind):
         if _is_section(field.type):
