@@ -352,6 +352,12 @@ def test_packages() -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pns_is_installed_from_its_folder(path: Path) -> None:
+    """By its name alone, pip would fetch whatever a registry has under that name."""
+    assert re.findall(r"pip install[^`]*\bpns\b(?!/)", path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     for link in links(path):
         if link.startswith("https://"):

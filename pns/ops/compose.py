@@ -93,7 +93,8 @@ def _extra(name: str, key: str) -> Iterator[None]:
         if error.name is None or error.name.startswith("pns"):
             raise
         raise SettingsError(
-            f"{key} needs the package {error.name}: install it with `pip install 'pns[{name}]'`"
+            f"{key} needs the package {error.name}: install it with `pip install '.[{name}]'` in the folder "
+            "that PNS was installed from"
         ) from error
 
 

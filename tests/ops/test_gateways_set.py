@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from pns.clock import SystemClock
+from pns.errors import SettingsError
+from pns.metrics import Metrics
 from pns.ops.arguments import GatewayName
-from pns.ops.compose import _TURNS_ON, half_set
-from pns.settings import PushSettings
+from pns.ops.compose import _TURNS_ON, half_set, make_gateways, make_store
+from pns.settings import PushSettings, Settings
 from tests.harness import HostApplication, ServerProcess
 
 
@@ -39,6 +43,19 @@ def test_a_gateway_that_is_set_or_is_not() -> None:
     for name, main in _TURNS_ON.items():
         for key in main:
             assert list(half_set(push(name, concurrency=5, **{key: "x"}))) == []
+
+
+def test_a_gateway_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h2", None)
+    settings = Settings(push=push("apns", key_file="x"))
+    clock = SystemClock()
+    store = make_store(settings, clock=clock, metrics=Metrics())
+    with pytest.raises(SettingsError) as refused:
+        make_gateways(settings, store, clock=clock)
+    assert str(refused.value) == (
+        "push.apns needs the package h2: install it with `pip install '.[apns]'` in the folder that PNS was "
+        "installed from"
+    )
 
 
 async def test_the_start_names_the_gateways(application: HostApplication, tmp_path: Path) -> None:
