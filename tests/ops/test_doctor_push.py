@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pns.device import Network
 from pns.errors import SettingsError
 from pns.notification import Notification
 from pns.ops.doctor import push as doctor
@@ -90,6 +91,20 @@ async def test_what_runs_may_have_gateways_that_these_settings_have_not(
         sets(monkeypatch, ScriptedGateway("webpush"))
         found = (await findings(beside(server), server.url))["push"]
         assert (found.verdict, found.answer) == (Verdict.GOOD, "webpush; off: fcm, apns, azure, mqtt")
+
+
+async def test_what_waits_for_a_gateway_that_only_what_runs_has(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def networks(url: str) -> set[Network]:
+        return {running}
+
+    monkeypatch.setattr(doctor, "_networks", networks)
+    await enqueue(store)
+    running: Network = "fcm"
+    assert (await findings(settings))["the outbox"].verdict is Verdict.GOOD
+    running = "mqtt"
+    assert (await findings(settings))["the outbox"].answer == "1 wait for fcm, which is not set"
 
 
 async def test_whether_push_is_off_only_what_runs_can_say(settings: Settings, store: Store) -> None:

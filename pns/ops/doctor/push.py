@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from typing import get_args
 
 import httpx2 as httpx
@@ -45,8 +45,8 @@ async def check_push(settings: Settings, *, url: str) -> AsyncIterator[Finding]:
                 yield await _ask(gateway)
             backlog = await store.outbox.backlog()
             yield _waiting(backlog, clock.now())
-            # Whose gateways are not known here, of them nothing can be said to be astray.
-            for finding in () if elsewhere else _astray(backlog, gateways):
+            known = {gateway.name for gateway in gateways}.union(elsewhere, ["azure"] if elsewhere else ())
+            for finding in _astray(backlog, known):
                 yield finding
     except SettingsError as error:
         yield bad(PUSH, str(error), "do what it says; no gateway can be asked before")
@@ -103,8 +103,8 @@ def _waiting(backlog: Sequence[Backlog], now: int) -> Finding:
     return bad(OUTBOX, told, _OVERDUE) if late else good(OUTBOX, told)
 
 
-def _astray(backlog: Sequence[Backlog], gateways: Sequence[Gateway]) -> Iterator[Finding]:
-    known = {gateway.name for gateway in gateways}
+def _astray(backlog: Sequence[Backlog], known: Set[str]) -> Iterator[Finding]:
+    """What waits for gateways that are set neither here nor, as far as can be told, where PNS runs."""
     for name in sorted({found.gateway for found in backlog if found.state in WAITING} - known):
         stray = sum(found.pushes for found in backlog if found.gateway == name and found.state in WAITING)
         yield bad(OUTBOX, f"{stray:,} wait for {name}, which is not set", _STRAY.format(name=name))
