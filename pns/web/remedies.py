@@ -21,6 +21,7 @@ from pns.notification import NAME_PATTERN
 
 NAME_RULE = "1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `:` and `-`"
 
+_MEMBER = re.compile(r"Object \w+ (?P<how>unknown|required) field `(?P<name>.*)`", re.DOTALL)
 _STEP = re.compile(r"\[(?P<index>\d+)\]|\.(?P<name>[^.\[]+)")
 _LONGEST = 64
 """Characters of an unknown name that is still compared with the known ones."""
@@ -38,15 +39,15 @@ def invalid(error: msgspec.ValidationError, kind: Any) -> Invalid:
     if not _at(kind, steps):  # the sender's own text, which only looks like a place
         message, steps = str(error), []
     pointer = "".join(f"/{step}" for step in steps)
-    if member := re.search(r"(?P<how>unknown|required) field `(?P<name>.*)`", message, re.DOTALL):
+    if member := _MEMBER.fullmatch(message):
         pointer += "/" + member["name"].replace("~", "~0").replace("/", "~1")
         if member["how"] == "unknown":
             message = _unknown(member["name"], kind, steps)
+    elif not inside and (allowed := _allowed(_at(kind, steps))):
+        message = f"must be {allowed}"
     elif "matching regex" in message:
         name = repr(NAME_PATTERN) in message
         message = f"must be {NAME_RULE}" if name else message.replace(r"$(?!\\n)", "$")
-    elif not inside and (allowed := _allowed(_at(kind, steps))):
-        message = f"must be {allowed}"
     return Invalid([(pointer, message)])
 
 
