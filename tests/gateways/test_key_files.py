@@ -50,6 +50,11 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
+def named(value: object) -> str:
+    """The id of a test: keys differ between processes."""
+    return value if isinstance(value, str) else "file"
+
+
 def refused(read: Callable[[], object]) -> str:
     with pytest.raises(SettingsError) as error:
         read()
@@ -136,6 +141,7 @@ def account(**changes: Any) -> bytes:
         (account(private_key=private_pem(CURVE).decode()), "its private_key is a key of the curve secp256r1"),
         (account(private_key=LOCKED.decode()), "its private_key is locked with a password"),
     ],
+    ids=named,
 )
 def test_which_part_of_an_account_is_wrong(content: bytes, why: str, tmp_path: Path) -> None:
     path = tmp_path / "key.json"
@@ -159,6 +165,7 @@ def test_which_part_of_an_account_is_wrong(content: bytes, why: str, tmp_path: P
         (private_pem(CURVE)[:100], "is damaged or cut short"),
         (KEY.as_pem(private=False), "is a public key"),
     ],
+    ids=named,
 )
 def test_what_is_in_place_of_apples_key(content: bytes, why: str, tmp_path: Path) -> None:
     path = tmp_path / "key.p8"
