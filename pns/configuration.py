@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -51,6 +51,11 @@ def read(kind: type[T], path: str | Path | None, environ: Mapping[str, str]) -> 
             branch = branch.setdefault(section, {})
         branch[name] = value
     return msgspec.convert(tree, kind), {".".join(key): item.place for key, item in given.items()}
+
+
+def found(environ: Mapping[str, str]) -> bool:
+    """Whether there is a file to read where none is named: that of `PNS_CONFIG`, else ./config.toml."""
+    return bool(environ.get(CONFIG_VARIABLE)) or Path(DEFAULT_FILE).exists()
 
 
 def _keys(kind: type[msgspec.Struct], at: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -187,11 +192,17 @@ def allowed(kind: Any) -> str:
         case inspect.BoolType():
             return "true or false"
         case inspect.LiteralType(values):
-            return "one of " + ", ".join(f'"{value}"' for value in values)
+            return "one of " + _quoted(values)
+        case inspect.VarTupleType(inspect.LiteralType(values)):
+            return "a list of " + _quoted(values)
         case inspect.VarTupleType():
             return "a list of strings"
         case _:
             return "a string"
+
+
+def _quoted(values: Iterable[object]) -> str:
+    return ", ".join(f'"{value}"' for value in values)
 
 
 def _plain(kind: Any) -> inspect.Type:

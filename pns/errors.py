@@ -132,7 +132,7 @@ class Invalid(Problem):
     status, code = 422, "invalid"
 
     def __init__(self, errors: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{at}: {message}" for at, message in errors))
+        super().__init__("; ".join(f"{at}: {message}" if at else message for at, message in errors))
         self.errors = errors
 
 

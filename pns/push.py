@@ -7,6 +7,7 @@ outbox.py), sent by a gateway (gateway.py), and settled. A network's control fie
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
@@ -31,6 +32,7 @@ _FCM_PREFIXES = ("google.", "gcm.")
 MOST_CONTROLS_BYTES = 16_384
 """Of all control fields of a notification, as JSON: no network takes more than about 4 KB."""
 
+_COLOR = "^#[0-9A-Fa-f]{6}$"
 _PUSH_IDS = UUID("6f4a3cde-9b52-4b63-8a5e-8f2d9a0f6d11")
 
 # ── control fields ────────────────────────────────────────────────────────────────────────────────────
@@ -45,7 +47,7 @@ class FCMNotification(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     image: str | None = None
     sound: str | None = None
     tag: str | None = None
-    color: str | None = None
+    color: Annotated[str, Meta(extra_json_schema={"pattern": _COLOR})] | None = None
     click_action: str | None = None
     channel_id: str | None = None
 
@@ -129,6 +131,9 @@ class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
             return "", f"must have at most {MOST_CONTROLS_BYTES} bytes of JSON, this has {size}"
         if self.fcm is None or not self.fcm.enabled:
             return None
+        shown = self.fcm.notification or FCMNotification()
+        if shown.color is not None and not re.fullmatch(_COLOR, shown.color):
+            return "fcm/notification/color", 'must be #rrggbb, such as "#ff8800"'
         at, data = ("data", self.data) if self.fcm.data is None else ("fcm/data", self.fcm.data)
         wrong = check_fcm_data(data or {})
         return None if wrong is None else (at, wrong)

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import typer
 
-from pns import configuration, errors
+from pns import configuration
 from pns.authorities.api_key import ApiKeys
 from pns.buses.local import WATCH_SECONDS
 from pns.conversation import BURST
@@ -140,7 +140,6 @@ def test_problems() -> None:
     assert documented == {problem.code: problem.status for problem in problem_classes()}
     waits = {problem.code for problem in problem_classes() if problem.retry_after is not None}
     assert waits == {name for name, status in documented.items() if status in (429, 503)}
-    assert errors.Unavailable.code not in documented
 
 
 def test_messages() -> None:
@@ -350,6 +349,12 @@ def test_packages() -> None:
     rows = table("README.md", "package")
     assert {row.cells[0] for row in rows} == needed
     assert all(row.cells[1] for row in rows)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pns_is_installed_from_its_folder(path: Path) -> None:
+    """By its name alone, pip would fetch whatever a registry has under that name."""
+    assert re.findall(r"pip install[^`]*\bpns\b(?!/)", path.read_text("utf-8")) == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -172,6 +172,7 @@ def test_what_is_allowed_is_said(tmp_path: Path) -> None:
     assert said("server.compression", "1") == "must be true or false"
     assert said("session.same_site", '"Lax"') == 'must be one of "lax", "none", "strict"'
     assert said("auth.forward_headers", "1") == "must be a list of strings"
+    assert said("push.azure.networks", '["android"]') == 'must be a list of "apns", "fcm"'
     assert said("session.secret", "1") == "must be a string"
 
 

@@ -6,10 +6,15 @@ import re
 import ssl
 
 from pns.errors import SettingsError
-from pns.gateways import http
+from pns.gateways import http, key_files
 from pns.settings import APNsSettings
 
 BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]{1,255}")
+
+_CERTIFICATE = (
+    "a certificate in PEM form, with its key, which has no password, in the same file or in "
+    "push.apns.certificate_key_file"
+)
 
 
 def check(settings: APNsSettings) -> None:
@@ -27,14 +32,28 @@ def tls_context(settings: APNsSettings) -> ssl.SSLContext:
     """Whom to trust, and who PNS is if it has a certificate. Raises SettingsError naming the file's key."""
     context = http.trusted(settings.ca_file, "push.apns.ca_file")
     if settings.certificate_file:
-        key_file = settings.certificate_key_file or None
-        try:
-            # Without a password, even an empty one, OpenSSL would ask for it on the terminal.
-            context.load_cert_chain(settings.certificate_file, key_file, password="")
-        except (OSError, ssl.SSLError):
-            raise SettingsError(
-                "push.apns.certificate_file must be a certificate in PEM form, with its key, which has no "
-                "password, in the same file or in push.apns.certificate_key_file"
-            ) from None
+        _load(context, settings.certificate_file, settings.certificate_key_file)
     context.set_alpn_protocols(["h2", "http/1.1"])  # so that a server without HTTP/2 says so
     return context
+
+
+def _load(context: ssl.SSLContext, certificate_file: str, key_file: str) -> None:
+    at, key_at = "push.apns.certificate_file", "push.apns.certificate_key_file"
+    certificate = key_files.read(certificate_file, at, _CERTIFICATE)
+    key = key_files.read(key_file, key_at, "the certificate's key in PEM form") if key_file else certificate
+    try:
+        # Without a password, even an empty one, OpenSSL would ask for it on the terminal.
+        context.load_cert_chain(certificate_file, key_file or None, password="")
+    except (OSError, ssl.SSLError) as error:
+        why = _why_not(certificate, key, key_at if key_file else at, error)
+        raise SettingsError(f"{at} must be {_CERTIFICATE}, but {why}") from None
+
+
+def _why_not(certificate: bytes, key: bytes, key_at: str, error: OSError) -> str:
+    if key_files.CERTIFICATE not in certificate:
+        return "it holds no certificate in PEM form (of a .p12, `openssl pkcs12 -nodes` makes one)"
+    if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        return f"the key in {key_at} is another one's"
+    found = key_files.described(key)
+    good = found.startswith(key_files.GOOD)
+    return "the certificate is damaged or cut short" if good else f"{key_at} {found}"

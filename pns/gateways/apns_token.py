@@ -8,7 +8,6 @@ so it is renewed after 50, earlier only when APNs calls it expired, and never mo
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -16,6 +15,7 @@ from joserfc.jwk import ECKey
 
 from pns.clock import Clock
 from pns.errors import SettingsError
+from pns.gateways import key_files
 from pns.settings import APNsSettings
 
 RENEWED_AFTER = 50 * 60.0
@@ -71,10 +71,12 @@ class ProviderToken:
 
 
 def _private_key(path: str) -> ECKey:
+    remedy = "the key (.p8) from Apple"
+    content = key_files.read(path, "push.apns.key_file", remedy)
     try:
-        key = ECKey.import_key(Path(path).read_bytes())
-    except (OSError, JoseError, ValueError, TypeError):
+        key = ECKey.import_key(content)
+    except (JoseError, ValueError, TypeError):
         key = None
     if key is None or not key.is_private or key.curve_name != "P-256":
-        raise SettingsError("push.apns.key_file must be the key (.p8) from Apple, in a file that can be read")
+        raise SettingsError(f"push.apns.key_file must be {remedy}, but it {key_files.described(content)}")
     return key

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from codecs import BOM_UTF8
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import httpx2 as httpx
@@ -23,6 +23,7 @@ from msgspec import Meta
 from pns.clock import Clock
 from pns.errors import SettingsError
 from pns.gateway import Outcome, Receipt
+from pns.gateways import key_files
 from pns.gateways.http import lost, reason, retry_after
 
 SECONDS = 10.0
@@ -46,9 +47,12 @@ class ServiceAccount(NamedTuple):
     project: str
 
 
+_URL = Annotated[str, Meta(pattern="^https?://")]
+
+
 class _KeyFile(msgspec.Struct):
     client_email: str
-    token_uri: Annotated[str, Meta(pattern="^https?://")]
+    token_uri: _URL
     private_key: str
     private_key_id: str | None = None
     project_id: str = ""
@@ -59,17 +63,54 @@ def service_account(path: str, scope: str, key: str) -> ServiceAccount:
     remedy = "the JSON file of a service account's key (Firebase console, project settings, service accounts)"
     if not path:
         raise SettingsError(f"{key} must be set: {remedy}")
+    content = key_files.read(path, key, remedy)
     try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=_KeyFile)
+        found = msgspec.json.decode(content, type=_KeyFile)
         httpx.URL(found.token_uri)
         info = msgspec.to_builtins(found)
         credentials = Credentials.from_service_account_info(info, scopes=[scope])  # type: ignore[no-untyped-call]
         credentials.sign_bytes(b"")  # so that a key of the wrong kind is found now
-    except OSError:
-        raise SettingsError(f"{key} cannot be read: it must be {remedy}") from None
-    except (msgspec.DecodeError, httpx.InvalidURL, UnsupportedAlgorithm, ValueError, TypeError):
-        raise SettingsError(f"{key} is not {remedy}") from None
+    except (
+        msgspec.DecodeError,
+        httpx.InvalidURL,
+        UnsupportedAlgorithm,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ):
+        raise SettingsError(f"{key} is not {remedy}: {_why_not(content)}") from None
     return ServiceAccount(credentials, found.project_id)
+
+
+def _why_not(content: bytes) -> str:
+    """Which part of a file is not as a service account's key has it."""
+    if content.startswith(BOM_UTF8):
+        return "it starts with a byte order mark; save it as UTF-8 without one"
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        cut = content and "truncated" in str(error)
+        return "its JSON is cut short" if cut else "it is not JSON" if content else "it is empty"
+    if not isinstance(found, dict):
+        return "its JSON is no object"
+    if "project_info" in found:
+        return "it is a google-services.json, which is for the app"
+    for field in msgspec.structs.fields(_KeyFile):
+        if field.required and field.name not in found:
+            return f"it has no {field.name}"
+        if not isinstance(found.get(field.name, ""), str):
+            return f"its {field.name} is no text"
+    return _wrong_text(found["token_uri"], found["private_key"])
+
+
+def _wrong_text(token_uri: str, private_key: str) -> str:
+    try:
+        msgspec.convert(token_uri, _URL)
+        httpx.URL(token_uri)
+    except (msgspec.ValidationError, httpx.InvalidURL):
+        return "its token_uri is no URL"
+    key = key_files.described(private_key.encode())
+    return "its private_key cannot sign" if key == key_files.RSA else f"its private_key {key}"
 
 
 class AccessTokens:

@@ -13,17 +13,23 @@ import httpx2 as httpx
 
 from pns.errors import SettingsError
 from pns.gateway import Outcome, Receipt
+from pns.gateways import key_files
 
 MOST_REASON = 200
 """Characters of a service's own words that are kept."""
 
+_CERTIFICATES = "a file of certificates in PEM form"
+
 
 def trusted(ca_file: str, key: str) -> ssl.SSLContext:
     """Whom to trust: the certificates of `ca_file`, else the system's. Raises SettingsError naming `key`."""
+    content = key_files.read(ca_file, key, _CERTIFICATES) if ca_file else b""
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except (OSError, ssl.SSLError):
-        raise SettingsError(f"{key} must be a file of certificates in PEM form that can be read") from None
+        damaged = key_files.CERTIFICATE in content
+        why = "what it holds is damaged or cut short" if damaged else "it holds no certificate"
+        raise SettingsError(f"{key} must be {_CERTIFICATES}: {why}") from None
 
 
 def make_client(context: ssl.SSLContext, *, connections: int, http2: bool = False) -> httpx.AsyncClient:

@@ -26,7 +26,7 @@ from pns.clock import Clock
 from pns.errors import SettingsError
 from pns.gateway import Gateway
 from pns.metrics import Metrics
-from pns.settings import Settings
+from pns.settings import PushSettings, Settings
 from pns.store import Store
 from pns.stores.sqlite import SQLiteStore
 from pns.stores.sqlite_archive import SQLiteArchive
@@ -93,8 +93,42 @@ def _extra(name: str, key: str) -> Iterator[None]:
         if error.name is None or error.name.startswith("pns"):
             raise
         raise SettingsError(
-            f"{key} needs the package {error.name}: install it with `pip install 'pns[{name}]'`"
+            f"{key} needs the package {error.name}: install it with `pip install '.[{name}]'` in the folder "
+            "that PNS was installed from"
         ) from error
+
+
+_TURNS_ON = {
+    "fcm": ("credentials",),
+    "apns": ("key_file", "certificate_file"),
+    "webpush": ("subject",),
+    "azure": ("connection_string",),
+    "mqtt": ("url",),
+}
+"""The keys of each [push.<name>] of which one must be set, or else there is no such gateway."""
+
+
+def _is_on(push: PushSettings, name: str) -> bool:
+    section = getattr(push, name)
+    return any(getattr(section, key) for key in _TURNS_ON[name])
+
+
+class HalfSet(NamedTuple):
+    """A gateway that is off, although something is set of it: by their keys in the settings."""
+
+    given: str
+    gateway: str
+    missing: str
+
+
+def half_set(push: PushSettings) -> Iterator[HalfSet]:
+    """Gateways for which somebody has begun to set something, but not what turns them on."""
+    for name, main in _TURNS_ON.items():
+        section, at = getattr(push, name), f"push.{name}"
+        unset = type(section)()
+        given = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(unset, key)]
+        if given and not _is_on(push, name):
+            yield HalfSet(f"{at}.{given[0]}", at, " or ".join(f"{at}.{key}" for key in main))
 
 
 def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
@@ -103,25 +137,25 @@ def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gat
     Raises SettingsError.
     """
     push, made = settings.push, list[Gateway]()
-    if push.azure.connection_string:
+    if _is_on(push, "azure"):
         from pns.gateways.azure import Azure
 
         made.append(Azure(push.azure, clock=clock))
-    if push.fcm.credentials:
+    if _is_on(push, "fcm"):
         with _extra("fcm", "push.fcm.credentials"):
             from pns.gateways.fcm import FCM
         made.append(FCM(push.fcm, clock=clock))
-    if push.apns.key_file or push.apns.certificate_file:
+    if _is_on(push, "apns"):
         with _extra("apns", "push.apns"):
             import h2  # noqa: F401
         from pns.gateways.apns import APNs
 
         made.append(APNs(push.apns, clock=clock))
-    if push.webpush.subject:
+    if _is_on(push, "webpush"):
         from pns.gateways.webpush import WebPush
 
         made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
-    if push.mqtt.url:
+    if _is_on(push, "mqtt"):
         with _extra("mqtt", "push.mqtt.url"):
             from pns.gateways.mqtt import MQTT
         made.append(MQTT(push.mqtt, clock=clock))

@@ -27,6 +27,8 @@ from pns.web.publications import (
 from pns.web.push_calls import InstalledDevice, PushItem, devices_of, pushes_of
 from pns.web.registrations import Registered, registered
 
+_NO_TOPIC = f"{NO_TOPIC}, here with pns.make_topic"
+
 
 class PushMethods(ABC):
     """Methods raise Invalid for bad arguments, StoreUnavailable or Overloaded when nothing was stored."""
@@ -41,7 +43,7 @@ class PushMethods(ABC):
     async def install(
         self, user_id: str | int, registration: Registration | Mapping[str, object]
     ) -> Registered:
-        """Register a device of the user; a mapping is what it would send as JSON. Safe to repeat.
+        """Register a device of the user; a mapping, no text, is what it would send as JSON. Repeatable.
 
         Raises Unavailable when the network's gateway cannot take it now.
         """
@@ -77,7 +79,7 @@ class PushMethods(ABC):
         """Subscribe the user to a topic, or to a bucket. Raises NotFound for a topic that was not made."""
         audiences, audience = self._started.store.audiences, _audience(topic, bucket)
         if not await audiences.subscribe(audience, given_user(user_id), make=bucket is not None):
-            raise NotFound(NO_TOPIC)
+            raise NotFound(_NO_TOPIC)
 
     async def unsubscribe_from(
         self, user_id: str | int, *, topic: str | None = None, bucket: str | None = None
@@ -102,7 +104,11 @@ class PushMethods(ABC):
 
         Raises NotFound, or PublicationConflict when the id is taken by another publication.
         """
-        return await notify_topic(self._started, topic, _to_all(notifications, publication_id, sender))
+        body = _to_all(notifications, publication_id, sender)
+        try:
+            return await notify_topic(self._started, topic, body)
+        except NotFound:
+            raise NotFound(_NO_TOPIC) from None
 
     async def broadcast(
         self, notifications: Notifications, *, publication_id: str | None = None, sender: str | None = None

@@ -14,7 +14,7 @@ from msgspec import Struct
 from pns.device import parse_user_id
 from pns.errors import Invalid
 from pns.notification import Notification
-from pns.web.body import invalid
+from pns.web.remedies import invalid
 
 T = TypeVar("T")
 
@@ -66,4 +66,4 @@ def converted(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
+        raise invalid(error, kind) from None

@@ -131,7 +131,9 @@ async def run_server(server: Server, node: Node, listener: socket.socket) -> Non
     """As `serve`, with a server that was made before."""
     with server.capture_signals():
         async with node:
-            log.info("PNS is ready", extra={"address": address_of(listener), "node": node.node_id})
+            gateways = ", ".join(gateway.name for gateway in node.pushing.gateways) or "off"
+            extra = {"address": address_of(listener), "node": node.node_id, "push": gateways}
+            log.info("PNS is ready", extra=extra)
             # uvicorn's serve() would capture the signals again.
             await server._serve(sockets=[listener])
 

@@ -19,6 +19,7 @@ from pns.errors import PNSError, SettingsError
 from pns.metrics import Metrics
 from pns.node import Node
 from pns.ops.compose import (
+    half_set,
     make_application_authority,
     make_bus,
     make_device_authority,
@@ -81,6 +82,8 @@ def run(settings: Settings, *, count: int = 1, role: Role = "all") -> int:
         log.warning(
             "bus.url is local://: other nodes on this store learn of changes at their heartbeats only"
         )
+    for half in half_set(settings.push):
+        log.warning("%s is set, but %s is off: %s is not set", *half)
     with _listener(settings) as listener:
         if count == 1:
             return _serve(settings, listener, role)

@@ -17,6 +17,10 @@ from starlette.types import ASGIApp, Message, Scope
 
 PATIENCE_SECONDS = 10.0
 """How long a test waits for a message before it fails: only a broken test ever waits this long."""
+_TIME_STANDS_STILL = (
+    "where the clock is a FakeClock, as in temporary_pns, a publication is spread and a push is sent only "
+    "when a test lets time pass: clock.advance(1)"
+)
 
 
 class Refused(Exception):
@@ -111,9 +115,16 @@ class Device:
         return messages
 
     async def count_is(self, expected: int) -> None:
-        """Return when the newest count that was read is `expected`. PNS may skip intermediate ones."""
+        """Return when the newest count that was read is `expected`. PNS may skip intermediate ones.
+
+        Raises TimeoutError, saying which count there was, when nothing comes for `PATIENCE_SECONDS`.
+        """
         while not self.counts or self.counts[-1] != expected:
-            await self.receive()
+            try:
+                await self.receive()
+            except TimeoutError:
+                found = f"the count is {self.counts[-1]}, not {expected}" if self.counts else "no count came"
+                raise TimeoutError(f"{found}; {_TIME_STANDS_STILL}") from None
 
     async def send(self, message: str | dict[str, Any]) -> None:
         text = message if isinstance(message, str) else json.dumps(message)

@@ -23,8 +23,8 @@ async def temporary_pns(
 ) -> AsyncIterator[PNS]:
     """A started PNS with an empty store; takes what PNS takes.
 
-    Time stands still unless a `clock` is given: keep your FakeClock and `advance` it to see notifications
-    expire, heartbeats come and rechecks happen.
+    Time stands still unless a `clock` is given: keep your FakeClock and `advance` it to see publications
+    spread, pushes go out, notifications expire, heartbeats come and rechecks happen.
     """
     with TemporaryDirectory(prefix="pns-", ignore_cleanup_errors=True) as folder:
         url = f"sqlite:///{empty_store(Path(folder) / 'pns.db')}"

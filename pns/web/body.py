@@ -17,15 +17,14 @@ from starlette.requests import ClientDisconnect, Request
 from pns.clock import Clock
 from pns.device import MAX_USER_ID, USER_ID_PATTERN, parse_user_id
 from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
-from pns.notification import CREATE_DATE_LEEWAY, NAME_PATTERN, Name, Notification
+from pns.notification import CREATE_DATE_LEEWAY, Name, Notification
 from pns.settings import LimitsSettings
 from pns.store import Cursor, Submission
+from pns.web.remedies import NAME_RULE, invalid
 
 T = TypeVar("T")
 
 MAX_NOTIFICATIONS = 1000
-NAME_RULE = "1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `:` and `-`"
-
 
 UserId = Annotated[
     str | int,
@@ -88,6 +87,12 @@ _SEEN = msgspec.json.Decoder(SeenBody)
 async def read_body(
     request: Request, max_bytes: int, *, media_types: Collection[str] = ("application/json",)
 ) -> bytes:
+    """The whole body of a request that has no query. Raises what `read_bytes` raises, and Invalid."""
+    query(request, ())
+    return await read_bytes(request, max_bytes, media_types=media_types)
+
+
+async def read_bytes(request: Request, max_bytes: int, *, media_types: Collection[str]) -> bytes:
     """The whole body. Raises TooLarge without reading on, and UnsupportedMediaType."""
     _check_media_type(request, media_types)
     declared = request.headers.get("content-length", "")
@@ -119,7 +124,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
+        raise invalid(error, decoder.type) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise BadJSON(f"The body is not JSON that PNS can read: {_plain(error, body)}") from None
 
@@ -243,21 +248,6 @@ def query(request: Request, known: Collection[str]) -> dict[str, str]:
             raise Invalid([(name, "must be given once")])
         values[name] = value
     return values
-
-
-def invalid(text: str) -> Invalid:
-    """msgspec's «Expected `str`, got `int` - at `$.notifications[0].x`» with a JSON pointer (RFC 6901)."""
-    message, _, path = text.partition(" - at `$")
-    # A value under a name of the sender's own stands at `[...]`: the pointer ends at what holds it.
-    path = path.rstrip("`").partition("[...]")[0]
-    pointer = re.sub(r"\[(\d+)\]|\.([^.\[]+)", lambda found: f"/{found[1] or found[2]}", path)
-    member = re.search(r"(?:unknown|required) field `(.*)`", message, re.DOTALL)
-    if member:
-        pointer += "/" + member[1].replace("~", "~0").replace("/", "~1")
-    elif "matching regex" in message:
-        name = repr(NAME_PATTERN) in message
-        message = f"must be {NAME_RULE}" if name else message.replace(r"$(?!\\n)", "$")
-    return Invalid([(pointer, message)])
 
 
 def _plain(error: Exception, body: bytes) -> str:

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from pns.device import Device, Network, Registration, parse_user_id
 from pns.errors import BadJSON, NotFound, NotStarted, Problem, TooLarge, UnsupportedMediaType
 from pns.node import Node
-from pns.web.body import read_body
+from pns.web.body import read_bytes
 from pns.web.problems import API_HEADERS, refuse_websocket
 from pns.web.routing import encoded_path
 
@@ -190,7 +190,7 @@ def _registration(said: Said) -> Registration:
 
 async def _body(request: Request) -> bytes:
     media_type = request.headers["content-type"].lower().partition(";")[0].strip()
-    return await read_body(request, MOST_BODY_BYTES, media_types=(media_type,))
+    return await read_bytes(request, MOST_BODY_BYTES, media_types=(media_type,))
 
 
 def _result(status: int, words: str, token: str, more: str = "") -> Result:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pns.device import Registration
-from pns.errors import Invalid, NotFound, OriginNotAllowed, RateLimited
+from pns.errors import Invalid, NotFound, OriginNotAllowed, RateLimited, Unavailable
 from pns.node import Node
 from pns.web.application import answer
 from pns.web.application_calls import READING_BODY
@@ -57,7 +57,7 @@ _INSTALL = Operation(
     body=Registration,
     body_limit=MAX_BODY_BYTES,
     answers=(Answer(201, "Registered, or registered again.", body=Registered, headers=COOKIE),),
-    problems=(*DEVICE, *READING_BODY, Invalid, RateLimited),
+    problems=(*DEVICE, *READING_BODY, Invalid, RateLimited, Unavailable),
 )
 _UNINSTALL = Operation(
     caller="device",

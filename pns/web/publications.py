@@ -45,7 +45,8 @@ async def notify_bucket(node: Node, called: str, body: Changed) -> Published:
     """Tell the subscribers of a bucket that it has changed. Raises Invalid or PublicationConflict."""
     audience = bucket(called)
     if (body.object_id is None) != (body.type is Change.BUCKET_DELETED):
-        raise Invalid([("/object_id", f"must be given, except for {Change.BUCKET_DELETED}")])
+        remedy = "must be given, except" if body.object_id is None else "must be left out"
+        raise Invalid([("/object_id", f"{remedy} for {Change.BUCKET_DELETED}")])
     origin = Origin("EVENT", sender=body.sender, bucketID=called, objectID=body.object_id, type_=body.type)
     notification = Notification(
         body.notification_data or msgspec.json.encode(origin).decode(),

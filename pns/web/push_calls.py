@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from pns.device import Device, Registration
-from pns.errors import Invalid
+from pns.errors import Invalid, Unavailable
 from pns.node import Node
 from pns.push import PushState, PushStatus
 from pns.timestamp import Timestamp, format_timestamp
@@ -77,7 +77,7 @@ INSTALL = Operation(
     body=Registration,
     body_limit=MAX_BODY_BYTES,
     answers=(Answer(201, "Registered, or registered again.", body=Registered),),
-    problems=(*USER, *READING_BODY),
+    problems=(*USER, *READING_BODY, Unavailable),
 )
 UNINSTALL = Operation(
     caller="application",
@@ -89,7 +89,7 @@ PSEUDO_USER = Operation(
     body=Registration,
     body_limit=MAX_BODY_BYTES,
     answers=(Answer(201, "A user for this device alone.", body=PseudoUser),),
-    problems=(*APPLICATION, *READING_BODY, Invalid, *STORE),
+    problems=(*APPLICATION, *READING_BODY, Invalid, *STORE, Unavailable),
 )
 PUSHES = Operation(
     caller="application",

@@ -133,6 +133,26 @@ async def test_no_store(settings: Settings, tmp_path: Path) -> None:
     assert not (tmp_path / "pns.db").exists(), "it is not made by looking"
 
 
+async def test_where_a_store_was_looked_for_and_why_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PNS_CONFIG", raising=False)
+    no_file = f"There is no config.toml in {tmp_path}, and PNS_CONFIG is not set: --config names PNS's file."
+
+    async def said() -> str:
+        with pytest.raises(PNSError) as error:
+            await listed(Settings())
+        return str(error.value)
+
+    assert (await said()).endswith(f" It was looked for at {tmp_path / 'pns.db'}. {no_file}")
+    with monkeypatch.context() as given:
+        given.setenv("PNS_CONFIG", "pns.toml")
+        assert (await said()).endswith(f" It was looked for at {tmp_path / 'pns.db'}.")
+    (tmp_path / "config.toml").touch()
+    assert (await said()).endswith(f" It was looked for at {tmp_path / 'pns.db'}.")
+
+
 async def test_an_older_store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     await install(settings)
     report = StoreReport("here", schema=1, oldest_code=1, code=2, durability="", durable=True)

@@ -138,6 +138,13 @@ async def test_a_store_whose_server_is_away(url: str) -> None:
     assert "hidden" not in only.answer
 
 
+async def test_a_store_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (only,) = [finding async for finding in check_database(Settings())]
+    assert f"It was looked for at {tmp_path / 'pns.db'}. There is no config.toml in {tmp_path}" in only.answer
+    assert "--config" in only.remedy
+
+
 async def test_a_node_without_its_bus_is_no_good_answer(
     application: HostApplication, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

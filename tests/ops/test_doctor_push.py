@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pns.device import Network
 from pns.errors import SettingsError
 from pns.notification import Notification
 from pns.ops.doctor import push as doctor
@@ -18,6 +19,7 @@ from pns.settings import FCMSettings, PushSettings, Settings, StoreSettings
 from pns.store import Store, Submission
 from pns.testing import FakeClock
 from tests.gateways.fake_google import Google, error
+from tests.harness import HostApplication, ServerProcess
 from tests.ops.test_devices import device, opened
 from tests.push.scripted import ScriptedGateway
 
@@ -38,9 +40,12 @@ async def store(
         yield store
 
 
-async def findings(settings: Settings) -> dict[str, Finding]:
-    """By their questions; the last of each."""
-    return {finding.question: finding async for finding in check_push(settings)}
+NOBODY = "http://127.0.0.1:1"
+
+
+async def findings(settings: Settings, url: str = NOBODY) -> dict[str, Finding]:
+    """By their questions; the last of each. `url`: where PNS runs."""
+    return {finding.question: finding async for finding in check_push(settings, url=url)}
 
 
 def sets(monkeypatch: pytest.MonkeyPatch, *gateways: ScriptedGateway) -> None:
@@ -52,16 +57,60 @@ async def enqueue(store: Store, *, delay: int = 0) -> None:
     await store.append([Submission("mike", (Notification("x"),))], PushTerms(delay, 1440 * MINUTE))
 
 
+def beside(server: ServerProcess) -> Settings:
+    """Settings that know the server's store, and nothing else of it."""
+    return Settings(store=StoreSettings(url=server.environment["PNS_STORE__URL"]))
+
+
 # ── gateways ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_push_is_off(settings: Settings, store: Store) -> None:
-    found = await findings(settings)
+async def test_push_is_off(server: ServerProcess) -> None:
+    found = await findings(beside(server), server.url)
     assert {question: finding.verdict for question, finding in found.items()} == {
         "push": Verdict.GOOD,
         "the outbox": Verdict.GOOD,
     }
     assert found["push"].answer.startswith("off: no gateway is set")
+
+
+async def test_what_runs_may_have_gateways_that_these_settings_have_not(
+    application: HostApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = "mailto:you@example.com"
+    async with ServerProcess(tmp_path, auth_url=application.url, push__webpush__subject=subject) as server:
+        found = (await findings(beside(server), server.url))["push"]
+        assert (found.verdict, found.answer) == (
+            Verdict.NOT_ASKED,
+            "off in these settings; the running PNS has webpush",
+        )
+        assert "[push]" in found.remedy
+        sets(monkeypatch, ScriptedGateway("fcm"))
+        found = (await findings(beside(server), server.url))["push"]
+        assert found.answer == "fcm in these settings; the running PNS has webpush"
+        sets(monkeypatch, ScriptedGateway("webpush"))
+        found = (await findings(beside(server), server.url))["push"]
+        assert (found.verdict, found.answer) == (Verdict.GOOD, "webpush; off: fcm, apns, azure, mqtt")
+
+
+async def test_what_waits_for_a_gateway_that_only_what_runs_has(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def networks(url: str) -> set[Network]:
+        return {running}
+
+    monkeypatch.setattr(doctor, "_networks", networks)
+    await enqueue(store)
+    running: Network = "fcm"
+    assert (await findings(settings))["the outbox"].verdict is Verdict.GOOD
+    running = "mqtt"
+    assert (await findings(settings))["the outbox"].answer == "1 wait for fcm, which is not set"
+
+
+async def test_whether_push_is_off_only_what_runs_can_say(settings: Settings, store: Store) -> None:
+    found = (await findings(settings))["push"]
+    assert found.verdict is Verdict.NOT_ASKED
+    assert found.answer == "off in these settings; the running PNS does not say what it has"
 
 
 async def test_what_is_on_and_what_is_off(

@@ -124,8 +124,10 @@ async def test_an_erased_user_has_nothing(pns: PNS, browser: Subscriber) -> None
 
 
 async def test_topics(pns: PNS, clock: FakeClock) -> None:
-    with pytest.raises(NotFound, match="no such topic"):
+    with pytest.raises(NotFound, match=r"no such topic; .*, here with pns\.make_topic"):
         await pns.subscribe_to("42", topic="app:news")
+    with pytest.raises(NotFound, match=r"no such topic; .*, here with pns\.make_topic"):
+        await pns.publish("app:news", "too early")
     await pns.make_topic("app:news")
     await pns.subscribe_to(42, topic="app:news")
     await pns.subscribe_to("43", topic="app:news")

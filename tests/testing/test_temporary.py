@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
 from pns import PNS, Notification, NotStarted
 from pns.testing import Closed, Device, FakeClock, Refused, temporary_pns
@@ -92,6 +95,45 @@ async def test_a_failing_application_fails_the_test() -> None:
     with pytest.raises(LookupError):
         async with Device.connect(broken):
             pass
+
+
+async def test_a_count_that_never_comes_is_told_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    async with (
+        temporary_pns(user=by_header, clock=clock) as pns,
+        Device.connect(pns, headers={"user": "42"}) as device,
+    ):
+        await device.count_is(0)
+        await pns.make_topic("app:news")
+        await pns.subscribe_to("42", topic="app:news")
+        await pns.publish("app:news", "Issue 7 is out")
+        with monkeypatch.context() as impatient:
+            impatient.setattr("pns.testing.device.PATIENCE_SECONDS", 0)
+            with pytest.raises(TimeoutError, match=r"^the count is 0, not 1; .* clock\.advance"):
+                await device.count_is(1)
+        clock.advance(1)
+        await device.count_is(1)
+
+
+async def test_a_device_that_was_told_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "headers": []})
+        await receive()
+
+    async with Device.connect(silent) as device:
+        with monkeypatch.context() as impatient:
+            impatient.setattr("pns.testing.device.PATIENCE_SECONDS", 0)
+            with pytest.raises(TimeoutError, match=r"^no count came; "):
+                await device.count_is(1)
+
+
+async def test_a_device_of_an_application_with_pns_inside() -> None:
+    async with temporary_pns(user=by_header) as pns:
+        app = Starlette(routes=[Mount("/pns", pns)])
+        async with Device.connect(app, path="/pns/subscribe", headers={"user": "42"}) as device:
+            await pns.notify("42", "Invoice ready")
+            await device.count_is(1)
 
 
 async def test_what_came_can_be_read_without_waiting() -> None:

@@ -310,6 +310,16 @@ WRONG: dict[str, tuple[str, Any, str]] = {
 }
 
 
+async def test_whether_an_object_is_concerned_is_told_either_way(edge: Edge) -> None:
+    async def said(**body: str) -> str:
+        answer = await edge.application.post("/buckets/b/changed", json=body)
+        (error,) = answer.json()["errors"]
+        return str(error["message"])
+
+    assert await said(type="DATA_OBJECT_UPDATED") == "must be given, except for BUCKET_DELETED"
+    assert await said(type="BUCKET_DELETED", object_id="o7") == "must be left out for BUCKET_DELETED"
+
+
 @pytest.mark.parametrize(("path", "body", "at"), WRONG.values(), ids=WRONG)
 async def test_a_wrong_body_names_the_field(edge: Edge, path: str, body: Any, at: str) -> None:
     await put(edge, "/topics/app:news")

@@ -274,6 +274,11 @@ async def test_what_may_be_marked_seen(caller: httpx.AsyncClient, value: Any, at
         ("DELETE", "/users/42/notifications/%00", "notification_id"),
         ("DELETE", "/users/42/notifications/a%20b", "notification_id"),
         ("DELETE", "/users/42/notifications/n1?x", "x"),
+        ("POST", "/notify?x=1", "x"),
+        ("POST", "/users/42/seen?all=true", "all"),
+        ("POST", "/broadcast?x=1", "x"),
+        ("POST", "/users/42/devices?network=fcm", "network"),
+        ("POST", "/pseudo_users?x=1", "x"),
     ],
 )
 async def test_what_is_asked_wrongly(caller: httpx.AsyncClient, method: str, path: str, at: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pns.push import Push, PushControls
 from pns.testing import FakeClock
-from pns.web.body import invalid
+from pns.web.remedies import invalid
 from tests.push.scripted import ScriptedGateway
 from tests.web.edge import Edge, an_edge, in_time
 
@@ -56,6 +56,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a long time": ({"mqtt": {"ttl_seconds": 2_419_201}}, "/mqtt/ttl_seconds"),
     "an urgency that there is not": ({"webpush": {"urgency": "asap"}}, "/webpush/urgency"),
     "more than any network takes": ({"data": {"a": "x" * 16_384}}, ""),
+    "a colour by its name": ({"fcm": {"notification": {"color": "red"}}}, "/fcm/notification/color"),
+    "a colour and a line": ({"fcm": {"notification": {"color": "#ff8800\n"}}}, "/fcm/notification/color"),
     "FCM's own name": ({"fcm": {"data": {"message_type": "x"}}}, "/fcm/data"),
     "FCM's own prefix": ({"fcm": {"data": {"google.x": "x"}}}, "/fcm/data"),
     "FCM's own name among the shared": ({"data": {"from": "x"}, "fcm": {}}, "/data"),
@@ -83,6 +85,7 @@ async def test_what_is_wrong_is_named(edge: Edge, push: Any, at: str) -> None:
         {"data": {"from": "x"}, "fcm": {"data": {"a": "x"}}},
         {"apns": {"data": {"from": "x"}}},
         {"fcm": {"data": {"From": "x", "gcm_": "x"}, "notification": False}},
+        {"fcm": {"notification": {"color": "#fF8800"}}},
     ],
 )
 async def test_what_is_fine_is_taken(edge: Edge, push: Any) -> None:
@@ -93,7 +96,7 @@ def test_a_wrong_pattern_is_told_as_it_is() -> None:
     """The rule of names is that of names alone."""
     with pytest.raises(msgspec.ValidationError) as error:
         msgspec.convert({"webpush": {"topic": "a b"}}, PushControls)
-    ((at, message),) = invalid(str(error.value)).errors
+    ((at, message),) = invalid(error.value, PushControls).errors
     assert at == "/webpush/topic"
     assert "{1,32}" in message
     assert "?!" not in message

@@ -27,7 +27,7 @@ async def examine(settings: Settings, *, url: str, cookies: Sequence[str], origi
     console = Console(highlight=False, soft_wrap=True)
     findings: list[Finding] = []
     way = Way(settings, url=url, cookies=cookies, origin=origin)
-    beside = (check_database(settings), check_bus(settings), check_push(settings))
+    beside = (check_database(settings), check_bus(settings), check_push(settings, url=url))
     for answers in (check_application(settings, cookies), *beside, way.check()):
         async for finding in answers:
             findings.append(finding)

@@ -10,7 +10,7 @@ from pns.errors import PNSError
 from pns.metrics import Metrics
 from pns.ops.compose import make_store
 from pns.ops.doctor.finding import Finding, bad, good
-from pns.ops.push.beside import store_place
+from pns.ops.push.beside import store_trouble
 from pns.settings import Settings
 from pns.store import StoreReport
 
@@ -25,7 +25,7 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
     try:
         report = await make_store(settings, clock=SystemClock(), metrics=Metrics()).report()
     except PNSError as error:
-        yield bad(PLACE, f"{store_place(settings)}: {error}", _NO_SERVER if server else _NOT_THERE)
+        yield bad(PLACE, store_trouble(settings, error), _NO_SERVER if server else _NOT_THERE)
         return
     yield good(PLACE, report.place)
     yield _schema(report)
@@ -45,7 +45,8 @@ def _schema(report: StoreReport) -> Finding:
 
 
 _NOT_THERE = (
-    "the first `pns serve` makes it; if PNS runs already, its store.url or its working folder is another one"
+    "the first `pns serve` makes it; if PNS runs already, its store.url or its working folder is another "
+    "one: give --config with its file, or PNS_STORE__URL"
 )
 _NO_SERVER = (
     "do what it says; store.url must be right as seen from PNS's machine or container. "

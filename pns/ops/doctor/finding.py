@@ -30,6 +30,6 @@ def bad(question: str, answer: str, remedy: str) -> Finding:
     return Finding(question, Verdict.BAD, answer, remedy)
 
 
-def not_asked(question: str, remedy: str) -> Finding:
-    """The check needs something that was not given; not a failure."""
-    return Finding(question, Verdict.NOT_ASKED, "not asked", remedy)
+def not_asked(question: str, remedy: str, answer: str = "not asked") -> Finding:
+    """The check needs something that was not given; not a failure. `answer`: what is known without it."""
+    return Finding(question, Verdict.NOT_ASKED, answer, remedy)

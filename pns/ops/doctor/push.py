@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from typing import get_args
 
+import httpx2 as httpx
+import msgspec
+
 from pns.clock import SystemClock
+from pns.device import NETWORKS, Network
 from pns.errors import PNSError, SettingsError
 from pns.gateway import Gateway
 from pns.ops.arguments import GatewayName
@@ -17,6 +21,7 @@ from pns.ops.push.status import ago, waiting
 from pns.outbox import Backlog
 from pns.push import WAITING
 from pns.settings import Settings
+from pns.web.installations import Networks
 
 SECONDS = 20.0
 OVERDUE_SECONDS = 300
@@ -24,16 +29,24 @@ PUSH = "push"
 OUTBOX = "the outbox"
 
 
-async def check_push(settings: Settings) -> AsyncIterator[Finding]:
-    """Ask each gateway's service whether it would take a push, and the store what waits. Nothing is sent."""
+async def check_push(settings: Settings, *, url: str) -> AsyncIterator[Finding]:
+    """Ask each gateway's service whether it would take a push, and the store what waits. Nothing is sent.
+
+    The PNS that runs at `url` is asked for its networks: inside an application, it may have other settings.
+    """
     clock = SystemClock()
     try:
         async with store_beside(settings, clock=clock) as store:
             gateways = make_gateways(settings, store, clock=clock)
-            yield _set(gateways)
+            running = await _networks(url)
+            elsewhere = sorted((running or set()).difference(*(gateway.networks for gateway in gateways)))
+            yield _set(gateways, elsewhere, asked=running is not None)
             for gateway in gateways:
                 yield await _ask(gateway)
-            for finding in _backlog(await store.outbox.backlog(), gateways, clock.now()):
+            backlog = await store.outbox.backlog()
+            yield _waiting(backlog, clock.now())
+            known = {gateway.name for gateway in gateways}.union(elsewhere, ["azure"] if elsewhere else ())
+            for finding in _astray(backlog, known):
                 yield finding
     except SettingsError as error:
         yield bad(PUSH, str(error), "do what it says; no gateway can be asked before")
@@ -41,9 +54,24 @@ async def check_push(settings: Settings) -> AsyncIterator[Finding]:
         yield not_asked(PUSH, "mend the store first: devices and what waits for them are there")
 
 
-def _set(gateways: Sequence[Gateway]) -> Finding:
+async def _networks(url: str) -> set[Network] | None:
+    """The push networks of the PNS that runs at `url`; None if it does not say."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
+            response = await client.get(f"{url.rstrip('/')}/devices/networks")
+        return set(NETWORKS).intersection(msgspec.json.decode(response.content, type=Networks).networks)
+    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError):
+        return None
+
+
+def _set(gateways: Sequence[Gateway], elsewhere: Sequence[str], *, asked: bool) -> Finding:
     on = [gateway.name for gateway in gateways]
     off = ", ".join(name for name in get_args(GatewayName) if name not in on)
+    here = f"{', '.join(on) or 'off'} in these settings"
+    if elsewhere:
+        return not_asked(PUSH, _ELSEWHERE, f"{here}; the running PNS has {', '.join(elsewhere)}")
+    if not on and not asked:
+        return not_asked(PUSH, _ELSEWHERE, f"{here}; the running PNS does not say what it has")
     if not on:
         return good(PUSH, "off: no gateway is set, so nobody is reached whose pages are closed")
     return good(PUSH, f"{', '.join(on)}; off: {off or 'none'}")
@@ -66,20 +94,26 @@ async def _ask(gateway: Gateway) -> Finding:
     return good(question, "it would take a push")
 
 
-def _backlog(backlog: Sequence[Backlog], gateways: Sequence[Gateway], now: int) -> Iterator[Finding]:
+def _waiting(backlog: Sequence[Backlog], now: int) -> Finding:
     count, oldest = waiting(backlog)
     if oldest is None:
-        yield good(OUTBOX, "nothing waits")
-        return
+        return good(OUTBOX, "nothing waits")
     told = f"{count:,} wait, the first {ago(oldest, now)}"
     late = now - oldest > OVERDUE_SECONDS * 1_000_000
-    yield bad(OUTBOX, told, _OVERDUE) if late else good(OUTBOX, told)
-    known = {gateway.name for gateway in gateways}
+    return bad(OUTBOX, told, _OVERDUE) if late else good(OUTBOX, told)
+
+
+def _astray(backlog: Sequence[Backlog], known: Set[str]) -> Iterator[Finding]:
+    """What waits for gateways that are set neither here nor, as far as can be told, where PNS runs."""
     for name in sorted({found.gateway for found in backlog if found.state in WAITING} - known):
         stray = sum(found.pushes for found in backlog if found.gateway == name and found.state in WAITING)
         yield bad(OUTBOX, f"{stray:,} wait for {name}, which is not set", _STRAY.format(name=name))
 
 
+_ELSEWHERE = (
+    "give these settings the [push] of the running PNS (--config, or PNS_PUSH__…): where it is part of an "
+    "application, its settings may stand in code, which no command can read"
+)
 _TROUBLE = (
     "mend what it names: [push.{name}], the way from here to the service, or the account there; pushes wait "
     "meanwhile and go on by themselves"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from pns import configuration
 from pns.clock import Clock
 from pns.errors import PNSError, SchemaError, StoreUnavailable
 from pns.metrics import Metrics
-from pns.ops.compose import make_store
+from pns.ops.compose import make_store, sqlite_path
+from pns.printable import printable
 from pns.settings import Settings
 from pns.store import Store
 
@@ -21,7 +25,7 @@ async def store_beside(settings: Settings, *, clock: Clock) -> AsyncIterator[Sto
     try:
         report = await store.report()
     except StoreUnavailable as error:
-        raise PNSError(f"{store_place(settings)}: {error}") from None
+        raise PNSError(store_trouble(settings, error)) from None
     if report.schema < report.code:
         raise SchemaError("the store is of an older release: run `pns migrate`, or start `pns serve`, first")
     try:
@@ -29,6 +33,19 @@ async def store_beside(settings: Settings, *, clock: Clock) -> AsyncIterator[Sto
         yield store
     finally:
         await store.close()
+
+
+def store_trouble(settings: Settings, error: PNSError) -> str:
+    """Where the store is and what is the matter with it; of a file also where it was looked for, and why."""
+    told = f"{store_place(settings)}: {error}"
+    if urlsplit(settings.store.url).scheme != "sqlite":
+        return told
+    path = Path(sqlite_path(settings.store.url)).absolute()
+    told += f" It was looked for at {printable(str(path))}."
+    if configuration.found(os.environ):
+        return told
+    here = printable(str(Path.cwd()))
+    return f"{told} There is no config.toml in {here}, and PNS_CONFIG is not set: --config names PNS's file."
 
 
 def store_place(settings: Settings) -> str:

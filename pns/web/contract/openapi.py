@@ -73,8 +73,7 @@ def openapi(settings: Settings, routes: Sequence[Route], *, version: str) -> Sch
 def problem_classes(root: type[Problem] = Problem) -> list[type[Problem]]:
     """Every error of errors.py that can be an answer, by its class."""
     subclasses = [found for child in root.__subclasses__() for found in problem_classes(child)]
-    # Unavailable is only the family of those that say what is not available.
-    own = [root] if root.__module__ == errors.__name__ and root is not errors.Unavailable else []
+    own = [root] if root.__module__ == errors.__name__ else []
     return own + subclasses
 
 
