@@ -34,10 +34,13 @@ TRIAL_SECONDS = 10
 SESSION_SECONDS = 2_419_200
 """For how long a device should ask the broker to keep its session: as long as a push may wait."""
 
+NO_SUBSCRIBERS = 0x10
+"""No session reads this topic: the broker has thrown it away."""
+NOT_AUTHORIZED = 0x87
 _OUTCOMES = {
     0x00: Outcome.ACCEPTED,
-    0x10: Outcome.RETRY,  # no session reads this topic: the broker has thrown it away
-    0x87: Outcome.REFUSED,
+    NO_SUBSCRIBERS: Outcome.RETRY,
+    NOT_AUTHORIZED: Outcome.REFUSED,
     0x90: Outcome.FAILED,
     0x99: Outcome.FAILED,
 }
@@ -136,7 +139,7 @@ class MQTT:
     async def _publish(self, topic: str, payload: bytes, *, expires_in: int) -> Receipt:
         try:
             connection = await self._use.line.connection()
-            return _receipt(await connection.publish(topic, payload, expires_in=expires_in))
+            return self._receipt(await connection.publish(topic, payload, expires_in=expires_in))
         except BrokerAway as error:
             return Receipt(Outcome.UNAVAILABLE, str(error))
         except BrokerRefuses as error:
@@ -147,15 +150,22 @@ class MQTT:
         assert self._started is not None, "the gateway was not started"
         return self._started
 
+    def _receipt(self, reason: ReasonCode) -> Receipt:
+        outcome, said = _OUTCOMES.get(reason.value, Outcome.UNAVAILABLE), f"{reason.value} {reason}"
+        if outcome is Outcome.ACCEPTED:
+            return Receipt(outcome)
+        if reason.value == NO_SUBSCRIBERS:
+            said = f"the device has not subscribed yet ({said})"
+        elif reason.value == NOT_AUTHORIZED:
+            prefix = self._settings.topic_prefix
+            grant = f"addRoleACL … publishClientSend {prefix}/# allow"
+            said = f"may not publish to {prefix}/…: {grant} ({said})"
+        return Receipt(outcome, said)
+
     def _seconds_left(self, push: Push) -> int:
         """At least 1: Mosquitto takes 0 for "never"."""
         wanted = _controls(push).ttl_seconds
         return max(1, push.seconds_left(self._clock.now(), wanted))
-
-
-def _receipt(reason: ReasonCode) -> Receipt:
-    outcome = _OUTCOMES.get(reason.value, Outcome.UNAVAILABLE)
-    return Receipt(outcome, "" if outcome is Outcome.ACCEPTED else f"{reason.value} {reason}")
 
 
 def _controls(push: Push) -> MQTTControls:

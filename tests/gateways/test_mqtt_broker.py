@@ -137,7 +137,7 @@ async def test_nobody_reads_there_yet(mqtt: MQTT, clock: FakeClock) -> None:
     await app.install()
     receipt = await mqtt.push(push(app.device))
     assert receipt.outcome is Outcome.RETRY
-    assert receipt.reason == "16 No matching subscribers"
+    assert receipt.reason == "the device has not subscribed yet (16 No matching subscribers)"
     await app.subscribe()
     assert (await mqtt.push(push(app.device, attempt=2))).outcome is Outcome.ACCEPTED
 
