@@ -113,10 +113,16 @@ class MQTT:
         return Address(topic, keys={"username": login.username}, reply=reply)
 
     async def uninstall(self, device: Device) -> None:
+        username = device.keys.get("username", "")
         try:
-            await self._use.provisioner.revoke(device.keys.get("username", ""))
+            await self._use.provisioner.revoke(username)
         except (BrokerAway, BrokerRefuses) as error:
-            log.warning("the login of an MQTT device was not taken back: %s", error)
+            log.error(
+                "the login of an MQTT device was not taken back (%s): "
+                "mosquitto_ctrl … dynsec deleteClient %s does it",
+                error,
+                username,
+            )
 
     async def push(self, push: Push) -> Receipt:
         payload = _payload(push)
