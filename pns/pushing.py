@@ -31,6 +31,7 @@ SETTLED_SECONDS = 2.5
 """How long a push waits until everybody's connections are known: presence is written once a second."""
 STRAY_SECONDS = 60
 STRAYS = 500
+TIDY_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 PRUNED = 500
 DAY = 86_400 * 1_000_000
@@ -112,6 +113,8 @@ class Pushing:
             ticks.append(("spread", spreader.tick, SPREAD_SECONDS))
             ticks.append(("prune pushes", self._prune, PRUNE_SECONDS))
             ticks.append(("stray pushes", self._put_off_strays, STRAY_SECONDS))
+        if self.gateways and self._role != "web":
+            ticks.append(("tidy gateways", self._tidy, TIDY_SECONDS))
         if self.dismissals is not None and self._role != "web":
             ticks.append(("look for seen pushes", self.dismissals.look, DISMISS_SECONDS))
         return [self._looper(*tick) for tick in ticks]
@@ -124,6 +127,13 @@ class Pushing:
         while await self._store.outbox.prune_pushes(settled_before=before, limit=PRUNED) >= PRUNED:
             await self._clock.sleep(0.05)
         await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED)
+
+    async def _tidy(self) -> None:
+        for gateway in self.gateways:
+            await gateway.tidy(self._is_registered)
+
+    async def _is_registered(self, device_id: str) -> bool:
+        return await self._store.outbox.device(device_id) is not None
 
     async def _put_off_strays(self) -> None:
         """Pushes of a gateway that is configured on no node: until it is, or they are too late."""

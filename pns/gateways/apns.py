@@ -14,7 +14,7 @@ import msgspec
 
 from pns.clock import Clock
 from pns.device import Address, Device, Environment, Network, Registration
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import apns_answers as answers
 from pns.gateways.apns_connection import Answer, NoAnswer
 from pns.gateways.apns_credentials import BUNDLE_ID, check, tls_context
@@ -79,6 +79,9 @@ class APNs:
 
     async def uninstall(self, device: Device) -> None:
         """APNs is told nothing: it learns from the device itself."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
 
     async def push(self, push: Push) -> Receipt:
         topic = self._topic(push.device)

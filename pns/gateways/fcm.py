@@ -16,7 +16,7 @@ import msgspec
 from pns.clock import Clock
 from pns.device import Address, Device, Network, Registration
 from pns.errors import SettingsError
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways.fcm_answer import Answer
 from pns.gateways.fcm_message import Message, message, shape, target
 from pns.gateways.google import AccessTokens, NoAccess, service_account
@@ -98,6 +98,9 @@ class FCM:
 
     async def uninstall(self, device: Device) -> None:
         """Firebase keeps what it gave: only the app itself can give a token back."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
 
     # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,13 +17,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from pns.clock import Clock
 from pns.device import Address, Device, Network, Registration
 from pns.errors import Unavailable
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import mqtt_address
 from pns.gateways.dynamic_security import DynamicSecurity, Operator, Provisioner
 from pns.gateways.http import trusted
 from pns.gateways.mqtt_address import Place
 from pns.gateways.mqtt_connection import Broker, BrokerAway, BrokerRefuses
 from pns.gateways.mqtt_line import Line
+from pns.gateways.mqtt_strays import Strays
 from pns.push import MQTTControls, Push
 from pns.settings import MQTTSettings
 
@@ -53,6 +54,8 @@ class _Started(NamedTuple):
     line: Line
     provisioner: Provisioner
     device_place: Place
+    strays: Strays | None
+    """None where the logins are the operator's."""
 
 
 class MQTT:
@@ -68,15 +71,19 @@ class MQTT:
         self._started: _Started | None = None
 
     async def start(self) -> None:
-        """The first push connects."""
+        """Who needs the broker first connects."""
         settings = self._settings
         mqtt_address.check_prefix(settings.topic_prefix)
         place = mqtt_address.parse(settings.url, "push.mqtt.url")
         device_place = mqtt_address.parse(settings.device_url or settings.url, "push.mqtt.device_url")
         context = trusted(settings.ca_file, "push.mqtt.ca_file") if place.tls else None
         line = Line(Broker(place.host, place.port, settings.username, settings.password, context))
-        by_plugin = settings.provisioning == "dynamic-security"
-        self._started = _Started(line, DynamicSecurity(line) if by_plugin else Operator(), device_place)
+        if settings.provisioning == "none":
+            self._started = _Started(line, Operator(), device_place, None)
+        else:
+            plugin = DynamicSecurity(line)
+            strays = Strays(line, plugin, prefix=settings.topic_prefix, clock=self._clock)
+            self._started = _Started(line, plugin, device_place, strays)
 
     async def stop(self) -> None:
         if self._started is not None:
@@ -123,6 +130,16 @@ class MQTT:
                 error,
                 username,
             )
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        if self._use.strays is None:
+            return
+        try:
+            await self._use.strays.take_back(is_registered)
+        except BrokerAway:
+            """Then what it keeps is looked at when it is back."""
+        except BrokerRefuses as error:
+            log.warning("the logins of MQTT devices were not looked through: %s", error)
 
     async def push(self, push: Push) -> Receipt:
         payload = _payload(push)

@@ -15,7 +15,7 @@ from pns.clock import Clock
 from pns.constraint import Constraint
 from pns.device import Address, Device, Network, Registration, Subscription
 from pns.errors import SettingsError, Unavailable
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import p256, vapid, webpush_message
 from pns.gateways.endpoint import Endpoint, ForbiddenEndpoint, Reach
 from pns.gateways.http import trusted
@@ -98,6 +98,9 @@ class WebPush:
 
     async def uninstall(self, device: Device) -> None:
         """There is nothing to take back: only the browser can end a subscription."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
 
     async def push(self, push: Push) -> Receipt:
         try:
