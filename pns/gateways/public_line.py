@@ -25,10 +25,10 @@ CONNECT_SECONDS = 3.0
 """After that, the next address is tried."""
 MOST_ADDRESSES = 4
 _LOOKUPS = 256
-"""Threads, made when they are needed. More than the pushes that are under way by default, twice: a look-up that
+"""Threads, made as they are needed. More than twice the pushes that are under way by default: a look-up that
 was given up goes on for about as long again, and who has many domains can have many of these.
 """
-_REGISTRATIONS = 4
+_REGISTRATIONS = 32
 """Those of whoever registers: neither holds up the other."""
 _KEEP_ALIVE_SECONDS = 20.0
 _MOST_BODY = 4096
