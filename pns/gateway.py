@@ -13,13 +13,16 @@ about when to send. `tests/gateways/` holds one suite for all. What every implem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from pns.device import Address, Device, Network, Registration
 from pns.push import Push
+
+IsRegistered = Callable[[str], Awaitable[bool]]
+"""Whether there is a device of this id."""
 
 
 class Outcome(Enum):
@@ -87,6 +90,11 @@ class Gateway(Protocol):
 
     async def uninstall(self, device: Device) -> None:
         """The device is not registered any more: take back what `install` gave. Raises nothing."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """Called once a minute: take back what `uninstall` could not. Raises nothing but what `is_registered`
+        does.
+        """
 
     async def push(self, push: Push) -> Receipt:
         """Send one push."""

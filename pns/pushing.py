@@ -30,6 +30,7 @@ Role = Literal["all", "web", "push"]
 SETTLED_SECONDS = 2.5
 """How long a push waits until everybody's connections are known: presence is written once a second."""
 MEASURE_SECONDS = 15.0
+TIDY_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 PRUNED = 500
 DAY = 86_400 * 1_000_000
@@ -112,6 +113,8 @@ class Pushing:
             ticks.append(("prune pushes", self._prune, PRUNE_SECONDS))
             strays = Strays(self._store.outbox, {gateway.name for gateway in self.gateways}, self._clock)
             ticks.append(("stray pushes", strays.tick, STRAY_SECONDS))
+        if self.gateways and self._role != "web":
+            ticks.append(("tidy gateways", self._tidy, TIDY_SECONDS))
         if self.dismissals is not None and self._role != "web":
             ticks.append(("look for seen pushes", self.dismissals.look, DISMISS_SECONDS))
         if self.gateways:
@@ -134,6 +137,13 @@ class Pushing:
             await self._clock.sleep(0.05)
         while await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED) >= PRUNED:
             await self._clock.sleep(0.05)
+
+    async def _tidy(self) -> None:
+        for gateway in self.gateways:
+            await gateway.tidy(self._is_registered)
+
+    async def _is_registered(self, device_id: str) -> bool:
+        return await self._store.outbox.device(device_id) is not None
 
 
 async def _stop_all(dispatchers: Sequence[Dispatcher]) -> None:

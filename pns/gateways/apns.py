@@ -14,13 +14,14 @@ import msgspec
 
 from pns.clock import Clock
 from pns.device import Address, Device, Environment, Network, Registration
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import apns_answers as answers
 from pns.gateways.apns_connection import Answer, NoAnswer
 from pns.gateways.apns_credentials import BUNDLE_ID, check, tls_context
 from pns.gateways.apns_line import Line
 from pns.gateways.apns_message import MOST_BYTES, headers, payload
 from pns.gateways.apns_token import ProviderToken
+from pns.gateways.proof import Proof
 from pns.push import Push
 from pns.settings import APNsSettings
 
@@ -43,7 +44,7 @@ class APNs:
         self._clock = clock
         self._token: ProviderToken | None = None
         self._lines: dict[Environment, Line] = {}
-        self._accepted_topics: set[str] = set()
+        self._proof = Proof()
 
     async def start(self) -> None:
         settings = self._settings
@@ -70,10 +71,7 @@ class APNs:
             raise wrong("/app", "must be the app's bundle id, because push.apns.topic is not set")
 
     def circuit(self, device: Device) -> str:
-        """Devices choose their environment and may name an app: what is wrong there is not everybody's."""
-        topic = self._topic(device)
-        own = device.environment == "production" and topic == self._settings.topic
-        return "" if own else f"{device.environment} {topic}"
+        return self._proof.circuit(self._account(device), device)
 
     async def install(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
@@ -81,6 +79,9 @@ class APNs:
 
     async def uninstall(self, device: Device) -> None:
         """APNs is told nothing: it learns from the device itself."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
 
     async def push(self, push: Push) -> Receipt:
         topic = self._topic(push.device)
@@ -95,9 +96,10 @@ class APNs:
             return answers.no_answer(error)
         if answers.reason(answer) in answers.ENDING:
             await line.renew()
-        receipt = answers.receipt(answer, push, now, topic_in_doubt=topic not in self._accepted_topics)
-        if receipt.outcome is Outcome.ACCEPTED:
-            self._accepted_topics.add(topic)
+        account = self._account(push.device)
+        receipt = answers.receipt(answer, push, now, proven=self._proof.has(account))
+        of_a_device = answers.reason(answer) in answers.OF_A_DEVICE
+        self._proof.note(account, receipt, of_a_device=of_a_device)
         return receipt
 
     async def trouble(self) -> str:
@@ -114,6 +116,12 @@ class APNs:
 
     def _topic(self, device: Device) -> str:
         return device.app or self._settings.topic
+
+    def _account(self, device: Device) -> str:
+        """Devices choose their environment and may name an app: what is wrong there is not everybody's."""
+        topic = self._topic(device)
+        own = device.environment == "production" and topic == self._settings.topic
+        return "" if own else f"{device.environment} {topic}"
 
     async def _ask(self, line: Line, token: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Raises NoAnswer. Asks once more where the provider token had expired and could be renewed."""

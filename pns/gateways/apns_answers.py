@@ -18,6 +18,10 @@ from pns.gateways.apns_connection import Answer, NoAnswer, NoConnection, NoHTTP2
 from pns.push import Push
 
 UNREGISTERED = "Unregistered"
+BAD_TOKEN = "BadDeviceToken"
+NOT_FOR_TOPIC = "DeviceTokenNotForTopic"
+OF_A_DEVICE = frozenset({BAD_TOKEN, NOT_FOR_TOPIC})
+"""Said of one device's token; of every one where the environment or the topic is not that of the app."""
 EXPIRED_TOKEN = "ExpiredProviderToken"
 TOO_MANY_TOKENS = "TooManyProviderTokenUpdates"
 ENDING = frozenset({"IdleTimeout", "Shutdown"})
@@ -53,11 +57,16 @@ _CERTIFICATE_ELSEWHERE = Cause(
 _TOPIC = Cause(
     Outcome.REFUSED, "set push.apns.topic to the bundle id of an app that the key or certificate is for"
 )
+_ELSEWHERE = Cause(
+    Outcome.REFUSED,
+    "nothing was accepted here yet; is push.apns.url of production, and do apps that Xcode started register "
+    'with "environment": "sandbox"?',
+)
 
 _NOT_APNS = Cause(Outcome.REFUSED, "this is not as APNs answers; check push.apns.url")
 
 CAUSES = {
-    "BadDeviceToken": _GONE,
+    BAD_TOKEN: _GONE,
     "ExpiredToken": _GONE,
     UNREGISTERED: _GONE,
     "BadCollapseId": _FAULT,
@@ -72,7 +81,7 @@ CAUSES = {
     "PayloadEmpty": _FAULT,
     "PayloadTooLarge": _FAULT,
     "BadTopic": _TOPIC,
-    "DeviceTokenNotForTopic": _TOPIC,
+    NOT_FOR_TOPIC: _TOPIC,
     "MissingTopic": _TOPIC,
     "TopicDisallowed": _TOPIC,
     "BadCertificate": _CERTIFICATE,
@@ -111,11 +120,11 @@ def reason(answer: Answer) -> str:
     return _body(answer).reason
 
 
-def receipt(answer: Answer, push: Push, now: int, *, topic_in_doubt: bool) -> Receipt:
-    """What an answer means for `push`. `topic_in_doubt`: nothing was ever accepted under it.
+def receipt(answer: Answer, push: Push, now: int, *, proven: bool) -> Receipt:
+    """What an answer means for `push`. `proven`: something was accepted under its topic and environment.
 
     Under a topic that works for others, it is this device whose token is of another app: otherwise anybody
-    could hold up all pushes by registering such a one.
+    could hold up all pushes by registering such a one. And where nothing works, the devices are not dead.
     """
     status, body = answer.status, _body(answer)
     words = http.reason(status, body.reason)
@@ -124,8 +133,10 @@ def receipt(answer: Answer, push: Push, now: int, *, topic_in_doubt: bool) -> Re
     if body.reason == UNREGISTERED:
         return _unregistered(body.timestamp, push, words)
     cause = _cause(answer)
-    if cause is _TOPIC and not topic_in_doubt:
+    if cause is _TOPIC and proven:
         cause = _FAULT
+    if body.reason == BAD_TOKEN and not proven:
+        cause, words = _ELSEWHERE, f"{words}: {_ELSEWHERE.remedy}"
     return Receipt(cause.outcome, words, _retry_after(answer, body.reason, now))
 
 

@@ -19,7 +19,7 @@ import msgspec
 from pns.clock import Clock
 from pns.device import Address, Device, Network, Registration
 from pns.errors import SettingsError
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import apns_message, azure_answer, fcm_message
 from pns.gateways.apns_credentials import BUNDLE_ID
 from pns.gateways.azure_signature import Signatures, parse
@@ -106,6 +106,9 @@ class Azure:
 
     async def uninstall(self, device: Device) -> None:
         """The hub keeps nothing of it."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
 
     # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,8 @@ once and kept nowhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import count
 from secrets import token_urlsafe
 from typing import NamedTuple, Protocol
 from uuid import uuid4
@@ -25,6 +26,9 @@ ANSWER_SECONDS = 5
 
 USERNAME_PREFIX = "pns-device-"
 """So that no device is ever given a login that PNS has not made."""
+
+PAGE = 500
+"""Logins that are asked for at once."""
 
 _MISSING = frozenset({"Client not found", "Role not found"})
 
@@ -64,10 +68,20 @@ class Operator:
         """There is nothing to try."""
 
 
+class _Client(Struct, frozen=True):
+    username: str = ""
+    textname: str = ""
+
+
+class _Listing(Struct, frozen=True):
+    clients: list[_Client] = []
+
+
 class _Answer(Struct, frozen=True, rename="camel"):
     command: str
     error: str = ""
     correlation_data: str = ""
+    data: _Listing = _Listing()
 
 
 class _Answers(Struct, frozen=True):
@@ -89,6 +103,7 @@ class DynamicSecurity:
         login = Login(USERNAME_PREFIX + device_id, token_urlsafe(24))
         role = {"rolename": login.username}
         client = {"username": login.username, "password": login.password, "clientid": device_id}
+        client["textname"] = topic  # for `logins`
         answers = await self._ask(
             {"command": "createRole", **role},
             {"command": "modifyRole", **role, "acls": _rules(topic)},
@@ -107,6 +122,20 @@ class DynamicSecurity:
                 {"command": "deleteRole", "rolename": username},
             )
         _raise(answer.error for answer in answers if answer.error not in _MISSING)
+
+    async def logins(self) -> Mapping[str, str]:
+        """The topic of each login that `grant` made, of this PNS or another, by user name."""
+        found: dict[str, str] = {}
+        for offset in count(0, PAGE):
+            (answer,) = await self._ask(
+                {"command": "listClients", "verbose": True, "count": PAGE, "offset": offset}
+            )
+            _raise([answer.error])
+            clients = answer.data.clients
+            found |= {client.username: client.textname for client in clients}
+            if len(clients) < PAGE:
+                break
+        return {name: topic for name, topic in found.items() if name.startswith(USERNAME_PREFIX)}
 
     async def try_out(self) -> None:
         _raise(answer.error for answer in await self._ask({"command": "getDefaultACLAccess"}))

@@ -39,7 +39,7 @@ class ForbiddenEndpoint(ValueError):
 
 
 NOT_PUBLIC = "must be an https URL of a host that has only public addresses"
-"""The same words whether a name has private addresses or none: else clients could map the network with it."""
+"""The same words whatever addresses a name has: else clients could map the network with it."""
 
 
 class Endpoint(NamedTuple):

@@ -16,16 +16,19 @@ import msgspec
 from pns.clock import Clock
 from pns.device import Address, Device, Network, Registration
 from pns.errors import SettingsError
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways.fcm_answer import Answer
 from pns.gateways.fcm_message import Message, message, shape, target
 from pns.gateways.google import AccessTokens, NoAccess, service_account
 from pns.gateways.http import lost, make_client, trusted
+from pns.gateways.proof import Proof
 from pns.push import Push
 from pns.settings import FCMSettings
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 
+_ACCOUNT = ""
+"""There is one, and its trouble is everybody's."""
 _TOKEN = re.compile(r"[!-~]+")
 """Google says nothing of its form. What is no visible ASCII it has not made, nor can every store keep it."""
 
@@ -57,6 +60,7 @@ class FCM:
         self._clock = clock
         self._line: _Line | None = None
         self._taken: set[frozenset[str]] = set()
+        self._proof = Proof()
 
     async def start(self) -> None:
         account = service_account(self._settings.credentials, SCOPE, "push.fcm.credentials")
@@ -86,7 +90,7 @@ class FCM:
             raise wrong("/token", "must be the token, or the installation id, that Firebase gave the app")
 
     def circuit(self, device: Device) -> str:
-        return ""
+        return self._proof.circuit(_ACCOUNT, device)
 
     async def install(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
@@ -94,6 +98,9 @@ class FCM:
 
     async def uninstall(self, device: Device) -> None:
         """Firebase keeps what it gave: only the app itself can give a token back."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
 
     # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,7 +116,9 @@ class FCM:
         except httpx.HTTPError as error:
             return lost(error)
         form = shape(made)
-        receipt = answer.receipt(self._clock.now(), proven=form in self._taken, known=bool(self._taken))
+        known = self._proof.has(_ACCOUNT)
+        receipt = answer.receipt(self._clock.now(), proven=form in self._taken, known=known)
+        self._proof.note(_ACCOUNT, receipt, of_a_device=answer.names_another_project)
         if receipt.outcome is Outcome.ACCEPTED:
             self._taken.add(form)
         return receipt

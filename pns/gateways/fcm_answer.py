@@ -15,13 +15,15 @@ from pns.gateways.http import reason, retry_after
 
 THIRD_PARTY = ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR")
 """Of the project's APNs key or VAPID key, kept at Firebase: it concerns the devices behind these alone."""
+SENDER_ID_MISMATCH = "SENDER_ID_MISMATCH"
+"""The token is of another Firebase project than our key."""
 THIRD_PARTY_SECONDS = 900.0
 QUOTA_SECONDS = 60.0
 """What Google asks for where 429 comes without Retry-After."""
 
 _BY_CODE = {
     "UNREGISTERED": Outcome.DEVICE_INVALID,
-    "SENDER_ID_MISMATCH": Outcome.DEVICE_INVALID,  # a token of another Firebase project
+    SENDER_ID_MISMATCH: Outcome.DEVICE_INVALID,
     "INVALID_ARGUMENT": Outcome.FAILED,
     **dict.fromkeys(THIRD_PARTY, Outcome.REFUSED),
     "QUOTA_EXCEEDED": Outcome.UNAVAILABLE,
@@ -77,6 +79,10 @@ class Answer:
         """Google does not take the access token. A 401 with a code of FCM's is about something else."""
         return self._status == 401 and not self._code
 
+    @property
+    def names_another_project(self) -> bool:
+        return self._code == SENDER_ID_MISMATCH
+
     def receipt(self, now: int, *, proven: bool, known: bool) -> Receipt:
         """`proven`: FCM has taken a message of this shape for another device, so this one's form is good.
         `known`: it has taken any at all, so our account is good.
@@ -92,6 +98,9 @@ class Answer:
         if known and self._code in THIRD_PARTY:
             words = self._words(body.error, body.error.message)
             return Receipt(Outcome.RETRY, words, retry_after=THIRD_PARTY_SECONDS)
+        if self.names_another_project and not known:
+            remedy = "is push.fcm.credentials a key of the app's own Firebase project?"
+            return Receipt(Outcome.REFUSED, f"{self._words(body.error)}: {remedy}")
         if outcome is Outcome.REFUSED:
             return Receipt(outcome, self._words(body.error, body.error.message))
         if proven and self._code == "INVALID_ARGUMENT" and _names_the_token(body.error):

@@ -17,13 +17,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from pns.clock import Clock
 from pns.device import Address, Device, Network, Registration
 from pns.errors import Unavailable
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import mqtt_address
 from pns.gateways.dynamic_security import DynamicSecurity, Operator, Provisioner
 from pns.gateways.http import trusted
 from pns.gateways.mqtt_address import Place
 from pns.gateways.mqtt_connection import Broker, BrokerAway, BrokerRefuses
 from pns.gateways.mqtt_line import Line
+from pns.gateways.mqtt_strays import Strays
 from pns.push import MQTTControls, Push
 from pns.settings import MQTTSettings
 
@@ -34,10 +35,13 @@ TRIAL_SECONDS = 10
 SESSION_SECONDS = 2_419_200
 """For how long a device should ask the broker to keep its session: as long as a push may wait."""
 
+NO_SUBSCRIBERS = 0x10
+"""No session reads this topic: the broker has thrown it away."""
+NOT_AUTHORIZED = 0x87
 _OUTCOMES = {
     0x00: Outcome.ACCEPTED,
-    0x10: Outcome.RETRY,  # no session reads this topic: the broker has thrown it away
-    0x87: Outcome.REFUSED,
+    NO_SUBSCRIBERS: Outcome.RETRY,
+    NOT_AUTHORIZED: Outcome.REFUSED,
     0x90: Outcome.FAILED,
     0x99: Outcome.FAILED,
 }
@@ -50,6 +54,8 @@ class _Started(NamedTuple):
     line: Line
     provisioner: Provisioner
     device_place: Place
+    strays: Strays | None
+    """None where the logins are the operator's."""
 
 
 class MQTT:
@@ -65,15 +71,19 @@ class MQTT:
         self._started: _Started | None = None
 
     async def start(self) -> None:
-        """The first push connects."""
+        """Who needs the broker first connects."""
         settings = self._settings
         mqtt_address.check_prefix(settings.topic_prefix)
         place = mqtt_address.parse(settings.url, "push.mqtt.url")
         device_place = mqtt_address.parse(settings.device_url or settings.url, "push.mqtt.device_url")
         context = trusted(settings.ca_file, "push.mqtt.ca_file") if place.tls else None
         line = Line(Broker(place.host, place.port, settings.username, settings.password, context))
-        by_plugin = settings.provisioning == "dynamic-security"
-        self._started = _Started(line, DynamicSecurity(line) if by_plugin else Operator(), device_place)
+        if settings.provisioning == "none":
+            self._started = _Started(line, Operator(), device_place, None)
+        else:
+            plugin = DynamicSecurity(line)
+            strays = Strays(line, plugin, prefix=settings.topic_prefix, clock=self._clock)
+            self._started = _Started(line, plugin, device_place, strays)
 
     async def stop(self) -> None:
         if self._started is not None:
@@ -110,10 +120,26 @@ class MQTT:
         return Address(topic, keys={"username": login.username}, reply=reply)
 
     async def uninstall(self, device: Device) -> None:
+        username = device.keys.get("username", "")
         try:
-            await self._use.provisioner.revoke(device.keys.get("username", ""))
+            await self._use.provisioner.revoke(username)
         except (BrokerAway, BrokerRefuses) as error:
-            log.warning("the login of an MQTT device was not taken back: %s", error)
+            log.error(
+                "the login of an MQTT device was not taken back (%s): "
+                "mosquitto_ctrl … dynsec deleteClient %s does it",
+                error,
+                username,
+            )
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        if self._use.strays is None:
+            return
+        try:
+            await self._use.strays.take_back(is_registered)
+        except BrokerAway:
+            """Then what it keeps is looked at when it is back."""
+        except BrokerRefuses as error:
+            log.warning("the logins of MQTT devices were not looked through: %s", error)
 
     async def push(self, push: Push) -> Receipt:
         payload = _payload(push)
@@ -136,7 +162,7 @@ class MQTT:
     async def _publish(self, topic: str, payload: bytes, *, expires_in: int) -> Receipt:
         try:
             connection = await self._use.line.connection()
-            return _receipt(await connection.publish(topic, payload, expires_in=expires_in))
+            return self._receipt(await connection.publish(topic, payload, expires_in=expires_in))
         except BrokerAway as error:
             return Receipt(Outcome.UNAVAILABLE, str(error))
         except BrokerRefuses as error:
@@ -147,15 +173,22 @@ class MQTT:
         assert self._started is not None, "the gateway was not started"
         return self._started
 
+    def _receipt(self, reason: ReasonCode) -> Receipt:
+        outcome, said = _OUTCOMES.get(reason.value, Outcome.UNAVAILABLE), f"{reason.value} {reason}"
+        if outcome is Outcome.ACCEPTED:
+            return Receipt(outcome)
+        if reason.value == NO_SUBSCRIBERS:
+            said = f"the device has not subscribed yet ({said})"
+        elif reason.value == NOT_AUTHORIZED:
+            prefix = self._settings.topic_prefix
+            grant = f"addRoleACL … publishClientSend {prefix}/# allow"
+            said = f"may not publish to {prefix}/…: {grant} ({said})"
+        return Receipt(outcome, said)
+
     def _seconds_left(self, push: Push) -> int:
         """At least 1: Mosquitto takes 0 for "never"."""
         wanted = _controls(push).ttl_seconds
         return max(1, push.seconds_left(self._clock.now(), wanted))
-
-
-def _receipt(reason: ReasonCode) -> Receipt:
-    outcome = _OUTCOMES.get(reason.value, Outcome.UNAVAILABLE)
-    return Receipt(outcome, "" if outcome is Outcome.ACCEPTED else f"{reason.value} {reason}")
 
 
 def _controls(push: Push) -> MQTTControls:

@@ -8,29 +8,33 @@ posts sets the deadline.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from typing import NamedTuple
 
 import httpcore2 as httpcore
 import httpx2 as httpx
 
+from pns.clock import Clock
 from pns.gateways.endpoint import Endpoint, Reach
+from pns.gateways.lookups import Crowded, Lookups, Slow
 
-LOOKUP_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 """After that, the next address is tried."""
 MOST_ADDRESSES = 4
-_LOOKUPS = 32
-_REGISTRATIONS = 4
-"""Look-ups at once, for pushes and for those who register: slow names hold up only their like."""
+_LOOKUPS = 256
+"""Threads, made as they are needed. More than twice the pushes that are under way by default: a look-up that
+was given up goes on for about as long again, and who has many domains can have many of these.
+"""
+_REGISTRATIONS = 32
+"""Those of whoever registers: neither holds up the other."""
 _KEEP_ALIVE_SECONDS = 20.0
 _MOST_BODY = 4096
 
+_NO_SUCH_NAME = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")}
+"""Not every system has all of them. What else getaddrinfo says may pass."""
 _UNREACHED = (httpcore.ConnectError, httpcore.ConnectTimeout)
 _FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
 
@@ -44,7 +48,7 @@ class Unreachable(NoAnswer):
 
 
 class UnknownHost(Unreachable):
-    """The name has no address."""
+    """There is no such name, or it has no address."""
 
 
 class Answer(NamedTuple):
@@ -58,11 +62,10 @@ class Answer(NamedTuple):
 class PublicLine:
     """Connections within `reach`, of which at most `connections` stay open idle. Close it with `close`."""
 
-    def __init__(self, reach: Reach, *, trust: ssl.SSLContext, connections: int) -> None:
+    def __init__(self, reach: Reach, *, trust: ssl.SSLContext, connections: int, clock: Clock) -> None:
         self._reach = reach
-        # Their own: slow name servers of some endpoint must not hold up the look-ups of the whole process.
-        self._resolver = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webpush-dns")
-        self._registrations = ThreadPoolExecutor(_REGISTRATIONS, thread_name_prefix="webpush-new-dns")
+        self._lookups = Lookups(_resolve, threads=_LOOKUPS, clock=clock)
+        self._registrations = Lookups(_resolve, threads=_REGISTRATIONS, clock=clock)
         self._pools = {
             scheme: httpcore.AsyncConnectionPool(
                 ssl_context=trust,
@@ -95,18 +98,19 @@ class PublicLine:
 
         `new`: for somebody who registers, and is not to hold up pushes.
         """
-        loop = asyncio.get_running_loop()
-        resolver = self._registrations if new else self._resolver
+        lookups = self._registrations if new else self._lookups
         try:
-            async with asyncio.timeout(LOOKUP_SECONDS):
-                found = await loop.run_in_executor(resolver, _resolve, host, port)
+            found = await lookups.addresses(host, port)
         except socket.gaierror as error:
-            passing = error.errno == socket.EAI_AGAIN
-            raise (Unreachable if passing else UnknownHost)("the host was not found") from None
+            if error.errno in _NO_SUCH_NAME:
+                raise UnknownHost("the host was not found") from None
+            raise Unreachable("the host cannot be looked up now") from None
         except UnicodeError:  # an empty label, or one of more than 63 characters
             raise UnknownHost("the host was not found") from None
-        except TimeoutError:  # it may be the others' look-ups, which says nothing of this service
-            raise NoAnswer("the host could not be looked up in time") from None
+        except Slow:
+            raise Unreachable("the host could not be looked up in time") from None
+        except Crowded:  # which says nothing of this service
+            raise NoAnswer("look-ups of other hosts were in the way") from None
         except (OSError, RuntimeError):  # RuntimeError: closed meanwhile
             raise Unreachable("the host could not be looked up") from None
         self._reach.check_addresses(found, scheme=scheme)
@@ -114,8 +118,8 @@ class PublicLine:
 
     async def close(self) -> None:
         """Cut all connections. Safe to call twice."""
-        for resolver in (self._resolver, self._registrations):
-            resolver.shutdown(wait=False, cancel_futures=True)
+        self._lookups.close()
+        self._registrations.close()
         for pool in self._pools.values():
             await pool.aclose()
 

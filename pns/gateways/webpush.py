@@ -6,6 +6,7 @@ Keys are required, nothing goes out as plain text.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,15 +15,18 @@ from pns.clock import Clock
 from pns.constraint import Constraint
 from pns.device import Address, Device, Network, Registration, Subscription
 from pns.errors import SettingsError, Unavailable
-from pns.gateway import NO_FACTS, Outcome, Receipt, wrong
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import p256, vapid, webpush_message
-from pns.gateways.endpoint import NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach
+from pns.gateways.endpoint import Endpoint, ForbiddenEndpoint, Reach
 from pns.gateways.http import trusted
 from pns.gateways.public_line import Answer, NoAnswer, PublicLine, UnknownHost, Unreachable
 from pns.gateways.webpush_answer import receipt
 from pns.push import Push
 from pns.settings import WebPushSettings
 
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 60.0
 APPLE = ".push.apple.com"
 """Where Safari is reached."""
 _MOST_EXPIRATION = 253_402_300_799_000
@@ -51,13 +55,14 @@ class WebPush:
         self._private_key = private_key
         self._reach = Reach(settings.allowed_networks)
         self._means: _Means | None = None
+        self._quiet_until = 0.0
 
     async def start(self) -> None:
         subject = _checked("subject", vapid.check_subject, self._settings.subject)
         trust = trusted(self._settings.ca_file, "push.webpush.ca_file")
         key = _checked("private_key", vapid.check_private_key, await self._private_key())
         signer = vapid.Vapid(key, subject=subject, clock=self._clock)
-        line = PublicLine(self._reach, trust=trust, connections=self._settings.concurrency)
+        line = PublicLine(self._reach, trust=trust, connections=self._settings.concurrency, clock=self._clock)
         self._means = _Means(signer, line)
         self.facts = MappingProxyType({"application_server_key": signer.public_key})
 
@@ -93,6 +98,9 @@ class WebPush:
 
     async def uninstall(self, device: Device) -> None:
         """There is nothing to take back: only the browser can end a subscription."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
 
     async def push(self, push: Push) -> Receipt:
         try:
@@ -136,10 +144,21 @@ class WebPush:
         try:
             scheme = endpoint.origin.scheme
             await self._started().line.look_up(endpoint.host, endpoint.port, scheme=scheme, new=True)
-        except (ForbiddenEndpoint, UnknownHost):
-            raise wrong("/subscription/endpoint", NOT_PUBLIC) from None
-        except NoAnswer:
-            raise Unavailable from None
+        except ForbiddenEndpoint as error:
+            raise wrong("/subscription/endpoint", str(error)) from None
+        except UnknownHost:
+            raise wrong(
+                "/subscription/endpoint", "must be of a host that exists, and this one does not"
+            ) from None
+        except NoAnswer as error:
+            self._tell(f"a registration is put off: {error}")
+            raise Unavailable("The endpoint's host cannot be looked up now. Try again later.") from None
+
+    def _tell(self, trouble: str) -> None:
+        """At most once a minute: a client with a broken domain of its own can provoke it."""
+        if self._clock.monotonic() >= self._quiet_until:
+            self._quiet_until = self._clock.monotonic() + QUIET_SECONDS
+            log.warning(trouble, extra={"gateway": self.name})
 
     def _started(self) -> _Means:
         assert self._means is not None, "a gateway is used once it was started"

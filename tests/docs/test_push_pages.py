@@ -25,6 +25,7 @@ from pns.pushing import SETTLED_SECONDS
 from pns.registrar import MOST_DEVICES
 from pns.web.audience_calls import Changed
 from pns.web.registrations import MAX_BODY_BYTES
+from tests.harness.mosquitto import SETUP
 
 from .pages import code, codes, page, table
 
@@ -82,3 +83,15 @@ def test_states_of_a_push() -> None:
 )
 def test_numbers(name: str, words: str) -> None:
     assert words in " ".join(page(name).split()), words
+
+
+def test_mosquitto_s_steps_are_those_that_the_tests_take() -> None:
+    """What a broker needs to make logins and to keep them: the lines of its settings, and PNS's account."""
+    steps = page(PUSH).partition("To prepare it:")[2].partition('With `"none"`')[0]
+    told = codes(" ".join(steps.split()))
+    asked = [" ".join(command) for command in SETUP if "-p" not in command]
+    assert {*asked, "createClient pns", "pns doctor"} <= {*told}
+    folder = "/var/lib/mosquitto"
+    logins = f"{folder}/dynamic-security.json"
+    kept = [f"persistence_location {folder}/", f"plugin_opt_config_file {logins}", "persistence true"]
+    assert {*kept, f"chown mosquitto: {logins}", "allow_anonymous false"} <= {*told}

@@ -20,9 +20,9 @@ from tests.gateways.peers.apns import TOKEN, device, started
 NOW = 1_800_000_000_000_000
 OTHER_APP = "com.example.other"
 
-ROWS = {
+ROWS = {  # before anything was accepted
     "BadCollapseId": (400, Outcome.FAILED),
-    "BadDeviceToken": (400, Outcome.DEVICE_INVALID),
+    "BadDeviceToken": (400, Outcome.REFUSED),
     "BadExpirationDate": (400, Outcome.FAILED),
     "BadMessageId": (400, Outcome.FAILED),
     "BadPriority": (400, Outcome.FAILED),
@@ -85,7 +85,9 @@ def test_the_table_is_whole() -> None:
 async def test_a_reason_of_apns(answered: Any, reason: str) -> None:
     status, outcome = ROWS[reason]
     receipt = await answered(Reply(status, reason))
-    assert (receipt.outcome, receipt.reason) == (outcome, f"{status} {reason}")
+    told, _, remedy = receipt.reason.partition(": ")
+    assert (receipt.outcome, told) == (outcome, f"{status} {reason}")
+    assert ("push.apns.url" in remedy) == (reason == "BadDeviceToken")
     assert receipt.provider_id is None
 
 
@@ -173,6 +175,29 @@ async def test_one_device_cannot_put_the_topic_of_all_in_doubt(answered: Any, re
     assert (await answered(Reply(400, reason))).outcome is Outcome.REFUSED, "nothing was ever accepted"
     assert (await answered(Reply())).outcome is Outcome.ACCEPTED
     assert (await answered(Reply(400, reason))).outcome is Outcome.FAILED, "others are accepted"
+
+
+async def test_a_bad_token_is_told_from_a_wrong_environment(answered: Any) -> None:
+    """APNs has one word for both: a device is removed only where another was accepted."""
+    bad = Reply(400, "BadDeviceToken")
+    sandbox = {"environment": "sandbox"}
+    assert (await answered(Reply())).outcome is Outcome.ACCEPTED
+    assert (await answered(bad)).outcome is Outcome.DEVICE_INVALID
+    assert (await answered(bad, **sandbox)).outcome is Outcome.REFUSED
+    assert (await answered(Reply(), **sandbox)).outcome is Outcome.ACCEPTED
+    assert (await answered(bad, **sandbox)).outcome is Outcome.DEVICE_INVALID
+
+
+@pytest.mark.parametrize("reason", ["BadDeviceToken", "DeviceTokenNotForTopic"])
+async def test_what_doubts_us_is_each_device_s_own_trouble(answered: Any, gateway: APNs, reason: str) -> None:
+    one, other = device(NOW), device(NOW, device_id="d-2")
+    await answered(Reply(400, reason))
+    assert len({"", gateway.circuit(one), gateway.circuit(other)}) == 3
+    assert gateway.circuit(device(NOW, environment="sandbox")) == f"sandbox {TOPIC}", "nobody doubts that"
+    await answered(Reply())
+    assert gateway.circuit(one) == gateway.circuit(other) == ""
+    await answered(Reply(400, reason))
+    assert gateway.circuit(one) == "", "that is known to work"
 
 
 def test_whose_trouble_it_is(gateway: APNs) -> None:

@@ -124,8 +124,8 @@ DISABLED = "Firebase Cloud Messaging API has not been used in project 1 before o
         (error(404, "NOT_FOUND", fcm_error("UNREGISTERED")), Outcome.DEVICE_INVALID, "404 UNREGISTERED"),
         (
             error(403, "PERMISSION_DENIED", fcm_error("SENDER_ID_MISMATCH")),
-            Outcome.DEVICE_INVALID,
-            "403 SENDER_ID_MISMATCH",
+            Outcome.REFUSED,
+            "403 SENDER_ID_MISMATCH: is push.fcm.credentials a key of the app's own Firebase project?",
         ),
         (
             error(400, "INVALID_ARGUMENT", BAD_REQUEST, message="Invalid value, Order shipped"),
@@ -182,6 +182,24 @@ async def test_every_row_of_the_table(fcm: FCMPeer, says: Says, outcome: Outcome
     assert receipt.provider_id is None
     assert fcm.requests == 1
     assert "Order shipped" not in receipt.reason
+
+
+async def test_a_token_of_another_project_is_told_from_a_key_of_another(fcm: FCMPeer) -> None:
+    """FCM has one code for both: a device is removed only once the key was good for another."""
+    await fcm.gateway.push(push(fcm.device))
+    fcm.google.pushes = error(403, "PERMISSION_DENIED", fcm_error("SENDER_ID_MISMATCH"))
+    receipt = await fcm.gateway.push(push(fcm.device))
+    assert receipt == (Outcome.DEVICE_INVALID, "403 SENDER_ID_MISMATCH", None, None)
+
+
+async def test_what_doubts_the_key_is_each_device_s_own_trouble(fcm: FCMPeer, clock: FakeClock) -> None:
+    other = device(clock, device_id="d-2", address="other")
+    fcm.google.pushes = error(403, "PERMISSION_DENIED", fcm_error("SENDER_ID_MISMATCH"))
+    await fcm.gateway.push(push(fcm.device))
+    assert len({"", fcm.gateway.circuit(fcm.device), fcm.gateway.circuit(other)}) == 3
+    fcm.answer("busy")
+    await fcm.gateway.push(push(fcm.device))
+    assert fcm.gateway.circuit(fcm.device) == "", "what Google has is everybody's"
 
 
 async def test_a_line_that_is_lost_is_no_answer(fcm: FCMPeer) -> None:

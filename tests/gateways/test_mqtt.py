@@ -172,3 +172,10 @@ async def test_bytes_are_counted_not_characters(mqtt: MQTTPeer) -> None:
     refused = await mqtt.gateway.push(push(mqtt.device, full + "a"))
     assert refused == (Outcome.FAILED, "4097 bytes, more than 4096", None, None)
     assert mqtt.requests == 2
+
+
+async def test_what_pns_may_not_publish_it_says_how_to_allow(mqtt: MQTTPeer, clock: FakeClock) -> None:
+    mqtt.answer("refuse")
+    said = "may not publish to pns/…: addRoleACL … publishClientSend pns/# allow (135 Not authorized)"
+    assert await mqtt.gateway.push(push(mqtt.device)) == (Outcome.REFUSED, said, None, None)
+    assert await mqtt.gateway.trouble() == said

@@ -81,7 +81,7 @@ async def test_an_account_that_may_not_publish(broker: Mosquitto, clock: FakeClo
     async with gateway(clock, broker.url, username="mute", password="mute", provisioning="none") as mqtt:
         receipt = await mqtt.push(push(_somebody(clock)))
         assert receipt.outcome is Outcome.REFUSED
-        assert receipt.reason == "135 Not authorized"
+        assert receipt.reason.endswith("publishClientSend pns/# allow (135 Not authorized)")
         assert await mqtt.trouble() == receipt.reason
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from pns.device import Address, Device, Registration, Subscription, SubscriptionKeys
 from pns.errors import Unavailable
 from pns.gateway import Outcome
-from pns.gateways import public_line
+from pns.gateways import lookups, public_line
 from pns.gateways.endpoint import MAX_ENDPOINT, NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach, is_public
 from pns.gateways.public_line import PublicLine
 from pns.gateways.vapid import new_private_key, public_key
@@ -28,6 +29,7 @@ from tests.gateways.peers import push
 from tests.gateways.peers.webpush import LOOPBACK, NOBODY, device, device_at, gateway
 from tests.harness.certificate import self_signed
 from tests.harness.push_service import PushService, Subscriber, base64url
+from tests.harness.waiting import eventually
 
 KEYS = {"p256dh": public_key(new_private_key()), "auth": base64url(bytes(16))}
 NAME = "push.example"
@@ -136,6 +138,16 @@ class World:
         found = self.names[host]() if host in self.names else not_found()
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
 
+    @contextmanager
+    def hang(self, *names: str) -> Iterator[None]:
+        """The name server says nothing of `names` meanwhile, and then that there are none."""
+        go = threading.Event()
+        self.names |= dict.fromkeys(names, lambda: not_found() if go.wait(30) else [])
+        try:
+            yield
+        finally:
+            go.set()
+
 
 def not_found() -> NoReturn:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -202,7 +214,9 @@ async def test_addresses_that_are_not_public(world: World, clock: FakeClock, end
 async def test_the_system_s_own_reading_of_an_address_changes_nothing(endpoint: str) -> None:
     """The second line of defence: should such a host pass as a name, what it resolves to does not."""
     host = endpoint.split("/")[2].split(":84")[0].strip("[]")
-    line = PublicLine(Reach(()), trust=ssl.create_default_context(cafile=NOBODY), connections=1)
+    line = PublicLine(
+        Reach(()), trust=ssl.create_default_context(cafile=NOBODY), connections=1, clock=FakeClock()
+    )
     try:
         with pytest.raises((ForbiddenEndpoint, public_line.UnknownHost)):
             await line.look_up(host, 443, scheme="https")
@@ -220,14 +234,12 @@ async def test_names_of_private_addresses(world: World, clock: FakeClock, answer
     assert world.dialled == []
 
 
-async def test_a_name_that_is_not_there_is_told_like_one_that_is_private(
-    world: World, clock: FakeClock
-) -> None:
+async def test_a_name_that_is_not_there(world: World, clock: FakeClock) -> None:
     async with gateway(clock, allowed_networks=()) as started:
         for name in ("nowhere.example", "a..example", "x" * 64 + ".example"):
-            with pytest.raises(ValueError, match="must be") as caught:
+            with pytest.raises(ValueError, match="must be of a host that exists") as caught:
                 await started.install(registered(f"https://{name}/1"), "d1")
-            assert caught.value.args == ("/subscription/endpoint", NOT_PUBLIC)
+            assert caught.value.args[0] == "/subscription/endpoint"
         receipt = await started.push(push(at("https://nowhere.example/1")))
         assert (receipt.outcome, receipt.reason) == (
             Outcome.UNAVAILABLE,
@@ -235,15 +247,33 @@ async def test_a_name_that_is_not_there_is_told_like_one_that_is_private(
         )
 
 
-async def test_a_name_server_in_trouble(world: World, clock: FakeClock) -> None:
+async def test_a_name_server_in_trouble(
+    world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told once a minute: a client with a broken domain of its own can ask all day."""
+
     def busy() -> list[str]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     world.names[NAME] = busy
     async with gateway(clock, allowed_networks=()) as started:
-        with pytest.raises(Unavailable):
-            await started.install(registered(f"https://{NAME}/1"), "d1")
+        for _ in range(10):
+            with pytest.raises(Unavailable, match="host cannot be looked up now"):
+                await started.install(registered(f"https://{NAME}/1"), "d1")
+            clock.advance(10)
+        told = "a registration is put off: the host cannot be looked up now"
+        assert [record.message for record in caplog.records] == [told, told]
         assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.UNAVAILABLE
+
+
+async def test_a_registration_whose_host_takes_too_long(
+    world: World, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "LOOKUP_SECONDS", 0.05)
+    with world.hang(NAME):
+        async with gateway(clock) as started:
+            with pytest.raises(Unavailable, match="host cannot be looked up now"):
+                await started.install(registered(f"https://{NAME}/1"), "d1")
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -366,20 +396,54 @@ async def test_of_many_addresses_only_some_are_tried(world: World, clock: FakeCl
     assert len(world.dialled) == public_line.MOST_ADDRESSES
 
 
-async def test_slow_name_servers_hold_up_no_one_else(
+async def test_a_slow_name_server_is_its_own_service_s_trouble(
     world: World, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go = threading.Event()
-    world.names[NAME] = lambda: ["8.8.8.8"] if go.wait(30) else []
-    monkeypatch.setattr(public_line, "LOOKUP_SECONDS", 0.05)
-    try:
+    monkeypatch.setattr(lookups, "LOOKUP_SECONDS", 0.05)
+    with world.hang(NAME):
         async with gateway(clock, allowed_networks=LOOPBACK) as started:
             receipts = await asyncio.gather(*(started.push(push(at(f"https://{NAME}/1"))) for _ in range(50)))
-            assert {receipt.outcome for receipt in receipts} == {Outcome.RETRY}, "no service is blamed"
-            async with asyncio.timeout(5):
-                assert await asyncio.to_thread(lambda: "free") == "free"
-    finally:
-        go.set()
+            receipts.append(await started.push(push(at(f"https://{NAME}/1"))))
+    assert {receipt.outcome for receipt in receipts} == {Outcome.UNAVAILABLE}, "so that its circuit opens"
+    assert {receipt.reason for receipt in receipts} == {
+        "not reached (the host could not be looked up in time)"
+    }
+    assert world.asked == [NAME]
+
+
+async def test_who_waits_behind_slow_names_is_not_blamed(
+    world: World, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "PLACE_SECONDS", 0.0)
+    slow = [f"slow-{number}.{NAME}" for number in range(lookups.MOST_OF_DOMAIN)]
+    world.names[NAME] = lambda: ["8.8.8.8"]
+    async with gateway(clock, allowed_networks=LOOPBACK) as started:
+        with world.hang(*slow):
+            waiting = [asyncio.create_task(started.push(push(at(f"https://{name}/1")))) for name in slow]
+            await eventually(lambda: world.asked == slow)
+            receipt = await started.push(push(at(f"https://{NAME}/1")))
+        assert receipt == (Outcome.RETRY, "no answer (look-ups of other hosts were in the way)", None, None)
+        await asyncio.gather(*waiting)
+        assert (await started.push(push(at(f"https://{NAME}/1")))).reason == "not reached (ConnectError)"
+
+
+@pytest.mark.parametrize("registering", [True, False])
+async def test_registrations_and_pushes_do_not_hold_each_other_up(
+    world: World, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, registering: bool
+) -> None:
+    monkeypatch.setattr(public_line, "_LOOKUPS", 1)
+    monkeypatch.setattr(public_line, "_REGISTRATIONS", 1)
+    world.names[NAME] = lambda: ["8.8.8.8"]
+    line = PublicLine(Reach(()), trust=ssl.create_default_context(cafile=NOBODY), connections=1, clock=clock)
+    with world.hang("slow.test"):
+        slow = asyncio.create_task(line.look_up("slow.test", 443, scheme="https", new=registering))
+        await eventually(lambda: world.asked == ["slow.test"])
+        found = await line.look_up(NAME, 443, scheme="https", new=not registering)
+        assert found == ["8.8.8.8"]
+        assert not slow.done()
+    with pytest.raises(public_line.UnknownHost):
+        await slow
+    await line.close()
 
 
 async def test_connections_are_used_again(world: World, clock: FakeClock) -> None:

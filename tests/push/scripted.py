@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from pns.device import Address, Device, Network, Registration
-from pns.gateway import NO_FACTS, Outcome, Receipt
+from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt
 from pns.push import Push
 
 Script = Callable[[Push], Receipt | None]
@@ -49,6 +49,8 @@ class ScriptedGateway:
 
     async def uninstall(self, device: Device) -> None:
         self.released.append(device)
+
+    async def tidy(self, is_registered: IsRegistered) -> None: ...
 
     async def push(self, push: Push) -> Receipt:
         self.asked.append(push)

@@ -1,0 +1,46 @@
+"""Who sends also tidies up: each gateway, once a minute, by the devices that are stored."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from pns.gateway import IsRegistered
+from pns.metrics import Metrics
+from pns.publish import Publisher
+from pns.pushing import TIDY_SECONDS, Pushing, Role
+from pns.settings import PushSettings
+from pns.store import Store
+from pns.testing import FakeClock
+from tests.harness.waiting import eventually
+from tests.push.conftest import install
+from tests.push.scripted import ScriptedGateway
+
+
+class Tidied(ScriptedGateway):
+    """Remembers what it was told of two devices, at each tidying."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[bool, bool]] = []
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        self.told.append((await is_registered("phone"), await is_registered("lost")))
+
+
+@pytest.mark.parametrize(("role", "tidies"), [("all", True), ("push", True), ("web", False)])
+async def test_gateways_are_tidied(
+    store: Store, clock: FakeClock, metrics: Metrics, role: Role, tidies: bool
+) -> None:
+    await install(store, "42", "phone")
+    gateway = Tidied()
+    settings = PushSettings()
+    pushing = Pushing(settings, [gateway], store, role=role, clock=clock, metrics=metrics)
+    assert ("tidy gateways" in [looper.name for looper in pushing._loopers(cast(Publisher, None))]) == tidies
+    if tidies:
+        await pushing.start(cast(Publisher, None))
+        await clock.until_sleeping(6)
+        clock.advance(TIDY_SECONDS)
+        await eventually(lambda: gateway.told == [(True, False)])
+        await pushing.stop()
