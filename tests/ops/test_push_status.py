@@ -56,7 +56,7 @@ async def test_nothing_is_set_and_nothing_waits(settings: Settings, store: Store
 
 
 async def test_what_is_in_which_state(
-    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets(monkeypatch, ScriptedGateway("fcm"), ScriptedGateway("apns"))
     for each in (device("d-1"), device("d-2", network="apns", gateway="apns")):
@@ -64,16 +64,20 @@ async def test_what_is_in_which_state(
     await notify(store, "n-1")
     for push in await store.outbox.claim(Claim("fcm", 10, 2**62, offline_only=False)):
         await store.outbox.settle([Settlement(push, PushState.ACCEPTED)])
+    for push in await store.outbox.claim(Claim("apns", 10, 2**62, offline_only=False)):
+        due_at = clock.now() + 3600 * 1_000_000
+        await store.outbox.settle([Settlement(push, PushState.RETRY, "503", due_at=due_at)])
     await notify(store, "n-2", "n-3", delay=2 * 3600 * 1_000_000)
     lines = await shown(settings)
     assert lines[:3] == [
         "gateways: fcm (fcm), apns (apns)",
-        "GATEWAY  STATE     PUSHES  OLDEST",
-        "apns     queued    3       due 0 s ago",
+        "GATEWAY  STATE     PUSHES  NEXT        SUCH AS",
+        "apns     queued    2       due in 2 h  -",
     ]
-    assert lines[3].split() == ["fcm", "accepted", "1", "-"]
-    assert lines[4].split() == ["fcm", "queued", "2", "due", "in", "2", "h"]
-    assert lines[5:] == ["5 wait, the first due 0 s ago"]
+    assert lines[3].split() == ["apns", "retry", "1", "due", "in", "1", "h", "503"]
+    assert lines[4].split() == ["fcm", "accepted", "1", "-", "-"]
+    assert lines[5].split() == ["fcm", "queued", "2", "due", "in", "2", "h", "-"]
+    assert lines[6:] == ["5 wait, the first due in 1 h; 1 of apns again, such as: 503"]
 
 
 async def test_what_waits_for_a_gateway_that_is_not_set(settings: Settings, store: Store) -> None:
@@ -119,4 +123,4 @@ async def test_a_retry_waits(settings: Settings, store: Store, monkeypatch: pyte
     await store.outbox.settle([Settlement(push, PushState.RETRY, "busy", due_at=later)])
     *_, line, summary = await shown(settings)
     assert line.split()[:3] == ["fcm", "retry", "1"]
-    assert summary == "1 wait, the first due in 10 min"
+    assert summary == "1 wait, the first due in 10 min; 1 of fcm again, such as: busy"

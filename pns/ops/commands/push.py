@@ -24,7 +24,7 @@ def push() -> None:
 
 @cli.command()
 def status(config: Config = None) -> None:
-    """Show which gateways are set, how many pushes are in which state, and since when the oldest waits."""
+    """Show which gateways are set, how many pushes are in which state, when the next is due, and a reason."""
     from pns.ops.push.status import print_status
 
     asyncio.run(print_status(load(config), echo=typer.echo))

@@ -17,7 +17,7 @@ from pns.ops.arguments import GatewayName
 from pns.ops.compose import make_gateways
 from pns.ops.doctor.finding import Finding, bad, good, not_asked
 from pns.ops.push.beside import store_beside
-from pns.ops.push.status import ago, waiting
+from pns.ops.push.status import summary, waiting
 from pns.outbox import Backlog
 from pns.push import WAITING
 from pns.settings import Settings
@@ -95,11 +95,8 @@ async def _ask(gateway: Gateway) -> Finding:
 
 
 def _waiting(backlog: Sequence[Backlog], now: int) -> Finding:
-    count, oldest = waiting(backlog)
-    if oldest is None:
-        return good(OUTBOX, "nothing waits")
-    told = f"{count:,} wait, the first {ago(oldest, now)}"
-    late = now - oldest > OVERDUE_SECONDS * 1_000_000
+    _, oldest = waiting(backlog)
+    told, late = summary(backlog, now), oldest is not None and now - oldest > OVERDUE_SECONDS * 1_000_000
     return bad(OUTBOX, told, _OVERDUE) if late else good(OUTBOX, told)
 
 

@@ -10,7 +10,7 @@ from pns.ops.push.beside import store_beside
 from pns.ops.push.columns import Columns
 from pns.ops.push.devices import Echo
 from pns.outbox import Backlog
-from pns.push import WAITING
+from pns.push import WAITING, PushState
 from pns.settings import Settings
 
 
@@ -23,9 +23,9 @@ async def print_status(settings: Settings, *, echo: Echo) -> None:
     names = [f"{gateway.name} ({', '.join(sorted(gateway.networks))})" for gateway in gateways]
     echo(f"gateways: {', '.join(names) or 'none is set, so nothing is pushed'}")
     rows = [_row(found, clock.now()) for found in backlog]
-    for line in Columns("GATEWAY", "STATE", "PUSHES", "OLDEST").lines(rows):
+    for line in Columns("GATEWAY", "STATE", "PUSHES", "NEXT", "SUCH AS").lines(rows):
         echo(line)
-    echo(_summary(backlog, clock.now()))
+    echo(summary(backlog, clock.now()))
     known = {gateway.name for gateway in gateways}
     for name in sorted({found.gateway for found in backlog if found.state in WAITING} - known):
         echo(
@@ -54,11 +54,21 @@ def ago(due_at: int, now: int) -> str:
 
 def _row(found: Backlog, now: int) -> tuple[str, ...]:
     oldest = "" if found.oldest is None else ago(found.oldest, now)
-    return found.gateway, str(found.state), f"{found.pushes:,}", oldest
+    return found.gateway, str(found.state), f"{found.pushes:,}", oldest, found.reason or ""
 
 
-def _summary(backlog: Sequence[Backlog], now: int) -> str:
+def _put_off(backlog: Sequence[Backlog]) -> str:
+    """What waits after it was tried or put off, and why one of each gateway does."""
+    return "; ".join(
+        f"{found.pushes:,} of {found.gateway} again, such as: {found.reason}"
+        for found in backlog
+        if found.state is PushState.RETRY and found.reason
+    )
+
+
+def summary(backlog: Sequence[Backlog], now: int) -> str:
+    """How many wait and when it goes on, in one line."""
     count, oldest = waiting(backlog)
     if oldest is None:
         return "nothing waits"
-    return f"{count:,} wait, the first {ago(oldest, now)}"
+    return "; ".join(filter(None, (f"{count:,} wait, the first {ago(oldest, now)}", _put_off(backlog))))
