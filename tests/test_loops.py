@@ -45,19 +45,22 @@ async def test_a_looper_ticks_survives_errors_and_stops_completely(caplog: pytes
 
 
 async def test_a_store_that_is_away_puts_a_turn_off(caplog: pytest.LogCaptureFixture) -> None:
-    """A line each, and no error: nothing is wrong with the loop."""
+    """A line for each trouble, however long it lasts, and no error: nothing is wrong with the loop."""
     clock, metrics = FakeClock(), Metrics()
+    away = iter((True, True, True, False, True, True))
 
     async def tick() -> None:
-        raise StoreUnavailable("it is away")
+        if next(away, False):
+            raise StoreUnavailable("it is away")
 
     looper = Looper("test", tick, every=lambda: 5.0, clock=clock, metrics=metrics)
     looper.start()
-    for _ in range(2):
+    for _ in range(7):
         await turns()
         clock.advance(5)
     await turns()
     await looper.stop()
+    assert next(away, None) is None
     assert [record.getMessage() for record in caplog.records] == [
         "a turn of the loop is put off: it is away"
     ] * 2

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from pns.buses.interest import channel_of
-from pns.buses.signal_bus import MOST_WAITING, SignalBus
+from pns.buses.signal_bus import CANARY_SECONDS, MOST_WAITING, PATIENCE_SECONDS, SignalBus
 from tests.buses.conftest import Broker, NewNode
 from tests.harness import eventually
 
@@ -77,7 +77,8 @@ async def test_after_the_last_leave_nothing_comes(new_node: NewNode) -> None:
 
 async def test_a_crowd_joins_at_once(new_node: NewNode) -> None:
     """As after the death of a node: everybody is heard, and each of them soon."""
-    one, other = await new_node(), await new_node()
+    patient = {"canary_seconds": CANARY_SECONDS, "patience_seconds": PATIENCE_SECONDS}
+    one, other = await new_node(**patient), await new_node(**patient)
     users = [f"user-{number}" for number in range(2_000)]
     await asyncio.gather(*(other.bus.join(user) for user in users))
     one.bus.signal(users)
