@@ -250,6 +250,7 @@ class Dispatcher:
             if opened or (trial and receipt.reason != before):
                 level = logging.ERROR if outcome is Outcome.REFUSED else logging.WARNING
                 log.log(level, "pushes wait: %s", printable(receipt.reason, MOST_REASON), extra=told)
+                self._circuits_open.set(self._circuits.open)
         elif circuit.succeeded():
             log.warning("pushes flow again", extra=told)
-        self._circuits_open.set(self._circuits.open)
+            self._circuits_open.set(self._circuits.open)
