@@ -503,18 +503,18 @@ async def test_every_loop_is_counted(clock: FakeClock) -> None:
 
 @pytest.mark.timeout(600)
 def test_one_node() -> None:
-    _examine(Inboxes, 60)
+    _examine(Inboxes, 40)
 
 
 @pytest.mark.timeout(600)
 def test_two_nodes_on_one_store() -> None:
-    _examine(Fleet, 25)
+    _examine(Fleet, 16)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("machine", [Inboxes, Fleet], ids=["one node", "two nodes"])
 def test_on_postgres(machine: type[Inboxes], postgres: Postgres) -> None:
-    _examine(_on(postgres, machine), 5)
+    _examine(_on(postgres, machine), 4)
 
 
 @pytest.mark.soak

@@ -49,7 +49,7 @@ async def fuzz(folder: Path, *options: str) -> None:
 
 
 async def test_requests_made_from_the_document(tmp_path: Path) -> None:
-    await fuzz(tmp_path, "--phases", "fuzzing", "--max-examples", "4", "--seed", "1")
+    await fuzz(tmp_path, "--phases", "fuzzing", "--max-examples", "2", "--seed", "1")
 
 
 @pytest.mark.soak

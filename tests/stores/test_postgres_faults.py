@@ -22,7 +22,8 @@ from tests.harness.waiting import eventually
 
 from .conftest import PLENTY, append, count, cursor, inbox, named
 
-PATIENCE = 0.5
+PATIENCE = 1.5
+"""Quick to give up, and yet no busy machine takes as long."""
 
 
 @pytest.fixture(scope="module")
