@@ -47,10 +47,10 @@ SELECT s.audience FROM subscriptions s JOIN users u ON u.user_key = s.user_key
 WHERE u.user_id = :user_id ORDER BY s.audience
 
 -- name: subscribers
--- The next users of an audience.
+-- The next users of an audience. Said of either table: a merge join would read all users before these.
 SELECT s.user_key, u.user_id
 FROM subscriptions s JOIN users u ON u.user_key = s.user_key
-WHERE s.audience = :audience AND s.user_key > :after
+WHERE s.audience = :audience AND s.user_key > :after AND u.user_key > :after
 ORDER BY s.user_key LIMIT :limit
 
 -- name: everybody
