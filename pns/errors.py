@@ -40,7 +40,9 @@ class SettingsError(PNSError):
 class NotStarted(PNSError):
     """PNS was used before it was started. Add one of these lines to your application:
     `app = Starlette(…, lifespan=pns.lifespan)`, or `async with pns:` inside your own lifespan, or
-    `app = pns.wrap(app, path="/pns")` around any ASGI application.
+    `application = pns.wrap(application, path="/pns")` around any ASGI application, Django's for example.
+    In a worker, a shell or a test, which run no such server, write
+    `async with PNS(store) as pns: await pns.notify(user_id, …)` with the same store: the open pages follow.
     """
 
 

@@ -7,10 +7,10 @@ docs/embedding.md. What it has of push and audiences stands in embedded_push.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,6 +42,8 @@ from pns.web.application_calls import UserInfo
 from pns.web.body import submission
 from pns.web.export import read_inbox
 
+T = TypeVar("T")
+
 
 class PNS(PushMethods):
     """A notification inbox and live push for one application; an ASGI application to be mounted.
@@ -51,9 +53,9 @@ class PNS(PushMethods):
     else; neither config.toml nor the environment is read unless `Settings.load()` is given here.
 
     Enter it before use: `lifespan=pns.lifespan`, `async with pns:` or `pns.wrap(app)`. Used before, every
-    method raises NotStarted. It belongs to the event loop that it was entered in; only `notify_sync` may be
-    called from elsewhere. Methods raise Invalid for bad arguments, StoreUnavailable or Overloaded when
-    nothing could be stored.
+    method raises NotStarted. It belongs to the event loop that it was entered in; only methods that end in
+    `_sync` may be called from another thread. Methods raise Invalid for bad arguments, StoreUnavailable or
+    Overloaded when nothing could be stored.
     """
 
     def __init__(
@@ -134,16 +136,19 @@ class PNS(PushMethods):
 
     def notify_sync(self, user_id: str | int, notifications: Notifications) -> list[str]:
         """`notify` from any other thread, a sync view for example; returns when it is on disk."""
-        loop = self._loop
-        if loop is None or self._node is None:
-            raise NotStarted
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is loop:
-            raise RuntimeError("notify_sync would block the event loop that it waits for: use `await notify`")
-        return asyncio.run_coroutine_threadsafe(self.notify(user_id, notifications), loop).result()
+        return self._wait_for(lambda: self.notify(user_id, notifications), name="notify")
+
+    def withdraw_sync(self, user_id: str | int, notification_id: str) -> None:
+        """`withdraw` from any other thread."""
+        self._wait_for(lambda: self.withdraw(user_id, notification_id), name="withdraw")
+
+    def disconnect_sync(self, user_id: str | int, device_id: str = EVERY_DEVICE) -> None:
+        """`disconnect` from any other thread, such as that of a sync logout view."""
+        self._wait_for(lambda: self.disconnect(user_id, device_id), name="disconnect")
+
+    def erase_sync(self, user_id: str | int) -> None:
+        """`erase` from any other thread."""
+        self._wait_for(lambda: self.erase(user_id), name="erase")
 
     async def subscribe(self, websocket: WebSocket, user_id: str | int) -> None:
         """Serve `websocket`, in the application's own endpoint and behind its own login, until it ends.
@@ -207,8 +212,25 @@ class PNS(PushMethods):
         if self._node is None:
             raise NotStarted
         if asyncio.get_running_loop() is not self._loop:
-            raise RuntimeError("PNS runs in another event loop than this one: use notify_sync from here")
+            raise RuntimeError(
+                "PNS runs in another event loop than this one: use notify_sync, or another method that ends"
+                " in _sync, from here"
+            )
         return self._node
+
+    def _wait_for(self, call: Callable[[], Coroutine[Any, Any, T]], *, name: str) -> T:
+        """What `call` returns in the event loop of PNS, for a thread that may wait for it.
+
+        Raises NotStarted, and RuntimeError in the event loop itself, which would wait for ever.
+        """
+        loop = self._loop
+        if loop is None or self._node is None:
+            raise NotStarted
+        if _running_loop() is loop:
+            raise RuntimeError(
+                f"{name}_sync would block the event loop that it waits for: use `await {name}`"
+            )
+        return asyncio.run_coroutine_threadsafe(call(), loop).result()
 
     def _compose(self) -> tuple[Node, Web]:
         settings, clock, metrics = self.settings, self._clock, Metrics()
@@ -229,3 +251,10 @@ class PNS(PushMethods):
             gateways=make_gateways(settings, store, clock=clock),
         )
         return node, Web(node, make_application_authority(settings, clock=clock))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -110,6 +111,9 @@ async def test_before_the_start_the_error_is_what_to_add(pns: PNS) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: pns.notify("42", "x"),
         lambda: asyncio.to_thread(pns.notify_sync, "42", "x"),
+        lambda: asyncio.to_thread(pns.withdraw_sync, "42", "id"),
+        lambda: asyncio.to_thread(pns.disconnect_sync, "42"),
+        lambda: asyncio.to_thread(pns.erase_sync, "42"),
         lambda: pns.subscribe(websocket, "42"),
         lambda: pns.user("42"),
         lambda: pns.seen("42"),
@@ -122,6 +126,28 @@ async def test_before_the_start_the_error_is_what_to_add(pns: PNS) -> None:
     for call in calls:
         with pytest.raises(NotStarted, match=r"lifespan=pns\.lifespan.*async with pns:.*pns\.wrap\("):
             await call()
+
+
+async def test_the_error_says_how_to_notify_where_no_server_runs(pns: PNS, tmp_path: Path) -> None:
+    """What it says is run in another process on the same file, and the open page follows."""
+    with pytest.raises(NotStarted) as error:
+        await pns.notify("42", "x")
+    (lines,) = re.findall(r"`(async with PNS\(store\) as pns: [^`]+)`", str(error.value))
+    worker = f"""
+import asyncio, sys
+from pns import PNS
+
+async def main(store, user_id):
+    {lines.replace("…", "'from a worker'")}
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+    async with Site(mounted(pns)) as site, Device.connect(f"{site.url}/pns", "42") as device:
+        assert await device.count() == 0
+        command = [sys.executable, "-c", worker, pns.settings.store.url, "42"]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        await device.count_is(1)
 
 
 async def test_a_host_that_forgot_to_start_it_reads_in_its_log_what_to_add(
@@ -318,6 +344,28 @@ async def test_notify_sync_from_many_threads(pns: PNS) -> None:
             await asyncio.to_thread(thread.join)
         assert sorted(ids) == sorted([item.notification_id async for item in pns.export("42")])
         assert len(ids) == 8
+
+
+async def test_the_sync_twins_do_what_they_are_named_after(pns: PNS) -> None:
+    async with Site(mounted(pns)) as site:
+        await pns.notify("42", Notification("one", notification_id="a"))
+        await asyncio.to_thread(pns.withdraw_sync, "42", "a")
+        assert (await pns.user("42")).unseen == 0
+        async with Device.connect(f"{site.url}/pns", "42") as device:
+            assert await device.count() == 0
+            await asyncio.to_thread(pns.disconnect_sync, "42")
+            assert await device.closed() == 4501
+        await pns.notify("42", "two")
+        await asyncio.to_thread(pns.erase_sync, 42)
+        assert [item async for item in pns.export("42")] == []
+        calls: dict[str, Callable[[], None]] = {
+            "withdraw": lambda: pns.withdraw_sync("42", "a"),
+            "disconnect": lambda: pns.disconnect_sync("42"),
+            "erase": lambda: pns.erase_sync("42"),
+        }
+        for name, call in calls.items():
+            with pytest.raises(RuntimeError, match=f"use `await {name}`"):
+                call()
 
 
 async def test_another_event_loop_is_told_what_to_use(pns: PNS) -> None:
