@@ -5,6 +5,8 @@ A device keeps its `device_id` as long as the same user stays logged in on it.
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from pns.authority import Credentials, DeviceAuthority, Login
@@ -14,6 +16,7 @@ from pns.store import State, Store
 
 ATTEMPTS = 3
 """How often a login may be overtaken by a revocation before PNS gives up for now."""
+REVOKED_AGAIN = "this login was revoked again and again while it was asked about"
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -25,20 +28,38 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 class Admission:
-    """Turns credentials into an admitted device, or raises Unauthorized, Forbidden or Unavailable."""
+    """Turns credentials into an admitted device, or raises Unauthorized, Forbidden or Unavailable.
 
-    def __init__(self, authority: DeviceAuthority, store: Store) -> None:
+    All attempts of one login have `timeout_seconds` together.
+    """
+
+    def __init__(self, authority: DeviceAuthority, store: Store, *, timeout_seconds: float) -> None:
         self._authority = authority
         self._store = store
+        self._timeout_seconds = timeout_seconds
+
+    def deadline(self) -> float:
+        """The moment, in seconds of the event loop, when a login that begins now is given up."""
+        return asyncio.get_running_loop().time() + self._timeout_seconds
 
     async def ask(
-        self, credentials: Credentials, known: tuple[str, str] | None, *, not_before: int = 0
+        self,
+        credentials: Credentials,
+        known: tuple[str, str] | None,
+        *,
+        deadline: float,
+        not_before: int = 0,
     ) -> Admitted:
         """The device behind `credentials`; `known` is the (device_id, user_id) that its cookie names.
 
         A revocation may have overtaken the answer: compare it with a state read afterwards (`overtaken`).
         """
-        login: Login = await self._authority.login(credentials, not_before=not_before)
+        try:
+            # The first question keeps the same time by itself, and says in the log why it has no answer.
+            async with asyncio.timeout_at(deadline if not_before else None):
+                login: Login = await self._authority.login(credentials, not_before=not_before)
+        except TimeoutError:
+            raise AuthUnavailable(REVOKED_AGAIN) from None
         if known is None:
             return Admitted(login.user_id, credentials.device_id, login.revocation)
         device_id, user_id = known
@@ -47,14 +68,14 @@ class Admission:
 
     async def admit(self, credentials: Credentials, known: tuple[str, str] | None) -> Admitted:
         """As `ask`, with the answer compared with the store."""
-        not_before = 0
+        not_before, deadline = 0, self.deadline()
         for _ in range(ATTEMPTS):
-            admitted = await self.ask(credentials, known, not_before=not_before)
+            admitted = await self.ask(credentials, known, deadline=deadline, not_before=not_before)
             state = (await self._store.states([admitted.user_id]))[admitted.user_id]
             not_before = overtaken(admitted, state)
             if not not_before:
                 return admitted
-        raise AuthUnavailable("this login was revoked again and again while it was asked about")
+        raise AuthUnavailable(REVOKED_AGAIN)
 
 
 def overtaken(admitted: Admitted, state: State) -> int:

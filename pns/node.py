@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from pns.admission import ATTEMPTS, Admission, overtaken
+from pns.admission import ATTEMPTS, REVOKED_AGAIN, Admission, overtaken
 from pns.authority import Credentials, DeviceAuthority
 from pns.bus import Bus
 from pns.clock import Clock, SystemClock
@@ -70,7 +70,7 @@ class Node:
         self.publisher = Publisher(
             store, bus, metrics, terms=self.pushing.terms, dismissals=self.pushing.dismissals
         )
-        self.admission = Admission(authority, store)
+        self.admission = self._admission(authority)
         self.fanout = Fanout(self.hub, store, clock=self.clock, metrics=metrics)
         self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
         self.pruner = Pruner(store, self.publisher, settings.retention, self.clock)
@@ -174,11 +174,11 @@ class Node:
         `authority`, if given, answers instead of the node's own, and is not asked again later. The caller
         must `leave` with it. Raises what Admission raises, Draining, Overloaded, StoreUnavailable.
         """
-        admission = Admission(authority, self.store) if authority else self.admission
-        not_before = 0
+        admission = self._admission(authority) if authority else self.admission
+        not_before, deadline = 0, admission.deadline()
         for _ in range(ATTEMPTS):
             self.check_open()
-            admitted = await admission.ask(credentials, known, not_before=not_before)
+            admitted = await admission.ask(credentials, known, deadline=deadline, not_before=not_before)
             self.check_open()
             connection = Connection(
                 self._delivery,
@@ -197,7 +197,10 @@ class Node:
             if not not_before:
                 return connection, state
             self.leave(connection)
-        raise AuthUnavailable("this login was revoked again and again while it was asked about")
+        raise AuthUnavailable(REVOKED_AGAIN)
+
+    def _admission(self, authority: DeviceAuthority) -> Admission:
+        return Admission(authority, self.store, timeout_seconds=self.settings.auth.timeout_seconds)
 
     def leave(self, connection: Connection) -> None:
         """The connection has ended."""

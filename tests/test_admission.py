@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from pns.admission import ATTEMPTS, Admission
-from pns.authority import Login
+from pns.authority import Credentials, Login
 from pns.errors import AuthUnavailable, Unauthorized
+from pns.settings import AuthSettings
 from pns.store import EVERY_DEVICE, State
-from tests.engine import NOBODY, StubAuthority, StubStore
+from tests.engine import NOBODY, StubAuthority, StubStore, turns
+from tests.web.edge import an_edge
 
 
 async def test_a_device_keeps_its_id_while_its_user_stays() -> None:
-    admission = Admission(StubAuthority(*[Login("alice", 0)] * 3), StubStore().store)
+    admission = Admission(StubAuthority(*[Login("alice", 0)] * 3), StubStore().store, timeout_seconds=5)
     assert (await admission.admit(NOBODY, None)).device_id == "new-device"
     assert (await admission.admit(NOBODY, ("phone", "alice"))).device_id == "phone"
     other = (await admission.admit(NOBODY, ("phone", "bob"))).device_id
@@ -22,7 +27,7 @@ async def test_a_device_keeps_its_id_while_its_user_stays() -> None:
 async def test_an_overtaken_login_is_asked_anew() -> None:
     store, authority = StubStore(), StubAuthority(Login("alice", 4), Login("alice", 5))
     store.by_user["alice"] = State(revocations={EVERY_DEVICE: 5})
-    admitted = await Admission(authority, store.store).admit(NOBODY, None)
+    admitted = await Admission(authority, store.store, timeout_seconds=5).admit(NOBODY, None)
     assert admitted.revocation == 5
     assert [call["not_before"] for call in authority.calls] == [0, 5]
 
@@ -30,18 +35,66 @@ async def test_an_overtaken_login_is_asked_anew() -> None:
 async def test_a_revocation_of_another_device_does_not_matter() -> None:
     store, authority = StubStore(), StubAuthority(Login("alice", 4))
     store.by_user["alice"] = State(revocations={"desk": 5})
-    assert (await Admission(authority, store.store).admit(NOBODY, ("phone", "alice"))).revocation == 4
+    admission = Admission(authority, store.store, timeout_seconds=5)
+    assert (await admission.admit(NOBODY, ("phone", "alice"))).revocation == 4
 
 
 async def test_a_no_after_a_revocation_is_a_no() -> None:
     store, authority = StubStore(), StubAuthority(Login("alice", 4), Unauthorized())
     store.by_user["alice"] = State(revocations={"phone": 5})
     with pytest.raises(Unauthorized):
-        await Admission(authority, store.store).admit(NOBODY, ("phone", "alice"))
+        await Admission(authority, store.store, timeout_seconds=5).admit(NOBODY, ("phone", "alice"))
 
 
 async def test_a_doubt_never_lets_anybody_in() -> None:
     store, authority = StubStore(), StubAuthority(*[Login("alice", 4)] * ATTEMPTS)
     store.by_user["alice"] = State(revocations={EVERY_DEVICE: 5})
     with pytest.raises(AuthUnavailable):
-        await Admission(authority, store.store).admit(NOBODY, None)
+        await Admission(authority, store.store, timeout_seconds=5).admit(NOBODY, None)
+
+
+class Hanging(StubAuthority):
+    """Answers from its list, and then never."""
+
+    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+        if not self.answers:
+            await asyncio.Event().wait()
+        return await super().login(credentials, not_before=not_before, fresh=fresh)
+
+
+@pytest.mark.parametrize("overtaken", [1, 2])
+async def test_all_attempts_have_one_deadline_together(overtaken: int) -> None:
+    store, authority = StubStore(), Hanging(*[Login("alice", 4)] * overtaken)
+    store.by_user["alice"] = State(revocations={EVERY_DEVICE: 5})
+    admission = Admission(authority, store.store, timeout_seconds=0.05)
+    async with asyncio.timeout(10):
+        with pytest.raises(AuthUnavailable, match="again and again"):
+            await admission.admit(NOBODY, None)
+    assert len(authority.calls) == overtaken
+
+
+async def test_a_connection_has_one_deadline_for_all_attempts(tmp_path: Path) -> None:
+    authority = Hanging(Login("alice", -1))
+    settings = AuthSettings(timeout_seconds=0.05)
+    async with an_edge(tmp_path, authority, auth=settings) as edge:
+        await edge.node.publisher.revoke("alice", EVERY_DEVICE)
+        async with asyncio.timeout(10):
+            with pytest.raises(AuthUnavailable, match="again and again"):
+                await edge.node.join(NOBODY, None)
+        assert len(edge.node.hub) == 0
+    assert len(authority.calls) == 1
+
+
+async def test_the_first_question_keeps_its_own_time() -> None:
+    """So that the authority says in the log why it has no answer."""
+
+    class Slow(StubAuthority):
+        async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+            await turns()
+            return await super().login(credentials, not_before=not_before, fresh=fresh)
+
+    admission = Admission(Slow(*[Login("alice", 0)] * 2), StubStore().store, timeout_seconds=5)
+    late = admission.deadline() - 10
+    assert (await admission.ask(NOBODY, None, deadline=late)).user_id == "alice"
+    with pytest.raises(AuthUnavailable):
+        await admission.ask(NOBODY, None, deadline=late, not_before=1)

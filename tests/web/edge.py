@@ -18,7 +18,15 @@ from pns.metrics import Metrics
 from pns.node import Node
 from pns.ops.compose import make_application_authority, make_bus, make_store
 from pns.pushing import Role
-from pns.settings import AppSettings, LimitsSettings, PushSettings, ServerSettings, Settings, StoreSettings
+from pns.settings import (
+    AppSettings,
+    AuthSettings,
+    LimitsSettings,
+    PushSettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 from pns.web.app import Web
@@ -82,6 +90,7 @@ async def an_edge(
     folder: Path,
     authority: DeviceAuthority | None = None,
     *,
+    auth: AuthSettings | None = None,
     limits: LimitsSettings | None = None,
     gateways: Sequence[Gateway] = (),
     push: PushSettings | None = None,
@@ -93,6 +102,7 @@ async def an_edge(
         server=ServerSettings(allowed_origins=(FOREIGN,)),
         app=AppSettings(api_keys=(API_KEY,)),
         store=StoreSettings(url=f"sqlite:///{empty_store(folder / 'pns.db')}"),
+        auth=auth or AuthSettings(),
         limits=limits or LimitsSettings(),
         push=push or PushSettings(when="always"),
     )
