@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 from starlette.requests import HTTPConnection
 
+from pns.forwarding import Header
+
 UserOf = Callable[[HTTPConnection], object]
 """From a request to a user id (a string or an integer), or None for nobody; or to an awaitable of it."""
 
@@ -20,14 +22,22 @@ class Credentials(msgspec.Struct, frozen=True):
     """What a device showed, kept as long as its connection lives so that it can be asked about again.
 
     `headers`: those on the allow-list, as they came, names in lower case, PNS's own cookie taken out.
-    `forwarded`: the `x-forwarded-for` and `x-forwarded-proto` that PNS itself sets.
+    `forwarded`: the `x-forwarded-for`, `x-forwarded-proto` and `x-pns-host` that PNS itself sets.
     `request`: the device's request, where the authority is a function of the host application.
     """
 
-    headers: tuple[tuple[bytes, bytes], ...]
-    forwarded: tuple[tuple[bytes, bytes], ...]
+    headers: tuple[Header, ...]
+    forwarded: tuple[Header, ...]
     device_id: str
     request: HTTPConnection | None = None
+
+    def said_by_pns(self, *, recheck: bool) -> tuple[Header, ...]:
+        """The headers of a question that are PNS's own word. `x-pns-question` says which question it is."""
+        return (
+            *self.forwarded,
+            (b"x-pns-device-id", self.device_id.encode()),
+            (b"x-pns-question", b"recheck" if recheck else b"login"),
+        )
 
 
 class Login(NamedTuple):
@@ -43,12 +53,16 @@ class DeviceAuthority(Protocol):
     async def stop(self) -> None:
         """Let go of everything. Safe to call twice, and before `start`."""
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         """The user of these credentials.
 
+        `recheck`: the question is about an open connection, or about one that is to stay open. The
+        application is told so, and is always asked: the answer is never one that is kept or under way.
+
         Raises Unauthorized or Forbidden when the application said no, AuthUnavailable for any doubt.
-        An answer that is kept or under way is used only if its `revocation` is at least `not_before`, and
-        never with `fresh`. Returns or raises within `auth.timeout_seconds`, waiting for a turn included.
+        An answer that is kept or under way is used only if its `revocation` is at least `not_before`; a
+        login may be answered by a recheck. Returns or raises within `auth.timeout_seconds`, waiting for a
+        turn included.
         """
 
 

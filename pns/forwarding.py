@@ -18,7 +18,7 @@ NEVER_FORWARDED = frozenset(
         *(b"content-encoding", b"content-length", b"http2-settings"),
         # What PNS says itself; from a device it would be a lie or a second opinion.
         *(b"accept", b"accept-encoding", b"host", b"x-forwarded-for", b"x-forwarded-proto"),
-        b"x-pns-device-id",
+        *(b"x-pns-device-id", b"x-pns-host", b"x-pns-question"),
     )
 )
 _NEVER_PREFIX = b"sec-websocket-"

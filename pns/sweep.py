@@ -70,7 +70,7 @@ class Sweep:
         """Ask again, past the cache. Only a clear no, or another user, ends the connection."""
         assert connection.credentials is not None
         try:
-            login = await self._authority.login(connection.credentials, fresh=True)
+            login = await self._authority.login(connection.credentials, recheck=True)
         except (Unauthorized, Forbidden):
             connection.end(CloseCode.LOGGED_OUT)
         except Problem:

@@ -88,8 +88,8 @@ class StubAuthority:
 
     async def stop(self) -> None: ...
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
-        self.calls.append({"not_before": not_before, "fresh": fresh})
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
+        self.calls.append({"not_before": not_before, "recheck": recheck})
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

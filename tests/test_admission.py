@@ -56,10 +56,10 @@ async def test_a_doubt_never_lets_anybody_in() -> None:
 class Hanging(StubAuthority):
     """Answers from its list, and then never."""
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         if not self.answers:
             await asyncio.Event().wait()
-        return await super().login(credentials, not_before=not_before, fresh=fresh)
+        return await super().login(credentials, not_before=not_before, recheck=recheck)
 
 
 @pytest.mark.parametrize("overtaken", [1, 2])
@@ -89,9 +89,11 @@ async def test_the_first_question_keeps_its_own_time() -> None:
     """So that the authority says in the log why it has no answer."""
 
     class Slow(StubAuthority):
-        async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+        async def login(
+            self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False
+        ) -> Login:
             await turns()
-            return await super().login(credentials, not_before=not_before, fresh=fresh)
+            return await super().login(credentials, not_before=not_before, recheck=recheck)
 
     admission = Admission(Slow(*[Login("alice", 0)] * 2), StubStore().store, timeout_seconds=5)
     late = admission.deadline() - 10

@@ -33,9 +33,10 @@ _BODY_LIMIT = 65_536
 class ApplicationLogin:
     """A DeviceAuthority that asks `auth.url` (docs/protocol.md, section 3.2 and 3.3).
 
-    Equal requests (all headers but `x-pns-device-id`, byte for byte) asked at the same time are one
-    question. Whoever waits may be cancelled at any time: the question goes on for the others. Raises what
-    `newest_revocation` raises, too: without the store nobody is let in. SettingsError for an impossible URL.
+    Equal requests (all headers but `x-pns-device-id` and `x-pns-question`, byte for byte) asked at the same
+    time are one question; a recheck is always one of its own, which a login may join. Whoever waits may be
+    cancelled at any time: the question goes on for the others. Raises what `newest_revocation` raises, too:
+    without the store nobody is let in. SettingsError for an impossible URL.
     """
 
     def __init__(
@@ -73,20 +74,20 @@ class ApplicationLogin:
         if outbound is not None:
             await outbound.close()
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         key = _digest(credentials)
-        if not fresh and (kept := self._yeses.get(key, not_before=not_before)) is not None:
+        if not recheck and (kept := self._yeses.get(key, not_before=not_before)) is not None:
             self._count("cached")
             return kept
         deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
         try:
             async with asyncio.timeout_at(deadline):
-                if not fresh and (question := await self._under_way(key, not_before)) is not None:
+                if not recheck and (question := await self._under_way(key, not_before)) is not None:
                     self._count("joined")
                     return await question.answer()
         except TimeoutError:
             raise AuthUnavailable from None
-        return await self._begin(key, credentials, deadline).answer()
+        return await self._begin(key, _Question(credentials, deadline, recheck=recheck)).answer()
 
     async def _under_way(self, key: bytes, not_before: int) -> _Question | None:
         """A question that was asked late enough to be joined. Ends: each turn meets a newer question."""
@@ -100,9 +101,8 @@ class ApplicationLogin:
                 return None
         return None
 
-    def _begin(self, key: bytes, credentials: Credentials, deadline: float) -> _Question:
-        question = _Question(deadline)
-        question.task = task = asyncio.create_task(self._run(question, key, credentials), name="pns login")
+    def _begin(self, key: bytes, question: _Question) -> _Question:
+        question.task = task = asyncio.create_task(self._run(key, question), name="pns login")
         self._newest[key] = question
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -113,9 +113,9 @@ class ApplicationLogin:
         if not task.cancelled():
             task.exception()  # seen here, because all who waited may have left
 
-    async def _run(self, question: _Question, key: bytes, credentials: Credentials) -> Login:
+    async def _run(self, key: bytes, question: _Question) -> Login:
         try:
-            login = await self._ask(question, credentials)
+            login = await self._ask(question)
         except (Unauthorized, Forbidden):
             self._count("asked_no")
             if self._newest.get(key) is question:
@@ -131,13 +131,13 @@ class ApplicationLogin:
                 del self._newest[key]
             question.revocation_known.set()
 
-    async def _ask(self, question: _Question, credentials: Credentials) -> Login:
+    async def _ask(self, question: _Question) -> Login:
         """The deadline is the question's own, so it holds after everybody who waited has left."""
         try:
             async with asyncio.timeout_at(question.deadline), self._turns:
                 question.revocation = await self._newest_revocation()
                 question.revocation_known.set()
-                answer = await self._send(credentials)
+                answer = await self._send(question)
                 return Login(_user_id(answer), question.revocation)
         except TimeoutError:
             reason = f"no answer within {self._settings.timeout_seconds:g} s"
@@ -147,11 +147,11 @@ class ApplicationLogin:
         self._doubts.write(f"the application at auth.url did not say who a device is, {self._place}", reason)
         raise AuthUnavailable
 
-    async def _send(self, credentials: Credentials) -> Answer:
+    async def _send(self, question: _Question) -> Answer:
         if self._outbound is None:
             raise Doubt("PNS is not started")
         method = self._settings.method
-        return await self._outbound.ask(method, self._url, headers=_headers(method, credentials))
+        return await self._outbound.ask(method, self._url, headers=_headers(method, question))
 
     @property
     def _place(self) -> str:
@@ -164,12 +164,14 @@ class ApplicationLogin:
 class _Question:
     """One question under way. `task` is its own, so whoever waits may leave without disturbing it."""
 
-    __slots__ = ("deadline", "revocation", "revocation_known", "task")
+    __slots__ = ("credentials", "deadline", "recheck", "revocation", "revocation_known", "task")
 
     task: asyncio.Task[Login]
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, credentials: Credentials, deadline: float, *, recheck: bool) -> None:
+        self.credentials = credentials
         self.deadline = deadline
+        self.recheck = recheck
         self.revocation: int | None = None
         self.revocation_known = asyncio.Event()
 
@@ -195,12 +197,11 @@ def _checked_url(text: str) -> httpx.URL:
     return url
 
 
-def _headers(method: str, credentials: Credentials) -> list[Header]:
+def _headers(method: str, question: _Question) -> list[Header]:
     """Everything that the application is told, but `host`."""
     headers = [
-        *credentials.headers,
-        *credentials.forwarded,
-        (b"x-pns-device-id", credentials.device_id.encode()),
+        *question.credentials.headers,
+        *question.credentials.said_by_pns(recheck=question.recheck),
         (b"accept", b"application/json"),
         (b"accept-encoding", b"identity"),
     ]

@@ -20,12 +20,15 @@ from pns.errors import AuthUnavailable, Forbidden, Unauthorized
 
 log = logging.getLogger(__name__)
 
+_OWN = b"x-pns-"
+
 
 class CallbackLogin:
     """A DeviceAuthority that calls `user`, a function of the host; a sync one runs in a thread.
 
     None is Unauthorized, and so is Unauthorized or Forbidden if the function raises it; any other exception,
     a result that is no user id, or more than `timeout_seconds` is AuthUnavailable, logged with the traceback.
+    The function is handed a request whose `x-pns-` headers are PNS's own word, as `auth.url` is told them.
     """
 
     def __init__(
@@ -46,11 +49,11 @@ class CallbackLogin:
     async def stop(self) -> None:
         pass
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 revocation = await self._newest_revocation()
-                user_id = await self._ask(credentials.request)
+                user_id = await self._ask(_request(credentials, recheck=recheck))
         except TimeoutError:
             log.warning("the function given as user= did not answer within %g s", self._timeout_seconds)
             raise AuthUnavailable from None
@@ -91,10 +94,20 @@ class FixedUser:
     async def stop(self) -> None:
         pass
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         if self._login.revocation < not_before:
             raise Unauthorized
         return self._login
+
+
+def _request(credentials: Credentials, *, recheck: bool) -> HTTPConnection | None:
+    """The device's request; of the headers `x-pns-…` it has those that PNS says, and no others."""
+    if credentials.request is None:
+        return None
+    scope = credentials.request.scope
+    sent = [header for header in scope["headers"] if not header[0].lower().startswith(_OWN)]
+    said = [header for header in credentials.said_by_pns(recheck=recheck) if header[0].startswith(_OWN)]
+    return HTTPConnection({**scope, "headers": [*sent, *said]})
 
 
 def _is_async(function: UserOf) -> bool:

@@ -128,6 +128,7 @@ class Entrance:
             forwarded=(
                 (b"x-forwarded-for", peer.address.encode()),
                 (b"x-forwarded-proto", peer.scheme.encode()),
+                (b"x-pns-host", peer.host.encode("latin-1")),
             ),
             device_id=first_device_id(known),
             request=HTTPConnection(scope),

@@ -69,9 +69,15 @@ def world() -> World:
     return World()
 
 
-def cookie(value: str, *, device_id: str = "device-1") -> Credentials:
+def cookie(
+    value: str, *, device_id: str = "device-1", address: str = "192.0.2.7", host: str = "shop.example"
+) -> Credentials:
     """The credentials of a device with this cookie."""
-    forwarded = ((b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-proto", b"https"))
+    forwarded = (
+        (b"x-forwarded-for", address.encode()),
+        (b"x-forwarded-proto", b"https"),
+        (b"x-pns-host", host.encode()),
+    )
     return Credentials(((b"cookie", value.encode()),), forwarded, device_id)
 
 

@@ -128,7 +128,7 @@ async def test_the_store_is_asked_before_the_host() -> None:
         return "42"
 
     login = CallbackLogin(user, timeout_seconds=5, newest_revocation=revocations.newest)
-    assert await login.login(CREDENTIALS, not_before=3, fresh=True) == Login("42", 3)
+    assert await login.login(CREDENTIALS, not_before=3, recheck=True) == Login("42", 3)
     revocations.error = StoreUnavailable()
     with pytest.raises(StoreUnavailable):
         await login.login(CREDENTIALS)
@@ -143,7 +143,7 @@ async def test_a_fixed_user_is_as_old_as_the_hosts_word() -> None:
     fixed = FixedUser(42, revocation=5)
     await fixed.start()
     assert await fixed.login(CREDENTIALS) == Login("42", 5)
-    assert await fixed.login(CREDENTIALS, not_before=5, fresh=True) == Login("42", 5)
+    assert await fixed.login(CREDENTIALS, not_before=5, recheck=True) == Login("42", 5)
     with pytest.raises(Unauthorized):
         await fixed.login(CREDENTIALS, not_before=6)
     await fixed.stop()

@@ -19,8 +19,11 @@ from .conftest import World, cookie, nobody
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-OWN = {b"host", b"accept", b"accept-encoding", b"content-length", b"x-pns-device-id"}
-FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
+OWN = {
+    *(b"host", b"accept", b"accept-encoding", b"content-length"),
+    *(b"x-pns-device-id", b"x-pns-question"),
+}
+FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto", b"x-pns-host"}
 LISTED = {name.encode() for name in FORWARD_HEADERS}
 
 NAMES = [
@@ -117,9 +120,10 @@ async def test_nothing_else_is_on_the_wire_in_1_000_sets(world: World) -> None:
             forwarded = (
                 (b"x-forwarded-for", b"192.0.2.%d" % (number % 256)),
                 (b"x-forwarded-proto", b"https"),
+                (b"x-pns-host", b"shop.example"),
             )
             try:
-                await authority.login(Credentials(headers, forwarded, f"device-{number}"), fresh=True)
+                await authority.login(Credentials(headers, forwarded, f"device-{number}"), recheck=True)
             except AuthUnavailable:
                 refused += 1
                 assert any(byte in value for _, value in headers for byte in b"\0\r\n")
@@ -153,6 +157,7 @@ async def test_the_request_exactly(world: World) -> None:
             (b"host", b"localhost:%d" % backend.port),
             (b"x-forwarded-for", b"192.0.2.7"),
             (b"x-pns-device-id", b"device-1"),
+            (b"x-pns-question", b"login"),
             (b"accept", b"application/json"),
             (b"accept-encoding", b"identity"),
             (b"content-length", b"0"),

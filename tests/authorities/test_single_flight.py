@@ -218,10 +218,10 @@ async def test_fresh_asks_past_the_cache_and_past_what_is_under_way(world: World
     gate.open.set()
     async with running(gate) as backend, world.login(backend.url()) as authority:
         await authority.login(cookie("sid=42"))
-        await authority.login(cookie("sid=42"), fresh=True)
+        await authority.login(cookie("sid=42"), recheck=True)
         assert len(backend.asked) == 2
         gate.open.clear()
-        fresh = [asyncio.create_task(authority.login(cookie("sid=42"), fresh=True)) for _ in range(3)]
+        fresh = [asyncio.create_task(authority.login(cookie("sid=42"), recheck=True)) for _ in range(3)]
         await backend.until_asked(5)
         gate.open.set()
         assert {(await task).user_id for task in fresh} == {"42"}
@@ -232,7 +232,7 @@ async def test_a_fresh_no_ends_what_was_kept(world: World) -> None:
         await authority.login(cookie("sid=42"))
         backend.behaviour = answering(401)
         with pytest.raises(Unauthorized):
-            await authority.login(cookie("sid=42"), fresh=True)
+            await authority.login(cookie("sid=42"), recheck=True)
         with pytest.raises(Unauthorized):
             await authority.login(cookie("sid=42"))
 
@@ -242,7 +242,7 @@ async def test_a_fresh_doubt_ends_nothing(world: World) -> None:
         await authority.login(cookie("sid=42"))
         backend.behaviour = answering(500)
         with pytest.raises(AuthUnavailable):
-            await authority.login(cookie("sid=42"), fresh=True)
+            await authority.login(cookie("sid=42"), recheck=True)
         assert (await authority.login(cookie("sid=42"))).user_id == "42"
 
 
@@ -253,7 +253,7 @@ async def test_a_yes_that_comes_after_a_newer_no_is_not_kept(world: World) -> No
         await backend.until_asked(1)
         backend.behaviour = answering(401)
         with pytest.raises(Unauthorized):
-            await authority.login(cookie("sid=42"), fresh=True)
+            await authority.login(cookie("sid=42"), recheck=True)
         gate.open.set()
         assert (await old).user_id == "42"
         with pytest.raises(Unauthorized):
@@ -346,7 +346,7 @@ async def test_1_000_cancellations_then_500_good_calls(world: World) -> None:
         for start in range(0, 1_000, 100):
             await asyncio.gather(*(leave_early(number) for number in range(start, start + 100)))
         for start in range(0, 500, 100):
-            logins = (authority.login(cookie(f"sid={n}"), fresh=True) for n in range(start, start + 100))
+            logins = (authority.login(cookie(f"sid={n}"), recheck=True) for n in range(start, start + 100))
             users = await asyncio.gather(*logins)
             assert [login.user_id for login in users] == [str(n) for n in range(start, start + 100)]
         assert backend.open_connections <= 32

@@ -17,6 +17,7 @@ UNLISTED = (
     *(b"x-remote-user", b"x-user", b"x-user-id", b"proxy-authorization", b"keep-alive", b"te", b"trailer"),
     *(b"authorization2", b"x-authorization", b"cookies", b"x-cookie", b"sec-fetch-dest", b"user"),
     *(b"sec-websocket-protocol", b"sec-websocket-extensions", b"early-data", b"x-pns-user-id"),
+    *(b"x-pns-host", b"x-pns-question"),
 )
 DEVICE_COOKIES = (
     *(b"pns_device=LEAK", b"pns_device=LEAK.LEAK", b' pns_device="LEAK"', b"pns_device =LEAK"),

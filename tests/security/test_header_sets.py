@@ -26,7 +26,7 @@ HANDSHAKE = [
 ]
 PNS_SAYS = {
     *(b"host", b"accept", b"accept-encoding", b"content-length"),
-    *(b"x-forwarded-for", b"x-forwarded-proto", b"x-pns-device-id"),
+    *(b"x-forwarded-for", b"x-forwarded-proto", b"x-pns-device-id", b"x-pns-host", b"x-pns-question"),
 }
 
 
@@ -55,7 +55,7 @@ class Recorder:
 
     async def stop(self) -> None: ...
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         self.asked.append(credentials)
         raise Unauthorized
 
@@ -102,8 +102,11 @@ async def test_nothing_else_passes_the_edge_in_10_000_sets(tmp_path: Path) -> No
             asked = recorder.asked[-1]
             check(asked.headers, sample)
             scheme = b"https" if kind == "http" else b"http"
-            forwarded = {b"x-forwarded-for": b"203.0.113.5", b"x-forwarded-proto": scheme}
-            assert dict(asked.forwarded) == forwarded
+            assert dict(asked.forwarded) == {
+                b"x-forwarded-for": b"203.0.113.5",
+                b"x-forwarded-proto": scheme,
+                b"x-pns-host": b"pns.example",
+            }
             assert "LEAK" not in asked.device_id
     assert len({asked.device_id for asked in recorder.asked}) == IN_PROCESS
 
@@ -160,6 +163,8 @@ async def test_nothing_else_is_asked_over_the_wire(tmp_path: Path) -> None:
             assert not [value for _, value in said if LEAK in value]
             assert dict(said)[b"x-forwarded-for"] == b"127.0.0.1"
             assert dict(said)[b"x-forwarded-proto"] == b"http"
+            assert dict(said)[b"x-pns-host"] == b"pns.example"
+            assert dict(said)[b"x-pns-question"] == b"login"
 
 
 async def test_the_device_cookie_is_told_as_an_id_only(

@@ -46,7 +46,7 @@ class CookieLogin:
 
     async def stop(self) -> None: ...
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         self.asked += 1
         cookies = SimpleCookie(b"; ".join(v for n, v in credentials.headers if n == b"cookie").decode())
         if "user" not in cookies:
