@@ -31,6 +31,11 @@ class Credentials(msgspec.Struct, frozen=True):
     device_id: str
     request: HTTPConnection | None = None
 
+    @property
+    def address(self) -> str:
+        """The device's IP address, as `x-forwarded-for` of `forwarded` has it; "" where it is not known."""
+        return dict(self.forwarded).get(b"x-forwarded-for", b"").decode("latin-1")
+
     def said_by_pns(self, *, recheck: bool) -> tuple[Header, ...]:
         """The headers of a question that are PNS's own word. `x-pns-question` says which question it is."""
         return (
@@ -59,10 +64,10 @@ class DeviceAuthority(Protocol):
         `recheck`: the question is about an open connection, or about one that is to stay open. The
         application is told so, and is always asked: the answer is never one that is kept or under way.
 
-        Raises Unauthorized or Forbidden when the application said no, AuthUnavailable for any doubt.
-        An answer that is kept or under way is used only if its `revocation` is at least `not_before`; a
-        login may be answered by a recheck. Returns or raises within `auth.timeout_seconds`, waiting for a
-        turn included.
+        Raises Unauthorized or Forbidden when the application said no, AuthUnavailable for any doubt, and
+        Overloaded when too many questions from this address wait. An answer that is kept or under way is
+        used only if its `revocation` is at least `not_before`; a login may be answered by a recheck.
+        Returns or raises within `auth.timeout_seconds`, waiting for a turn included.
         """
 
 

@@ -17,11 +17,12 @@ import msgspec
 
 from pns.authorities.doubts import DoubtLog
 from pns.authorities.outbound import Answer, Doubt, Header, Outbound
+from pns.authorities.turns import Turns
 from pns.authorities.yeses import Yeses
 from pns.authority import Credentials, Login
 from pns.clock import Clock
 from pns.device import parse_user_id
-from pns.errors import AuthUnavailable, Forbidden, SettingsError, Unauthorized
+from pns.errors import AuthUnavailable, Forbidden, Overloaded, SettingsError, Unauthorized
 from pns.metrics import Metrics
 from pns.settings import AuthSettings
 
@@ -51,9 +52,10 @@ class ApplicationLogin:
         self._url = _checked_url(settings.url)
         self._metrics = metrics
         self._newest_revocation = newest_revocation
-        self._turns = asyncio.Semaphore(settings.max_concurrency)
+        self._turns = Turns(settings.max_concurrency)
         self._yeses = Yeses(settings.cache_seconds, clock=clock)
         self._doubts = DoubtLog(log, clock=clock)
+        self._crowds = DoubtLog(log, clock=clock)
         self._newest: dict[bytes, _Question] = {}
         self._tasks: set[asyncio.Task[Login]] = set()
         self._outbound: Outbound | None = None
@@ -134,15 +136,21 @@ class ApplicationLogin:
     async def _ask(self, question: _Question) -> Login:
         """The deadline is the question's own, so it holds after everybody who waited has left."""
         try:
-            async with asyncio.timeout_at(question.deadline), self._turns:
-                question.revocation = await self._newest_revocation()
-                question.revocation_known.set()
-                answer = await self._send(question)
-                return Login(_user_id(answer), question.revocation)
+            async with asyncio.timeout_at(question.deadline):
+                with await self._turns.take(question.credentials):
+                    question.revocation = await self._newest_revocation()
+                    question.revocation_known.set()
+                    answer = await self._send(question)
+                    return Login(_user_id(answer), question.revocation)
         except TimeoutError:
-            reason = f"no answer within {self._settings.timeout_seconds:g} s"
+            waited = "no turn" if question.revocation is None else "no answer"
+            reason = f"{waited} within {self._settings.timeout_seconds:g} s"
         except Doubt as doubt:
             reason = str(doubt)
+        except Overloaded as overloaded:
+            self._count("turned_away")
+            self._crowds.write("logins are turned away", str(overloaded))
+            raise
         self._count("asked_doubt")
         self._doubts.write(f"the application at auth.url did not say who a device is, {self._place}", reason)
         raise AuthUnavailable

@@ -1,7 +1,8 @@
 """The login of a host that PNS runs inside: a function of the request, or a user whom the host names itself.
 
 The host's function is asked each time; what it costs and keeps is its own affair. A function that fails or
-hangs is a doubt, and a doubt never lets anybody in.
+hangs is a doubt, and a doubt never lets anybody in. A thread cannot be ended: one that hangs keeps its turn
+until it returns, so that there are never more threads than turns.
 """
 
 from __future__ import annotations
@@ -11,71 +12,118 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection
 
+from pns.authorities.doubts import DoubtLog
+from pns.authorities.turns import Turn, Turns
 from pns.authority import Credentials, Login, UserOf
+from pns.clock import Clock
 from pns.device import parse_user_id
-from pns.errors import AuthUnavailable, Forbidden, Unauthorized
+from pns.errors import AuthUnavailable, Forbidden, Overloaded, Unauthorized
+from pns.settings import AuthSettings
 
 log = logging.getLogger(__name__)
 
 _OWN = b"x-pns-"
 
 
+class _Stopped(Exception):
+    """The login is not waited for any more, because PNS stops."""
+
+
 class CallbackLogin:
     """A DeviceAuthority that calls `user`, a function of the host; a sync one runs in a thread.
 
-    None is Unauthorized, and so is Unauthorized or Forbidden if the function raises it; any other exception,
-    a result that is no user id, or more than `timeout_seconds` is AuthUnavailable, logged with the traceback.
-    The function is handed a request whose `x-pns-` headers are PNS's own word, as `auth.url` is told them.
+    None is Unauthorized, and so is Unauthorized or Forbidden if the function raises it; any other exception
+    or a result that is no user id is AuthUnavailable, logged with the traceback, and so is more than
+    `auth.timeout_seconds`, waiting for one of the `auth.max_concurrency` turns included. The threads are none
+    of those that the host's own sync functions share. The function is handed a request whose `x-pns-` headers
+    are PNS's own word, as `auth.url` is told them.
     """
 
     def __init__(
         self,
         user: UserOf,
+        settings: AuthSettings,
         *,
-        timeout_seconds: float,
+        clock: Clock,
         newest_revocation: Callable[[], Awaitable[int]],
     ) -> None:
         self._user = user
         self._is_async = _is_async(user)
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds = settings.timeout_seconds
         self._newest_revocation = newest_revocation
+        self._turns = Turns(settings.max_concurrency)
+        self._threads = CapacityLimiter(settings.max_concurrency)
+        self._calls: set[asyncio.Task[object]] = set()
+        self._doubts = DoubtLog(log, clock=clock)
 
     async def start(self) -> None:
         pass
 
     async def stop(self) -> None:
-        pass
+        """Whoever still waits for a thread gets AuthUnavailable. A thread that hangs is not waited for."""
+        calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+        if calls:
+            await asyncio.wait(calls)
 
     async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
+        waited = "turn"
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                revocation = await self._newest_revocation()
-                user_id = await self._ask(_request(credentials, recheck=recheck))
+                with await self._turns.take(credentials) as turn:
+                    waited = "answer"
+                    revocation = await self._newest_revocation()
+                    user_id = await self._ask(_request(credentials, recheck=recheck), turn)
         except TimeoutError:
-            log.warning("the function given as user= did not answer within %g s", self._timeout_seconds)
+            self._doubt(f"no {waited} within {self._timeout_seconds:g} s")
             raise AuthUnavailable from None
+        except Overloaded as overloaded:
+            self._doubt(str(overloaded))
+            raise
         if user_id is None:
             raise Unauthorized
         return Login(user_id, revocation)
 
-    async def _ask(self, request: HTTPConnection | None) -> str | None:
+    def _doubt(self, reason: str) -> None:
+        self._doubts.write("the function given as user= did not say who a device is", reason)
+
+    async def _ask(self, request: HTTPConnection | None, turn: Turn) -> str | None:
         try:
             if request is None:
                 raise ValueError("these credentials hold no request")
-            user = await self._call(request)
+            user = await self._call(request, turn)
             return None if user is None else parse_user_id(user)
         except (Unauthorized, Forbidden):
             raise
+        except _Stopped:
+            raise AuthUnavailable from None
         except Exception:
             log.exception("the function given as user= did not say who a device is")
             raise AuthUnavailable from None
 
-    async def _call(self, request: HTTPConnection) -> object:
-        result = self._user(request) if self._is_async else await run_in_threadpool(self._user, request)
+    async def _call(self, request: HTTPConnection, turn: Turn) -> object:
+        result = self._user(request) if self._is_async else await self._in_thread(request, turn)
         return await result if inspect.isawaitable(result) else result
+
+    async def _in_thread(self, request: HTTPConnection, turn: Turn) -> object:
+        thread = to_thread.run_sync(self._user, request, limiter=self._threads)
+        call = asyncio.create_task(thread, name="pns login")
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+        turn.outlasted_by(call)
+        await asyncio.wait([call])  # unlike awaiting the task, does not cancel it with the waiter
+        if call.cancelled():
+            raise _Stopped
+        return call.result()
+
+    def _ended(self, call: asyncio.Task[object]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # seen here, because the caller may have left
 
 
 class FixedUser:

@@ -186,7 +186,7 @@ def make_device_authority(
 ) -> DeviceAuthority:
     """The login call to the application; without `auth.url`, nobody is let in."""
     if not settings.auth.url:
-        return make_callback_authority(_nobody, settings, store)
+        return make_callback_authority(_nobody, settings, store, clock=clock)
     return ApplicationLogin(
         settings.auth, clock=clock, metrics=metrics, newest_revocation=store.newest_revocation
     )
@@ -196,11 +196,11 @@ async def _nobody(request: HTTPConnection) -> None:
     """The login of a node that lets nobody in by itself: one of role "push", or a library without `user`."""
 
 
-def make_callback_authority(user: UserOf, settings: Settings, store: Store) -> DeviceAuthority:
+def make_callback_authority(
+    user: UserOf, settings: Settings, store: Store, *, clock: Clock
+) -> DeviceAuthority:
     """A function of the host, asked each time."""
-    return CallbackLogin(
-        user, timeout_seconds=settings.auth.timeout_seconds, newest_revocation=store.newest_revocation
-    )
+    return CallbackLogin(user, settings.auth, clock=clock, newest_revocation=store.newest_revocation)
 
 
 async def fixed_user(user_id: str, store: Store) -> DeviceAuthority:

@@ -239,7 +239,7 @@ class PNS(PushMethods):
         if self._user is None:
             authority = make_device_authority(settings, store, clock=clock, metrics=metrics)
         else:
-            authority = make_callback_authority(self._user, settings, store)
+            authority = make_callback_authority(self._user, settings, store, clock=clock)
         bus = make_bus(settings, store, clock=clock, metrics=metrics)
         node = Node(
             settings,

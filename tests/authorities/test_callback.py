@@ -5,12 +5,18 @@ import functools
 import threading
 
 import pytest
+from anyio import to_thread
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from pns.authorities.callback import CallbackLogin, FixedUser
 from pns.authority import Credentials, Login, UserOf
 from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
+from pns.settings import AuthSettings
+from pns.testing.clock import FakeClock
+from tests.engine import turns
 
+from .backend import until
 from .conftest import Revocations
 
 CONNECTION = HTTPConnection({"type": "http", "headers": [(b"cookie", b"user=42")], "path": "/"})
@@ -30,8 +36,11 @@ class Users:
         return request.cookies.get("user")
 
 
-def authority(user: UserOf, timeout_seconds: float = 5, number: int = 0) -> CallbackLogin:
-    return CallbackLogin(user, timeout_seconds=timeout_seconds, newest_revocation=Revocations(number).newest)
+def authority(
+    user: UserOf, timeout_seconds: float = 5, number: int = 0, *, max_concurrency: int = 64
+) -> CallbackLogin:
+    settings = AuthSettings(timeout_seconds=timeout_seconds, max_concurrency=max_concurrency)
+    return CallbackLogin(user, settings, clock=FakeClock(), newest_revocation=Revocations(number).newest)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +129,135 @@ async def test_a_sync_function_that_hangs() -> None:
         leave.set()
 
 
+class Hung:
+    """A function that hangs until `leave` is set; `calls` counts the threads that it was called in."""
+
+    def __init__(self) -> None:
+        self.leave = threading.Event()
+        self.calls = 0
+        self.returned = 0
+
+    def __call__(self, request: HTTPConnection) -> str:
+        self.calls += 1
+        self.leave.wait(60)
+        self.returned += 1
+        return "42"
+
+
+async def test_threads_that_hang_keep_their_turns(caplog: pytest.LogCaptureFixture) -> None:
+    user = Hung()
+    login = authority(user, timeout_seconds=0.2, max_concurrency=3)
+    try:
+        for _ in range(2):  # the second crowd finds every turn still taken
+            logins = (login.login(CREDENTIALS) for _ in range(30))
+            results = await asyncio.wait_for(asyncio.gather(*logins, return_exceptions=True), 30)
+            assert {type(result) for result in results} == {AuthUnavailable}
+            await until(lambda: user.calls >= 3)
+            assert user.calls == 3
+    finally:
+        user.leave.set()
+    await until(lambda: user.returned == 3)
+    assert await login.login(CREDENTIALS) == Login("42", 0)
+    await login.stop()
+    assert len(caplog.records) == 1, "a crowd of timeouts is one line; FakeClock stands still"
+
+
+async def test_async_functions_take_turns_too() -> None:
+    at_once = most = 0
+    go = asyncio.Event()
+
+    async def user(request: HTTPConnection) -> str:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await go.wait()
+        at_once -= 1
+        return "42"
+
+    login = authority(user, timeout_seconds=60, max_concurrency=3)
+    logins = [asyncio.create_task(login.login(CREDENTIALS)) for _ in range(30)]
+    await turns()
+    assert at_once == 3
+    go.set()
+    assert {(await task).user_id for task in logins} == {"42"}
+    assert most == 3
+
+
+async def test_a_coroutine_that_a_sync_function_made_holds_its_turn() -> None:
+    go, began = asyncio.Event(), 0
+
+    async def later() -> str:
+        nonlocal began
+        began += 1
+        await go.wait()
+        return "42"
+
+    login = authority(lambda request: later(), timeout_seconds=60, max_concurrency=2)
+    logins = [asyncio.create_task(login.login(CREDENTIALS)) for _ in range(10)]
+    await until(lambda: began == 2)
+    await turns()
+    assert began == 2
+    go.set()
+    assert {(await task).user_id for task in logins} == {"42"}
+
+
+async def test_the_hosts_own_threads_stay_free() -> None:
+    user = Hung()
+    login = authority(user, timeout_seconds=60, max_concurrency=50)
+    logins = [asyncio.create_task(login.login(CREDENTIALS)) for _ in range(50)]
+    try:
+        await until(lambda: user.calls >= 40)
+        assert to_thread.current_default_thread_limiter().borrowed_tokens == 0
+        assert await asyncio.wait_for(run_in_threadpool(lambda: "free"), 30) == "free"
+    finally:
+        user.leave.set()
+    assert {(await task).user_id for task in logins} == {"42"}
+
+
+async def test_strangers_do_not_keep_others_from_the_function() -> None:
+    answers = asyncio.Semaphore(0)
+
+    async def user(request: HTTPConnection) -> str | None:
+        await answers.acquire()
+        return request.cookies.get("user")
+
+    login = authority(user, timeout_seconds=60, max_concurrency=4)
+
+    def come(address: str) -> asyncio.Task[Login]:
+        forwarded = ((b"x-forwarded-for", address.encode()),)
+        return asyncio.create_task(login.login(Credentials((), forwarded, "device", CONNECTION)))
+
+    crowd = [come("192.0.2.66") for _ in range(400)]
+    await turns()
+    eight = [come(f"198.51.100.{number}") for number in range(8)]
+    await turns()
+    for _ in range(12):  # the four under way, and the eight
+        answers.release()
+    assert {(await asyncio.wait_for(task, 10)).user_id for task in eight} == {"42"}
+    assert sum(task.done() for task in crowd) == 4
+    for task in crowd:
+        task.cancel()
+    await asyncio.wait(crowd)
+    answers.release()
+    assert (await come("192.0.2.66")).user_id == "42"
+
+
+async def test_stop_does_not_wait_for_a_thread_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    user = Hung()
+    login = authority(user, timeout_seconds=60)
+    waiting = asyncio.create_task(login.login(CREDENTIALS))
+    try:
+        await until(lambda: user.calls == 1)
+        await asyncio.wait_for(login.stop(), 10)
+        await login.stop()
+        with pytest.raises(AuthUnavailable):
+            await asyncio.wait_for(waiting, 10)
+        assert user.returned == 0
+        assert caplog.records == []
+    finally:
+        user.leave.set()
+
+
 async def test_the_store_is_asked_before_the_host() -> None:
     revocations = Revocations(3)
 
@@ -127,7 +265,7 @@ async def test_the_store_is_asked_before_the_host() -> None:
         revocations.number = 4
         return "42"
 
-    login = CallbackLogin(user, timeout_seconds=5, newest_revocation=revocations.newest)
+    login = CallbackLogin(user, AuthSettings(), clock=FakeClock(), newest_revocation=revocations.newest)
     assert await login.login(CREDENTIALS, not_before=3, recheck=True) == Login("42", 3)
     revocations.error = StoreUnavailable()
     with pytest.raises(StoreUnavailable):

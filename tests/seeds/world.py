@@ -157,7 +157,7 @@ async def a_world(
         settings,
         store=store,
         bus=make_bus(settings, store, clock=clock, metrics=metrics),
-        authority=make_callback_authority(by_cookie, settings, store),
+        authority=make_callback_authority(by_cookie, settings, store, clock=clock),
         metrics=metrics,
         clock=clock,
         gateways=gateways,
