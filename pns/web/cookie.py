@@ -1,5 +1,7 @@
 """The device cookie: which device of which user a browser is. It names a device and never proves a login.
 
+With the mark *left* it says besides that the user is not logged in there any more, and that PNS knows.
+
 Signed by itsdangerous with `session.secret`, so nobody can take over a device id; readable, so no secret of
 the application may ever go in. Taking it out of what the application is asked with is done elsewhere.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -18,6 +21,15 @@ _MAX_LENGTH = 4096
 """What browsers keep: RFC 6265 §6.1."""
 _MAX_TRIES = 16
 """Checking a signature costs time, and anybody can send a thousand cookies."""
+_LEFT = "left"
+"""The mark. A release that does not know it takes a marked cookie for none: while it runs beside this one, a
+user who logs in again there becomes a new device, and nobody is ever let in by it."""
+
+
+class _Named(NamedTuple):
+    device_id: str
+    user_id: str
+    left: bool
 
 
 class DeviceCookie:
@@ -34,20 +46,23 @@ class DeviceCookie:
 
     def read(self, cookie_header_values: Iterable[bytes]) -> tuple[str, str] | None:
         """Device id and user id of the first cookie that this secret signed, or None. Never raises."""
-        for number, text in enumerate(self._candidates(cookie_header_values)):
-            if number == _MAX_TRIES:
-                break
-            device = self._load(text)
-            if device is not None:
-                return device
-        return None
+        found = self._first(cookie_header_values)
+        return None if found is None else (found.device_id, found.user_id)
 
-    def set_cookie(self, device_id: str, user_id: str, *, path: str, secure: bool) -> bytes:
+    def is_left(self, cookie_header_values: Iterable[bytes]) -> bool:
+        """Whether the cookie that `read` reads has the mark *left*. Never raises."""
+        found = self._first(cookie_header_values)
+        return found is not None and found.left
+
+    def set_cookie(
+        self, device_id: str, user_id: str, *, path: str, secure: bool, left: bool = False
+    ) -> bytes:
         """The value of a Set-Cookie header.
 
-        `path` is where PNS is mounted, decoded ("" for the root); `secure`: the request came by https.
+        `path` is where PNS is mounted, decoded ("" for the root); `secure`: the request came by https;
+        `left`: with the mark.
         """
-        text = self._serializer.dumps([device_id, user_id])
+        text = self._serializer.dumps([device_id, user_id, *([_LEFT] if left else [])])
         value = text if isinstance(text, str) else text.decode("ascii")
         attributes = [f"{self._name}={value}", f"Path={_path(path)}", f"Max-Age={_ONE_YEAR}", "HttpOnly"]
         attributes.append(f"SameSite={self._same_site.capitalize()}")
@@ -56,17 +71,28 @@ class DeviceCookie:
         attributes += ["Partitioned"] if foreign else []
         return "; ".join(attributes).encode("ascii")
 
+    def _first(self, values: Iterable[bytes]) -> _Named | None:
+        for number, text in enumerate(self._candidates(values)):
+            if number == _MAX_TRIES:
+                break
+            named = self._load(text)
+            if named is not None:
+                return named
+        return None
+
     def _candidates(self, values: Iterable[bytes]) -> Iterator[str]:
         for pair in b";".join(values).split(b";"):
             name, _, value = pair.strip().partition(b"=")
             if name.strip() == self._name.encode("ascii") and len(value) <= _MAX_LENGTH and value.isascii():
                 yield value.strip().decode("ascii").strip('"')
 
-    def _load(self, text: str) -> tuple[str, str] | None:
+    def _load(self, text: str) -> _Named | None:
         try:
             match self._serializer.loads(text):
                 case [str(device_id), str(user_id)]:
-                    return device_id, user_id
+                    return _Named(device_id, user_id, left=False)
+                case [str(device_id), str(user_id), mark] if mark == _LEFT:
+                    return _Named(device_id, user_id, left=True)
         except BadData:
             pass
         return None

@@ -25,6 +25,11 @@ def issued(device_id: str = "d1", user_id: str = "u1", cookie: DeviceCookie = CO
     return value_of(cookie.set_cookie(device_id, user_id, path="", secure=False))
 
 
+def marked(device_id: str = "d1", user_id: str = "u1") -> bytes:
+    """What a browser sends back from where its user was left."""
+    return value_of(COOKIE.set_cookie(device_id, user_id, path="", secure=False, left=True))
+
+
 def flipped(value: bytes, at: int) -> bytes:
     return value[:at] + (b"A" if value[at : at + 1] != b"A" else b"B") + value[at + 1 :]
 
@@ -34,6 +39,8 @@ def test_any_user_comes_back(user_id: str) -> None:
     value = issued("d" * 32, user_id)
     assert COOKIE.read([value]) == ("d" * 32, user_id)
     assert len(value) < 4096
+    left = marked("d" * 32, user_id)
+    assert (COOKIE.read([left]), COOKIE.is_left([left])) == (("d" * 32, user_id), True)
 
 
 def test_the_longest_user_fits_in_what_browsers_keep() -> None:
@@ -41,6 +48,9 @@ def test_the_longest_user_fits_in_what_browsers_keep() -> None:
     value = issued("d" * 32, user_id)
     assert len(value) < 4096
     assert COOKIE.read([value]) == ("d" * 32, user_id)
+    left = marked("d" * 32, user_id)
+    assert len(left) < 4096
+    assert COOKIE.is_left([left])
 
 
 def test_it_says_nothing_in_the_clear_that_a_cookie_may_not_hold() -> None:
@@ -116,6 +126,27 @@ def test_what_was_not_signed_here_is_none(value: bytes) -> None:
 def test_a_good_signature_on_something_else_is_none(payload: object) -> None:
     text = COOKIE._serializer.dumps(payload)
     assert COOKIE.read([b"pns_device=" + str(text).encode()]) is None
+
+
+def test_the_mark_is_that_of_the_cookie_that_counts() -> None:
+    there, gone = issued("d1"), marked("d2")
+    for values, left in (([there, gone], False), ([gone, there], True), ([there], False), ([gone], True)):
+        assert COOKIE.read(values) == (("d2" if left else "d1"), "u1")
+        assert COOKIE.is_left(values) is left
+    assert not COOKIE.is_left([b"pns_device=forged"])
+    assert not COOKIE.is_left([])
+
+
+def test_the_mark_cannot_be_put_in_nor_taken_out() -> None:
+    for mine, other in ((issued(), marked()), (marked(), issued())):
+        payload, signature = other.rpartition(b".")[0], mine.rpartition(b".")[2]
+        assert COOKIE.read([payload + b"." + signature]) is None
+
+
+def test_the_release_before_takes_a_marked_cookie_for_none_and_knows_every_other() -> None:
+    """It reads two texts and nothing else: with the mark a user becomes a new device, and nobody else."""
+    payloads = [COOKIE._serializer.loads(text.partition(b"=")[2]) for text in (issued(), marked())]
+    assert payloads == [["d1", "u1"], ["d1", "u1", "left"]]
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
