@@ -60,6 +60,8 @@ class Problem(PNSError):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     retry_after: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What the answer carries besides; set on an instance that nobody else raises."""
 
     @property
     def title(self) -> str:

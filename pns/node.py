@@ -17,6 +17,7 @@ from pns.authority import Credentials, DeviceAuthority
 from pns.bus import Bus
 from pns.clock import Clock, SystemClock
 from pns.delivery import Connection, Delivery
+from pns.departures import Departures
 from pns.device import new_device_id
 from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
 from pns.fanout import Fanout
@@ -70,6 +71,9 @@ class Node:
         self.publisher = Publisher(
             store, bus, metrics, terms=self.pushing.terms, dismissals=self.pushing.dismissals
         )
+        self.departures = Departures(
+            store, self.publisher, self.pushing.registrar, clock=self.clock, metrics=metrics
+        )
         self.admission = self._admission(authority)
         self.fanout = Fanout(self.hub, store, clock=self.clock, metrics=metrics)
         self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
@@ -109,6 +113,7 @@ class Node:
                 looper.start()
             stack.push_async_callback(self.pushing.stop)
             await self.pushing.start(self.publisher)
+            stack.push_async_callback(self.departures.stop)
             stack.push_async_callback(self._end_connections)
             self._stack = stack.pop_all()
         self.started = True

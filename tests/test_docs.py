@@ -21,6 +21,7 @@ from pns import configuration
 from pns.authorities.api_key import ApiKeys
 from pns.buses.local import WATCH_SECONDS
 from pns.conversation import BURST
+from pns.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
 from pns.device import MAX_USER_ID
 from pns.messages import (
     DATA_SEEN,
@@ -195,6 +196,9 @@ def test_close_codes() -> None:
         (PROTOCOL, f"in bursts of {TIMES[BURST]} that"),
         (PROTOCOL, f"a protocol ping every {PING_SECONDS:g} s"),
         (PROTOCOL, f"Offer the subprotocol `{SUBPROTOCOL}`"),
+        (PROTOCOL, f"A device that is left a second time within {ONCE_SECONDS:g} s"),
+        (PROTOCOL, f"More than {MOST_DEVICES} devices of one user that are left within {ONCE_SECONDS:g} s"),
+        (PROTOCOL, f"or more than {MOST_REVOCATIONS} revoked ones in a day"),
         (OPERATIONS, f"PNS waits {BUSY_SECONDS:g} s each time"),
         (OPERATIONS, f"| notifications in a request | {MAX_NOTIFICATIONS:,} |"),
         (EMBEDDING, f"file {TIMES[round(1 / WATCH_SECONDS)]} a second"),

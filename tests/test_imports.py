@@ -25,8 +25,8 @@ LAYERS = {
     "messages metrics notification printable push settings timestamp",
     "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",
-    "engine": "admission delivery dismissals dispatcher fanout hub node outlet presence pruner publish "
-    "pushing registrar spreader strays sweep",
+    "engine": "admission delivery departures dismissals dispatcher fanout hub node outlet presence pruner "
+    "publish pushing registrar spreader strays sweep",
     "adapters": "authorities buses gateways stores",
     "web": "web browser",
     "ops": "ops testing",

@@ -1,5 +1,6 @@
 """Letting a device in: the Origin rule, the application's word, the device cookie. The same for a WebSocket,
-an event stream, a single message and a registration, so that no way in is wider than another.
+an event stream, a single message and a registration, so that no way in is wider than another. Here it shows,
+too, that a device was left: its cookie's user is not the application's any more (departures.py).
 
 It reads nothing of a request but its headers.
 """
@@ -17,7 +18,8 @@ from pns.allowance import Allowances
 from pns.authority import Credentials, DeviceAuthority
 from pns.conversation import BURST
 from pns.delivery import Connection
-from pns.errors import Draining, OriginNotAllowed, RateLimited
+from pns.departures import Left
+from pns.errors import Draining, Forbidden, OriginNotAllowed, Problem, RateLimited, Unauthorized
 from pns.forwarding import forwarded_headers
 from pns.node import Node
 from pns.store import State
@@ -69,7 +71,12 @@ class Entrance:
         cors = self._cors(scope, peer)
         cookie = await self._cookie()
         credentials, known = self._credentials(scope, peer, cookie)
-        admitted = await self._node.admission.admit(credentials, known)
+        try:
+            admitted = await self._node.admission.admit(credentials, known)
+        except (Unauthorized, Forbidden) as no:
+            raise await self._refusal(no, known, scope) from None
+        if (left := _left(known, admitted)) is not None:
+            await self._node.departures.leave(left, to_another=True)
         same = known is not None and admitted.device_id == known[0]
         return Entered(admitted, same, [*cors, _set_cookie(cookie, admitted, scope, peer)])
 
@@ -83,7 +90,13 @@ class Entrance:
         self._node.check_open()
         cookie = await self._cookie()
         credentials, known = self._credentials(scope, peer, cookie)
-        connection, state = await self._node.join(credentials, known, authority=authority)
+        try:
+            connection, state = await self._node.join(credentials, known, authority=authority)
+        except (Unauthorized, Forbidden) as no:
+            raise await self._refusal(no, None if authority else known, scope) from None
+        if authority is None and (left := _left(known, connection)) is not None:
+            # Not waited for: the connection is in the hub, and must have its socket before anything is.
+            self._node.departures.left(left, to_another=True)
         return Joined(connection, state, [*cors, _set_cookie(cookie, connection, scope, peer)])
 
     def check(self, scope: Scope) -> Headers:
@@ -118,7 +131,7 @@ class Entrance:
         return check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
 
     def _credentials(self, scope: Scope, peer: Peer, cookie: DeviceCookie) -> tuple[Credentials, Known]:
-        known = cookie.read([value for name, value in scope["headers"] if name == b"cookie"])
+        known = cookie.read(_cookies(scope))
         credentials = Credentials(
             headers=forwarded_headers(
                 scope["headers"],
@@ -134,6 +147,22 @@ class Entrance:
             request=HTTPConnection(scope),
         )
         return credentials, known
+
+    async def _refusal(self, no: Unauthorized | Forbidden, known: Known, scope: Scope) -> Problem:
+        """The application's no, to be raised. The device that the cookie names is left now, and marked so.
+
+        A cookie proves no login: a thief of one can end its device's connections, once in ten seconds.
+        """
+        cookie = await self._cookie()
+        if known is None or cookie.is_left(_cookies(scope)):
+            return no
+        device_id, user_id = known
+        await self._node.departures.leave(Left(user_id, device_id))
+        # One no may be the answer to several equal questions, and each has a device of its own.
+        refusal = (Unauthorized if isinstance(no, Unauthorized) else Forbidden)(str(no))
+        device = Admitted(user_id, device_id, 0)
+        refusal.headers = (_set_cookie(cookie, device, scope, self._proxies.peer(scope), left=True),)
+        return refusal
 
 
 class Turnstile:
@@ -157,9 +186,21 @@ class Turnstile:
         return entered
 
 
+def _cookies(scope: Scope) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == b"cookie"]
+
+
+def _left(known: Known, device: Admitted | Connection) -> Left | None:
+    """The cookie's device, if somebody else is logged in there."""
+    if known is None or known[1] == device.user_id:
+        return None
+    return Left(user_id=known[1], device_id=known[0])
+
+
 def _set_cookie(
-    cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, peer: Peer
+    cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, peer: Peer, *, left: bool = False
 ) -> tuple[bytes, bytes]:
     path = scope.get("root_path") or "/"
     secure = peer.scheme == "https"
-    return b"set-cookie", cookie.set_cookie(device.device_id, device.user_id, path=path, secure=secure)
+    value = cookie.set_cookie(device.device_id, device.user_id, path=path, secure=secure, left=left)
+    return b"set-cookie", value

@@ -57,7 +57,7 @@ def problem_headers(problem: Problem) -> Headers:
         headers.append((b"upgrade", b"websocket"))
     if isinstance(problem, Unauthorized):
         headers.append((b"www-authenticate", b'Bearer realm="pns"'))
-    return headers
+    return [*headers, *problem.headers]
 
 
 def problem_response(problem: Problem, extra: Headers | None = None) -> Response:

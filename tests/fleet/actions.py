@@ -82,6 +82,23 @@ async def disconnecting_one_device(fleet: Fleet) -> None:
         await asyncio.gather(*(other.count_is(1) for other in others))
 
 
+async def leaving_one_device(fleet: Fleet) -> None:
+    """Another user, or nobody, shows on another node than the device's: it is left, and the others stay."""
+    user = somebody()
+    async with fleet.devices(user) as others, fleet.nodes[0].backend() as backend:
+        for comes in (f"user={somebody()}", "nobody=here"):
+            answer = await subscribe(fleet.nodes[0], f"user={user}")
+            device = f"pns_device={answer.cookies['pns_device']}"
+            async with Device.connect(
+                fleet.nodes[1].url, headers={"Cookie": f"user={user}; {device}"}
+            ) as left:
+                await left.count()
+                assert (await subscribe(fleet.nodes[2], f"{comes}; {device}")).status_code in (200, 401)
+                await all_close([left], LOGGED_OUT)
+        await backend.notify(user, "after")
+        await asyncio.gather(*(other.count_is(1) for other in others))
+
+
 async def erasing(fleet: Fleet) -> None:
     """Nothing is left on any node, and the next notification is the first of a new user."""
     user = somebody()
@@ -177,7 +194,13 @@ async def seeing_at_once(fleet: Fleet) -> None:
         await asyncio.gather(*(device.count_is(1) for device in devices))
 
 
-HINTED: list[Action] = [disconnecting, disconnecting_one_device, erasing, seeing_at_once]
+HINTED: list[Action] = [
+    disconnecting,
+    disconnecting_one_device,
+    leaving_one_device,
+    erasing,
+    seeing_at_once,
+]
 """What a bus makes quick: to be tried on each."""
 
 STORED: list[Action] = [limiting, rechecking, recognizing, listing]
