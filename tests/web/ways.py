@@ -37,7 +37,7 @@ class Application:
 
     async def stop(self) -> None: ...
 
-    async def login(self, credentials: Credentials, *, not_before: int = 0, fresh: bool = False) -> Login:
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         await self.gate.wait()
         if isinstance(self.word, Exception):
             raise self.word
