@@ -4,7 +4,8 @@ A topic is a name that users subscribe to. A bucket is a collection that users w
 changes. Everybody is every user that the store knows. A publication is a notification on its way to an
 audience: stored once, then spread in bounded steps to the inboxes of its subscribers.
 
-- **Exactly once for each subscriber.** Every step repeats safely: the notification has one id for all.
+- **Exactly once for each subscriber.** A step and how far it came are one commit: a step is taken once,
+  whatever was cut off and whichever nodes try.
 - A step is a small commit; nothing of it is held while another user's notify waits.
 - Who subscribes after `publish`, or unsubscribes before their turn, may or may not be reached.
 
@@ -20,7 +21,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from pns.notification import Notification
-from pns.push import Origin
+from pns.push import Origin, PushTerms
 
 EVERYBODY = "everybody"
 """The audience of every user that the store knows."""
@@ -47,6 +48,13 @@ class Subscriber(NamedTuple):
 
     user_key: int
     user_id: str
+
+
+class Reached(NamedTuple):
+    """What a step of a publication stored: how many notifications, and the users whose count changed."""
+
+    created: int
+    changed: frozenset[str]
 
 
 class Change(StrEnum):
@@ -101,11 +109,27 @@ class Audiences(Protocol):
     async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
         """The next users of an audience, in the order of their keys."""
 
-    async def advance(
-        self, publication_id: str, *, after: int, reached: int, until: int, complete: bool
-    ) -> None:
-        """Record that a publication came to `after`, with `reached` more users, and end the lease at
-        `until`; `complete`: it has reached everybody.
+    async def reach(
+        self,
+        publication: Publication,
+        users: Sequence[Subscriber],
+        *,
+        complete: bool,
+        terms: PushTerms | None = None,
+    ) -> Reached | None:
+        """Take a step: store the publication's notifications for `users`, the next after `publication.after`,
+        and record that it came to the last of them, all in one commit. `complete`: they are the last of all.
+
+        As Store.append, but without a conflict: what a user holds under one of the ids is kept, and that
+        notification alone is left out for that user. A user who was erased since is left out. Returns None,
+        and nothing is stored, when the publication does not stand at `publication.after` any more or is
+        complete: another node took this step.
+        """
+
+    async def rest(self, publication_id: str, *, lease: int) -> None:
+        """End the lease that was taken until `lease`: it waits behind all that wait already.
+
+        Nothing happens when it is not leased until then: another node goes on with it.
         """
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:

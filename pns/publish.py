@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pns.audience import Publication
+from pns.audience import Publication, Subscriber
 from pns.bus import Bus
 from pns.dismissals import Dismissals
 from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
@@ -83,6 +83,27 @@ class Publisher:
     async def publish(self, publication: Publication) -> Publication:
         """Keep a notification for an audience, durable when this returns; spreading it is the spreader's."""
         return await self._store.audiences.publish(publication)
+
+    async def reach(self, publication: Publication, users: Sequence[Subscriber], *, complete: bool) -> bool:
+        """Take a step of a publication, then tell the users' devices. See Audiences.reach.
+
+        Returns whether it was this node's to take.
+        """
+        try:
+            reached = await self._store.audiences.reach(
+                publication, users, complete=complete, terms=self._terms
+            )
+        except (StoreUnavailable, Overloaded) as error:
+            self._metrics.notifies.labels(error.code).inc()
+            raise
+        if reached is None:
+            return False
+        if users:
+            (self._created if reached.created else self._known).inc()
+            self._metrics.notifications_stored.inc(reached.created)
+        if reached.changed:
+            self._bus.signal(reached.changed)
+        return True
 
     async def expire(self, limit: int) -> int:
         """Remove what has expired, at most `limit`; returns the number of users concerned."""

@@ -1,21 +1,18 @@
 """Spreads publications: a notification for an audience goes to its users' inboxes, a bounded step at a time.
 
-What was cut off is repeated by whoever comes next, and stores nothing twice: the notification has one id for
-all. Between steps other notifies have their turn.
+A step and how far it came are one commit: what was cut off, or took longer than its lease, is neither lost
+nor done twice. Between steps other notifies have their turn, between turns other publications.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 from msgspec.structs import replace
 
-from pns.audience import Publication, Subscriber
+from pns.audience import Publication
 from pns.clock import Clock
-from pns.errors import NotificationIdConflict
 from pns.publish import Publisher
-from pns.store import Store, Submission
+from pns.store import Store
 
 SPREAD_SECONDS = 0.5
 """How late a publication may begin."""
@@ -24,6 +21,8 @@ STEP_USERS = range(20, 101)
 STEP_SECONDS = 0.005
 """About how long a step should take."""
 STEP_BYTES = 512 * 1024
+STEP_ROWS = 500
+"""Notifications that a step may store. One user gets all of a publication at once, as of a notify."""
 PAUSE_SECONDS = 0.002
 TURN_SECONDS = 0.5
 """How long one publication is spread before the next: two commits, few beside those of its steps."""
@@ -43,56 +42,41 @@ class Spreader:
         """Spread all that is due, for a turn each: a large publication holds up none that came after it."""
         until = self._until()
         while (publication := await self._store.audiences.due_publication(until)) is not None:
-            await self._spread(publication, until)
+            if not await self._spread(publication, until):
+                await self._store.audiences.rest(publication.publication_id, lease=until)
             until = self._until()
 
-    async def _spread(self, publication: Publication, until: int) -> None:
-        """For a turn, then record how far it came; not past `until`, when somebody else goes on with it."""
-        after, most, end = publication.after, _most_users(publication), self._clock.monotonic() + TURN_SECONDS
-        complete, reached = False, 0
-        while not complete and (not reached or self._clock.monotonic() < end):
+    async def _spread(self, publication: Publication, until: int) -> bool:
+        """Take steps for a turn, at least one, and none after `until`, when another node goes on.
+
+        Returns whether it is complete.
+        """
+        most, end = _most_users(publication), self._clock.monotonic() + TURN_SECONDS
+        while True:
             limit = min(self._limit, most)
-            users = await self._store.audiences.subscribers(publication.audience, after=after, limit=limit)
+            users = await self._store.audiences.subscribers(
+                publication.audience, after=publication.after, limit=limit
+            )
             complete = len(users) < limit
             if self._clock.now() >= until:
-                return
+                return False
+            begin = self._clock.monotonic()
+            if not await self._publisher.reach(publication, users, complete=complete):
+                return False
             if users:
-                begin = self._clock.monotonic()
-                await self._reach(publication, users)
                 self._limit = _fitting(self._limit, self._clock.monotonic() - begin)
-                after, reached = users[-1].user_key, reached + len(users)
+                publication = replace(publication, after=users[-1].user_key)
                 await self._clock.sleep(PAUSE_SECONDS)
-        if self._clock.now() >= until:
-            return
-        await self._store.audiences.advance(
-            publication.publication_id,
-            after=after,
-            reached=reached,
-            until=self._clock.now(),
-            complete=complete,
-        )
-
-    async def _reach(self, publication: Publication, users: Sequence[Subscriber]) -> None:
-        """A user who has another notification of an id keeps that one, and gets the others."""
-        notifications, origin = publication.notifications, publication.origin
-        try:
-            await self._publisher.notify(
-                [Submission(u.user_id, notifications, origin, u.user_key) for u in users]
-            )
-        except NotificationIdConflict:
-            if len(users) > 1:
-                for user in users:
-                    await self._reach(publication, [user])
-            elif len(notifications) > 1:
-                for notification in notifications:
-                    await self._reach(replace(publication, notifications=(notification,)), users)
+            if complete or self._clock.monotonic() >= end:
+                return complete
 
     def _until(self) -> int:
         return self._clock.now() + LEASE_SECONDS * 1_000_000
 
 
 def _most_users(publication: Publication) -> int:
-    return max(1, STEP_BYTES // len(msgspec.json.encode(publication.notifications)))
+    notifications = publication.notifications
+    return max(1, min(STEP_BYTES // len(msgspec.json.encode(notifications)), STEP_ROWS // len(notifications)))
 
 
 def _fitting(users: int, took: float) -> int:

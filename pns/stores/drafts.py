@@ -24,7 +24,8 @@ _ROW_BYTES = 256
 class Draft(NamedTuple):
     """A notification with everything decided but its place. `named`: the application chose the id.
 
-    `user_key`: the only one for whom it is, if it is not for whoever has this `user_id`.
+    `user_key`: the only one for whom it is, if it is not for whoever has this `user_id`. `yields`: left out,
+    and no conflict, where its id is taken by other data.
     """
 
     user_id: str
@@ -37,6 +38,7 @@ class Draft(NamedTuple):
     push: str | None
     named: bool
     user_key: int | None = None
+    yields: bool = False
 
 
 def drafts(submissions: Sequence[Submission], now: int) -> list[Draft]:
@@ -98,7 +100,8 @@ def for_known(wanted: Sequence[Draft], keys: Mapping[str, int]) -> list[Draft]:
 def fresh(wanted: Sequence[Draft], known: Mapping[str, str], now: int) -> list[Draft]:
     """Those of one user's drafts to store: unknown, not expired, and not replaced further on in `wanted`.
 
-    `known`: data by id, of all named ones that the user has. Raises NotificationIdConflict.
+    `known`: data by id, of all named ones that the user has. What yields and is left out replaces nothing
+    either. Raises NotificationIdConflict.
     """
     data = dict(known)
     candidates: list[Draft] = []
@@ -106,6 +109,8 @@ def fresh(wanted: Sequence[Draft], known: Mapping[str, str], now: int) -> list[D
     for draft in wanted:
         new = draft.notification_id not in data
         if data.setdefault(draft.notification_id, draft.data) != draft.data:
+            if draft.yields:
+                continue
             raise NotificationIdConflict(_CONFLICT.format(draft.notification_id))
         if new and (draft.expire_date is None or draft.expire_date > now):
             candidates.append(draft)

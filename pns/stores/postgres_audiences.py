@@ -10,14 +10,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from pns.audience import EVERYBODY, Publication, Subscriber
+from pns.audience import EVERYBODY, Publication, Reached, Subscriber
 from pns.clock import Clock
-from pns.stores.group_commit import REMOVED_AT_ONCE
+from pns.push import PushTerms
+from pns.store import Appended
+from pns.stores.drafts import size
+from pns.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
+from pns.stores.postgres_append import Append, append
 from pns.stores.postgres_outbox import Read, Write
 from pns.stores.postgres_rows import Session, askable, change, only, row, rows, tuple_of
 from pns.stores.postgres_writes import Found, Name
 from pns.stores.postgres_writes import Write as Request
-from pns.stores.publications import PublicationRow, columns_of, publication_of
+from pns.stores.publications import PublicationRow, columns_of, drafts_of, publication_of, step_of
 
 
 class PostgresAudiences:
@@ -93,15 +97,30 @@ class PostgresAudiences:
         where = {"audience": askable(audience), "after": after, "limit": limit}
         return await self._read(lambda session: rows(session, name, where, Subscriber))
 
-    async def advance(
-        self, publication_id: str, *, after: int, reached: int, until: int, complete: bool
-    ) -> None:
-        step = {"publication_id": publication_id, "after": after, "reached": reached, "until": until}
-        advance = Request(
-            partial(_advance, step=step, now=self._clock.now() if complete else None),
-            names=(_publication_name(publication_id),),
+    async def reach(
+        self,
+        publication: Publication,
+        users: Sequence[Subscriber],
+        *,
+        complete: bool,
+        terms: PushTerms | None = None,
+    ) -> Reached | None:
+        now = self._clock.now()
+        step, wanted = (
+            step_of(publication, users, now if complete else None),
+            drafts_of(publication, users, now),
         )
-        await self._write(advance)
+        reach = Request(
+            partial(_reach, step=step, request=Append(wanted, now, terms)),
+            user_ids=tuple(user.user_id for user in users),
+            names=(_publication_name(publication.publication_id),),
+        )
+        return cast(Reached | None, await self._write(reach, size=SMALL_WRITE + size(wanted)))
+
+    async def rest(self, publication_id: str, *, lease: int) -> None:
+        turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}
+        rest = partial(_change, name="rest", parameters=turn)
+        await self._write(Request(rest, names=(_publication_name(publication_id),)))
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:
         old = {"ended_before": ended_before, "limit": limit}
@@ -158,8 +177,9 @@ async def _one(session: Session, *, name: str, where: Mapping[str, object]) -> P
     return None if found is None else publication_of(found)
 
 
-async def _advance(session: Session, *, step: Mapping[str, object], now: int | None) -> None:
-    """`now`: it has reached everybody."""
-    await change(session, "advance", step)
-    if now is not None:
-        await change(session, "complete", {**step, "now": now})
+async def _reach(session: Session, *, step: Mapping[str, object], request: Append) -> Reached | None:
+    if not await change(session, "advance", step):
+        return None
+    (appended,) = await append(session, [request])
+    assert isinstance(appended, Appended), "what yields makes no conflict"
+    return Reached(appended.created, appended.changed)

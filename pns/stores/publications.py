@@ -5,13 +5,16 @@ Knows no statement and touches no database. A row's columns stand in the order o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from pns.audience import Publication
+from pns.audience import Publication, Subscriber
 from pns.notification import Notification
 from pns.push import Origin
+from pns.store import Submission
+from pns.stores.drafts import Draft, drafts
 
 _CONTENT = msgspec.json.Decoder(tuple[tuple[Notification, ...], Origin])
 
@@ -52,3 +55,23 @@ def publication_of(row: PublicationRow) -> Publication:
         reached=row.reached,
         end_date=row.end_date,
     )
+
+
+def drafts_of(publication: Publication, users: Sequence[Subscriber], now: int) -> list[Draft]:
+    """What each of `users` is to have of a publication; what they hold under its ids stays as it is."""
+    submissions = [
+        Submission(user.user_id, publication.notifications, publication.origin, user.user_key)
+        for user in users
+    ]
+    return [draft._replace(yields=True) for draft in drafts(submissions, now)]
+
+
+def step_of(publication: Publication, users: Sequence[Subscriber], end_date: int | None) -> dict[str, object]:
+    """A step to the last of `users` as the statements want it. `end_date`: when it is the last step."""
+    return {
+        "publication_id": publication.publication_id,
+        "begin": publication.after,
+        "after": users[-1].user_key if users else publication.after,
+        "reached": len(users),
+        "end_date": end_date,
+    }

@@ -10,10 +10,13 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from pns.audience import EVERYBODY, Publication, Subscriber
+from pns.audience import EVERYBODY, Publication, Reached, Subscriber
 from pns.clock import Clock
-from pns.stores.group_commit import REMOVED_AT_ONCE
-from pns.stores.publications import PublicationRow, columns_of, publication_of
+from pns.push import PushTerms
+from pns.stores.drafts import size
+from pns.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
+from pns.stores.publications import PublicationRow, columns_of, drafts_of, publication_of, step_of
+from pns.stores.sqlite_append import append
 from pns.stores.sqlite_outbox import Read, Write
 from pns.stores.sqlite_rows import all_rows, change, row
 
@@ -76,18 +79,31 @@ class SQLiteAudiences:
         where = {"audience": audience, "after": after, "limit": limit}
         return await self._read(lambda connection: all_rows(connection, name, where, Subscriber))
 
-    async def advance(
-        self, publication_id: str, *, after: int, reached: int, until: int, complete: bool
-    ) -> None:
+    async def reach(
+        self,
+        publication: Publication,
+        users: Sequence[Subscriber],
+        *,
+        complete: bool,
+        terms: PushTerms | None = None,
+    ) -> Reached | None:
         now = self._clock.now()
-        step = {"publication_id": publication_id, "after": after, "reached": reached, "until": until}
+        step, wanted = (
+            step_of(publication, users, now if complete else None),
+            drafts_of(publication, users, now),
+        )
 
-        def advanced(connection: sqlite3.Connection) -> None:
-            change(connection, "advance", step)
-            if complete:
-                change(connection, "complete", {"publication_id": publication_id, "now": now})
+        def reached(connection: sqlite3.Connection) -> Reached | None:
+            if not change(connection, "advance", step):
+                return None
+            appended = append(connection, wanted, terms, now=now)
+            return Reached(appended.created, appended.changed)
 
-        await self._write(advanced)
+        return await self._write(reached, size=SMALL_WRITE + size(wanted))
+
+    async def rest(self, publication_id: str, *, lease: int) -> None:
+        turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}
+        await self._write(lambda connection: change(connection, "rest", turn))
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:
         old = {"ended_before": ended_before, "limit": limit}

@@ -81,14 +81,15 @@ RETURNING publication_id, audience, content, create_date, after_key, reached, en
 SELECT 1 FROM publications INDEXED BY publications_due WHERE end_date IS NULL AND due_at <= :now LIMIT 1
 
 -- name: advance
--- How far it came; never back.
+-- How far it came, if it still stands where the step began: every step is taken once, by one node.
 UPDATE publications
-SET after_key = :after, reached = reached + :reached, due_at = :until
-WHERE publication_id = :publication_id AND after_key < :after AND end_date IS NULL
+SET after_key = :after, reached = reached + :reached, end_date = :end_date
+WHERE publication_id = :publication_id AND after_key = :begin AND end_date IS NULL
 
--- name: complete
--- It has reached everybody.
-UPDATE publications SET end_date = :now WHERE publication_id = :publication_id AND end_date IS NULL
+-- name: rest
+-- It waits for its next turn, unless another node has leased it since.
+UPDATE publications SET due_at = :now
+WHERE publication_id = :publication_id AND due_at = :lease AND end_date IS NULL
 
 -- name: prune_publications
 -- Complete for long.

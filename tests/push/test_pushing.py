@@ -118,10 +118,10 @@ async def test_all_publications_that_ended_long_ago_go_at_once(
 ) -> None:
     for number in range(1_100):
         id, notification = f"p{number}", Notification("x", notification_id="n")
-        await store.audiences.publish(
+        kept = await store.audiences.publish(
             Publication(publication_id=id, audience="bucket/b", notifications=(notification,), create_date=1)
         )
-        await store.audiences.advance(id, after=1, reached=1, until=clock.now(), complete=True)
+        await store.audiences.reach(kept, [], complete=True)
     clock.jump(31 * DAY / 1_000_000)
     await start("push")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pns.audience import EVERYBODY, Publication
+from pns.audience import EVERYBODY, Publication, Subscriber
 from pns.buses.local import LocalBus
 from pns.errors import StoreUnavailable
 from pns.metrics import Metrics
@@ -117,27 +117,28 @@ async def test_cut_off_and_repeated(
     """A node dies before a step is recorded, or before it is stored: the next goes on, nobody gets two."""
     await subscribe(store)
     await store.audiences.publish(publication())
-    notify, calls = publisher.notify, 0
+    reach, calls = publisher.reach, 0
 
-    async def dying(submissions: list[Submission]) -> object:
+    async def dying(*args: Any, **more: Any) -> object:
         nonlocal calls
         calls += 1
         if calls == step and when == "before":
             raise StoreUnavailable
-        appended = await notify(submissions)
+        reached = await reach(*args, **more)
         if calls == step:
             raise StoreUnavailable
-        return appended
+        return reached
 
-    publisher.notify = dying  # type: ignore[method-assign, assignment]
+    publisher.reach = dying  # type: ignore[method-assign, assignment]
     with pytest.raises(StoreUnavailable):
         await spread(spreader, clock)
-    publisher.notify = notify  # type: ignore[method-assign]
+    publisher.reach = reach  # type: ignore[method-assign]
     await spread(spreader, clock)
     assert (await counts(store)).count(0) > 0 or step > 1 or when == "after", "the lease holds"
     clock.advance(31)
     await spread(spreader, clock)
     assert await counts(store) == [1] * USERS
+    assert (await _kept(store, "p")).reached == USERS
 
 
 async def test_a_large_publication_holds_up_no_other(
@@ -147,22 +148,24 @@ async def test_a_large_publication_holds_up_no_other(
     await subscribe(store, 4 * MOST + 7)
     await store.audiences.subscribe("topic/small", "user 1", make=True)
     await store.audiences.publish(publication())
-    ask, advance, turns = store.audiences.subscribers, store.audiences.advance, list[tuple[str, int]]()
+    ask, rest, turns = store.audiences.subscribers, store.audiences.rest, list[tuple[str, int]]()
 
     async def slow(audience: str, **more: Any) -> object:
         clock.advance(0.3)
         return await ask(audience, **more)
 
-    async def advanced(publication_id: str, *, reached: int, **more: Any) -> None:
+    async def rested(publication_id: str, **more: Any) -> None:
         if not turns:
             await store.audiences.publish(publication("small", "topic/small"))
-        turns.append((publication_id, reached))
-        await advance(publication_id, reached=reached, **more)
+        turns.append((publication_id, (await _kept(store, publication_id)).reached))
+        small = await store.audiences.publication("small")
+        turns.append(("small", 0 if small is None else small.reached))
+        await rest(publication_id, **more)
 
     monkeypatch.setattr(store.audiences, "subscribers", slow)
-    monkeypatch.setattr(store.audiences, "advance", advanced)
+    monkeypatch.setattr(store.audiences, "rest", rested)
     await spread(spreader, clock)
-    assert turns == [("p", 2 * MOST), ("small", 1), ("p", 2 * MOST), ("p", 7)]
+    assert turns == [("p", 2 * MOST), ("small", 0), ("p", 4 * MOST), ("small", 1)]
     assert (await _kept(store, "p")).reached == 4 * MOST + 7
 
 
@@ -172,14 +175,14 @@ async def test_a_slow_store_is_given_small_steps(
     """And larger ones again when it is quick: whoever else notifies waits for one step."""
     await subscribe(store, 10 * MOST)
     await store.audiences.publish(publication())
-    notify, steps = publisher.notify, list[int]()
+    reach, steps = publisher.reach, list[int]()
 
-    async def timed(submissions: list[Submission]) -> object:
-        steps.append(len(submissions))
-        clock.advance(0.001 * len(submissions) if len(steps) < 15 else 0.001)
-        return await notify(submissions)
+    async def timed(publication: Publication, users: list[Subscriber], **more: Any) -> object:
+        steps.append(len(users))
+        clock.advance(0.001 * len(users) if len(steps) < 15 else 0.001)
+        return await reach(publication, users, **more)
 
-    monkeypatch.setattr(publisher, "notify", timed)
+    monkeypatch.setattr(publisher, "reach", timed)
     await spread(spreader, clock)
     assert steps[0] == MOST
     assert steps[14] == LEAST
@@ -195,13 +198,13 @@ async def test_large_notifications_go_out_in_small_steps(
     large = Notification("x" * 60_000, notification_id="p")
     told = Notification("x", notification_id="q", push=PushControls(data={"a": "x" * 16_000}))
     steps: list[int] = []
-    notify = publisher.notify
+    reach = publisher.reach
 
-    async def counted(submissions: list[Submission]) -> object:
-        steps.append(len(submissions))
-        return await notify(submissions)
+    async def counted(publication: Publication, users: list[Subscriber], **more: Any) -> object:
+        steps.extend([len(users)] if users else [])  # the end of exactly 40 is a step for nobody
+        return await reach(publication, users, **more)
 
-    monkeypatch.setattr(publisher, "notify", counted)
+    monkeypatch.setattr(publisher, "reach", counted)
     for id, notification in (("p", large), ("q", told)):
         await store.audiences.publish(publication(id, notifications=(notification,)))
         await spread(spreader, clock)
@@ -278,13 +281,13 @@ async def test_who_is_erased_meanwhile_stays_unknown(
 ) -> None:
     await subscribe(store, 5)
     await store.audiences.publish(publication(audience=EVERYBODY))
-    notify = publisher.notify
+    reach = publisher.reach
 
-    async def erased_before(submissions: list[Submission]) -> object:
+    async def erased_before(*args: Any, **more: Any) -> object:
         await store.erase("user 2")
-        return await notify(submissions)
+        return await reach(*args, **more)
 
-    monkeypatch.setattr(publisher, "notify", erased_before)
+    monkeypatch.setattr(publisher, "reach", erased_before)
     await spread(spreader, clock)
     assert await counts(store, 5) == [1, 1, 0, 1, 1]
     known = await store.audiences.subscribers(EVERYBODY, after=0, limit=10)

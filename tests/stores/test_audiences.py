@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from pns.audience import EVERYBODY, Publication
+from pns.audience import EVERYBODY, Publication, Reached, Subscriber
 from pns.notification import Notification
 from pns.push import FCMControls, Origin, PushControls
 from pns.store import Store
 from pns.testing.clock import FakeClock
 
 from .conftest import append
+from .conftest import count as unseen_count
 from .pushing import LEASE, START, phone
 
 TOPIC = "topic/news"
@@ -40,9 +41,13 @@ async def subscribers(store: Store, audience: str, *, limit: int = 100) -> list[
     return found
 
 
-async def advance(store: Store, after: int, *, id: str = "p", **more: object) -> None:
-    step = {"reached": 1, "until": START + LEASE, "complete": False, **more}
-    await store.audiences.advance(id, after=after, **step)  # type: ignore[arg-type]
+async def advance(
+    store: Store, after: int, *, id: str = "p", begin: int = 0, reached: int = 1, complete: bool = False
+) -> bool:
+    """Take a step from `begin` to `after`, for users who are gone by now; returns whether it was taken."""
+    users = [Subscriber(after - left, "gone") for left in reversed(range(reached))]
+    where = publication(id, after=begin)
+    return await store.audiences.reach(where, users, complete=complete) is not None
 
 
 async def progress(store: Store) -> tuple[int, int, bool]:
@@ -310,11 +315,11 @@ async def test_publications_of_an_audience_follow_each_other(
         assert await next_of(store) == following
 
 
-async def test_who_advances_holds_the_lease(store: Store, other: Store, clock: FakeClock) -> None:
+async def test_a_step_leaves_the_lease_as_it_is(store: Store, other: Store, clock: FakeClock) -> None:
     await store.audiences.publish(publication())
-    await store.audiences.due_publication(START + 10)
+    await store.audiences.due_publication(START + 20)
     clock.jump(9e-6)
-    await advance(store, 5, reached=3, until=START + 20)
+    assert await advance(store, 5, reached=3)
     clock.jump(10e-6)
     assert await other.audiences.due_publication(START + 99) is None
     clock.jump(1e-6)
@@ -323,34 +328,64 @@ async def test_who_advances_holds_the_lease(store: Store, other: Store, clock: F
     assert (found.after, found.reached, found.end_date) == (5, 3, None)
 
 
-async def test_a_publication_never_goes_back(store: Store, other: Store, clock: FakeClock) -> None:
+async def test_who_rests_ends_its_own_lease_alone(store: Store, other: Store, clock: FakeClock) -> None:
+    for number in (1, 2):
+        await store.audiences.publish(publication(str(number), f"topic/{number}"))
+        clock.jump(1e-6)
+    leases = [await store.audiences.due_publication(START + LEASE + number) for number in (1, 2)]
+    assert [p and p.publication_id for p in leases] == ["1", "2"]
+    for number in (2, 1):
+        await store.audiences.rest(str(number), lease=START + LEASE + number)
+        clock.jump(1e-6)
+    again = [await other.audiences.due_publication(START + 2 * LEASE) for _ in range(3)]
+    assert [p and p.publication_id for p in again] == ["2", "1", None], "who rests goes behind who waits"
+    await store.audiences.rest("1", lease=START + LEASE + 1)
+    assert await store.audiences.due_publication(START + 3 * LEASE) is None
+    await store.audiences.rest("never", lease=START)
+
+
+async def test_a_step_is_taken_once(store: Store, other: Store) -> None:
     """A node whose lease ended while it was at work comes too late; what it says twice counts once."""
     await store.audiences.publish(publication())
-    await advance(store, 10, reached=4)
-    await advance(other, 7, reached=2, until=START + 9 * LEASE)
-    await advance(store, 10, reached=4)
+    assert await advance(store, 10, reached=4)
+    assert not await advance(other, 7, reached=2)
+    assert not await advance(store, 10, reached=4)
+    assert not await advance(other, 12, reached=5, complete=True)
     assert await progress(store) == (10, 4, False)
-    clock.jump(LEASE / 1e6)
-    assert await other.audiences.due_publication(START) is not None
-    await advance(store, 11, reached=1)
+    assert await advance(other, 11, begin=10)
+    assert not await advance(store, 12, begin=10, reached=2)
     assert await progress(store) == (11, 5, False)
 
 
-@pytest.mark.parametrize("after", [0, 10, 12])
-async def test_a_complete_publication_is_spread_no_more(store: Store, clock: FakeClock, after: int) -> None:
+@pytest.mark.usefixtures("without_deadlock")
+async def test_of_two_nodes_with_one_step_one_takes_it(store: Store, other: Store) -> None:
+    users = [f"user {number}" for number in range(6)]
+    for user_id in users:
+        await store.audiences.subscribe(TOPIC, user_id, make=True)
+    found = await store.audiences.subscribers(TOPIC, after=0, limit=10)
+    for number in range(8):
+        kept = await store.audiences.publish(publication(f"{number}"))
+        steps = [s.audiences.reach(kept, found, complete=False) for s in (store, other) * 3]
+        taken = [step for step in await asyncio.gather(*steps) if step is not None]
+        assert taken == [Reached(6, frozenset(users))]
+        assert [await unseen_count(store, user_id) for user_id in users] == [number + 1] * 6
+
+
+@pytest.mark.parametrize("users", [0, 2])
+async def test_a_complete_publication_is_spread_no_more(store: Store, clock: FakeClock, users: int) -> None:
     await store.audiences.publish(publication())
     await advance(store, 10, reached=4)
     clock.jump(5e-6)
-    await advance(store, after, reached=2, complete=True)
+    assert await advance(store, 10 + users, begin=10, reached=users, complete=True)
     found = await store.audiences.publication("p")
     assert found is not None
-    assert (found.after, found.reached) == ((12, 6) if after == 12 else (10, 4))
-    assert found.end_date == START + 5
+    assert (found.after, found.reached, found.end_date) == (10 + users, 4 + users, START + 5)
     clock.jump(3600)
-    await advance(store, 99, complete=True)
+    assert not await advance(store, 99, begin=10 + users, complete=True)
+    await store.audiences.rest("p", lease=START)
     assert await store.audiences.publication("p") == found
     assert await store.audiences.due_publication(START + 2 * 3600 * 10**6) is None
-    await store.audiences.advance("never", after=1, reached=1, until=1, complete=True)
+    assert not await advance(store, 1, id="never", complete=True)
 
 
 @pytest.mark.parametrize("limit", [2, 100])
@@ -358,7 +393,7 @@ async def test_complete_publications_are_pruned_in_steps(store: Store, clock: Fa
     for number in range(5):
         await store.audiences.publish(publication(str(number)))
         if number != 2:
-            await store.audiences.advance(str(number), after=1, reached=1, until=START, complete=True)
+            await advance(store, 1, id=str(number), complete=True)
         clock.jump(1e-6)
     prune = store.audiences.prune_publications
     steps = []
