@@ -73,15 +73,25 @@ class State(NamedTuple):
         return max(self.revocations.get(EVERY_DEVICE, 0), self.revocations.get(device_id, 0))
 
 
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """Which stretch of an inbox: oldest first after `after`, or newest first before `before`.
+class Place(NamedTuple):
+    """Where a notification stands, or stood, in a user's order. After an erasure the user has another key."""
 
-    `before=""` starts at the newest. `received_after` filters by `create_date`, strictly later. A page ends
-    at `limit` items or before `max_bytes` of notification_data are exceeded, but holds at least one item.
+    user_key: int
+    seq: int = 0
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stretch of an inbox: oldest first after `after` or `place`, or newest first before `before`.
+
+    `after` and `before` are ids; `before=""` starts at the newest. After a `place` a reading goes on whether
+    or not what stood there is kept still, and is at its end once the user has another key. `received_after`
+    filters by `create_date`, strictly later. A page ends at `limit` items or before `max_bytes` of
+    notification_data are exceeded, but holds at least one item.
     """
 
     after: str = ""
     before: str | None = None
+    place: Place | None = None
     received_after: int | None = None
     limit: int
     max_bytes: int

@@ -25,6 +25,8 @@ async def page(session: Session, user_id: str, cursor: Cursor, *, kind: str, now
         if cursor.after or cursor.before:
             raise UnknownNotification
         return Page(0, ())
+    if cursor.place is not None and cursor.place.user_key != user_key:
+        return Page(user_key, ())
     where = {
         "user_key": user_key,
         "seq": await _start(session, user_key, cursor),
@@ -42,6 +44,8 @@ async def _user_key(session: Session, user_id: str) -> int | None:
 
 
 async def _start(session: Session, user_key: int, cursor: Cursor) -> int:
+    if cursor.place is not None:
+        return cursor.place.seq
     backwards = cursor.before is not None
     notification_id = cursor.before if cursor.before is not None else cursor.after
     if not notification_id:

@@ -51,6 +51,8 @@ def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: 
         if cursor.after or cursor.before:
             raise UnknownNotification
         return Page(0, ())
+    if cursor.place is not None and cursor.place.user_key != user_key:
+        return Page(user_key, ())
     where = {
         "user_key": user_key,
         "seq": _start(connection, user_key, cursor),
@@ -75,6 +77,8 @@ def _user_key(connection: sqlite3.Connection, user_id: str) -> int | None:
 
 
 def _start(connection: sqlite3.Connection, user_key: int, cursor: Cursor) -> int:
+    if cursor.place is not None:
+        return cursor.place.seq
     backwards = cursor.before is not None
     notification_id = cursor.before if cursor.before is not None else cursor.after
     if not notification_id:

@@ -8,7 +8,7 @@ import pytest
 
 from pns.errors import UnknownNotification
 from pns.notification import Notification, Page
-from pns.store import Cursor, Store
+from pns.store import Cursor, Place, Store
 from pns.testing.clock import FakeClock
 from pns.timestamp import microseconds
 
@@ -66,6 +66,35 @@ async def test_paging_by_id_neither_repeats_nor_skips(
         found += ids(page)
         last = found[-1]
     assert found == (expected[::-1] if backwards else expected)
+
+
+@pytest.mark.parametrize("kind", ["seen", "inbox"])
+async def test_a_reading_by_place_goes_on_though_what_stood_there_is_gone(store: Store, kind: str) -> None:
+    await named(store, "42", *"abcdef")
+    await store.mark_seen("42", [*"abcdef"])
+    user_key = (await store.states(["42"]))["42"].user_key
+    found: list[str] = []
+    place = Place(user_key)
+    while items := (await read(store, kind, Cursor(place=place, limit=2, max_bytes=PLENTY))).items:
+        found += [item.notification_id for item in items]
+        place = Place(user_key, items[-1].seq)
+        await store.withdraw("42", found[-1])
+    assert found == [*"abcdef"]
+    assert await inbox(store, "42") == [*"ace"]
+
+
+@pytest.mark.parametrize("kind", ["seen", "inbox"])
+async def test_a_place_of_a_user_who_was_erased_is_at_the_end(store: Store, kind: str) -> None:
+    await named(store, "42", "a", "b")
+    user_key = (await store.states(["42"]))["42"].user_key
+    where = Cursor(place=Place(user_key), limit=9, max_bytes=PLENTY)
+    await store.erase("42")
+    assert (await read(store, kind, where)).items == ()
+    await named(store, "42", "a", "b", "c")
+    await store.mark_seen("42", ["a", "b", "c"])
+    assert (await read(store, kind, where)).items == ()
+    key = (await store.states(["42"]))["42"].user_key
+    assert ids(await read(store, kind, Cursor(place=Place(key, 1), limit=9, max_bytes=PLENTY))) == ["b", "c"]
 
 
 async def test_unseen_is_oldest_first_and_marks_nothing(store: Store) -> None:
