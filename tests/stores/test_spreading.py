@@ -74,11 +74,16 @@ async def subscribe(store: Store, audience: str, *users: str) -> None:
 
 
 async def publish(
-    store: Store, id: str, audience: str, notifications: tuple[Notification, ...] | None = None
+    store: Store,
+    id: str,
+    audience: str,
+    notifications: tuple[Notification, ...] | None = None,
+    *,
+    create_date: int = 1,
 ) -> None:
     some = notifications or (Notification(id, notification_id=id),)
     await store.audiences.publish(
-        Publication(publication_id=id, audience=audience, notifications=some, create_date=1)
+        Publication(publication_id=id, audience=audience, notifications=some, create_date=create_date)
     )
 
 
@@ -118,6 +123,38 @@ async def test_what_all_hold_already_holds_up_no_other_publication(
     assert [await reached(store, id) for id in ("large", "small")] == [len(USERS), 1]
     assert [await count(store, user) for user in USERS] == [len(NOTIFICATIONS)] * len(USERS)
     assert await unseen(store, USERS[3]) == ["mine n7", *(f"all {n}" for n in range(30) if n != 7)]
+
+
+async def test_several_large_publications_go_by_turns(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes 0.6 s here, so that each is a turn: a new one comes after one turn of each."""
+    larges = [f"large {number}" for number in range(3)]
+    for id in larges:
+        await subscribe(store, f"topic/{id}", *USERS)
+        await publish(store, id, f"topic/{id}", NOTIFICATIONS[:25])
+    await subscribe(store, SMALL, "somebody")
+    clock.jump(1)
+    rest, turns = store.audiences.rest, list[str]()
+
+    async def rested(publication_id: str, *, lease: int) -> None:
+        turns.append(publication_id)
+        if len(turns) == 1:
+            await publish(store, "small", SMALL, create_date=clock.now())
+            clock.jump(1e-6)
+        assert await reached(store, "small") == (len(turns) > 3)
+        await rest(publication_id, lease=lease)
+        clock.jump(1e-6)
+
+    async def slow(stores: bool) -> None:
+        if stores:
+            clock.advance(0.6)
+
+    monkeypatch.setattr(store.audiences, "rest", rested)
+    before_each_write(store, monkeypatch, slow)
+    await spread(spreader(store, clock), clock)
+    assert [sorted(turns[at : at + 3]) for at in (0, 3)] == [larges] * 2
+    assert [await reached(store, id) for id in (*larges, "small")] == [len(USERS)] * 3 + [1]
 
 
 @pytest.mark.parametrize("held", ["all", "none"])
