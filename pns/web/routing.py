@@ -50,8 +50,10 @@ class Routes:
             return plain, {}
         segments = path.split("/")
         allow: set[str] = set()
-        for template, route in self._by_shape.get(len(segments), ()):
-            parameters = _match(template, segments)
+        candidates = self._by_shape.get(len(segments), ())
+        texts = [unquote(segment) for segment in segments] if candidates else []
+        for template, route in candidates:
+            parameters = _match(template, segments, texts)
             if parameters is None:
                 continue
             if route.method == method or (route.method == "GET" and method == "HEAD"):
@@ -64,9 +66,10 @@ class Routes:
         raise error
 
 
-def _match(template: list[str], segments: list[str]) -> dict[str, str] | None:
+def _match(template: list[str], segments: list[str], texts: list[str]) -> dict[str, str] | None:
+    """The parameters of a path that `template` fits: `texts` are its `segments`, decoded."""
     parameters = {}
-    for wanted, segment in zip(template, segments, strict=True):
+    for wanted, segment, text in zip(template, segments, texts, strict=True):
         if wanted.startswith("{"):
             name, _, ending = wanted[1:].partition("}")
             if not segment.endswith(ending):
@@ -77,13 +80,13 @@ def _match(template: list[str], segments: list[str]) -> dict[str, str] | None:
                 return None
             if not parameters[name]:
                 return None
-        elif unquote(segment) != wanted:
+        elif text != wanted:
             return None
     return parameters
 
 
 def encoded_path(scope: Scope) -> str:
-    """The path below the mount point, as it was on the wire.
+    """The path below the mount point, as it was on the wire. The work grows with the path's length alone.
 
     ASGI's `path` is decoded and holds the mount's `root_path`; `raw_path` is not decoded, and servers and
     frameworks disagree on what precedes it. The wanted part is the one tail of it that decodes to the path.
@@ -92,9 +95,24 @@ def encoded_path(scope: Scope) -> str:
     root: str = scope.get("root_path", "")
     below = path[len(root) :] if root and path.startswith(root) else path
     raw = (scope.get("raw_path") or b"").partition(b"?")[0].decode("latin-1")
-    start = 0
-    while start >= 0 and raw:
-        if unquote(raw[start:]) == below:
-            return raw[start:]
-        start = raw.find("/", start + 1)
-    return quote(below)
+    tail = _tail(raw, below)
+    return quote(below) if tail is None else tail
+
+
+def _tail(raw: str, decoded: str) -> str | None:
+    """All of `raw`, or the rest of it from one of its slashes on: the one that decodes to `decoded`.
+
+    No character and no escape reaches across a slash, so each segment is decoded once and for all tails:
+    anybody can send 60,000 slashes, and decoding every tail takes seconds.
+    """
+    whole = unquote(raw)
+    if not raw or not whole.endswith(decoded):
+        return None
+    ahead, start = len(whole) - len(decoded), 0
+    while ahead > 0:
+        end = raw.find("/", start + 1)
+        if end < 0:
+            return None
+        ahead -= len(unquote(raw[start:end]))
+        start = end
+    return raw[start:] if ahead == 0 else None
