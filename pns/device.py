@@ -15,6 +15,8 @@ from uuid import uuid4
 
 from msgspec import Meta, Struct
 
+from pns.name import Name
+
 MAX_USER_ID = 255
 
 USER_ID_PATTERN = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
@@ -87,7 +89,7 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     app: Label = ""
     environment: Environment = "production"
     platform: Label = ""
-    device_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$(?!\n)")] | None = None
+    device_id: Name | None = None
     token_kind: Literal["token", "fid"] = "token"
 
 

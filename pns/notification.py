@@ -13,17 +13,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from pns.name import Name
 from pns.push import PushControls
 from pns.timestamp import Moment
 
 MAX_NOTIFICATION_BYTES = 65_536
 CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
 """Microseconds that a submitted `create_date` may lie ahead of PNS's own clock."""
-
-# (?!\n): in Python, $ also matches before a final newline; in ECMA 262, OpenAPI's dialect, it does not.
-NAME_PATTERN = r"^[A-Za-z0-9_.:\-]{1,64}$(?!\n)"
-Name = Annotated[str, Meta(pattern=NAME_PATTERN, min_length=1, max_length=64)]
-"""An id or key that the application chooses: 1 to 64 of `A-Za-z0-9_.:-`."""
 
 
 class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

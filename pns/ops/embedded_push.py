@@ -77,7 +77,7 @@ class PushMethods(ABC):
         self, user_id: str | int, *, topic: str | None = None, bucket: str | None = None
     ) -> None:
         """Subscribe the user to a topic, or to a bucket. Raises NotFound for a topic that was not made."""
-        audiences, audience = self._started.store.audiences, _audience(topic, bucket)
+        audiences, audience = self._started.store.audiences, _audience(topic, bucket, make=True)
         if not await audiences.subscribe(audience, given_user(user_id), make=bucket is not None):
             raise NotFound(_NO_TOPIC)
 
@@ -148,11 +148,11 @@ class PushMethods(ABC):
         return await find_publication(self._started, publication_id)
 
 
-def _audience(topic: str | None, bucket: str | None) -> str:
+def _audience(topic: str | None, bucket: str | None, *, make: bool = False) -> str:
     if topic is not None and bucket is None:
         return audience_names.topic(topic)
     if bucket is not None and topic is None:
-        return audience_names.bucket(bucket)
+        return audience_names.bucket(bucket, make=make)
     raise TypeError("give either topic= or bucket=")
 
 

@@ -9,14 +9,25 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import asdict
 
 from pns.audience import Publication, Subscriber
+from pns.name import KeptName
 from pns.notification import Notification
 from pns.push import Origin
 from pns.store import Submission
 from pns.stores.drafts import Draft, drafts
 
-_CONTENT = msgspec.json.Decoder(tuple[tuple[Notification, ...], Origin])
+
+class _Kept(Notification, frozen=True):
+    """A notification whose names an older release took, and this one would not."""
+
+    notification_id: KeptName | None = None
+    category: KeptName | None = None
+    collapse_key: KeptName | None = None
+
+
+_CONTENT = msgspec.json.Decoder(tuple[tuple[_Kept, ...], Origin])
 
 
 class PublicationRow(NamedTuple):
@@ -48,7 +59,7 @@ def publication_of(row: PublicationRow) -> Publication:
     return Publication(
         publication_id=row.publication_id,
         audience=row.audience,
-        notifications=notifications,
+        notifications=tuple(Notification(**asdict(kept)) for kept in notifications),
         origin=origin,
         create_date=row.create_date,
         after=row.after_key,

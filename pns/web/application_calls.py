@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pns.errors import BadJSON, Invalid, NotificationIdConflict, TooLarge, UnsupportedMediaType
 from pns.messages import InboxItem
-from pns.notification import Name
+from pns.name import KeptName
 from pns.timestamp import Timestamp
 from pns.web.body import EitherSeen, NotifyBodies
 from pns.web.contract.operation import APPLICATION, STORE, USER, Answer, Operation, Parameter, Problems
@@ -93,7 +93,7 @@ SEEN = Operation(
 )
 DISCONNECT = Operation(
     caller="application",
-    parameters=(Parameter("device_id", "Only this device; all of the user's without it.", Name),),
+    parameters=(Parameter("device_id", "Only this device; all of the user's without it.", KeptName),),
     answers=(Answer(202, "Revoked: connections close with 4501, and older logins no longer count."),),
     problems=USER,
 )

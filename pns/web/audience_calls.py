@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 
 from pns.audience import Change
 from pns.errors import NotFound, NotificationIdConflict, PublicationConflict
-from pns.notification import Name, Notification
+from pns.name import Name
+from pns.notification import Notification
 from pns.push import PushControls
 from pns.timestamp import Timestamp
 from pns.web.application_calls import READING_BODY, Count

@@ -8,7 +8,7 @@ import msgspec
 
 from pns.device import MAX_USER_ID, parse_user_id
 from pns.errors import Invalid
-from pns.web.body import name
+from pns.web.body import name, new_name
 
 TOPIC_PATTERN = r"^(app:|(group|user):[^\x00-\x1f\x7f-\x9f]{1,255}:)[A-Za-z0-9_\-]{1,64}$(?!\n)"
 """What `topic` takes, but for an id that no user could have."""
@@ -40,9 +40,9 @@ def topic(text: str) -> str:
     return f"topic/{text}"
 
 
-def bucket(text: str) -> str:
-    """The audience of the bucket that is called `text`. Raises Invalid."""
-    return f"bucket/{name('bucket', text)}"
+def bucket(text: str, *, make: bool = False) -> str:
+    """The audience of the bucket that is called `text`; `make`: which may be new. Raises Invalid."""
+    return f"bucket/{new_name('bucket', text) if make else name('bucket', text)}"
 
 
 def named(audience: str) -> Named:

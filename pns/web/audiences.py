@@ -108,7 +108,7 @@ class AudienceEndpoints:
         return answer(None, status=204)
 
     async def _subscribe(self, request: Request, parameters: dict[str, str], *, make: bool) -> Response:
-        audience, user_id = _subscription(request, parameters)
+        audience, user_id = _subscription(request, parameters, make=make)
         if not await self._node.store.audiences.subscribe(audience, user_id, make=make):
             raise NotFound(NO_TOPIC)
         return answer(None, status=204)
@@ -159,11 +159,11 @@ async def subscriptions_of(node: Node, user_id: str) -> Subscriptions:
     )
 
 
-def _audience(parameters: dict[str, str]) -> str:
-    return topic(parameters["topic"]) if "topic" in parameters else bucket(parameters["bucket"])
+def _audience(parameters: dict[str, str], *, make: bool = False) -> str:
+    return topic(parameters["topic"]) if "topic" in parameters else bucket(parameters["bucket"], make=make)
 
 
-def _subscription(request: Request, parameters: dict[str, str]) -> tuple[str, str]:
+def _subscription(request: Request, parameters: dict[str, str], *, make: bool = False) -> tuple[str, str]:
     """The audience and the user of a path."""
     query(request, ())
-    return _audience(parameters), path_user_id(parameters["user_id"])
+    return _audience(parameters, make=make), path_user_id(parameters["user_id"])

@@ -17,10 +17,11 @@ from starlette.requests import ClientDisconnect, Request
 from pns.clock import Clock
 from pns.device import MAX_USER_ID, USER_ID_PATTERN, parse_user_id
 from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
-from pns.notification import CREATE_DATE_LEEWAY, Name, Notification
+from pns.name import KEPT_NAME_RULE, NAME_RULE, KeptName, Name
+from pns.notification import CREATE_DATE_LEEWAY, Notification
 from pns.settings import LimitsSettings
 from pns.store import Cursor, Submission
-from pns.web.remedies import NAME_RULE, invalid
+from pns.web.remedies import invalid
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ UserId = Annotated[
 ]
 """As it is sent; `parse_user_id` checks it, and says better what is wrong."""
 
-NotificationIds = Annotated[list[Name], Meta(max_length=MAX_NOTIFICATIONS)]
+NotificationIds = Annotated[list[KeptName], Meta(max_length=MAX_NOTIFICATIONS)]
 
 _HALF_PAIR = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -210,7 +211,15 @@ def path_user_id(text: str) -> str:
 
 
 def name(at: str, text: str) -> str:
-    """`text`, found at `at`, as an id that may exist. Raises Invalid."""
+    """`text`, found at `at`, as the name of something that may exist. Raises Invalid."""
+    try:
+        return msgspec.convert(text, KeptName)
+    except msgspec.ValidationError:
+        raise Invalid([(at, f"must be {KEPT_NAME_RULE}")]) from None
+
+
+def new_name(at: str, text: str) -> str:
+    """`text`, found at `at`, as the name of something that is made if need be. Raises Invalid."""
     try:
         return msgspec.convert(text, Name)
     except msgspec.ValidationError:

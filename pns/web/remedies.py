@@ -17,10 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from pns.errors import Invalid
-from pns.notification import NAME_PATTERN
+from pns.name import KEPT_NAME_PATTERN, KEPT_NAME_RULE, NAME_PATTERN, NAME_RULE
 
-NAME_RULE = "1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `:` and `-`"
-
+_RULES = {repr(NAME_PATTERN): NAME_RULE, repr(KEPT_NAME_PATTERN): KEPT_NAME_RULE}
 _MEMBER = re.compile(r"Object \w+ (?P<how>unknown|required) field `(?P<name>.*)`", re.DOTALL)
 _STEP = re.compile(r"\[(?P<index>\d+)\]|\.(?P<name>[^.\[]+)")
 _LONGEST = 64
@@ -46,8 +45,8 @@ def invalid(error: msgspec.ValidationError, kind: Any) -> Invalid:
     elif not inside and (allowed := _allowed(_at(kind, steps))):
         message = f"must be {allowed}"
     elif "matching regex" in message:
-        name = repr(NAME_PATTERN) in message
-        message = f"must be {NAME_RULE}" if name else message.replace(r"$(?!\\n)", "$")
+        rule = next((rule for pattern, rule in _RULES.items() if pattern in message), None)
+        message = f"must be {rule}" if rule else message.replace(r"$(?!\\n)", "$")
     return Invalid([(pointer, message)])
 
 

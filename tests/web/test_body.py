@@ -199,7 +199,10 @@ async def test_every_wrong_field_of_a_request_is_named(caller: httpx.AsyncClient
 
 async def test_a_pattern_is_told_in_words(caller: httpx.AsyncClient) -> None:
     problem = (await caller.post("/notify", json=one(category="a b"))).json()
-    assert problem["errors"][0]["message"] == "must be 1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `:` and `-`"
+    assert problem["errors"][0]["message"] == (
+        "must be 1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `:` and `-`, "
+        "but not `.` or `..`, which clients take out of a path"
+    )
 
 
 @pytest.mark.parametrize(

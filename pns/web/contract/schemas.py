@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pns.device import MAX_USER_ID, USER_ID_PATTERN
-from pns.notification import Name
+from pns.name import KeptName
 from pns.settings import Settings
 
 Schema = dict[str, Any]
@@ -17,7 +17,8 @@ Schema = dict[str, Any]
 USER_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID, "pattern": USER_ID_PATTERN}
 
 
-NAME: Schema = msgspec.json.schema(Name)
+NAME: Schema = msgspec.json.schema(KeptName)
+"""Of a name in a path: an older release may have kept it."""
 
 
 def schema(type_: Any) -> Schema:
