@@ -38,8 +38,13 @@ class ForbiddenEndpoint(ValueError):
     """Nothing may be sent there. The message says what is allowed, and nothing of what was found."""
 
 
-NOT_PUBLIC = "must be an https URL of a host that has only public addresses"
-"""The same words whatever addresses a name has: else clients could map the network with it."""
+NOT_PUBLIC = (
+    "must be an https URL on port 443 of a host that has only public addresses, "
+    "or in a network of `push.webpush.allowed_networks`"
+)
+"""The same words whatever addresses a name has, and if there is no such name: else clients could map the
+network with it.
+"""
 
 
 class Endpoint(NamedTuple):
@@ -75,32 +80,42 @@ class Endpoint(NamedTuple):
 
 
 class Reach:
-    """Which endpoints may be written to: https at public addresses; and in `networks` also http."""
+    """Which endpoints may be written to: https on port 443 at public addresses; in `networks` also http and
+    every port.
+    """
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = [ip_network(network) for network in networks]
 
     def check(self, endpoint: Endpoint) -> None:
         """Raise ForbiddenEndpoint for what no look-up can make allowed."""
-        if endpoint.origin.scheme == "http" and not self._networks:
+        if not self._networks and not _is_usual(endpoint.origin.scheme, endpoint.port):
             raise ForbiddenEndpoint(NOT_PUBLIC)
         if ":" in endpoint.host or _NUMBER.fullmatch(endpoint.host.rstrip(".").rpartition(".")[2]):
-            self.check_addresses([endpoint.host], scheme=endpoint.origin.scheme)
+            self.check_addresses([endpoint.host], scheme=endpoint.origin.scheme, port=endpoint.port)
 
-    def check_addresses(self, addresses: Iterable[str], *, scheme: str) -> None:
-        """Raise ForbiddenEndpoint unless every one of `addresses` may be written to by `scheme`."""
+    def check_addresses(self, addresses: Iterable[str], *, scheme: str, port: int) -> None:
+        """Raise ForbiddenEndpoint unless every one of `addresses` may be written to by `scheme` on `port`."""
+        usual = _is_usual(scheme, port)
         for text in addresses:
-            if not self._allows(text, scheme):
+            if not self._allows(text, usual=usual):
                 raise ForbiddenEndpoint(NOT_PUBLIC)
 
-    def _allows(self, text: str, scheme: str) -> bool:
+    def _allows(self, text: str, *, usual: bool) -> bool:
         try:
             address = _plain(ip_address(text))
         except ValueError:  # 127.1, 0x7f000001 and the like, which only the system's resolver takes
             return False
         if any(address in network for network in self._networks):
             return True
-        return scheme == "https" and is_public(address)
+        return usual and is_public(address)
+
+
+def _is_usual(scheme: str, port: int) -> bool:
+    """Whether this is how every push service of the public internet is reached. On another port of a public
+    address anything may listen, and a push is a way to knock at it.
+    """
+    return scheme == "https" and port == DEFAULT_PORTS["https"]
 
 
 def is_public(address: IPAddress) -> bool:

@@ -113,7 +113,7 @@ class PublicLine:
             raise NoAnswer("look-ups of other hosts were in the way") from None
         except (OSError, RuntimeError):  # RuntimeError: closed meanwhile
             raise Unreachable("the host could not be looked up") from None
-        self._reach.check_addresses(found, scheme=scheme)
+        self._reach.check_addresses(found, scheme=scheme, port=port)
         return found
 
     async def close(self) -> None:

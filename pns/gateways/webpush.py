@@ -17,16 +17,17 @@ from pns.device import Address, Device, Network, Registration, Subscription
 from pns.errors import SettingsError, Unavailable
 from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import p256, vapid, webpush_message
-from pns.gateways.endpoint import Endpoint, ForbiddenEndpoint, Reach
+from pns.gateways.endpoint import NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach
 from pns.gateways.http import trusted
 from pns.gateways.public_line import Answer, NoAnswer, PublicLine, UnknownHost, Unreachable
 from pns.gateways.webpush_answer import receipt
+from pns.printable import printable
 from pns.push import Push
+from pns.quiet_log import QuietLog
 from pns.settings import WebPushSettings
 
 log = logging.getLogger(__name__)
 
-QUIET_SECONDS = 60.0
 APPLE = ".push.apple.com"
 """Where Safari is reached."""
 _MOST_EXPIRATION = 253_402_300_799_000
@@ -55,7 +56,7 @@ class WebPush:
         self._private_key = private_key
         self._reach = Reach(settings.allowed_networks)
         self._means: _Means | None = None
-        self._quiet_until = 0.0
+        self._log = QuietLog(logging.LoggerAdapter(log, {"gateway": self.name}), clock=clock)
 
     async def start(self) -> None:
         subject = _checked("subject", vapid.check_subject, self._settings.subject)
@@ -144,21 +145,19 @@ class WebPush:
         try:
             scheme = endpoint.origin.scheme
             await self._started().line.look_up(endpoint.host, endpoint.port, scheme=scheme, new=True)
-        except ForbiddenEndpoint as error:
-            raise wrong("/subscription/endpoint", str(error)) from None
+        except ForbiddenEndpoint:
+            raise self._refused(endpoint, "may not be written to") from None
         except UnknownHost:
-            raise wrong(
-                "/subscription/endpoint", "must be of a host that exists, and this one does not"
-            ) from None
+            raise self._refused(endpoint, "does not exist") from None
         except NoAnswer as error:
-            self._tell(f"a registration is put off: {error}")
+            self._log.write("put off", f"a registration is put off: {error}")
             raise Unavailable("The endpoint's host cannot be looked up now. Try again later.") from None
 
-    def _tell(self, trouble: str) -> None:
-        """At most once a minute: a client with a broken domain of its own can provoke it."""
-        if self._clock.monotonic() >= self._quiet_until:
-            self._quiet_until = self._clock.monotonic() + QUIET_SECONDS
-            log.warning(trouble, extra={"gateway": self.name})
+    def _refused(self, endpoint: Endpoint, why: str) -> ValueError:
+        """The same to the client whatever the name server said; the log says `why`."""
+        at = f"{endpoint.origin.scheme}, port {endpoint.port} of {printable(endpoint.host, 200)}"
+        self._log.write("refused", f"a registration is refused: {at}, {why}", level=logging.INFO)
+        return wrong("/subscription/endpoint", NOT_PUBLIC)
 
     def _started(self) -> _Means:
         assert self._means is not None, "a gateway is used once it was started"

@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
@@ -237,14 +238,60 @@ async def test_names_of_private_addresses(world: World, clock: FakeClock, answer
 async def test_a_name_that_is_not_there(world: World, clock: FakeClock) -> None:
     async with gateway(clock, allowed_networks=()) as started:
         for name in ("nowhere.example", "a..example", "x" * 64 + ".example"):
-            with pytest.raises(ValueError, match="must be of a host that exists") as caught:
+            with pytest.raises(ValueError, match="must be an https URL") as caught:
                 await started.install(registered(f"https://{name}/1"), "d1")
-            assert caught.value.args[0] == "/subscription/endpoint"
+            assert caught.value.args == ("/subscription/endpoint", NOT_PUBLIC)
         receipt = await started.push(push(at("https://nowhere.example/1")))
         assert (receipt.outcome, receipt.reason) == (
             Outcome.UNAVAILABLE,
             "not reached (the host was not found)",
         )
+
+
+@pytest.mark.parametrize("networks", [(), ("10.1.0.0/16",)])
+@pytest.mark.parametrize("origin", [f"https://{NAME}", f"https://{NAME}:6379", f"http://{NAME}"])
+async def test_nobody_learns_whether_an_internal_name_exists(
+    world: World,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    networks: tuple[str, ...],
+    origin: str,
+) -> None:
+    """The same words, after as many look-ups, whatever the name server said; the log has the reason."""
+    caplog.set_level("INFO")
+    told, asked = set(), []
+    async with gateway(clock, allowed_networks=networks) as started:
+        for answers in (None, ["10.9.0.1"], ["127.0.0.1"], ["fd00::1"], ["8.8.8.8", "10.9.0.1"]):
+            world.names = {} if answers is None else {NAME: partial(list, answers)}
+            world.asked.clear()
+            with pytest.raises(ValueError, match="must be") as caught:
+                await started.install(registered(f"{origin}/1"), "d1")
+            told.add(caught.value.args)
+            asked.append(len(world.asked))
+            clock.advance(60)
+    assert told == {("/subscription/endpoint", NOT_PUBLIC)}
+    assert len(set(asked)) == 1
+    if asked[0]:
+        endpoint = Endpoint.parse(f"{origin}/")
+        at = f"a registration is refused: {endpoint.origin.scheme}, port {endpoint.port} of {NAME}"
+        lines = [record.message for record in caplog.records]
+        assert lines == [f"{at}, does not exist", *[f"{at}, may not be written to"] * 4]
+
+
+async def test_refused_registrations_are_logged_once_a_minute(
+    world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with gateway(clock, allowed_networks=()) as started:
+        for number in range(13):
+            with pytest.raises(ValueError, match="must be"):
+                await started.install(registered(f"https://n{number}.example/1"), "d1")
+            clock.advance(10)
+    assert [record.message.partition(" port 443 of ")[2] for record in caplog.records] == [
+        "n0.example, does not exist",
+        "n6.example, does not exist (5 more since the line before)",
+        "n12.example, does not exist (5 more since the line before)",
+    ]
 
 
 async def test_a_name_server_in_trouble(
@@ -262,7 +309,10 @@ async def test_a_name_server_in_trouble(
                 await started.install(registered(f"https://{NAME}/1"), "d1")
             clock.advance(10)
         told = "a registration is put off: the host cannot be looked up now"
-        assert [record.message for record in caplog.records] == [told, told]
+        assert [record.message for record in caplog.records] == [
+            told,
+            f"{told} (5 more since the line before)",
+        ]
         assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.UNAVAILABLE
 
 
@@ -307,6 +357,42 @@ async def test_a_redirect_to_a_private_address_is_not_followed(world: World, clo
         assert (await started.push(push(theirs))).outcome is Outcome.RETRY
     assert world.dialled == ["127.0.0.1"]
     assert world.asked == ["127.0.0.1"]
+
+
+# ── ports ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("host", [NAME, "8.8.8.8", "[2001:4860:4860::8888]"])
+@pytest.mark.parametrize("port", [22, 80, 442, 444, 6379, 8443, 65535])
+@pytest.mark.parametrize("networks", [(), ("10.1.0.0/16",)])
+async def test_a_public_host_is_asked_on_port_443_alone(
+    world: World, clock: FakeClock, host: str, port: int, networks: tuple[str, ...]
+) -> None:
+    world.names = {name: lambda: ["8.8.8.8"] for name in (NAME, "8.8.8.8", "2001:4860:4860::8888")}
+    async with gateway(clock, allowed_networks=networks) as started:
+        assert await refused(started, f"https://{host}:{port}/1") == NOT_PUBLIC
+        assert world.dialled == []
+        # Written out or not, the usual port is the usual port.
+        await started.install(registered(f"https://{host}:443/1"), "d1")
+        assert (await started.push(push(at(f"https://{host}:443/1")))).outcome is Outcome.UNAVAILABLE
+    assert world.dialled == ["8.8.8.8"]
+
+
+async def test_every_port_of_an_allowed_network(world: World, clock: FakeClock) -> None:
+    world.names["push.lan"] = lambda: ["10.1.2.3"]
+    async with gateway(clock, allowed_networks=("10.1.0.0/16",)) as started:
+        for origin in (
+            "https://push.lan:8443",
+            "http://push.lan:80",
+            "https://10.1.2.3:1",
+            "https://push.lan",
+        ):
+            world.names["10.1.2.3"] = world.names["push.lan"]
+            await started.install(registered(f"{origin}/1"), "d1")
+            assert (await started.push(push(at(f"{origin}/1")))).outcome is Outcome.UNAVAILABLE
+        world.names["push.lan"] = lambda: ["10.1.2.3", "8.8.8.8"]
+        await refused(started, "https://push.lan:8443/1")
+    assert world.dialled == ["10.1.2.3"] * 4
 
 
 # ── networks that are allowed ─────────────────────────────────────────────────────────────────────────
