@@ -21,7 +21,7 @@ MODULES = {
 }
 
 LAYERS = {
-    "values": "allowance backoff circuit clock configuration constraint device errors forwarding looper "
+    "values": "allowance backoff circuit clock configuration constraint csrf device errors forwarding looper "
     "messages metrics name notification printable push quiet_log settings timestamp",
     "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import httpx2 as httpx
 import msgspec
 
-from pns.authorities.doubts import DoubtLog
+from pns.authorities.doubts import DoubtLog, PageLog, refusal
 from pns.authorities.outbound import Answer, Doubt, Header, Outbound
 from pns.authorities.turns import Turns
 from pns.authorities.yeses import Yeses
@@ -56,6 +56,7 @@ class ApplicationLogin:
         self._yeses = Yeses(settings.cache_seconds, clock=clock)
         self._doubts = DoubtLog(log, clock=clock)
         self._crowds = DoubtLog(log, clock=clock)
+        self._pages = PageLog(log, clock=clock)
         self._newest: dict[bytes, _Question] = {}
         self._tasks: set[asyncio.Task[Login]] = set()
         self._outbound: Outbound | None = None
@@ -141,6 +142,7 @@ class ApplicationLogin:
                     question.revocation = await self._newest_revocation()
                     question.revocation_known.set()
                     answer = await self._send(question)
+                    self._pages.look(answer, place=self._place)
                     return Login(_user_id(answer), question.revocation)
         except TimeoutError:
             waited = "no turn" if question.revocation is None else "no answer"
@@ -234,7 +236,7 @@ def _user_id(answer: Answer) -> str:
     if answer.status == 403:
         raise Forbidden
     if answer.status != 200:
-        raise Doubt(f"it answered {answer.status}")
+        raise Doubt(refusal(answer))
     try:
         content = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -106,6 +106,7 @@ class Web:
             return await endpoint(request, parameters)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
+            self._entrance.tell(problem)
             return problem_response(problem, self._entrance.cors(request.scope))
         except Exception:
             log.exception("a request failed", extra={"method": request.method})

@@ -83,8 +83,10 @@ class BrowserFiles:
         """Who else than pages of this origin may use it: the allowed origins, and nobody."""
         try:
             cors = self._entrance.check(request.scope)
-        except OriginNotAllowed:
+        except OriginNotAllowed as problem:
             cors = []
+            if not file.imported:
+                self._entrance.tell(problem)
         policy = b"cross-origin" if cors or file.imported else b"same-origin"
         # A cache in between must not hand one origin's answer to another.
         vary = [] if cors else [(b"vary", b"Origin")]

@@ -118,6 +118,7 @@ class DeviceEndpoints:
             connection, state, headers = await self._entrance.join(scope, authority)
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
+            self._entrance.tell(problem)
             await self._refuse(scope, send, problem)
             return
         try:

@@ -7,6 +7,7 @@ It reads nothing of a request but its headers.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -22,12 +23,15 @@ from pns.departures import Left
 from pns.errors import Draining, Forbidden, OriginNotAllowed, Problem, RateLimited, Unauthorized
 from pns.forwarding import forwarded_headers
 from pns.node import Node
+from pns.quiet_log import QuietLog
 from pns.store import State
 from pns.web.cookie import DeviceCookie
 from pns.web.origin import check_origin, cors_headers, preflight_headers
 from pns.web.peer import Peer, TrustedProxies
 from pns.web.problems import Headers
 from pns.web.routing import encoded_path
+
+log = logging.getLogger(__name__)
 
 Known = tuple[str, str] | None
 """(device_id, user_id) of a device cookie that PNS signed."""
@@ -63,6 +67,7 @@ class Entrance:
         self._node = node
         self._cookie = cookie
         self._settings = node.settings
+        self._log = QuietLog(log, clock=node.clock)
         self._proxies = TrustedProxies(node.settings.server.trusted_proxies)
 
     async def admit(self, scope: Scope) -> Entered:
@@ -121,6 +126,11 @@ class Entrance:
             return self.check(scope)
         except OriginNotAllowed:
             return _NO_HEADERS
+
+    def tell(self, problem: Problem) -> None:
+        """Log the refusal of a page's origin, at most once a minute; other problems are not told here."""
+        if isinstance(problem, OriginNotAllowed):
+            self._log.write("origin", f"a page's origin is refused: {problem}")
 
     def _cors(self, scope: Scope, peer: Peer) -> Headers:
         origin = self._origin(scope, peer)
