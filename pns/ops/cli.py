@@ -210,13 +210,22 @@ def doctor(
     config: Config = None,
     url: URL = "",
     cookie: Cookies = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME: VALUE'",
+            help="A header of a logged-in user, where the login is no cookie. Repeatable.",
+            callback=checked(header_line),
+        ),
+    ] = None,
     origin: Annotated[str, typer.Option(metavar="ORIGIN", help="The origin of the pages that use PNS.")] = "",
 ) -> None:
     """Ask the running deployment the questions that a stuck operator has; each failure with its remedy."""
     from pns.ops.doctor import examine
 
     settings = load(config)
-    report = asyncio.run(examine(settings, url=url or own_url(settings), cookies=cookie or [], origin=origin))
+    url, cookies, headers = url or own_url(settings), cookie or [], header or []
+    report = asyncio.run(examine(settings, url=url, cookies=cookies, origin=origin, headers=headers))
     raise typer.Exit(report)
 
 

@@ -21,9 +21,9 @@ from tests.harness.redis import Redis
 PG = "postgresql://ann:hidden@127.0.0.1:1/pns"
 
 
-async def _findings(application: HostApplication, *cookies: str) -> list[Finding]:
+async def _findings(application: HostApplication, **login: str) -> list[Finding]:
     settings = Settings(auth=AuthSettings(url=application.url, timeout_seconds=0.3))
-    return [finding async for finding in check_application(settings, cookies)]
+    return [finding async for finding in check_application(settings, login)]
 
 
 ILL: dict[str, tuple[Reply, str]] = {
@@ -59,12 +59,12 @@ async def test_a_slow_or_absent_application() -> None:
 
 async def _findings_at(url: str) -> list[Finding]:
     settings = Settings(auth=AuthSettings(url=url))
-    return [finding async for finding in check_application(settings, ())]
+    return [finding async for finding in check_application(settings, {})]
 
 
 async def test_a_stale_cookie() -> None:
     async with HostApplication(lambda asked: (401, b"")) as application:
-        without, with_cookie = await _findings(application, "user=alice")
+        without, with_cookie = await _findings(application, cookie="user=alice")
     assert (without.verdict, with_cookie.verdict) == (Verdict.GOOD, Verdict.BAD)
     assert "log in again" in with_cookie.remedy
 
@@ -156,7 +156,7 @@ async def test_a_node_without_its_bus_is_no_good_answer(
 
 
 async def test_an_embedded_pns_has_no_auth_url() -> None:
-    (only,) = [finding async for finding in check_application(Settings(), ())]
+    (only,) = [finding async for finding in check_application(Settings(), {})]
     assert only.verdict is Verdict.NOT_ASKED
     assert "user=" in only.remedy
 
