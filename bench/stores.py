@@ -14,7 +14,7 @@ from pns.metrics import Metrics
 from pns.notification import new_notification_id
 from pns.outbox import Outbox
 from pns.push import PushTerms
-from pns.store import Appended, Presence, State, Store, Submission
+from pns.store import Appended, Committed, Presence, State, Store, Submission
 from pns.stores.group_commit import GroupCommit
 from pns.stores.sqlite import Operation, SQLiteStore
 
@@ -38,13 +38,22 @@ class MemoryStore(Store):
     def outbox(self) -> Outbox:
         return self._nothing
 
-    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
+    async def append(
+        self,
+        submissions: Sequence[Submission],
+        terms: PushTerms | None = None,
+        *,
+        committed: Committed[Appended] | None = None,
+    ) -> Appended:
         now = self._clock.now()
         ids: list[str] = []
         for submission in submissions:
             self._unseen[submission.user_id] += len(submission.notifications)
             ids.extend(kept.notification_id or new_notification_id(now) for kept in submission.notifications)
-        return Appended(ids, len(ids), frozenset(submission.user_id for submission in submissions))
+        appended = Appended(ids, len(ids), frozenset(submission.user_id for submission in submissions))
+        if committed is not None:
+            committed(appended)
+        return appended
 
     async def states(self, user_ids: Collection[str]) -> dict[str, State]:
         return {user_id: State(1, self._unseen[user_id], self._unseen[user_id]) for user_id in user_ids}
@@ -55,7 +64,9 @@ class MemoryStore(Store):
     async def presences(self, user_id: str, *, except_node: str) -> list[Presence]:
         return []
 
-    async def expire(self, limit: int) -> frozenset[str]:
+    async def expire(
+        self, limit: int, *, committed: Committed[frozenset[str]] | None = None
+    ) -> frozenset[str]:
         return frozenset()
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:

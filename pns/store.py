@@ -4,7 +4,8 @@
 
 - **Durable.** A writing method returns after its rows are on disk, or raises and has written nothing.
 - **Group commit.** Writes that wait at the same time share one commit; each is whole or not at all, and
-  its fate never depends on its neighbours. A cancelled caller's write stays in its batch.
+  its fate never depends on its neighbours. A cancelled caller's write stays in its batch, and `committed`
+  is called for it all the same: a change must be told to devices from there, not after the method's return.
 - **Counts cannot drift.** `unseen` and `version` change in the transaction that changes the rows;
   `version` rises with every change of the count, and both are always read together.
 - **Order.** `seq` is a user's own sequence, taken under the user's row: its order is the order of commits.
@@ -17,9 +18,9 @@ Times are microseconds since the epoch. A user whom the store never heard of is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -30,6 +31,15 @@ from pns.push import Origin, PushTerms
 
 EVERY_DEVICE = ""
 """As a device id: all devices of the user."""
+
+
+R = TypeVar("R")
+Committed = Callable[[R | None], object]
+"""Called right after each commit of a method, in the event loop and before the method goes on.
+
+Its argument is what this commit did, of the type that the method returns; None when the commit's outcome is
+unknown. It is not called for a write that was certainly not stored. It must neither block nor raise.
+"""
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -142,7 +152,13 @@ class Store(Protocol):
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 
-    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
+    async def append(
+        self,
+        submissions: Sequence[Submission],
+        terms: PushTerms | None = None,
+        *,
+        committed: Committed[Appended] | None = None,
+    ) -> Appended:
         """Store all of `submissions`, or nothing; with `terms`, the pushes to the users' devices too.
 
         (user, notification_id) is a key while the notification is kept: known with equal data it is not
@@ -159,22 +175,30 @@ class Store(Protocol):
     async def inbox(self, user_id: str, cursor: Cursor) -> Page:
         """Seen and unseen notifications alike. Raises UnknownNotification as `seen` does."""
 
-    async def mark_sent_seen(self, user_key: int, seqs: Sequence[int]) -> int:
+    async def mark_sent_seen(
+        self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
+    ) -> int:
         """Set `seen_date` of the unseen among `seqs`; returns how many were. A stale `user_key` has none."""
 
-    async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
+    async def mark_seen(
+        self, user_id: str, notification_ids: Sequence[str], *, committed: Committed[int] | None = None
+    ) -> int:
         """Set `seen_date` of the unseen among `notification_ids`; returns how many were."""
 
-    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+    async def mark_seen_up_to(
+        self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
+    ) -> int:
         """Set `seen_date` of all that is unseen up to this one in the user's order; returns how many were.
 
         It need not be unseen itself. Raises UnknownNotification when it is not kept any more.
         """
 
-    async def mark_all_seen(self, user_id: str) -> int:
+    async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
         """Set `seen_date` of all that is unseen at the call, in small commits; returns how many were."""
 
-    async def withdraw(self, user_id: str, notification_id: str) -> bool:
+    async def withdraw(
+        self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
+    ) -> bool:
         """Remove one notification; returns whether it was kept."""
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────
@@ -182,7 +206,9 @@ class Store(Protocol):
     async def states(self, user_ids: Collection[str]) -> dict[str, State]:
         """The state of every one of `user_ids`, each read in one go. Never waits behind a large page."""
 
-    async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> int:
+    async def revoke(
+        self, user_id: str, device_id: str = EVERY_DEVICE, *, committed: Committed[int] | None = None
+    ) -> int:
         """Record a revocation and return its number, higher than any before it."""
 
     async def newest_revocation(self) -> int:
@@ -192,8 +218,12 @@ class Store(Protocol):
         came after it. Numbers, not times: clocks of two machines differ and one clock may step back.
         """
 
-    async def erase(self, user_id: str) -> None:
-        """Remove the user at once, record it as a revocation, then remove the rows in small commits."""
+    async def erase(self, user_id: str, *, committed: Committed[int] | None = None) -> None:
+        """Remove the user at once, record it as a revocation, then remove the rows in small commits.
+
+        `committed` is called after the first commit alone, with the `user_key` that is gone, or None. Rows
+        that a cancelled caller or an error leaves are removed by `prune`.
+        """
 
     # ── who is connected where ────────────────────────────────────────────────────────────────────────
 
@@ -208,7 +238,9 @@ class Store(Protocol):
 
     # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def expire(self, limit: int) -> frozenset[str]:
+    async def expire(
+        self, limit: int, *, committed: Committed[frozenset[str]] | None = None
+    ) -> frozenset[str]:
         """Remove at most `limit` notifications whose `expire_date` has passed; returns the users concerned.
 
         Costs one read when there are none.

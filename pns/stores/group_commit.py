@@ -1,7 +1,8 @@
 """Group commit: whatever writes wait at the same time share one commit, and each is answered for itself.
 
 Owns the queue, the one task that empties it, and the rule which errors concern whom; knows no engine. Never
-commits two batches at once, and never drops a write because its caller has gone.
+commits two batches at once, and never drops a write because its caller has gone. Says of every write that it
+is durable before its caller goes on, also where the caller has gone.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pns.clock import Clock
 from pns.errors import Overloaded, StoreUnavailable
 from pns.metrics import Metrics
+from pns.store import Committed
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,16 @@ class Rejected(StoreUnavailable):
     """The store refused this write. Nothing was stored; the node's log says why."""
 
 
+class Unknown(StoreUnavailable):
+    """The connection broke during the commit: these writes were stored, or they were not."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Write(Generic[R]):
     request: R
     size: int
     answer: asyncio.Future[object]
+    committed: Committed[Any] | None
 
 
 class GroupCommit(Generic[R]):
@@ -76,17 +83,18 @@ class GroupCommit(Generic[R]):
         waiting, self._waiting = self._waiting, []  # only if the task was cancelled from outside
         self._answer_all(waiting, StoreUnavailable("The store is closed. Nothing was stored."))
 
-    async def write(self, request: R, *, size: int) -> object:
+    async def write(self, request: R, *, size: int, committed: Committed[Any] | None = None) -> object:
         """Return what `commit` made of `request`, after it is durable.
 
-        A caller that is cancelled while it waits has made its request all the same. Raises Overloaded when
-        `size` bytes more are too many to wait, and what `commit` raised or returned as an exception.
+        A caller that is cancelled while it waits has made its request all the same, and `committed` is called
+        all the same; see pns.store.Committed. Raises Overloaded when `size` bytes more are too many to wait,
+        and what `commit` raised or returned as an exception.
         """
         if self._task is None or self._task.done():
             raise StoreUnavailable("The store is not open.")
         if self._bytes and self._bytes + size > self._max_bytes:
             raise Overloaded
-        write = _Write(request, size, asyncio.get_running_loop().create_future())
+        write = _Write(request, size, asyncio.get_running_loop().create_future(), committed)
         self._waiting.append(write)
         self._bytes += size
         self._wake.set()
@@ -120,6 +128,9 @@ class GroupCommit(Generic[R]):
             if isinstance(error, Rejected):
                 return await self._settle_apart(batch, error)
             self._note(error)
+            if isinstance(error, Unknown):
+                for write in batch:
+                    _tell(write, None)
             waiting, self._waiting = self._waiting, []
             self._answer_all([*batch, *waiting], error)
             return False
@@ -163,9 +174,21 @@ class GroupCommit(Generic[R]):
 
     def _answer(self, write: _Write[R], outcome: object) -> None:
         self._bytes -= write.size
+        refusal = outcome if isinstance(outcome, BaseException) else None
+        if refusal is None:
+            _tell(write, outcome)
         if write.answer.done():  # its caller was cancelled
             return
-        if isinstance(outcome, BaseException):
-            write.answer.set_exception(outcome)
-        else:
+        if refusal is None:
             write.answer.set_result(outcome)
+        else:
+            write.answer.set_exception(refusal)
+
+
+def _tell(write: _Write[Any], outcome: object) -> None:
+    if write.committed is None:
+        return
+    try:
+        write.committed(outcome)
+    except Exception:  # an edge: the write is durable, and the writer goes on
+        log.exception("a write was committed, and telling of it failed")

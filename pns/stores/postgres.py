@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from pns.clock import Clock
 from pns.metrics import Metrics
 from pns.notification import Page
 from pns.push import PushTerms
-from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreReport, Submission
+from pns.store import EVERY_DEVICE, Appended, Committed, Cursor, Presence, State, StoreReport, Submission
 from pns.stores import postgres_reads as reads
 from pns.stores import postgres_writes as writes
 from pns.stores.drafts import drafts, size
@@ -96,10 +96,17 @@ class PostgresStore:
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 
-    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
+    async def append(
+        self,
+        submissions: Sequence[Submission],
+        terms: PushTerms | None = None,
+        *,
+        committed: Committed[Appended] | None = None,
+    ) -> Appended:
         now = self._clock.now()
         wanted = drafts(submissions, now)
-        return cast(Appended, await self._commits.write(Append(wanted, now, terms), size=size(wanted)))
+        append = Append(wanted, now, terms)
+        return cast(Appended, await self._commits.write(append, size=size(wanted), committed=committed))
 
     async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
         return await self._page(user_id, Cursor(limit=limit, max_bytes=max_bytes), "unseen")
@@ -110,51 +117,62 @@ class PostgresStore:
     async def inbox(self, user_id: str, cursor: Cursor) -> Page:
         return await self._page(user_id, cursor, "inbox")
 
-    async def mark_sent_seen(self, user_key: int, seqs: Sequence[int]) -> int:
+    async def mark_sent_seen(
+        self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
+    ) -> int:
         mark = Mark(user_key, seqs, self._clock.now())
-        return cast(int, await self._commits.write(mark, size=SMALL_WRITE))
+        return cast(int, await self._commits.write(mark, size=SMALL_WRITE, committed=committed))
 
-    async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
+    async def mark_seen(
+        self, user_id: str, notification_ids: Sequence[str], *, committed: Committed[int] | None = None
+    ) -> int:
         now = self._clock.now()
         mark = partial(writes.mark_ids, user_id=user_id, notification_ids=notification_ids, now=now)
-        return cast(int, await self._write(Write(mark, user_ids=(user_id,))))
+        return cast(int, await self._write(Write(mark, user_ids=(user_id,)), committed=committed))
 
-    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+    async def mark_seen_up_to(
+        self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
+    ) -> int:
         place = partial(reads.place_of, user_id=user_id, notification_id=notification_id)
-        return await self._mark_oldest(await self._small.run(place))
+        return await self._mark_oldest(await self._small.run(place), committed)
 
-    async def mark_all_seen(self, user_id: str) -> int:
+    async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
         place = await self._write(Write(partial(writes.last_place, user_id=user_id)))
-        return 0 if place is None else await self._mark_oldest(cast(Place, place))
+        return 0 if place is None else await self._mark_oldest(cast(Place, place), committed)
 
-    async def _mark_oldest(self, place: Place) -> int:
+    async def _mark_oldest(self, place: Place, committed: Committed[int] | None) -> int:
         user_key, last_seq = place
         now = self._clock.now()
         mark = partial(
             writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
         )
-        return await self._repeat(Write(mark, user_keys=(user_key,)), MARKED_AT_ONCE)
+        return await self._repeat(Write(mark, user_keys=(user_key,)), MARKED_AT_ONCE, committed)
 
-    async def withdraw(self, user_id: str, notification_id: str) -> bool:
+    async def withdraw(
+        self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
+    ) -> bool:
         remove = partial(writes.withdraw, user_id=user_id, notification_id=notification_id)
-        return cast(bool, await self._write(Write(remove, user_ids=(user_id,))))
+        return cast(bool, await self._write(Write(remove, user_ids=(user_id,)), committed=committed))
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def states(self, user_ids: Collection[str]) -> dict[str, State]:
         return await self._small.run(partial(reads.states, user_ids=tuple(user_ids)))
 
-    async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> int:
+    async def revoke(
+        self, user_id: str, device_id: str = EVERY_DEVICE, *, committed: Committed[int] | None = None
+    ) -> int:
         now = self._clock.now()
         revoke = partial(writes.revoke, user_id=user_id, device_id=device_id, now=now)
-        return cast(int, await self._write(Write(revoke)))
+        return cast(int, await self._write(Write(revoke), committed=committed))
 
     async def newest_revocation(self) -> int:
         return await self._small.run(reads.newest_revocation)
 
-    async def erase(self, user_id: str) -> None:
+    async def erase(self, user_id: str, *, committed: Committed[int] | None = None) -> None:
         erase = partial(writes.erase_user, user_id=user_id, now=self._clock.now())
-        user_key = await self._write(Write(erase, user_ids=(user_id,), erases=True))
+        gone = Write(erase, user_ids=(user_id,), erases=True)
+        user_key = await self._write(gone, committed=committed)
         if user_key is not None:
             remove = partial(writes.remove_erased, user_key=cast(int, user_key), limit=REMOVED_AT_ONCE)
             await self._repeat(Write(remove), REMOVED_AT_ONCE)
@@ -176,12 +194,15 @@ class PostgresStore:
 
     # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def expire(self, limit: int) -> frozenset[str]:
+    async def expire(
+        self, limit: int, *, committed: Committed[frozenset[str]] | None = None
+    ) -> frozenset[str]:
         now = self._clock.now()
         if not await self._small.run(partial(reads.any_expired, now=now)):
             return frozenset()
         find = partial(writes.expired, limit=limit, now=now)
-        return cast(frozenset[str], await self._write(Write(writes.expire, find=find)))
+        expire = Write(writes.expire, find=find)
+        return cast(frozenset[str], await self._write(expire, committed=committed))
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:
         removed = cast(int, await self._write(Write(partial(writes.prune_erased, limit=limit))))
@@ -211,14 +232,16 @@ class PostgresStore:
         now = self._clock.now()
         return await self._pages.run(partial(reads.page, user_id=user_id, cursor=cursor, kind=kind, now=now))
 
-    async def _write(self, write: Write, *, size: int = SMALL_WRITE) -> object:
-        return await self._commits.write(write, size=size)
+    async def _write(
+        self, write: Write, *, size: int = SMALL_WRITE, committed: Committed[Any] | None = None
+    ) -> object:
+        return await self._commits.write(write, size=size, committed=committed)
 
-    async def _repeat(self, write: Write, at_once: int) -> int:
+    async def _repeat(self, write: Write, at_once: int, committed: Committed[int] | None = None) -> int:
         """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
         total = 0
         while True:
-            count = cast(int, await self._write(write))
+            count = cast(int, await self._write(write, committed=committed))
             total += count
             if count < at_once:
                 return total

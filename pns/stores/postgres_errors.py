@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncpg
 
 from pns.errors import StoreUnavailable
+from pns.stores.group_commit import Unknown
 
 _AWAY = "The store's server is away. PNS goes on by itself when it is back."
 _SLOW = "The store's server does not answer in time. PNS goes on when it does."
@@ -71,9 +72,9 @@ def unavailable(error: BaseException, place: str = "") -> StoreUnavailable:
     return StoreUnavailable(f"{place}: {sentence}" if place else sentence)
 
 
-def unknown() -> StoreUnavailable:
+def unknown() -> Unknown:
     """What the caller is told when the connection broke at a moment when its write may have been stored."""
-    return StoreUnavailable(_UNKNOWN)
+    return Unknown(_UNKNOWN)
 
 
 def _sentence(error: BaseException) -> str | None:

@@ -20,7 +20,7 @@ from pns.errors import PNSError, SettingsError
 from pns.metrics import Metrics
 from pns.notification import Page
 from pns.push import PushTerms
-from pns.store import EVERY_DEVICE, Appended, Cursor, Presence, State, StoreReport, Submission
+from pns.store import EVERY_DEVICE, Appended, Committed, Cursor, Presence, State, StoreReport, Submission
 from pns.stores import sqlite_append as appending
 from pns.stores import sqlite_reads as reads
 from pns.stores import sqlite_writes as writes
@@ -96,11 +96,19 @@ class SQLiteStore:
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────────────
 
-    async def append(self, submissions: Sequence[Submission], terms: PushTerms | None = None) -> Appended:
+    async def append(
+        self,
+        submissions: Sequence[Submission],
+        terms: PushTerms | None = None,
+        *,
+        committed: Committed[Appended] | None = None,
+    ) -> Appended:
         now = self._clock.now()
         wanted = drafts(submissions, now)
         return await self._write(
-            lambda connection: appending.append(connection, wanted, terms, now=now), size=size(wanted)
+            lambda connection: appending.append(connection, wanted, terms, now=now),
+            size=size(wanted),
+            committed=committed,
         )
 
     async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
@@ -112,50 +120,62 @@ class SQLiteStore:
     async def inbox(self, user_id: str, cursor: Cursor) -> Page:
         return await self._page(user_id, cursor, "inbox")
 
-    async def mark_sent_seen(self, user_key: int, seqs: Sequence[int]) -> int:
+    async def mark_sent_seen(
+        self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
+    ) -> int:
         now = self._clock.now()
-        return await self._write(partial(writes.mark_places, user_key=user_key, seqs=seqs, now=now))
+        mark = partial(writes.mark_places, user_key=user_key, seqs=seqs, now=now)
+        return await self._write(mark, committed=committed)
 
-    async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
+    async def mark_seen(
+        self, user_id: str, notification_ids: Sequence[str], *, committed: Committed[int] | None = None
+    ) -> int:
         now = self._clock.now()
-        return await self._write(
-            partial(writes.mark_ids, user_id=user_id, notification_ids=notification_ids, now=now)
-        )
+        mark = partial(writes.mark_ids, user_id=user_id, notification_ids=notification_ids, now=now)
+        return await self._write(mark, committed=committed)
 
-    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+    async def mark_seen_up_to(
+        self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
+    ) -> int:
         place = partial(reads.place_of, user_id=user_id, notification_id=notification_id)
-        return await self._mark_oldest(await self._small.run(place))
+        return await self._mark_oldest(await self._small.run(place), committed)
 
-    async def mark_all_seen(self, user_id: str) -> int:
+    async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
         place = await self._write(partial(writes.last_place, user_id=user_id))
-        return 0 if place is None else await self._mark_oldest(place)
+        return 0 if place is None else await self._mark_oldest(place, committed)
 
-    async def _mark_oldest(self, place: tuple[int, int]) -> int:
+    async def _mark_oldest(self, place: tuple[int, int], committed: Committed[int] | None) -> int:
         user_key, last_seq = place
         now = self._clock.now()
         mark = partial(
             writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
         )
-        return await self._repeat(mark, MARKED_AT_ONCE)
+        return await self._repeat(mark, MARKED_AT_ONCE, committed)
 
-    async def withdraw(self, user_id: str, notification_id: str) -> bool:
-        return await self._write(partial(writes.withdraw, user_id=user_id, notification_id=notification_id))
+    async def withdraw(
+        self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
+    ) -> bool:
+        withdraw = partial(writes.withdraw, user_id=user_id, notification_id=notification_id)
+        return await self._write(withdraw, committed=committed)
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def states(self, user_ids: Collection[str]) -> dict[str, State]:
         return await self._small.run(partial(reads.states, user_ids=tuple(user_ids)))
 
-    async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> int:
+    async def revoke(
+        self, user_id: str, device_id: str = EVERY_DEVICE, *, committed: Committed[int] | None = None
+    ) -> int:
         now = self._clock.now()
-        return await self._write(partial(writes.revoke, user_id=user_id, device_id=device_id, now=now))
+        revoke = partial(writes.revoke, user_id=user_id, device_id=device_id, now=now)
+        return await self._write(revoke, committed=committed)
 
     async def newest_revocation(self) -> int:
         return await self._small.run(reads.newest_revocation)
 
-    async def erase(self, user_id: str) -> None:
-        now = self._clock.now()
-        user_key = await self._write(partial(writes.erase_user, user_id=user_id, now=now))
+    async def erase(self, user_id: str, *, committed: Committed[int] | None = None) -> None:
+        erase = partial(writes.erase_user, user_id=user_id, now=self._clock.now())
+        user_key = await self._write(erase, committed=committed)
         if user_key is not None:
             remove = partial(writes.remove_erased, user_key=user_key, limit=REMOVED_AT_ONCE)
             await self._repeat(remove, REMOVED_AT_ONCE)
@@ -177,11 +197,13 @@ class SQLiteStore:
 
     # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def expire(self, limit: int) -> frozenset[str]:
+    async def expire(
+        self, limit: int, *, committed: Committed[frozenset[str]] | None = None
+    ) -> frozenset[str]:
         now = self._clock.now()
         if not await self._small.run(partial(reads.any_expired, now=now)):
             return frozenset()
-        return await self._write(partial(writes.expire, limit=limit, now=now))
+        return await self._write(partial(writes.expire, limit=limit, now=now), committed=committed)
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:
         now = self._clock.now()
@@ -210,14 +232,25 @@ class SQLiteStore:
         now = self._clock.now()
         return await self._pages.run(partial(reads.page, user_id=user_id, cursor=cursor, kind=kind, now=now))
 
-    async def _write(self, operation: Callable[[sqlite3.Connection], T], *, size: int = SMALL_WRITE) -> T:
-        return cast(T, await self._commits.write(operation, size=size))
+    async def _write(
+        self,
+        operation: Callable[[sqlite3.Connection], T],
+        *,
+        size: int = SMALL_WRITE,
+        committed: Committed[T] | None = None,
+    ) -> T:
+        return cast(T, await self._commits.write(operation, size=size, committed=committed))
 
-    async def _repeat(self, operation: Callable[[sqlite3.Connection], int], at_once: int) -> int:
+    async def _repeat(
+        self,
+        operation: Callable[[sqlite3.Connection], int],
+        at_once: int,
+        committed: Committed[int] | None = None,
+    ) -> int:
         """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
         total = 0
         while True:
-            count = await self._write(operation)
+            count = await self._write(operation, committed=committed)
             total += count
             if count < at_once:
                 return total

@@ -9,7 +9,7 @@ import pytest
 
 from pns.errors import Overloaded, StoreUnavailable
 from pns.metrics import Metrics
-from pns.stores.group_commit import COMMIT_BYTES, GroupCommit, Rejected
+from pns.stores.group_commit import COMMIT_BYTES, GroupCommit, Rejected, Unknown
 from pns.testing.clock import FakeClock
 
 
@@ -189,3 +189,61 @@ async def test_closing_waits_for_what_waits_and_takes_nothing_more(
     await closing
     assert [first.result(), second.result()] == ["A", "B"]
     await commits.close()
+
+
+async def test_a_commit_is_told_whether_its_caller_waits_or_left(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    told: list[object] = []
+    engine.gate.clear()
+    writes = [
+        asyncio.create_task(commits.write(word, size=1, committed=told.append))
+        for word in ("a", "conflict", "b")
+    ]
+    await engine.busy.wait()
+    writes[-1].cancel()
+    await asyncio.wait(writes[-1:])
+    engine.gate.set()
+    assert await writes[0] == "A"
+    assert told == ["A", "B"], "before the caller goes on, and nothing of what was refused"
+
+
+async def test_a_caller_may_leave_at_the_moment_of_its_commit(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    write = asyncio.create_task(commits.write("a", size=1, committed=lambda _: write.cancel()))
+    await asyncio.wait([write])
+    assert write.cancelled()
+    assert await write_all(commits, "b") == ["B"]
+
+
+@pytest.mark.parametrize(("error", "expected"), [(Unknown("?"), [None]), (StoreUnavailable("away"), [])])
+async def test_only_what_may_have_been_committed_is_told(
+    engine: Engine, commits: GroupCommit[str], error: StoreUnavailable, expected: list[object]
+) -> None:
+    told: list[object] = []
+    commit = engine.commit
+
+    async def broken(words: Sequence[str]) -> Sequence[object]:
+        await commit(words)
+        raise error
+
+    commits._commit = broken
+    engine.gate.clear()
+    tried = asyncio.create_task(commits.write("a", size=1, committed=told.append))
+    await engine.busy.wait()
+    waits = asyncio.create_task(commits.write("b", size=1, committed=told.append))
+    await asyncio.sleep(0)
+    engine.gate.set()
+    for write in (tried, waits):
+        with pytest.raises(StoreUnavailable):
+            await write
+    assert told == expected, "nothing was tried of what still waited"
+
+
+async def test_a_fault_in_the_telling_ends_nothing(
+    engine: Engine, commits: GroupCommit[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await commits.write("a", size=1, committed=lambda _: 1 / 0) == "A"
+    assert await write_all(commits, "b") == ["B"]
+    assert "telling of it failed" in caplog.text

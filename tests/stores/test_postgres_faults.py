@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import asyncpg
 import pytest
 
+from pns.buses.local import LocalBus
 from pns.errors import StoreUnavailable
 from pns.metrics import Metrics
 from pns.notification import Notification
+from pns.publish import Publisher
 from pns.store import State
 from pns.stores.postgres import PostgresStore
 from pns.stores.postgres_migrate import migrate
@@ -20,7 +22,7 @@ from pns.testing.clock import FakeClock
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually
 
-from .conftest import PLENTY, append, count, cursor, inbox, named
+from .conftest import PLENTY, append, count, cursor, inbox, named, submission
 
 PATIENCE = 1.5
 """Quick to give up, and yet no busy machine takes as long."""
@@ -110,6 +112,23 @@ async def test_a_server_that_stands_still(server: Postgres, store: PostgresStore
     await works_again(store)
     assert set(await inbox(store, "42")) - {"lost"} == {"a"}
     assert await count(store, "42") == len(await inbox(store, "42"))
+
+
+async def test_a_change_of_unknown_outcome_is_told(server: Postgres, store: PostgresStore) -> None:
+    """The page of a user whose notification was stored after all shows the count at once."""
+    told: list[str] = []
+    bus = LocalBus(None, clock=FakeClock(), metrics=Metrics())
+    await bus.start(lambda user_ids: told.extend(user_ids or ()))
+    publisher = Publisher(store, bus, Metrics())
+    await publisher.notify([submission("42", "a")])
+    told.clear()
+    for change in (publisher.notify([submission("42", "b")]), publisher.mark_sent_seen("42", 1, [1])):
+        server.freeze()
+        with pytest.raises(StoreUnavailable, match="Repeat"):
+            await change
+        server.thaw()
+        await works_again(store)
+    assert told == ["42", "42"]
 
 
 async def test_a_server_that_stands_still_at_the_start(server: Postgres, url: str) -> None:

@@ -1,0 +1,200 @@
+"""A caller that leaves in the middle: what its writes changed is told, with no comparison to find it later.
+
+Every publishing method is cancelled at each of its awaits: while it waits, and when the answer is there but
+was not taken yet. Nothing here compares: a hint that is lost stays lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar, cast
+
+import pytest
+
+import pns.stores.postgres
+import pns.stores.sqlite
+from pns.buses.local import LocalBus
+from pns.dismissals import Dismissals
+from pns.fanout import Fanout
+from pns.hub import Hub
+from pns.metrics import Metrics
+from pns.notification import Notification
+from pns.publish import Publisher
+from pns.store import State, Store, Submission
+from pns.testing.clock import FakeClock
+from tests.engine import StubConnection
+from tests.harness.waiting import eventually
+
+from .conftest import append
+
+T = TypeVar("T")
+
+NAMES = tuple(f"{number}" for number in range(7))
+HOUR = 3600
+
+
+class Named:
+    """Stands for the dismissals: which users it was told of."""
+
+    def __init__(self) -> None:
+        self.users: set[str] = set()
+
+    def seen(self, user_id: str) -> None:
+        self.users.add(user_id)
+
+
+class Stage:
+    """What a node publishes and tells with, and nothing of it that acts by itself."""
+
+    def __init__(self, store: Store, clock: FakeClock, metrics: Metrics) -> None:
+        self.store = store
+        self.clock = clock
+        self.hub = Hub()
+        self.named = Named()
+        self.bus = LocalBus(None, clock=clock, metrics=metrics)
+        self.fanout = Fanout(self.hub, store, clock=clock, metrics=metrics)
+        dismissals = cast(Dismissals, self.named)
+        self.publisher = Publisher(store, self.bus, metrics, dismissals=dismissals)
+
+    async def user(self, user_id: str) -> StubConnection:
+        """A user with unseen notifications, and an open page that knows how many."""
+        moment = datetime.fromtimestamp(self.clock.now() / 1_000_000 + HOUR, UTC)
+        await append(
+            self.store,
+            user_id,
+            *(Notification(name, notification_id=name, expire_date=moment) for name in NAMES),
+        )
+        page = StubConnection(user_id)
+        page.told.append(await self.state(user_id))
+        self.hub.attach(page.connection)
+        return page
+
+    async def state(self, user_id: str) -> State:
+        return (await self.store.states([user_id]))[user_id]
+
+    async def settled(self) -> None:
+        """Return when all that was asked of the store before is on disk, or was refused."""
+        await append(self.store, "somebody else", "a write behind all others")
+
+
+@pytest.fixture
+async def stage(
+    store: Store, clock: FakeClock, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    for engine in (pns.stores.sqlite, pns.stores.postgres):
+        monkeypatch.setattr(engine, "MARKED_AT_ONCE", 2)
+        monkeypatch.setattr(engine, "REMOVED_AT_ONCE", 2)
+    stage = Stage(store, clock, metrics)
+    await stage.bus.start(stage.fanout.changed)
+    stage.fanout.start()
+    yield stage
+    await stage.fanout.stop()
+    await stage.bus.stop()
+
+
+@types.coroutine
+def leaving(work: Coroutine[Any, Any, T], number: int, *, late: bool) -> Generator[Any, Any, T]:
+    """`work`, whose task is cancelled at its await of this number: at once, or `late`, with the answer."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    step = partial(work.send, None)
+    while True:
+        try:
+            awaited = step()
+        except StopIteration as end:
+            return cast(T, end.value)
+        number -= 1
+        if number == 0 and late and awaited is not None:
+            awaited.add_done_callback(lambda _: task.cancel())
+        elif number == 0:
+            loop.call_soon(task.cancel)
+        try:
+            yield awaited
+            step = partial(work.send, None)
+        except BaseException as error:
+            step = partial(work.throw, error)
+
+
+async def left(work: Coroutine[Any, Any, object], number: int, *, late: bool) -> bool:
+    """Whether `work` was cancelled at its await of this number; False: it has fewer."""
+
+    async def run() -> object:
+        return await leaving(work, number, late=late)
+
+    caller = asyncio.create_task(run())
+    await asyncio.wait([caller])
+    if not caller.cancelled():
+        caller.result()
+    return caller.cancelled()
+
+
+def call(stage: Stage, verb: str, state: State, user_id: str) -> Coroutine[Any, Any, object]:
+    publisher = stage.publisher
+    match verb:
+        case "notify":
+            return publisher.notify([Submission(user_id, (Notification("one more"),))])
+        case "mark_sent_seen":
+            return publisher.mark_sent_seen(user_id, state.user_key, [1, 2, 3])
+        case "mark_seen":
+            return publisher.mark_seen(user_id, NAMES[:3])
+        case "mark_seen_up_to":
+            return publisher.mark_seen_up_to(user_id, NAMES[5])
+        case "mark_all_seen":
+            return publisher.mark_all_seen(user_id)
+        case "withdraw":
+            return publisher.withdraw(user_id, NAMES[0])
+        case "revoke":
+            return publisher.revoke(user_id, "phone")
+        case "erase":
+            return publisher.erase(user_id)
+    stage.clock.advance(2 * HOUR)
+    return publisher.expire(100)
+
+
+MARKING = ("mark_sent_seen", "mark_seen", "mark_seen_up_to", "mark_all_seen", "withdraw")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("verb", [*MARKING, "notify", "revoke", "erase", "expire"])
+async def test_what_a_caller_that_left_had_changed_is_told(stage: Stage, verb: str, late: bool) -> None:
+    changed = 0
+    for number in count(1):
+        user_id = f"user {number}"
+        page = await stage.user(user_id)
+        before = await stage.state(user_id)
+        in_time = await left(call(stage, verb, before, user_id), number, late=late)
+        await stage.settled()
+        after = await stage.state(user_id)
+        changed += in_time and after != before
+        await eventually(lambda page=page, after=after: page.told[-1] == after)  # type: ignore[misc]
+        assert verb not in MARKING or (user_id in stage.named.users) == (after != before)
+        if not in_time:
+            break
+    assert changed, "a caller that left had changed something"
+
+
+async def test_what_a_caller_that_left_had_stored_is_counted(stage: Stage, metrics: Metrics) -> None:
+    for late in (True, False):
+        assert await left(call(stage, "notify", State(), "42"), 1, late=late)
+    await stage.settled()
+    assert (await stage.state("42")).unseen == 2
+    value = metrics.registry.get_sample_value
+    assert value("pns_notifications_stored_total") == 2
+    assert value("pns_notifies_total", {"outcome": "created"}) == 2
+
+
+async def test_an_erasure_whose_caller_left_is_finished_by_pruning(
+    stage: Stage, raw: Callable[[str], list[str]]
+) -> None:
+    page = await stage.user("42")
+    assert await left(stage.publisher.erase("42"), 1, late=True)
+    await eventually(lambda: page.told[-1].user_key == 0)
+    assert raw("SELECT count(*) FROM notifications") != ["0"], "in small commits, and the caller left"
+    while await stage.store.prune(seen_before=None, limit=100):
+        pass
+    assert raw("SELECT count(*) FROM notifications; SELECT count(*) FROM erased") == ["0", "0"]
