@@ -58,6 +58,7 @@ class Connection:
         "_conversation",
         "_delivery",
         "_driver",
+        "_early",
         "credentials",
         "device_id",
         "ending",
@@ -82,16 +83,25 @@ class Connection:
         self.ending: CloseCode | None = None
         self._driver: asyncio.Task[Any] | None = None
         self.outlet: Outlet | None = None
+        self._early: State | None = None
         self._conversation = Conversation(delivery.settings.limits, now=delivery.clock.monotonic())
 
     # ── what others may do to it; synchronous ─────────────────────────────────────────────────────────
 
     def tell(self, state: State, message: Message | None = None) -> bool:
-        """Take note of the user's newest state. Returns whether its count was news to this connection."""
+        """Take note of the user's newest state.
+
+        Returns whether its count was news to a device that had been told another one.
+        """
         if state.revoked(self.device_id) > self.revocation:
             self.end(CloseCode.LOGGED_OUT)
             return False
-        return self.outlet is not None and self.outlet.offer(state, message)
+        if self.outlet is not None:
+            return self.outlet.offer(state, message)
+        # Its own first read may be on its way still, and older.
+        if self._early is None or state[:2] > self._early[:2]:
+            self._early = state
+        return False
 
     def end(self, code: CloseCode) -> None:
         """Close with `code`. The first reason stands; calling again changes nothing."""
@@ -118,6 +128,8 @@ class Connection:
             clock=self._delivery.clock,
             on_slow=lambda: self.end(CloseCode.SLOW_READER),
         )
+        if self._early is not None:
+            self.outlet.offer(self._early)
         return self.outlet
 
     async def run(self, receive: ReceiveCall, state: State) -> None:

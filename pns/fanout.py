@@ -33,6 +33,7 @@ class Fanout:
         self._clock = clock
         self._metrics = metrics
         self._changed: dict[str, float] = {}
+        self._telling: Collection[str] = ()
         # Users whose count a comparison found changed; a hint that is merely late takes them out again.
         self._unexplained: set[str] = set()
         self._wake = asyncio.Event()
@@ -51,17 +52,21 @@ class Fanout:
     def changed(self, user_ids: Collection[str] | None) -> None:
         """Something of these users changed; None: of anybody. Users not connected here cost nothing."""
         now = self._clock.monotonic()
+        if user_ids is None:
+            self._unexplained.clear()
+        else:
+            self._unexplained.difference_update(user_ids)
         for user_id in self._hub.user_ids if user_ids is None else user_ids:
             if user_id in self._hub:
                 self._changed.setdefault(user_id, now)
-                self._unexplained.discard(user_id)
         if self._changed:
             self._wake.set()
 
     async def compare(self) -> None:
         """Compare every connected user with the store: what a lost hint left behind is found here.
 
-        The count of drifts is that of the comparison before: until then a late hint may explain it.
+        A drift is a connection's count that was told once and is wrong now, with no hint on its way. The
+        count of drifts is that of the comparison before: until then a late hint may explain it.
         """
         self._metrics.count_drift.inc(len(self._unexplained))
         self._unexplained.clear()
@@ -69,7 +74,8 @@ class Fanout:
         for start in range(0, len(users), CHUNK):
             chunk = [user_id for user_id in users[start : start + CHUNK] if user_id not in self._changed]
             for user_id, state in (await self._store.states(chunk)).items():
-                if user_id not in self._changed and self._tell(user_id, state):
+                hinted = user_id in self._changed or user_id in self._telling
+                if self._tell(user_id, state) and not hinted:
                     self._unexplained.add(user_id)
             await asyncio.sleep(0)
 
@@ -88,6 +94,13 @@ class Fanout:
         marked = dict(list(self._changed.items())[:CHUNK])
         for user_id in marked:
             del self._changed[user_id]
+        self._telling = marked
+        try:
+            await self._tell_all(marked)
+        finally:
+            self._telling = ()
+
+    async def _tell_all(self, marked: dict[str, float]) -> None:
         try:
             states = await self._store.states(marked)
         except Unavailable:
@@ -103,6 +116,6 @@ class Fanout:
                 await asyncio.sleep(0)
 
     def _tell(self, user_id: str, state: State) -> int:
-        """Hand `state` to the user's connections; returns to how many it was news."""
+        """Hand `state` to the user's connections; returns to how many that had been told it was news."""
         message = count_message(state)
         return sum(connection.tell(state, message) for connection in self._hub.of(user_id))

@@ -40,7 +40,7 @@ class Metrics:
             registry=self.registry,
         )
         self.count_drift = counter(
-            "pns_count_drift", "Counts found changed at a heartbeat without a hint: lost hints"
+            "pns_count_drift", "Told counts found wrong at a heartbeat, without a hint: lost hints"
         )
 
     def _measure_the_store(self) -> None:

@@ -94,14 +94,15 @@ class Outlet:
         """Tell the peer `state`, now or when it reads again; an older one than was offered is ignored.
 
         `message` is `count_message(state)`, for a caller that makes it once for many. Returns whether `state`
-        was news.
+        was news to a peer that had been told a count: before `begin` nothing is.
         """
         newest = self._newest
         if newest is not None and state[:2] <= newest[:2]:
             return False
         self._newest = state
-        if self._told is not None:
-            self._catch_up(message)
+        if self._told is None:
+            return False
+        self._catch_up(message)
         return True
 
     def begin(self, state: State) -> None:

@@ -89,7 +89,9 @@ class Peer:
 class Line:
     """A connection under way, and everything around it."""
 
-    def __init__(self, *, timeout: float = 5.0, delivery: Delivery | None = None) -> None:
+    def __init__(
+        self, *, timeout: float = 5.0, delivery: Delivery | None = None, plugged_in: bool = True
+    ) -> None:
         self.inbox, self.peer, self.metrics = StubInbox(), Peer(), Metrics()
         self.delivery = delivery or Delivery(
             settings=Settings(server=ServerSettings(send_timeout_seconds=timeout)),
@@ -103,8 +105,12 @@ class Line:
         self.connection = Connection(
             self.delivery, Admitted("alice", "phone", 5), credentials=None, recheck_at=0.0
         )
-        self.connection.plug_in(self.peer.send, self.peer)
+        if plugged_in:
+            self.plug_in()
         self.task: asyncio.Task[None] | None = None
+
+    def plug_in(self) -> None:
+        self.connection.plug_in(self.peer.send, self.peer)
 
     def start(self, state: State | None = None) -> asyncio.Task[None]:
         self.task = asyncio.create_task(self.connection.run(self.peer.events.get, state or State(1, 1, 3)))
@@ -164,6 +170,17 @@ async def test_a_count_that_a_stalled_peer_does_not_take_ends_it() -> None:
     await task
     assert line.peer.aborted
     assert line.closes(4408) == 1
+
+
+async def test_a_count_that_comes_before_the_socket_is_not_lost() -> None:
+    """The hint's read overtook the connection's own first read, on another line to the store."""
+    line = Line(plugged_in=False)
+    for version in (3, 2):
+        assert not line.connection.tell(State(1, version, version))
+    line.plug_in()
+    line.peer.leaves()
+    await line.start(State(1, 1, 1))
+    assert line.peer.messages == [{"newNotificationCountChanged": 3}]
 
 
 async def test_the_first_reason_to_end_stands(line: Line) -> None:

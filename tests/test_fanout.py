@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 
 import pytest
@@ -12,6 +13,7 @@ from pns.metrics import Metrics
 from pns.store import State
 from pns.testing.clock import FakeClock
 from tests.engine import StubConnection, StubStore, turns
+from tests.test_delivery import Line
 
 
 @pytest.fixture
@@ -139,6 +141,92 @@ async def test_a_hint_that_is_merely_late_is_no_drift(
     fanout.changed(["alice"])
     await fanout.compare()
     assert b"pns_count_drift_total 0.0" in metrics.text()
+
+
+def drift(metrics: Metrics) -> float:
+    return metrics.registry.get_sample_value("pns_count_drift_total") or 0.0
+
+
+async def test_a_connection_that_is_being_opened_has_not_drifted(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    """It is offered its state by a comparison before it begins, and was told no other one."""
+    line = Line()
+    hub.attach(line.connection)
+    store.by_user["alice"] = State(1, 6, 1)
+    await fanout.compare()
+    line.peer.leaves()
+    await line.start(State(1, 5, 0))
+    assert [message["newNotificationCountChanged"] for message in line.peer.messages] == [1]
+    await fanout.compare()
+    assert drift(metrics) == 0
+
+
+async def test_an_open_connection_beside_one_that_is_being_opened_may_have(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    opening, told = Line(), Line()
+    task = told.start(State(1, 5, 0))
+    await turns()
+    hub.attach(opening.connection)
+    hub.attach(told.connection)
+    store.by_user["alice"] = State(1, 6, 1)
+    await fanout.compare()
+    assert told.peer.messages[-1] == {"newNotificationCountChanged": 1}
+    await fanout.compare()
+    assert drift(metrics) == 1, "a hint was lost, and found once"
+    await fanout.compare()
+    assert drift(metrics) == 1
+    told.peer.leaves()
+    await task
+
+
+class InTurn(StubStore):
+    """Each read is answered when its test says so, whatever came before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[asyncio.Event] = []
+
+    async def states(self, user_ids: Collection[str]) -> dict[str, State]:
+        self.answers.append(asyncio.Event())
+        await self.answers[-1].wait()
+        return await super().states(user_ids)
+
+
+async def test_a_hint_whose_read_is_under_way_explains_a_change(
+    hub: Hub, clock: FakeClock, metrics: Metrics
+) -> None:
+    """The comparison's own read comes back first."""
+    store = InTurn()
+    fanout = Fanout(hub, store.store, clock=clock, metrics=metrics)
+    fanout.start()
+    joined(hub, "alice")
+    fanout.changed(["alice"])
+    await turns()
+    comparing = asyncio.create_task(fanout.compare())
+    await turns()
+    of_hint, of_comparison = store.answers
+    of_comparison.set()
+    await comparing
+    of_hint.set()
+    await turns()
+    hub.detach(hub.of("alice")[0])
+    await fanout.compare()
+    assert drift(metrics) == 0
+    await fanout.stop()
+
+
+@pytest.mark.parametrize("late", [["alice"], None])
+async def test_a_late_hint_explains_also_where_the_user_has_left(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics, late: list[str] | None
+) -> None:
+    (phone,) = joined(hub, "alice")
+    await fanout.compare()
+    hub.detach(phone.connection)
+    fanout.changed(late)
+    await fanout.compare()
+    assert drift(metrics) == 0
 
 
 async def test_stop_is_safe_before_start(hub: Hub, store: StubStore) -> None:
