@@ -76,6 +76,7 @@ class Pushing:
             for looper in self._loopers(publisher):
                 stack.push_async_callback(looper.stop)
                 looper.start()
+            stack.push_async_callback(self.registrar.shielded.stop)
             dispatchers = self._dispatchers()
             stack.push_async_callback(_stop_all, dispatchers)
             for dispatcher in dispatchers:

@@ -14,6 +14,7 @@ from pns.clock import Clock
 from pns.device import PSEUDO_USER, Device, Network, Registration, new_device_id
 from pns.errors import Invalid
 from pns.gateway import Gateway
+from pns.shielded import Shielded
 from pns.store import Store
 
 MOST_DEVICES = 50
@@ -28,13 +29,17 @@ class Installed(NamedTuple):
 
 
 class Registrar:
-    """Owns nothing: `gateways` belong to the node, devices to the store."""
+    """Registers and removes, each to its end: a cancelled caller leaves no device half registered or removed.
+
+    `gateways` belong to the node, devices to the store. `shielded` must be stopped before both.
+    """
 
     def __init__(self, gateways: Sequence[Gateway], store: Store, clock: Clock) -> None:
         """Of two gateways for one network the first takes new devices."""
         self._gateways = {gateway.name: gateway for gateway in gateways}
         self._store = store
         self._clock = clock
+        self.shielded = Shielded()
 
     @property
     def networks(self) -> dict[Network, Mapping[str, str]]:
@@ -51,6 +56,9 @@ class Registrar:
 
         Raises Invalid naming the field, StoreUnavailable, or Unavailable when the gateway cannot now.
         """
+        return await self.shielded.run(self._install(user_id, registration, device_id))
+
+    async def _install(self, user_id: str, registration: Registration, device_id: str) -> Installed:
         gateway = self._gateway(registration.network)
         device_id = await self._device_id(user_id, registration, device_id)
         try:
@@ -87,6 +95,9 @@ class Registrar:
 
     async def uninstall(self, user_id: str, device_id: str) -> bool:
         """Remove a device of the user at once; returns whether there was one."""
+        return await self.shielded.run(self._uninstall(user_id, device_id))
+
+    async def _uninstall(self, user_id: str, device_id: str) -> bool:
         device = await self._store.outbox.uninstall(user_id, device_id)
         if device is None:
             return False
@@ -130,4 +141,4 @@ class Registrar:
         devices = await self._store.outbox.devices(device.user_id)
         others = [other for other in devices if other.device_id != device.device_id]
         for other in others[: max(0, len(devices) - most)]:
-            await self.uninstall(other.user_id, other.device_id)
+            await self._uninstall(other.user_id, other.device_id)

@@ -22,7 +22,7 @@ MODULES = {
 
 LAYERS = {
     "values": "allowance backoff circuit clock configuration constraint csrf device errors forwarding looper "
-    "messages metrics name notification printable push quiet_log settings timestamp",
+    "messages metrics name notification printable push quiet_log settings shielded timestamp",
     "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",
     "engine": "admission delivery departures dismissals dispatcher fanout hub node outlet presence pruner "

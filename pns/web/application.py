@@ -146,11 +146,20 @@ async def user_info(node: Node, user_id: str, *, here: bool = False) -> UserInfo
 
 
 async def erase_user(node: Node, user_id: str) -> None:
-    """Erase the user; what gateways gave to their devices is taken back afterwards."""
+    """Erase the user, then take back what gateways gave to their devices. A cancelled call stops neither."""
+    await node.pushing.registrar.shielded.run(_erase(node, user_id))
+
+
+async def _erase(node: Node, user_id: str) -> None:
     devices = await node.store.outbox.devices(user_id)
-    await node.publisher.erase(user_id)
-    for device in devices:
-        await node.pushing.registrar.released(device)
+    erased: list[int | None] = []
+    try:
+        await node.publisher.erase(user_id, committed=erased.append)
+    finally:
+        # The devices are gone with the first commit, also where a later one failed.
+        if any(erased):
+            for device in devices:
+                await node.pushing.registrar.released(device)
 
 
 async def _following(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -6,13 +6,10 @@ was not taken yet. Nothing here compares: a hint that is lost stays lost.
 
 from __future__ import annotations
 
-import asyncio
-import types
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
-from functools import partial
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytest
 
@@ -28,11 +25,10 @@ from pns.publish import Publisher
 from pns.store import State, Store, Submission
 from pns.testing.clock import FakeClock
 from tests.engine import StubConnection
+from tests.harness.leaving import left
 from tests.harness.waiting import eventually
 
 from .conftest import append
-
-T = TypeVar("T")
 
 NAMES = tuple(f"{number}" for number in range(7))
 HOUR = 3600
@@ -95,42 +91,6 @@ async def stage(
     yield stage
     await stage.fanout.stop()
     await stage.bus.stop()
-
-
-@types.coroutine
-def leaving(work: Coroutine[Any, Any, T], number: int, *, late: bool) -> Generator[Any, Any, T]:
-    """`work`, whose task is cancelled at its await of this number: at once, or `late`, with the answer."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task is not None
-    step = partial(work.send, None)
-    while True:
-        try:
-            awaited = step()
-        except StopIteration as end:
-            return cast(T, end.value)
-        number -= 1
-        if number == 0 and late and awaited is not None:
-            awaited.add_done_callback(lambda _: task.cancel())
-        elif number == 0:
-            loop.call_soon(task.cancel)
-        try:
-            yield awaited
-            step = partial(work.send, None)
-        except BaseException as error:
-            step = partial(work.throw, error)
-
-
-async def left(work: Coroutine[Any, Any, object], number: int, *, late: bool) -> bool:
-    """Whether `work` was cancelled at its await of this number; False: it has fewer."""
-
-    async def run() -> object:
-        return await leaving(work, number, late=late)
-
-    caller = asyncio.create_task(run())
-    await asyncio.wait([caller])
-    if not caller.cancelled():
-        caller.result()
-    return caller.cancelled()
 
 
 def call(stage: Stage, verb: str, state: State, user_id: str) -> Coroutine[Any, Any, object]:
