@@ -14,7 +14,7 @@ Times are microseconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -116,6 +116,7 @@ class Audiences(Protocol):
         *,
         complete: bool,
         terms: PushTerms | None = None,
+        committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
         """Take a step: store the publication's notifications for `users`, the next after `publication.after`,
         and record that it came to the last of them, all in one commit. `complete`: they are the last of all.
@@ -123,7 +124,7 @@ class Audiences(Protocol):
         As Store.append, but without a conflict: what a user holds under one of the ids is kept, and that
         notification alone is left out for that user. A user who was erased since is left out. Returns None,
         and nothing is stored, when the publication does not stand at `publication.after` any more or is
-        complete: another node took this step.
+        complete: another node took this step. `committed` is called with the same; see pns.store.Committed.
         """
 
     async def rest(self, publication_id: str, *, lease: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from pns.audience import Publication, Subscriber
+from pns.audience import Publication, Reached, Subscriber
 from pns.bus import Bus
 from pns.dismissals import Dismissals
 from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
@@ -94,19 +94,16 @@ class Publisher:
         """
         try:
             reached = await self._store.audiences.reach(
-                publication, users, complete=complete, terms=self._terms
+                publication,
+                users,
+                complete=complete,
+                terms=self._terms,
+                committed=partial(self._reached, users),
             )
         except (StoreUnavailable, Overloaded) as error:
             self._metrics.notifies.labels(error.code).inc()
             raise
-        if reached is None:
-            return False
-        if users:
-            (self._created if reached.created else self._known).inc()
-            self._metrics.notifications_stored.inc(reached.created)
-        if reached.changed:
-            self._bus.signal(reached.changed)
-        return True
+        return reached is not None
 
     async def expire(self, limit: int) -> int:
         """Remove what has expired, at most `limit`; returns the number of users concerned."""
@@ -120,6 +117,17 @@ class Publisher:
         self._metrics.notifications_stored.inc(appended.created)
         if appended.changed:
             self._bus.signal(appended.changed)
+
+    def _reached(self, users: Sequence[Subscriber], reached: Reached | None) -> None:
+        if reached is None:
+            # Unknown, or another node's step: a hint too many costs one read.
+            self._bus.signal({user.user_id for user in users})
+            return
+        if users:
+            (self._created if reached.created else self._known).inc()
+            self._metrics.notifications_stored.inc(reached.created)
+        if reached.changed:
+            self._bus.signal(reached.changed)
 
     def _told(self, user_id: str) -> Committed[int]:
         def changed(rows: int | None) -> None:

@@ -6,7 +6,7 @@ writer's transaction, after what their request names was locked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -104,6 +104,7 @@ class PostgresAudiences:
         *,
         complete: bool,
         terms: PushTerms | None = None,
+        committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
         now = self._clock.now()
         step, wanted = (
@@ -115,7 +116,8 @@ class PostgresAudiences:
             user_ids=tuple(user.user_id for user in users),
             names=(_publication_name(publication.publication_id),),
         )
-        return cast(Reached | None, await self._write(reach, size=SMALL_WRITE + size(wanted)))
+        stored = await self._write(reach, size=SMALL_WRITE + size(wanted), committed=committed)
+        return cast(Reached | None, stored)
 
     async def rest(self, publication_id: str, *, lease: int) -> None:
         turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}

@@ -33,7 +33,14 @@ class Read(Protocol):
 class Write(Protocol):
     """What writes through the store's group commit."""
 
-    def __call__(self, request: Request, /, *, size: int = SMALL_WRITE) -> Awaitable[object]: ...
+    def __call__(
+        self,
+        request: Request,
+        /,
+        *,
+        size: int = SMALL_WRITE,
+        committed: Callable[[Any], object] | None = None,
+    ) -> Awaitable[object]: ...
 
 
 class PostgresOutbox:

@@ -7,7 +7,7 @@ that write inside the writer's transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pns.audience import EVERYBODY, Publication, Reached, Subscriber
@@ -86,6 +86,7 @@ class SQLiteAudiences:
         *,
         complete: bool,
         terms: PushTerms | None = None,
+        committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
         now = self._clock.now()
         step, wanted = (
@@ -99,7 +100,7 @@ class SQLiteAudiences:
             appended = append(connection, wanted, terms, now=now)
             return Reached(appended.created, appended.changed)
 
-        return await self._write(reached, size=SMALL_WRITE + size(wanted))
+        return await self._write(reached, size=SMALL_WRITE + size(wanted), committed=committed)
 
     async def rest(self, publication_id: str, *, lease: int) -> None:
         turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}

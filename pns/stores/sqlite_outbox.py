@@ -32,7 +32,12 @@ class Write(Protocol):
     """What writes through the store's group commit."""
 
     def __call__(
-        self, function: Callable[[sqlite3.Connection], T], /, *, size: int = SMALL_WRITE
+        self,
+        function: Callable[[sqlite3.Connection], T],
+        /,
+        *,
+        size: int = SMALL_WRITE,
+        committed: Callable[[T | None], object] | None = None,
     ) -> Awaitable[T]: ...
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import pns.stores.postgres
 import pns.stores.sqlite
+from pns.audience import Publication, Subscriber
 from pns.buses.local import LocalBus
 from pns.dismissals import Dismissals
 from pns.fanout import Fanout
@@ -112,15 +113,27 @@ def call(stage: Stage, verb: str, state: State, user_id: str) -> Coroutine[Any, 
             return publisher.revoke(user_id, "phone")
         case "erase":
             return publisher.erase(user_id)
+        case "reach":
+            return reach(stage, Subscriber(state.user_key, user_id))
     stage.clock.advance(2 * HOUR)
     return publisher.expire(100)
+
+
+async def reach(stage: Stage, user: Subscriber) -> None:
+    issue = Publication(
+        publication_id=user.user_id,
+        audience="topic/news",
+        notifications=(Notification("issue 7", notification_id="issue-7"),),
+        create_date=stage.clock.now(),
+    )
+    await stage.publisher.reach(await stage.publisher.publish(issue), [user], complete=True)
 
 
 MARKING = ("mark_sent_seen", "mark_seen", "mark_seen_up_to", "mark_all_seen", "withdraw")
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("verb", [*MARKING, "notify", "revoke", "erase", "expire"])
+@pytest.mark.parametrize("verb", [*MARKING, "notify", "reach", "revoke", "erase", "expire"])
 async def test_what_a_caller_that_left_had_changed_is_told(stage: Stage, verb: str, late: bool) -> None:
     changed = 0
     for number in count(1):
