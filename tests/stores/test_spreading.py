@@ -50,9 +50,9 @@ def before_each_write(store: Any, monkeypatch: pytest.MonkeyPatch, held: Held) -
     """Await `held` before every write that the store makes."""
     write = store._commits.write
 
-    async def writing(request: object, *, size: int) -> object:
+    async def writing(request: object, *, size: int, **more: Any) -> object:
         await held(size > SMALL_WRITE)
-        return await write(request, size=size)
+        return await write(request, size=size, **more)
 
     monkeypatch.setattr(store._commits, "write", writing)
 
