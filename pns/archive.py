@@ -1,8 +1,9 @@
 """The Archive contract: a store as rows, to be moved into another store while neither is in use.
 
 A Store answers for users; an Archive hands out whole tables in the order of their keys and takes them as they
-are, numbers and versions included. `pns copy` is all that uses it (pns/ops/copy/). Who is connected where is
-of the moment and stays behind. Nothing here watches over the store's rules: the rows kept them before.
+are, numbers and versions included. `pns copy` is all that uses it (pns/ops/copy/). Who is connected where,
+and which tickets were used, is of the moment and stays behind. Nothing here watches over the store's rules:
+the rows kept them before.
 
 Methods raise StoreUnavailable, beginning with the place, when the engine is away, full, locked or damaged, or
 refuses a row. Times are microseconds since the epoch.

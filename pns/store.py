@@ -225,6 +225,12 @@ class Store(Protocol):
         that a cancelled caller or an error leaves are removed by `prune`.
         """
 
+    async def use_ticket(self, ticket_id: str, expires_at: int) -> bool:
+        """Record that a ticket was used; returns whether this call was the first, of all nodes.
+
+        The record is kept until `prune` removes it, some minutes after `expires_at`.
+        """
+
     # ── who is connected where ────────────────────────────────────────────────────────────────────────
 
     async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:
@@ -250,7 +256,7 @@ class Store(Protocol):
         """Remove at most `limit` rows that nobody needs; returns how many there were.
 
         Notifications seen before `seen_before` (None: keep them all), rows of erased users, nodes whose
-        lease lapsed and revocations of more than a day ago.
+        lease lapsed, revocations of more than a day ago and used tickets that expired.
         """
 
     async def secret(self) -> str:

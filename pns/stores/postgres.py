@@ -27,7 +27,7 @@ from pns.stores.postgres_batch import Request, commit
 from pns.stores.postgres_connection import PATIENCE_SECONDS, PostgresConnections
 from pns.stores.postgres_migrate import migrate
 from pns.stores.postgres_outbox import PostgresOutbox
-from pns.stores.postgres_writes import Mark, Place, Write
+from pns.stores.postgres_writes import Mark, Name, Place, Write
 from pns.stores.schema import require_whole
 from pns.stores.secrets import PUSH_KEY, SESSION_SECRET, new_push_key, new_secret
 
@@ -176,6 +176,10 @@ class PostgresStore:
         if user_key is not None:
             remove = partial(writes.remove_erased, user_key=cast(int, user_key), limit=REMOVED_AT_ONCE)
             await self._repeat(Write(remove), REMOVED_AT_ONCE)
+
+    async def use_ticket(self, ticket_id: str, expires_at: int) -> bool:
+        use = partial(writes.use_ticket, ticket_id=ticket_id, expires_at=expires_at)
+        return cast(bool, await self._write(Write(use, names=(Name(ticket_id),))))
 
     # ── who is connected where ────────────────────────────────────────────────────────────────────────
 

@@ -275,6 +275,12 @@ DELETE FROM subscriptions WHERE user_key = :user_key
 -- The erasure is complete.
 DELETE FROM erased WHERE user_key = :user_key
 
+-- name: use_ticket
+-- The first use of a ticket; any other changes nothing.
+INSERT INTO used_tickets (ticket_id, expires_at) VALUES (:ticket_id, :expires_at)
+ON CONFLICT (ticket_id) DO NOTHING
+RETURNING ticket_id
+
 -- ── who is connected where ─────────────────────────────────────────────────────────────────────────────
 
 -- name: hold_lease
@@ -363,6 +369,14 @@ WITH old AS MATERIALIZED (
   WHERE revoked_at < :revoked_before ORDER BY revoked_at LIMIT :limit FOR UPDATE SKIP LOCKED)
 DELETE FROM revocations r USING old WHERE r.revocation = old.revocation
 RETURNING r.revocation
+
+-- name: prune_tickets
+-- Tickets that were used, and that no node would take any more.
+WITH old AS MATERIALIZED (
+  SELECT ticket_id FROM used_tickets
+  WHERE expires_at < :expired_before ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+DELETE FROM used_tickets t USING old WHERE t.ticket_id = old.ticket_id
+RETURNING t.ticket_id
 
 -- name: read_secret
 -- What all nodes share, such as the session secret.

@@ -16,6 +16,8 @@ from pns.store import EVERY_DEVICE, Presence
 from pns.stores.postgres_rows import Session, askable, change, only, row, rows, tuple_of
 
 DAY = 24 * 3600 * 1_000_000
+SKEW = 5 * 60 * 1_000_000
+"""How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
 PROBE_BYTES = 32_768
 
 Place = tuple[int, int]
@@ -153,6 +155,12 @@ async def remove_erased(session: Session, user_key: int, *, limit: int) -> int:
     return removed
 
 
+async def use_ticket(session: Session, ticket_id: str, expires_at: int) -> bool:
+    """See Store.use_ticket."""
+    used = {"ticket_id": ticket_id, "expires_at": expires_at}
+    return await change(session, "use_ticket", used) == 1
+
+
 # ── nodes ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -211,10 +219,12 @@ async def prune(session: Session, *, seen_before: int | None, limit: int, now: i
     """The rest of Store.prune."""
     lapsed = {"now": now}
     old = {"revoked_before": now - DAY}
+    used = {"expired_before": now - SKEW}
     parts: list[Callable[[int], Awaitable[int]]] = [
         partial(_prune, session, "prune_presences", lapsed),
         partial(_prune, session, "prune_nodes", lapsed),
         partial(_prune, session, "prune_revocations", old),
+        partial(_prune, session, "prune_tickets", used),
     ]
     if seen_before is not None:
         parts.append(partial(_prune, session, "prune_seen", {"seen_before": seen_before}))

@@ -15,7 +15,7 @@ from pns.errors import SchemaError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The schema that this code was written for: the number of the newest file in migrations/versions."""
 
 PATIENCE_SECONDS = 30.0

@@ -180,6 +180,9 @@ class SQLiteStore:
             remove = partial(writes.remove_erased, user_key=user_key, limit=REMOVED_AT_ONCE)
             await self._repeat(remove, REMOVED_AT_ONCE)
 
+    async def use_ticket(self, ticket_id: str, expires_at: int) -> bool:
+        return await self._write(partial(writes.use_ticket, ticket_id=ticket_id, expires_at=expires_at))
+
     # ── who is connected where ────────────────────────────────────────────────────────────────────────
 
     async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:

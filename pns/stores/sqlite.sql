@@ -189,6 +189,11 @@ DELETE FROM subscriptions WHERE user_key = :user_key
 -- The erasure is complete.
 DELETE FROM erased WHERE user_key = :user_key
 
+-- name: use_ticket
+-- The first use of a ticket; any other changes nothing.
+INSERT INTO used_tickets (ticket_id, expires_at) VALUES (:ticket_id, :expires_at)
+ON CONFLICT (ticket_id) DO NOTHING
+
 -- ── who is connected where ─────────────────────────────────────────────────────────────────────────────
 
 -- name: hold_lease
@@ -263,6 +268,12 @@ WHERE node_id IN (
 DELETE FROM revocations
 WHERE revocation IN (
   SELECT revocation FROM revocations WHERE revoked_at < :revoked_before ORDER BY revoked_at LIMIT :limit)
+
+-- name: prune_tickets
+-- Tickets that were used, and that no node would take any more.
+DELETE FROM used_tickets
+WHERE ticket_id IN (
+  SELECT ticket_id FROM used_tickets WHERE expires_at < :expired_before ORDER BY expires_at LIMIT :limit)
 
 -- name: read_secret
 -- What all nodes share, such as the session secret.

@@ -16,6 +16,8 @@ from pns.store import EVERY_DEVICE, Presence
 from pns.stores.sqlite_rows import SQL, all_rows, change, json_array, row
 
 DAY = 24 * 3600 * 1_000_000
+SKEW = 5 * 60 * 1_000_000
+"""How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
 PROBE_BYTES = 32_768
 
 # ── seen and withdrawn ────────────────────────────────────────────────────────────────────────────────
@@ -104,6 +106,12 @@ def remove_erased(connection: sqlite3.Connection, user_key: int, *, limit: int) 
     return removed
 
 
+def use_ticket(connection: sqlite3.Connection, ticket_id: str, expires_at: int) -> bool:
+    """See Store.use_ticket."""
+    used = {"ticket_id": ticket_id, "expires_at": expires_at}
+    return change(connection, "use_ticket", used) == 1
+
+
 # ── nodes ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -143,11 +151,13 @@ def prune(connection: sqlite3.Connection, *, seen_before: int | None, limit: int
     """See Store.prune."""
     lapsed = {"now": now}
     old = {"revoked_before": now - DAY}
+    used = {"expired_before": now - SKEW}
     parts: list[Callable[[int], int]] = [
         partial(_prune_erased, connection),
         partial(_prune, connection, "prune_presences", lapsed),
         partial(_prune, connection, "prune_nodes", lapsed),
         partial(_prune, connection, "prune_revocations", old),
+        partial(_prune, connection, "prune_tickets", used),
     ]
     if seen_before is not None:
         parts.append(partial(_prune, connection, "prune_seen", {"seen_before": seen_before}))

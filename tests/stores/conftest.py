@@ -132,7 +132,7 @@ def postgres() -> Iterator[Postgres]:
 
 EMPTY = """
 TRUNCATE pns.users, pns.erased, pns.notifications, pns.revocations, pns.nodes, pns.connections, pns.meta,
-  pns.devices, pns.pushes, pns.audiences, pns.subscriptions, pns.publications
+  pns.devices, pns.pushes, pns.audiences, pns.subscriptions, pns.publications, pns.used_tickets
 RESTART IDENTITY
 """
 

@@ -41,6 +41,7 @@ SELECT u, n, n, 'x', n, CASE WHEN n % 4 > 0 THEN n END, NULL,
   CASE WHEN n % 20 = 0 THEN n END, CASE WHEN n % 50 = 0 THEN n END, NULL
 FROM generate_series(1, 100) u, generate_series(1, 100) n;
 INSERT INTO pns.revocations SELECT n, n, '', n FROM generate_series(1, 1000) n;
+INSERT INTO pns.used_tickets SELECT n, n FROM generate_series(1, 1000) n;
 INSERT INTO pns.connections SELECT 'node', n, 'phone', 1, n FROM generate_series(1, 1000) n;
 INSERT INTO pns.devices
 SELECT n, n % 100, 'fcm', n % 3, n, n, '{}', '', 'production', '', NULL, n, CASE WHEN n % 20 = 0 THEN n END
@@ -107,6 +108,7 @@ async def test_every_statement_reads_an_index(connection: Any, name: str) -> Non
         ("expired", "notifications_expire"),
         ("prune_seen", "notifications_seen_date"),
         ("prune_revocations", "revocations_revoked_at"),
+        ("prune_tickets", "used_tickets_expires_at"),
         ("presences", "connections_user_id"),
         ("append", "devices_user_key"),
         ("owner", "devices_address_hash_network_key"),

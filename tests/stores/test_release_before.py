@@ -1,6 +1,7 @@
-"""The release before this one: its data are taken over, and it goes on beside this release on the same data.
+"""Releases before this one: their data are taken over, and they go on beside this release on the same data.
 
-It is of schema 1, which knows no devices, pushes or audiences. What it says stands here in its own words.
+Schema 1 knows no devices, pushes or audiences; what its code says stands here in its own words. Schema 2
+knows no tickets.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 from tests.harness.postgres import Postgres
 
-from .conftest import inbox
+from .conftest import Engine, inbox
 from .pushing import START, accept, claim, phone, push, states, told
 
 Raw = Callable[[str], list[str]]
@@ -117,18 +118,24 @@ async def test_whom_it_erases_is_gone(store: Store, raw: Raw, clock: FakeClock) 
 # ── its data ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+NEWER = {1: ("0002*", "0003*"), 2: ("0003*",)}
+"""Schema → the migrations that its code had not."""
+
+
+@pytest.fixture(params=[(engine, number) for engine in ("sqlite", "postgres") for number in NEWER])
 def theirs(
     request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> Store:
-    """A store that is not open yet, on data as that release left them."""
-    shutil.copytree(schema.folder(), tmp_path / "migrations", ignore=shutil.ignore_patterns("0002*"))
+    """A store that is not open yet, on data as a release of that schema left them."""
+    engine, number = request.param
+    ignored = shutil.ignore_patterns(*NEWER[number])
+    shutil.copytree(schema.folder(), tmp_path / "migrations", ignore=ignored)
     words = APPEND.format(user="ann", id="old")
     store: Store
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 1)
+        patch.setattr(schema, "SCHEMA_VERSION", number)
         patch.setattr(schema, "folder", lambda: tmp_path / "migrations")
-        if request.param == "sqlite":
+        if engine == "sqlite":
             store = SQLiteStore(tmp_path / "old.db", clock=FakeClock(), metrics=Metrics())
             migrate(store.path)
             _run(store.path, words)
@@ -154,4 +161,24 @@ async def test_its_data_are_taken_over(theirs: Store, clock: FakeClock) -> None:
     await push(theirs, "new")
     found = await claim(theirs, clock)
     assert (told(found), [p.badge for p in found]) == ([("phone", "new")], [2])
+    assert [await theirs.use_ticket("a", clock.now()) for _ in range(2)] == [True, False]
     await theirs.close()
+
+
+# ── its code ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", NEWER)
+async def test_its_code_goes_on_beside_this_release(
+    engine: Engine, store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It opens what this release has migrated, and this release sees what it revokes."""
+    await store.use_ticket("a", clock.now())
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "SCHEMA_VERSION", number)
+        older = engine()
+        await older.open()
+    revoked = await older.revoke("ann")
+    assert (await store.states(["ann"]))["ann"].revoked("phone") == revoked
+    assert await store.use_ticket("a", clock.now()) is False
+    await older.close()

@@ -67,6 +67,7 @@ def test_every_statement_reads_an_index(connection: sqlite3.Connection, name: st
         ("delete_expired", "notifications_expire (expire_date<?)"),
         ("prune_seen", "notifications_seen_date (seen_date<?)"),
         ("prune_revocations", "revocations_revoked_at (revoked_at<?)"),
+        ("prune_tickets", "used_tickets_expires_at (expires_at<?)"),
         ("presences", "connections_user_id (user_id=?)"),
         ("owner", "(address_hash=? AND network=?)"),
         ("devices", "devices_user_key (user_key=?)"),
