@@ -7,6 +7,7 @@ Rule 3: `notificationDataSeen` marks only what was sent on this connection.
     state      event               effect                     next state
     OPEN       receive(request)    ReadUnseen, ReadSeen       ASKED
     OPEN       receive(dataSeen)   MarkSeen                   OPEN
+    OPEN       receive(renewTicket) Renew                    OPEN
     OPEN       receive(nonsense)   Send(error)                OPEN
     OPEN       receive(too often)  Send(error), then Close    OPEN, CLOSED
     ASKED      answer(page)        Send(page)                 HANDED (unseen without ack), else OPEN
@@ -24,6 +25,7 @@ from pns.messages import (
     DataSeen,
     ErrorCode,
     MessageRefused,
+    RenewTicket,
     SeenRequest,
     UnseenRequest,
     error_message,
@@ -61,6 +63,12 @@ class MarkSeen(NamedTuple):
     seqs: tuple[int, ...]
 
 
+class Renew(NamedTuple):
+    """Use the ticket, if it is one for this connection, and send an answer or an error."""
+
+    ticket: str
+
+
 class Send(NamedTuple):
     """Send this text, then call `handed_over`."""
 
@@ -73,7 +81,7 @@ class Close(NamedTuple):
     code: CloseCode
 
 
-Effect = ReadUnseen | ReadSeen | MarkSeen | Send | Close
+Effect = ReadUnseen | ReadSeen | MarkSeen | Renew | Send | Close
 
 
 class Phase(Enum):
@@ -124,6 +132,8 @@ class Conversation:
             return Send(error_message(refusal.code, refusal.message))
         if isinstance(request, DataSeen):
             return self._data_seen(request)
+        if isinstance(request, RenewTicket):
+            return Renew(request.ticket)
         self._request = request
         self.phase = Phase.ASKED
         if isinstance(request, UnseenRequest):

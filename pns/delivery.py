@@ -11,20 +11,25 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from pns.admission import Admitted
+from pns.admission import Admitted, use
 from pns.authority import Credentials
 from pns.clock import Clock
-from pns.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Send
-from pns.errors import Overloaded, StoreUnavailable, UnknownNotification
-from pns.messages import CloseCode, ErrorCode, error_message
+from pns.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Renew, Send
+from pns.errors import Overloaded, StoreUnavailable, Unauthorized, UnknownNotification
+from pns.messages import RENEW_TICKET, CloseCode, ErrorCode, Renewed, TicketRenewed, encode, error_message
 from pns.metrics import Metrics
 from pns.notification import Page
 from pns.outlet import Message, Outlet, SendCall, SlowReader, Socket
 from pns.publish import Publisher
 from pns.settings import Settings
 from pns.store import State, Store
+from pns.ticket import ReadTicket, renewed_until
 
 _AWAY = "the store is away; ask again"
+_NEEDS_NONE = "this connection needs no renewal"
+_NOT_ITS_OWN = (
+    "This ticket is of another user or device than this connection. Open another connection with it."
+)
 
 ReceiveCall = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -51,7 +56,8 @@ class Connection:
     """One WebSocket of a device. Lives in the hub from before its first count until its end.
 
     `revocation`: the connection was let in by an answer this new; a revocation with a higher number ends it.
-    `credentials` is None where nobody can be asked again.
+    `credentials` is None where nobody can be asked again. `read_ticket`: of a connection that a ticket
+    opened, which ends unless another ticket renews it; None for all others.
     """
 
     __slots__ = (
@@ -63,6 +69,7 @@ class Connection:
         "device_id",
         "ending",
         "outlet",
+        "read_ticket",
         "recheck_at",
         "revocation",
         "since",
@@ -70,14 +77,23 @@ class Connection:
     )
 
     def __init__(
-        self, delivery: Delivery, admitted: Admitted, *, credentials: Credentials | None, recheck_at: float
+        self,
+        delivery: Delivery,
+        admitted: Admitted,
+        *,
+        credentials: Credentials | None,
+        recheck_at: float,
+        read_ticket: ReadTicket | None = None,
     ) -> None:
-        """`recheck_at`: monotonic seconds when `credentials` are to be asked about again."""
+        """`recheck_at`: monotonic seconds when `credentials` are to be asked about again, or when the
+        connection ends that no ticket has renewed.
+        """
         self._delivery = delivery
         self.user_id = admitted.user_id
         self.device_id = admitted.device_id
         self.revocation = admitted.revocation
         self.credentials = credentials
+        self.read_ticket = read_ticket
         self.since = delivery.clock.now()
         self.recheck_at = recheck_at
         self.ending: CloseCode | None = None
@@ -181,6 +197,8 @@ class Connection:
                 await self._mark(marked)
         elif isinstance(effect, MarkSeen):
             await self._mark(effect, outlet)
+        elif isinstance(effect, Renew):
+            await outlet.answer(await self._renew(effect.ticket))
         elif isinstance(effect, Close):
             self.ending = effect.code
 
@@ -207,6 +225,24 @@ class Connection:
             # Without `outlet` they stay unseen and will be shown again: never lost, perhaps twice.
             if outlet is not None:
                 await outlet.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
+
+    async def _renew(self, text: str) -> str:
+        """The answer to `renewTicket`. A ticket of another user or device is not used up."""
+        seconds = self._delivery.settings.auth.recheck_seconds
+        if self.read_ticket is None or not seconds:
+            return error_message(ErrorCode.BAD_REQUEST, f"{RENEW_TICKET}: {_NEEDS_NONE}")
+        try:
+            ticket = self.read_ticket(text)
+            if (ticket.user_id, ticket.device_id) != (self.user_id, self.device_id):
+                raise Unauthorized(_NOT_ITS_OWN)
+            await use(ticket, self._delivery.store)
+        except Unauthorized as refusal:
+            return error_message(ErrorCode.BAD_REQUEST, f"{RENEW_TICKET}: {refusal}")
+        except (StoreUnavailable, Overloaded):
+            return error_message(ErrorCode.UNAVAILABLE, _AWAY)
+        self.revocation = max(self.revocation, ticket.revocation)
+        self.recheck_at = renewed_until(self._delivery.clock.monotonic(), seconds)
+        return encode(TicketRenewed(Renewed(seconds)))
 
     async def _say_goodbye(self, outlet: Outlet) -> None:
         code = self.ending

@@ -15,6 +15,8 @@ from pns.notification import StoredNotification
 from pns.timestamp import Timestamp, format_timestamp, parse_timestamp
 
 SUBPROTOCOL = "pns.v1"
+TICKET_SUBPROTOCOL = "pns.ticket."
+"""How the subprotocol begins by which a client shows a ticket. PNS never selects it."""
 
 
 class CloseCode(IntEnum):
@@ -30,6 +32,7 @@ class CloseCode(IntEnum):
     SLOW_READER = 4408, "the peer stopped reading for server.send_timeout_seconds"
     TOO_MANY_REQUESTS = 4429, "too many requests"
     LOGGED_OUT = 4501, "logged out, revoked or erased"
+    NOT_RENEWED = 4502, "opened by a ticket, and not renewed within auth.recheck_seconds"
     TOO_MANY_CONNECTIONS = 4509, "more than limits.connections_per_user connections"
 
     cause: str
@@ -98,6 +101,18 @@ class SeenNotificationData(Struct, frozen=True):
     items: list[SeenItem] = field(name="seenNotificationData")
 
 
+class Renewed(Struct, frozen=True):
+    """How many seconds the connection may stay without another renewal."""
+
+    seconds: float
+
+
+class TicketRenewed(Struct, frozen=True):
+    """The answer to `renewTicket`."""
+
+    renewed: Renewed = field(name="ticketRenewed")
+
+
 class ErrorDetail(Struct, frozen=True):
     """What was wrong with a request: a stable `code`, and a sentence for people."""
 
@@ -111,7 +126,7 @@ class ErrorMessage(Struct, frozen=True):
     error: ErrorDetail
 
 
-FROM_PNS = (CountChanged, NewNotificationData, SeenNotificationData, ErrorMessage)
+FROM_PNS = (CountChanged, NewNotificationData, SeenNotificationData, TicketRenewed, ErrorMessage)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -192,17 +207,28 @@ class DataSeen(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     up_to: str
 
 
+class RenewTicket(Struct, frozen=True, forbid_unknown_fields=True):
+    """Let this connection, which a ticket opened, stay: here is a new ticket of the same user and device."""
+
+    ticket: str = field(name="renewTicket")
+
+
 UNSEEN_REQUEST = "unseenNotificationDataRequest"
 SEEN_REQUEST = "seenNotificationsRequest"
 DATA_SEEN = "notificationDataSeen"
+RENEW_TICKET = "renewTicket"
 
-REQUESTS: dict[str, type[UnseenRequest] | type[SeenRequest] | type[DataSeen]] = {
+REQUESTS: dict[str, type[UnseenRequest] | type[SeenRequest] | type[DataSeen] | type[RenewTicket]] = {
     UNSEEN_REQUEST: UnseenRequest,
     SEEN_REQUEST: SeenRequest,
     DATA_SEEN: DataSeen,
+    RENEW_TICKET: RenewTicket,
 }
+"""Name → the type of its value; a RenewTicket is the whole message, for its value is a plain text."""
 
-Request = UnseenRequest | SeenRequest | DataSeen
+InboxRequest = UnseenRequest | SeenRequest | DataSeen
+"""What a device may say without a connection, too."""
+Request = InboxRequest | RenewTicket
 
 
 class MessageRefused(Exception):
@@ -233,7 +259,7 @@ def parse_request(text: str) -> Request:
     if name == UNSEEN_REQUEST and (body is None or body is True):
         return UnseenRequest()
     try:
-        request: Request = msgspec.convert(body, REQUESTS[name])
+        request: Request = msgspec.convert(value if name == RENEW_TICKET else body, REQUESTS[name])
     except msgspec.ValidationError as error:
         raise MessageRefused(ErrorCode.BAD_REQUEST, f"{name}: {error}") from None
     return _checked(request)

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from pns.admission import ATTEMPTS, REVOKED_AGAIN, Admission, overtaken
+from pns.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
 from pns.authority import Credentials, DeviceAuthority
 from pns.bus import Bus
 from pns.clock import Clock, SystemClock
@@ -33,6 +33,7 @@ from pns.pushing import Pushing, Role
 from pns.settings import Settings
 from pns.store import State, Store
 from pns.sweep import Sweep
+from pns.ticket import ReadTicket, Ticket, renewed_until
 
 log = logging.getLogger(__name__)
 
@@ -206,6 +207,27 @@ class Node:
 
     def _admission(self, authority: DeviceAuthority) -> Admission:
         return Admission(authority, self.store, timeout_seconds=self.settings.auth.timeout_seconds)
+
+    async def join_by_ticket(self, ticket: Ticket, read: ReadTicket) -> tuple[Connection, State]:
+        """As `join`, for a ticket, which is used up; `read` reads those that will renew the connection.
+
+        Raises Unauthorized for a ticket that was used or revoked, Draining, Overloaded, StoreUnavailable.
+        """
+        self.check_open()
+        connection = Connection(
+            self._delivery,
+            Admitted(ticket.user_id, ticket.device_id, ticket.revocation),
+            credentials=None,
+            recheck_at=renewed_until(self.clock.monotonic(), self.settings.auth.recheck_seconds),
+            read_ticket=read,
+        )
+        self.hub.attach(connection)
+        try:
+            await self.bus.join(ticket.user_id)
+            return connection, await use(ticket, self.store)
+        except BaseException:
+            self.leave(connection)
+            raise
 
     def leave(self, connection: Connection) -> None:
         """The connection has ended."""

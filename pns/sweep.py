@@ -1,4 +1,6 @@
-"""What every connection is owed as time goes by: a heartbeat after silence, and a recheck of its login."""
+"""What every connection is owed as time goes by: a heartbeat after silence, and a recheck of its login; or
+its end, where a ticket opened it and none renewed it.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ class Sweep:
             if connection.outlet is not None and now - connection.outlet.last_sent >= self._heartbeat:
                 connection.outlet.repeat()
             if now >= connection.recheck_at:
-                self._start_recheck(connection)
+                self._recheck_or_end(connection)
             if number % CHUNK == CHUNK - 1:
                 await asyncio.sleep(0)
 
@@ -59,7 +61,10 @@ class Sweep:
         if self._rechecks:
             await asyncio.wait(self._rechecks)
 
-    def _start_recheck(self, connection: Connection) -> None:
+    def _recheck_or_end(self, connection: Connection) -> None:
+        if connection.read_ticket is not None:
+            connection.end(CloseCode.NOT_RENEWED)
+            return
         connection.recheck_at = self.next_recheck()
         if connection.credentials is not None:
             task = asyncio.create_task(self._recheck(connection))

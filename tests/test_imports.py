@@ -22,7 +22,7 @@ MODULES = {
 
 LAYERS = {
     "values": "allowance backoff circuit clock configuration constraint csrf device errors forwarding looper "
-    "messages metrics name notification printable push quiet_log settings shielded timestamp",
+    "messages metrics name notification printable push quiet_log settings shielded ticket timestamp",
     "contracts": "archive audience authority bus gateway outbox store",
     "conversation": "conversation",
     "engine": "admission delivery departures dismissals dispatcher fanout hub node outlet presence pruner "
@@ -45,7 +45,7 @@ MAY_IMPORT = {
 KNOWS_ADAPTERS = "pns.ops.compose"
 PURE = (
     *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.push", "pns.timestamp"),
-    *("pns.device", "pns.hub", "pns.gateways.fcm_message"),
+    *("pns.device", "pns.hub", "pns.ticket", "pns.gateways.fcm_message"),
 )
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
 

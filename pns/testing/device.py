@@ -44,13 +44,23 @@ class Device:
     """One open connection. `counts` holds every count that was read, in order."""
 
     def __init__(
-        self, app: ASGIApp, path: str = "/subscribe", *, headers: Mapping[str, str] | None = None
+        self,
+        app: ASGIApp,
+        path: str = "/subscribe",
+        *,
+        headers: Mapping[str, str] | None = None,
+        ticket: str | None = None,
     ) -> None:
+        """`ticket`: what POST /subscribe answered to a client without cookies."""
         self.counts: list[int] = []
         self.accept_headers: dict[str, str] = {}
         """The headers of the 101 answer, names in lower case."""
+        self.subprotocol: str | None = None
+        """The subprotocol that the 101 answer selected."""
         self._app = app
         self._scope = _scope(path, headers or {})
+        if ticket is not None:
+            self._scope["subprotocols"].append(f"pns.ticket.{ticket}")
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -58,10 +68,15 @@ class Device:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, app: ASGIApp, path: str = "/subscribe", *, headers: Mapping[str, str] | None = None
+        cls,
+        app: ASGIApp,
+        path: str = "/subscribe",
+        *,
+        headers: Mapping[str, str] | None = None,
+        ticket: str | None = None,
     ) -> AsyncIterator[Self]:
         """Connect to `path` of `app`. Raises Refused. Leaving disconnects, as closing the page does."""
-        device = cls(app, path, headers=headers)
+        device = cls(app, path, headers=headers, ticket=ticket)
         try:
             await device.open()
             yield device
@@ -74,6 +89,7 @@ class Device:
         self._to_app.put_nowait({"type": "websocket.connect"})
         message = await self._next()
         if message["type"] == "websocket.accept":
+            self.subprotocol = message.get("subprotocol")
             self.accept_headers = {name.decode(): value.decode() for name, value in message["headers"]}
         elif message["type"] == "websocket.http.response.start":
             body = await self._next()

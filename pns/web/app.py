@@ -31,6 +31,7 @@ from pns.web.operations import Exposition, OperatorEndpoints
 from pns.web.problems import problem_response, refuse_websocket
 from pns.web.pushes import PushEndpoints
 from pns.web.routing import Endpoint, Route, Routes, encoded_path
+from pns.web.tickets import Tickets
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class Web:
         self._node = node
         self._role = role
         self._device_cookie: DeviceCookie | None = None
-        self._entrance = Entrance(node, self._cookie)
+        self._signed_tickets: Tickets | None = None
+        self._entrance = Entrance(node, self._cookie, self._tickets)
         self._devices = DeviceEndpoints(node, self._entrance)
         authorization = Authorization(authority)
         routes = OperatorEndpoints(node, authorization.check, exposition).routes
@@ -125,6 +127,14 @@ class Web:
     async def _cookie(self) -> DeviceCookie:
         if self._device_cookie is None:
             session = self._node.settings.session
-            secret = session.secret or await self._node.store.secret()
+            secret = await self._secret()
             self._device_cookie = DeviceCookie(secret, session.cookie_name, session.same_site)
         return self._device_cookie
+
+    async def _tickets(self) -> Tickets:
+        if self._signed_tickets is None:
+            self._signed_tickets = Tickets(await self._secret(), self._node.clock)
+        return self._signed_tickets
+
+    async def _secret(self) -> str:
+        return self._node.settings.session.secret or await self._node.store.secret()

@@ -96,6 +96,18 @@ async def read_body(
 async def read_bytes(request: Request, max_bytes: int, *, media_types: Collection[str]) -> bytes:
     """The whole body. Raises TooLarge without reading on, and UnsupportedMediaType."""
     _check_media_type(request, media_types)
+    return await _collect(request, max_bytes)
+
+
+async def read_optional(request: Request, max_bytes: int, *, media_types: Collection[str]) -> bytes:
+    """As `read_bytes`; a request without a body may say that it is of any media type."""
+    body = await _collect(request, max_bytes)
+    if body:
+        _check_media_type(request, media_types)
+    return body
+
+
+async def _collect(request: Request, max_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > max_bytes:
         raise TooLarge

@@ -54,6 +54,17 @@ class DeviceCookie:
         found = self._first(cookie_header_values)
         return found is not None and found.left
 
+    def read_token(self, token: str | None) -> tuple[str, str] | None:
+        """As `read`, for the value alone, as `token` made it."""
+        if token is None or len(token) > _MAX_LENGTH or not token.isascii():
+            return None
+        named = self._load(token)
+        return None if named is None else (named.device_id, named.user_id)
+
+    def token(self, device_id: str, user_id: str) -> str:
+        """What the cookie holds, for a client that keeps it elsewhere."""
+        return self._signed(device_id, user_id)
+
     def set_cookie(
         self, device_id: str, user_id: str, *, path: str, secure: bool, left: bool = False
     ) -> bytes:
@@ -62,14 +73,22 @@ class DeviceCookie:
         `path` is where PNS is mounted, decoded ("" for the root); `secure`: the request came by https;
         `left`: with the mark.
         """
-        text = self._serializer.dumps([device_id, user_id, *([_LEFT] if left else [])])
-        value = text if isinstance(text, str) else text.decode("ascii")
-        attributes = [f"{self._name}={value}", f"Path={_path(path)}", f"Max-Age={_ONE_YEAR}", "HttpOnly"]
+        marks = [_LEFT] if left else []
+        attributes = [
+            f"{self._name}={self._signed(device_id, user_id, *marks)}",
+            f"Path={_path(path)}",
+            f"Max-Age={_ONE_YEAR}",
+            "HttpOnly",
+        ]
         attributes.append(f"SameSite={self._same_site.capitalize()}")
         foreign = self._same_site == "none"
         attributes += ["Secure"] if secure or foreign else []
         attributes += ["Partitioned"] if foreign else []
         return "; ".join(attributes).encode("ascii")
+
+    def _signed(self, *named: str) -> str:
+        text = self._serializer.dumps(named)
+        return text if isinstance(text, str) else text.decode("ascii")
 
     def _first(self, values: Iterable[bytes]) -> _Named | None:
         for number, text in enumerate(self._candidates(values)):

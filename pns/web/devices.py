@@ -8,53 +8,85 @@ from __future__ import annotations
 
 import logging
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pns.authority import DeviceAuthority
 from pns.delivery import Connection
-from pns.errors import OriginNotAllowed, Problem, TooManyConnections, Unavailable, UpgradeRequired
+from pns.errors import (
+    Draining,
+    Invalid,
+    OriginNotAllowed,
+    Problem,
+    TooManyConnections,
+    Unavailable,
+    UpgradeRequired,
+)
 from pns.messages import SUBPROTOCOL, CloseCode
 from pns.node import Node
 from pns.store import State
+from pns.ticket import TICKET_SECONDS
 from pns.web.application import answer
-from pns.web.contract.operation import DEVICE, Answer, Operation
+from pns.web.application_calls import READING_BODY
+from pns.web.contract.operation import DEVICE, Answer, Operation, Parameter
 from pns.web.entrance import SUBSCRIBE, Entrance
 from pns.web.events import MEDIA_TYPE, EventStream, wants_events
 from pns.web.problems import Headers, refuse_websocket
 from pns.web.routing import Route
+from pns.web.tickets import MAX_BODY_BYTES, MEDIA_TYPES, SubscribeBody, offered_ticket, read_subscribe_body
 
 log = logging.getLogger(__name__)
 
 
 class Subscribed(Struct, frozen=True):
-    """Yes, you may connect; a line without a message for 1.5 × heartbeat_seconds + 5 s is dead."""
+    """Yes, you may connect; a line without a message for 1.5 × heartbeat_seconds + 5 s is dead.
+
+    The rest only where a ticket was asked for. `ticket`: worth one connection, or one renewal, within
+    `ticket_seconds`. `device_token`: to be sent when asking again. `renew_seconds`: how long a connection
+    stays without a renewal; null: it needs none.
+    """
 
     user_id: str
     device_id: str
     heartbeat_seconds: float
+    ticket: str | UnsetType = UNSET
+    ticket_seconds: int | UnsetType = UNSET
+    device_token: str | UnsetType = UNSET
+    renew_seconds: float | UnsetType | None = UNSET
 
 
 COOKIE = {"Set-Cookie": "The signed device cookie."}
+PERHAPS_COOKIE = {"Set-Cookie": "The signed device cookie; none where a ticket is asked for or shown."}
 
 _SUBSCRIBE = Operation(
     caller="device",
-    answers=(Answer(200, "This device may connect.", body=Subscribed, headers=COOKIE),),
-    problems=(*DEVICE, TooManyConnections),
+    body=SubscribeBody,
+    body_required=False,
+    body_limit=MAX_BODY_BYTES,
+    media_types=MEDIA_TYPES,
+    answers=(Answer(200, "This device may connect.", body=Subscribed, may_have=PERHAPS_COOKIE),),
+    problems=(*DEVICE, *READING_BODY, Invalid, TooManyConnections),
+)
+_TICKET = Parameter(
+    "ticket",
+    "Of an event stream: a ticket, in place of a login. A WebSocket offers it as the subprotocol "
+    "`pns.ticket.<ticket>`.",
+    str,
 )
 _OPEN = Operation(
     caller="device",
+    parameters=(_TICKET,),
     answers=(
-        Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", headers=COOKIE),
+        Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", may_have=PERHAPS_COOKIE),
         Answer(
             200,
             "With `Accept: text/event-stream`: every count as `data:`, in JSON as on a WebSocket, and again "
             'as heartbeat; at the end `event: close` with `data: {"code","reason"}`.',
             body=str,
             media_type=MEDIA_TYPE,
-            headers=COOKIE,
+            may_have=PERHAPS_COOKIE,
         ),
     ),
     problems=(*DEVICE, UpgradeRequired, TooManyConnections),
@@ -82,8 +114,13 @@ class DeviceEndpoints:
     # ── over HTTP ─────────────────────────────────────────────────────────────────────────────────────
 
     async def subscribe(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Whether this device may connect, and the device cookie."""
+        """Whether this device may connect, and the device cookie; or a ticket, where no cookies are sent."""
         self._entrance.check(request.scope)
+        if self._node.draining:
+            raise Draining
+        asked = await read_subscribe_body(request)
+        if asked.ticket:
+            return await self._give_ticket(request, asked)
         self._node.check_open()
         device, _, headers = await self._entrance.admit(request.scope)
         if await self._node.crowded(device.user_id, new=1):
@@ -93,12 +130,38 @@ class DeviceEndpoints:
         response.raw_headers.extend(headers)
         return response
 
+    async def _give_ticket(self, request: Request, asked: SubscribeBody) -> Response:
+        # A renewal opens no connection: it is for one that is counted already.
+        if not asked.renew:
+            self._node.check_open()
+        device, ticket, device_token, headers = await self._entrance.admit_for_ticket(request.scope, asked)
+        if not asked.renew and await self._node.crowded(device.user_id, new=1):
+            raise TooManyConnections
+        settings = self._node.settings
+        said = Subscribed(
+            device.user_id,
+            device.device_id,
+            settings.server.heartbeat_seconds,
+            ticket=ticket,
+            ticket_seconds=TICKET_SECONDS,
+            device_token=device_token,
+            renew_seconds=settings.auth.recheck_seconds or None,
+        )
+        response = answer(said)
+        response.raw_headers.extend(headers)
+        return response
+
     async def open(self, request: Request, parameters: dict[str, str]) -> Response:
         """The connection: a WebSocket, or an event stream where a proxy refuses that."""
         self._entrance.check(request.scope)
         if request.method != "GET" or not wants_events(request):
             raise UpgradeRequired
-        connection, state, headers = await self._entrance.join(request.scope)
+        ticket = request.query_params.get("ticket")
+        connection, state, headers = await (
+            self._entrance.join(request.scope)
+            if ticket is None
+            else self._entrance.join_by_ticket(request.scope, ticket)
+        )
         return EventStream(self._node, connection, state, headers)
 
     async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -113,9 +176,16 @@ class DeviceEndpoints:
     async def connect(
         self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
     ) -> None:
-        """Serve one WebSocket until it ends. `authority`, if given, answers instead of the node's own."""
+        """Serve one WebSocket until it ends. `authority`, if given, answers instead of the node's own, and
+        instead of a ticket.
+        """
+        ticket = None if authority else offered_ticket(scope.get("subprotocols", ()))
         try:
-            connection, state, headers = await self._entrance.join(scope, authority)
+            connection, state, headers = await (
+                self._entrance.join(scope, authority)
+                if ticket is None
+                else self._entrance.join_by_ticket(scope, ticket)
+            )
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
             self._entrance.tell(problem)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
@@ -26,10 +27,11 @@ from pns.node import Node
 from pns.quiet_log import QuietLog
 from pns.store import State
 from pns.web.cookie import DeviceCookie
-from pns.web.origin import check_origin, cors_headers, preflight_headers
+from pns.web.origin import check_origin, cors_headers, is_own_origin, preflight_headers, sent_origin
 from pns.web.peer import Peer, TrustedProxies
 from pns.web.problems import Headers
 from pns.web.routing import encoded_path
+from pns.web.tickets import SubscribeBody, Tickets
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,15 @@ class Entered(NamedTuple):
     headers: Headers
 
 
+class Ticketed(NamedTuple):
+    """A device that was let in and given a ticket. `headers`: CORS, and never a cookie."""
+
+    device: Admitted
+    ticket: str
+    device_token: str
+    headers: Headers
+
+
 class Joined(NamedTuple):
     """A connection in the hub, which the caller must `leave`. `headers` as of Entered."""
 
@@ -61,11 +72,17 @@ class Joined(NamedTuple):
 
 
 class Entrance:
-    """The way into one node. `cookie` makes the device cookie once the store can be read."""
+    """The way into one node. `cookie` and `tickets` make what signs them once the store can be read."""
 
-    def __init__(self, node: Node, cookie: Callable[[], Awaitable[DeviceCookie]]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        cookie: Callable[[], Awaitable[DeviceCookie]],
+        tickets: Callable[[], Awaitable[Tickets]],
+    ) -> None:
         self._node = node
         self._cookie = cookie
+        self._tickets = tickets
         self._settings = node.settings
         self._log = QuietLog(log, clock=node.clock)
         self._proxies = TrustedProxies(node.settings.server.trusted_proxies)
@@ -103,6 +120,33 @@ class Entrance:
             # Not waited for: the connection is in the hub, and must have its socket before anything is.
             self._node.departures.left(left, to_another=True)
         return Joined(connection, state, [*cors, _set_cookie(cookie, connection, scope, peer)])
+
+    async def admit_for_ticket(self, scope: Scope, asked: SubscribeBody) -> Ticketed:
+        """The device that asks for a ticket: the one of its token, whatever cookies came along.
+
+        Raises what `admit` raises.
+        """
+        peer = self._proxies.peer(scope)
+        cors = self._cors(scope, peer)
+        cookie, tickets = await self._cookie(), await self._tickets()
+        known = cookie.read_token(asked.device_token)
+        credentials = self._question(scope, peer, known)
+        admitted = await self._node.admission.admit(credentials, known, recheck=asked.renew)
+        ticket = tickets.issue(admitted, sent_origin(scope["headers"]))
+        return Ticketed(admitted, ticket, cookie.token(admitted.device_id, admitted.user_id), cors)
+
+    async def join_by_ticket(self, scope: Scope, text: str) -> Joined:
+        """A new connection for the ticket that `text` is. No cookie is read or set, and nobody is asked.
+
+        Raises OriginNotAllowed, Unauthorized, and what Node.join_by_ticket raises.
+        """
+        peer = self._proxies.peer(scope)
+        cors = self._cors(scope, peer)
+        self._node.check_open()
+        tickets = await self._tickets()
+        read = partial(tickets.read, may_use=_is_of_page(scope, peer))
+        connection, state = await self._node.join_by_ticket(read(text), read)
+        return Joined(connection, state, cors)
 
     def check(self, scope: Scope) -> Headers:
         """The CORS headers for a page that may ask; none for PNS's own. Raises OriginNotAllowed."""
@@ -142,7 +186,10 @@ class Entrance:
 
     def _credentials(self, scope: Scope, peer: Peer, cookie: DeviceCookie) -> tuple[Credentials, Known]:
         known = cookie.read(_cookies(scope))
-        credentials = Credentials(
+        return self._question(scope, peer, known), known
+
+    def _question(self, scope: Scope, peer: Peer, known: Known) -> Credentials:
+        return Credentials(
             headers=forwarded_headers(
                 scope["headers"],
                 allow=self._settings.auth.forward_headers,
@@ -156,7 +203,6 @@ class Entrance:
             device_id=first_device_id(known),
             request=HTTPConnection(scope),
         )
-        return credentials, known
 
     async def _refusal(self, no: Unauthorized | Forbidden, known: Known, scope: Scope) -> Problem:
         """The application's no, to be raised. The device that the cookie names is left now, and marked so.
@@ -205,6 +251,14 @@ def _left(known: Known, device: Admitted | Connection) -> Left | None:
     if known is None or known[1] == device.user_id:
         return None
     return Left(user_id=known[1], device_id=known[0])
+
+
+def _is_of_page(scope: Scope, peer: Peer) -> Callable[[str], bool]:
+    """Whether a ticket for pages of an origin may be used by the page of this request."""
+    sent = sent_origin(scope["headers"])
+    # With the GET of a stream browsers send no Origin where it is PNS's own (Fetch Standard §3.1).
+    silent = scope["type"] == "http" and not sent
+    return lambda origin: origin == sent or (silent and is_own_origin(origin, peer))
 
 
 def _set_cookie(

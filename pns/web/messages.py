@@ -26,12 +26,14 @@ from pns.errors import (
 )
 from pns.messages import (
     DATA_SEEN,
+    RENEW_TICKET,
     SEEN_REQUEST,
     UNSEEN_REQUEST,
     DataSeen,
     ErrorCode,
     MessageRefused,
     NewItem,
+    RenewTicket,
     SeenItem,
     SeenRequest,
     UnseenRequest,
@@ -40,7 +42,8 @@ from pns.messages import (
     parse_request,
     seen_data,
 )
-from pns.messages import Request as Message
+from pns.messages import InboxRequest as Message
+from pns.messages import Request as AnyMessage
 from pns.node import Node
 from pns.notification import Page
 from pns.web.application_calls import READING_BODY, Count
@@ -124,7 +127,7 @@ class MessageEndpoints:
         most = self._node.settings.limits.max_message_bytes
         try:
             body = await read_body(request, most, media_types=_MEDIA_TYPES)
-            return parse_request(body.decode())
+            return _of_no_connection(parse_request(body.decode()))
         except TooLarge:
             raise TooLarge(f"a message has at most {most} bytes (`limits.max_message_bytes`)") from None
         except UnicodeDecodeError:
@@ -162,6 +165,13 @@ class MessageEndpoints:
         except (StoreUnavailable, Overloaded):
             # They stay unseen and will be shown again: never lost, perhaps twice.
             return
+
+
+def _of_no_connection(message: AnyMessage) -> Message:
+    """`message`, if it says something without a connection. Raises MessageRefused."""
+    if isinstance(message, RenewTicket):
+        raise MessageRefused(ErrorCode.BAD_REQUEST, f"{RENEW_TICKET} is said on the connection that stays")
+    return message
 
 
 def _answer(text: str) -> Response:

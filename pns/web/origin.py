@@ -41,6 +41,17 @@ def check_origin(headers: Headers, peer: Peer, allowed_origins: Collection[str])
     raise _refusal(origins[0], peer)
 
 
+def sent_origin(headers: Headers) -> str:
+    """The origin of the page that asks, as sent; "" for none. Must follow `check_origin`."""
+    return ", ".join(_values(headers, b"origin"))
+
+
+def is_own_origin(origin: str, peer: Peer) -> bool:
+    """Whether `origin` is that of PNS's own pages, as `peer` knows PNS."""
+    parsed = parse_origin(origin)
+    return parsed is not None and _is_own(parsed, peer)
+
+
 def _check_fetch_site(sites: list[str], peer: Peer) -> None:
     # Browsers send it where they leave Origin out: https://www.w3.org/TR/fetch-metadata/
     if any(site.lower() in ("cross-site", "same-site") for site in sites):
@@ -86,7 +97,7 @@ def preflight_headers(origin: str, forward_headers: Iterable[str] = ()) -> list[
     names = ({"authorization", "content-type"} | set(forward_headers)) - _NOT_FOR_SCRIPTS
     return [
         *cors_headers(origin),
-        (b"access-control-allow-methods", b"GET, POST, PUT, DELETE"),
+        (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
         (b"access-control-allow-headers", ", ".join(sorted(names)).encode("ascii")),
         (b"access-control-max-age", _PREFLIGHT_SECONDS),
     ]

@@ -38,6 +38,7 @@ from pns.web.operations import Health
 from pns.web.problems import ProblemBody
 from pns.web.push_calls import Pushes, UserDevices
 from pns.web.registrations import Registered
+from pns.web.tickets import SubscribeBody
 from tests.gateways.fake_google import Google
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.postgres import Postgres
@@ -52,6 +53,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     shape.__name__: shape
     for shape in (
         *(NotifyBody, Notified, UserInfo, Inbox, ProblemBody, Subscribed, Health, ExportLine),
+        SubscribeBody,
         *(Networks, Registration, Registered, UserDevices, Pushes),
         *(PushControls, ToAll, Changed, Published, PublicationInfo),
     )

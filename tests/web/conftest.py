@@ -9,10 +9,20 @@ import httpx2 as httpx
 import pytest
 
 from pns.ops.service import make_service
-from pns.settings import AppSettings, AuthSettings, SessionSettings, Settings, StoreSettings
+from pns.settings import (
+    AppSettings,
+    AuthSettings,
+    LimitsSettings,
+    SessionSettings,
+    Settings,
+    StoreSettings,
+)
+from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 from pns.web.app import Web
 from tests.harness.server import API_KEY as KEY
+from tests.web.edge import an_edge
+from tests.web.ticketed import RECHECK, BearerLogin, World
 
 
 @pytest.fixture
@@ -46,3 +56,23 @@ def caller(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """The same client with the application's key."""
     client.headers["authorization"] = f"Bearer {KEY}"
     return client
+
+
+# ── pages that send no cookies ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def auth() -> AuthSettings:
+    return AuthSettings(recheck_seconds=RECHECK)
+
+
+@pytest.fixture
+def limits() -> LimitsSettings:
+    return LimitsSettings()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, auth: AuthSettings, limits: LimitsSettings) -> AsyncIterator[World]:
+    login, clock = BearerLogin(), FakeClock()
+    async with an_edge(tmp_path, login, clock=clock, auth=auth, limits=limits) as edge:
+        yield World(edge, login, clock)

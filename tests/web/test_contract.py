@@ -218,7 +218,8 @@ def test_references_lead_somewhere(conversation: Document) -> None:
 
 def test_every_message_close_code_and_error_code_is_shown(conversation: Document) -> None:
     assert set(conversation["components"]["messages"]) == {
-        *("newNotificationCountChanged", "newNotificationData", "seenNotificationData", "error"),
+        *("newNotificationCountChanged", "newNotificationData", "seenNotificationData"),
+        *("ticketRenewed", "error"),
         *messages.REQUESTS,
         "unseenNotificationDataRequestText",
     }
@@ -259,6 +260,7 @@ KEPT = StoredNotification(1, "n1", "data", 0, 5, "news", "key", 9)
         ("newNotificationData", messages.new_data([KEPT])),
         ("newNotificationData", messages.new_data([])),
         ("seenNotificationData", messages.seen_data([KEPT])),
+        ("ticketRenewed", messages.encode(messages.TicketRenewed(messages.Renewed(300)))),
         *(("error", messages.error_message(code, "why")) for code in messages.ERROR_CODES),
     ],
 )
@@ -287,6 +289,9 @@ def test_what_pns_sends_fits_its_schema(conversation: Document, name: str, text:
         ("notificationDataSeen", {"upTo": "n1"}, True),
         ("notificationDataSeen", {}, False),
         ("notificationDataSeen", {"upTo": 1}, False),
+        ("renewTicket", "eyJ.abc", True),
+        ("renewTicket", {"ticket": "eyJ.abc"}, False),
+        ("renewTicket", None, False),
     ],
 )
 def test_what_a_device_may_send_is_what_pns_understands(

@@ -94,7 +94,7 @@ async def test_the_preflight_asks_nobody(tmp_path: Path) -> None:
         refused = await edge.ask("OPTIONS", "https://evil.example")
     assert (response.status_code, response.content) == (204, b"")
     assert cors_of(response) == CORS
-    assert response.headers["access-control-allow-methods"] == "GET, POST, PUT, DELETE"
+    assert response.headers["access-control-allow-methods"] == "GET, POST, PUT, PATCH, DELETE"
     assert (refused.status_code, cors_of(refused)) == (403, {})
     assert authority.calls == []
 

@@ -270,7 +270,7 @@ def test_every_answer_to_a_foreign_origin() -> None:
 def test_the_preflight() -> None:
     headers = dict(preflight_headers("https://app.example", ("cookie", "origin", "user-agent", "x-tenant")))
     assert headers.items() >= dict(cors_headers("https://app.example")).items()
-    assert headers[b"access-control-allow-methods"] == b"GET, POST, PUT, DELETE"
+    assert headers[b"access-control-allow-methods"] == b"GET, POST, PUT, PATCH, DELETE"
     assert headers[b"access-control-max-age"] == b"600"
     allowed = b"authorization, content-type, user-agent, x-tenant"
     assert headers[b"access-control-allow-headers"] == allowed

@@ -11,15 +11,18 @@ from pns.messages import (
     DATA_SEEN,
     ERROR_CODES,
     FROM_PNS,
+    RENEW_TICKET,
     REQUESTS,
     SEEN_REQUEST,
     SUBPROTOCOL,
+    TICKET_SUBPROTOCOL,
     UNSEEN_REQUEST,
     CloseCode,
     CountChanged,
     ErrorMessage,
     NewNotificationData,
     SeenNotificationData,
+    TicketRenewed,
 )
 from pns.settings import Settings
 from pns.web.contract.schemas import Schema, schemas
@@ -29,6 +32,7 @@ _ANSWERS: dict[str, type[Struct] | None] = {
     UNSEEN_REQUEST: NewNotificationData,
     SEEN_REQUEST: SeenNotificationData,
     DATA_SEEN: None,
+    RENEW_TICKET: TicketRenewed,
     _BARE_TEXT: NewNotificationData,
 }
 _CHANNEL = {"$ref": "#/channels/connection"}
@@ -70,7 +74,8 @@ def _channel(settings: Settings, messages: Schema) -> Schema:
         "description": (
             f"Text messages of JSON, at most {limits.max_message_bytes} bytes each "
             f"(`limits.max_message_bytes`) and {limits.requests_per_second:g} a second "
-            "(`limits.requests_per_second`) from the device."
+            "(`limits.requests_per_second`) from the device. A client that was given a ticket by "
+            f"POST /subscribe offers `{TICKET_SUBPROTOCOL}<ticket>` beside the subprotocol `{SUBPROTOCOL}`."
         ),
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
@@ -104,6 +109,8 @@ def _requests() -> Schema:
 
 def _payload(name: str, request: type[Struct]) -> Schema:
     body: Schema = {"$ref": f"#/components/schemas/{request.__name__}"}
+    if name == RENEW_TICKET:
+        return body
     if name == UNSEEN_REQUEST:
         body = {"anyOf": [body, {"type": "null"}, {"const": True}]}
     message: Schema = {

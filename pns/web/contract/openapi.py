@@ -98,7 +98,7 @@ def _operation(settings: Settings, route: Route) -> Schema:
         described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = {
-            "required": True,
+            "required": operation.body_required,
             "description": _body_limit(operation.body_limit, limits),
             "content": {media_type: _body(operation, media_type) for media_type in operation.media_types},
         }
@@ -144,8 +144,10 @@ def _answers(operation: Operation) -> Schema:
 
 def _answer(answer: Answer) -> Schema:
     described: Schema = {"description": answer.description}
-    if answer.headers:
-        described["headers"] = {name: _header(text) for name, text in answer.headers.items()}
+    headers = {name: _header(text) for name, text in answer.headers.items()}
+    headers |= {name: _header(text) | {"required": False} for name, text in answer.may_have.items()}
+    if headers:
+        described["headers"] = headers
     if answer.body is not None:
         described["content"] = {answer.media_type: {"schema": schema(answer.body)}}
     return described

@@ -50,6 +50,8 @@ class Answer(Struct, frozen=True):
     media_type: str = "application/json"
     headers: dict[str, str] = {}
     """Name → what it says."""
+    may_have: dict[str, str] = {}
+    """Likewise, of headers that some answers have."""
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -64,5 +66,6 @@ class Operation(Struct, frozen=True, kw_only=True):
     problems: Problems = ()
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
+    body_required: bool = True
     body_limit: str | int = "max_body_bytes"
     media_types: tuple[str, ...] = ("application/json",)
