@@ -19,7 +19,18 @@ from bench import report
 from bench.load.application import Application
 from bench.machine import describe
 from bench.report import Figure
-from bench.rows import connect, expansion, fanout, fleet, gateways, growth, latency, memory, notify
+from bench.rows import (
+    connect,
+    expansion,
+    fanout,
+    fleet,
+    gateways,
+    growth,
+    latency,
+    memory,
+    notify,
+    questions,
+)
 from bench.run import Run
 from bench.server_process import GENERATOR_CORE
 
@@ -31,6 +42,7 @@ ROWS = {
     "fanout": fanout.measure,
     "memory": memory.measure,
     "connect": connect.measure,
+    "questions": questions.measure,
     "latency": latency.measure,
     "growth": growth.measure,
     "expansion": expansion.measure,

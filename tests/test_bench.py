@@ -26,6 +26,9 @@ ROWS = (
     r"KiB resident.*idle connections.*≤ 1.5",
     r"new connections/s.*login call",
     r"new connections/s.*from the cache",
+    r"ms of a core for a question.*the yes kept.*/livez",
+    r"ms of a core for a question.*the yes kept.*notify",
+    r"ms of a core for a question.*login call",
     r"ms from POST to frame.*p50",
     r"ms from POST to frame.*p99",
     *(rf"{what}.*{bus}.*"

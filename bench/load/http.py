@@ -142,9 +142,11 @@ async def start(
     return answers
 
 
-async def rate(server: Server, requests: Iterator[bytes], *, clients: int, seconds: float) -> float:
+async def rate(
+    server: Server, requests: Iterator[bytes], *, clients: int, seconds: float, status: int = 201
+) -> float:
     """Answers a second of `clients` keep-alive clients, measured after a short warm-up."""
-    answers = await start(server.port, requests, clients=clients)
+    answers = await start(server.port, requests, clients=clients, status=status)
     try:
         await asyncio.sleep(WARM_UP_SECONDS)
         return await counted(lambda: answers.count, server, seconds=seconds)
