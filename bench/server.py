@@ -17,7 +17,7 @@ import sys
 from unittest.mock import patch
 
 # First: what websockets reads when it is imported.
-import pns.ops.protocols  # noqa: F401  isort: skip
+import pns.ops.websocket_protocol  # noqa: F401  isort: skip
 
 import uvicorn
 

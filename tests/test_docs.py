@@ -36,8 +36,9 @@ from pns.messages import (
 )
 from pns.metrics import Metrics
 from pns.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
+from pns.ops.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.cli import cli
-from pns.ops.protocols import MAX_HEADERS, MAX_LINE_BYTES, HTTPProtocol
+from pns.ops.http_protocol import HTTPProtocol
 from pns.ops.server import PING_SECONDS
 from pns.ops.service import make_service
 from pns.settings import AuthSettings, Settings

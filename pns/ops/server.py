@@ -16,7 +16,8 @@ from types import FrameType
 import uvicorn
 
 from pns.node import Node
-from pns.ops.protocols import HTTPProtocol, WebSocketProtocol
+from pns.ops.http_protocol import HTTPProtocol
+from pns.ops.websocket_protocol import WebSocketProtocol
 from pns.settings import Settings
 from pns.web.app import Web
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
 
-from pns.ops import protocols, server, service
+from pns.ops import http_protocol, server, service, websocket_protocol
 from pns.ops.logs import configure
 from pns.settings import Settings
 
@@ -38,11 +38,11 @@ def command(**options: object) -> list[str]:
 def main(arguments: list[str]) -> None:
     options = DEFAULTS | dict(argument.split("=") for argument in arguments)
 
-    class Hasty(protocols.HTTPProtocol):
+    class Hasty(http_protocol.HTTPProtocol):
         head_seconds = float(options["head"])
         body_seconds = float(options["body"])
 
-    class Flushing(protocols.WebSocketProtocol):
+    class Flushing(websocket_protocol.WebSocketProtocol):
         flush_seconds = float(options["flush"])
 
     settings = Settings.load()

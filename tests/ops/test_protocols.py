@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from pns.ops.protocols import WebSocketProtocol
+from pns.ops.websocket_protocol import WebSocketProtocol
 
 
 class StubTransport:

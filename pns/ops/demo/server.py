@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 import uvicorn
 from starlette.types import ASGIApp
 
-from pns.ops.protocols import HTTPProtocol, WebSocketProtocol
+from pns.ops.http_protocol import HTTPProtocol
+from pns.ops.websocket_protocol import WebSocketProtocol
 
 
 class Server(uvicorn.Server):
