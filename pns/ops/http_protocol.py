@@ -1,15 +1,27 @@
 """What PNS adds to uvicorn's HTTP protocol, because it owns the server: deadlines for requests that are not
-finished, and limits for a request's head.
+finished, limits for a request's head, and the order of answers at a connection's end.
+
+Nothing of a peer is taken any more once its connection is to end. Requests that came whole before that are
+answered first.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from pns.ops.answers import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES, TOO_LARGE, TOO_LATE, answer
+from pns.ops.answers import (
+    BAD_REQUEST,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_LINE_BYTES,
+    TOO_LARGE,
+    TOO_LATE,
+    answer,
+)
+from pns.ops.deadline import Deadline
 
 LINGER_SECONDS = 1.0
 """How long a refused peer's bytes are still taken, and dropped: closing at once would reset the connection
@@ -17,7 +29,7 @@ and with it the answer (RFC 9112, section 9.6)."""
 
 
 class Refused(Exception):
-    """Stops the parser: the request was answered already."""
+    """Stops the parser: the connection is to end."""
 
 
 class HTTPProtocol(HttpToolsProtocol):
@@ -26,27 +38,35 @@ class HTTPProtocol(HttpToolsProtocol):
     head_seconds: ClassVar[float] = 10.0
     body_seconds: ClassVar[float] = 30.0
 
-    _due: float | None = None
-    _timer: asyncio.TimerHandle | None = None
-    """Looks whether `_due` has passed. Set rarely: a request changes `_due` several times."""
-    _timer_at = 0.0
+    _deadline: Deadline
     _head_bytes: int | None = 0
     """Bytes of the head that is arriving; None while a body arrives or nothing is expected."""
     _in_body = False
-    _refused = False
+    """Whether the rest of `cycle`'s request is arriving: its body, and the trailers of that."""
+    _running: RequestResponseCycle | None = None
+    """The request that the application was last given; `cycle` is the one that came last."""
+    _ending = False
+    """Whether nothing is taken any more."""
+    _last: bytes | None = None
+    """The status that ends the connection; None: the answers before it are all."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect(self.head_seconds)
+        self._deadline = Deadline(self.loop, self._late)
+        self._deadline.set(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect_nothing_more()
+        self._deadline.end()
         # uvicorn leaves this timer, and with it the connection, when there was an error.
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        # uvicorn tells the request that came last; the one that is being answered may be another.
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            _disconnect(self._running)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._ending:
             return
         if self.timeout_keep_alive_task is not None and not self._in_body:
             # Idle until now. Not only at `on_message_begin`: an empty line before a request begins none.
@@ -56,7 +76,7 @@ class HTTPProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(TOO_LARGE)
+            self._end(TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -65,36 +85,42 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
-        self._in_body = True
-        self._expect(self.body_seconds)
+        self._deadline.set(self.body_seconds)
         if self._is_large():
             self._refuse(TOO_LARGE)
-            raise Refused
         super().on_headers_complete()
+        self._in_body = True
 
     def on_message_complete(self) -> None:
         self._in_body = False
-        self._expect(None)
+        self._deadline.clear()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._ending and not self._is_answering():
+            self._say_last()
+
     def handle_websocket_upgrade(self) -> None:
-        self._expect_nothing_more()
+        self._deadline.end()
         self._head_bytes = None
         if self._is_answering():
             # Pipelined behind a request: its answer would stand in the midst of the WebSocket.
-            self.flow.pause_reading()
+            self._ending = True
             self.cycle.keep_alive = False
             return
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
-        self._expect(None)
-        if not self._refused:
-            super().send_400_response(msg)
+        self._end(BAD_REQUEST)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _begin_head(self) -> None:
         self._head_bytes = 0
-        self._expect(self.head_seconds)
+        self._deadline.set(self.head_seconds)
 
     def _is_large(self) -> bool:
         sizes = [len(name) + len(value) + 4 for name, value in self.headers]
@@ -102,55 +128,56 @@ class HTTPProtocol(HttpToolsProtocol):
         return len(sizes) > MAX_HEADERS or max(sizes) > MAX_LINE_BYTES or sum(sizes) > MAX_HEAD_BYTES
 
     def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
-    def _expect(self, seconds: float | None) -> None:
-        if seconds is None:
-            self._due = None
-            return
-        self._due = self.loop.time() + seconds
-        if self._timer is None or self._due < self._timer_at:
-            self._set_timer(self._due)
-
-    def _expect_nothing_more(self) -> None:
-        self._due = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _set_timer(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_at = self.loop.call_at(at, self._look), at
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._due is None:
-            return
-        if self.loop.time() < self._due:
-            self._set_timer(self._due)
-            return
-        self._due = None
-        self._late()
+        """Whether an answer is under way, or a request waits for its turn."""
+        running = self._running
+        return bool(self.pipeline) or (
+            running is not None and not running.response_complete and not running.disconnected
+        )
 
     def _late(self) -> None:
         if self._head_bytes is not None and self._is_answering():
             # The head of a request behind the one that is being answered: it may wait as long.
-            self._expect(self.head_seconds)
-        elif self._head_bytes is None and (self.cycle.response_started or self.pipeline):
-            # The answer did not wait for the body.
-            self.transport.close()
+            self._deadline.set(self.head_seconds)
         else:
-            self._refuse(TOO_LATE)
+            self._end(TOO_LATE)
 
     def _refuse(self, status: bytes) -> None:
-        """Answer and close, whatever else was to come."""
-        self._expect_nothing_more()
-        self._refused = True
-        if self._is_answering():
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if not self.transport.is_closing():
-            self.transport.write(answer(status))
-            self.transport.write_eof()
-            self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        """End the connection out of a callback of the parser."""
+        self._end(status)
+        raise Refused
+
+    def _end(self, status: bytes | None) -> None:
+        """Take nothing more, answer what came whole, then say `status`, and close."""
+        if self._ending:
+            return
+        self._ending, self._last = True, status
+        self._deadline.end()
+        if self._in_body:
+            self._give_up()
+        if not self._is_answering():
+            self._say_last()
+
+    def _give_up(self) -> None:
+        """The request whose body was arriving will not be whole: `_last` answers it, if nothing did."""
+        if self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()
+            return
+        if self.cycle.response_started:
+            self._last = None
+        _disconnect(self.cycle)
+
+    def _say_last(self) -> None:
+        self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        if self._last is None:
+            self.transport.close()
+            return
+        self.transport.write(answer(self._last))
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+def _disconnect(cycle: RequestResponseCycle) -> None:
+    cycle.disconnected = True
+    cycle.message_event.set()

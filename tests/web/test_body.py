@@ -443,7 +443,8 @@ async def test_a_body_that_ends_early_stores_nothing(wire: Wire, backend: Backen
 
 async def test_a_short_length_leaves_a_next_request_that_is_none(wire: Wire, backend: Backend) -> None:
     await wire.say(PLAIN, f"Content-Length: {len(raw()) - 1}", content=raw())
-    assert await wire.status() == 400
+    # One for the body that is cut short, one for the rest of it.
+    assert [await wire.status(), await wire.status()] == [400, 400]
     assert await wire.ended()
     assert (await backend.user("42"))["unseen"] == 0
 

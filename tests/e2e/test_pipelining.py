@@ -1,0 +1,133 @@
+"""Requests behind each other on one connection (RFC 9112, section 9.3.2): each has its own answer, in order,
+whatever comes behind it and whether or not somebody reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from tests.harness import HostApplication, ServerProcess, eventually
+from tests.harness.gauges import sockets
+from tests.harness.hasty import command
+from tests.harness.raw import RawPeer
+from tests.harness.server import API_KEY
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+LARGE = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+MAY_I = b"POST /subscribe HTTP/1.1\r\nHost: x\r\nCookie: user=alice\r\n\r\n"
+HEAD = (
+    b"POST /notify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Authorization: Bearer " + API_KEY.encode() + b"\r\n"
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def application() -> AsyncIterator[HostApplication]:
+    async with HostApplication() as application:
+        yield application
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(
+    application: HostApplication, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("pipelining")
+    hasty = command(head=0.6, body=0.6, keep_alive=1)
+    async with ServerProcess(folder, auth_url=application.url, command=hasty) as server:
+        yield server
+        await eventually(lambda: sockets(server) == 0)
+        assert "Traceback" not in server.output
+
+
+def notify(user: str) -> bytes:
+    body = json.dumps({"user_id": user, "notifications": [{"notification_data": "x"}]}).encode()
+    return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+async def statuses(server: ServerProcess, *pieces: bytes) -> list[int]:
+    """The status of every answer to `pieces`, to the end of the connection."""
+    async with RawPeer.connect(server.url) as peer:
+        for piece in pieces:
+            await peer.send(piece)
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", await peer.rest())]
+
+
+# ── what comes behind a request does not take its answer away ─────────────────────────────────────────
+
+BEHIND: dict[str, tuple[bytes, int]] = {
+    "nonsense": (b"\0\0\0\r\n\r\n", 400),
+    "half a word of TLS": (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+    "a head that is too large": (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: x\r\n" * 300 + b"\r\n", 431),
+    "a body that is no chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 400),
+    "a body that breaks later": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nz\r\n", 400),
+    "a body that does not come": (HEAD + b"Content-Length: 100\r\n\r\n{", 408),
+    "a head that does not come": (b"GET /livez HTTP/1.1\r\n", 408),
+}
+
+
+@pytest.mark.parametrize(("behind", "last"), BEHIND.values(), ids=BEHIND)
+@pytest.mark.parametrize("count", [1, 3])
+async def test_what_was_stored_is_answered_so(
+    server: ServerProcess, behind: bytes, last: int, count: int
+) -> None:
+    """The fix: HTTPProtocol._end, where uvicorn answers 400 in the place of the answer that is under way."""
+    user = f"alice-{uuid4().hex}"
+    assert await statuses(server, notify(user) * count + behind) == [201] * count + [last]
+    async with server.backend() as backend:
+        assert len(await backend.inbox(user)) == count
+
+
+async def test_what_breaks_in_its_own_body_is_answered_once(server: ServerProcess) -> None:
+    """The answer did not wait for the body (there is no key): none follows it, whatever the body is."""
+    head = b"POST /notify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with RawPeer.connect(server.url) as peer:
+        await peer.send(head)
+        status, headers = await peer.head()
+        assert status == 401
+        await peer.body(int(headers["content-length"]))
+        await peer.send(b"nonsense\r\n")
+        assert await peer.rest() == b""
+
+
+async def test_what_breaks_while_it_is_read_is_answered_with_400(server: ServerProcess) -> None:
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+    assert await statuses(server, head, b"nonsense\r\n") == [400]
+
+
+# ── peers that do not read ────────────────────────────────────────────────────────────────────────────
+
+UNREAD = {
+    "large answers": LARGE * 60,
+    "stored": notify("bob") + LARGE * 40 + notify("bob") * 20,
+    "asked for": LARGE * 40 + MAY_I * 20,
+    "an event stream": LARGE * 40 + MAY_I.replace(b"POST", b"GET") + LARGE,
+}
+
+
+@pytest.mark.parametrize("sent", UNREAD.values(), ids=UNREAD)
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+async def test_answers_that_nobody_reads_are_no_errors(
+    server: ServerProcess, sent: bytes, reset: bool
+) -> None:
+    """The fix: HTTPProtocol.connection_lost tells the request that is being answered, too."""
+    before = len(server.output)
+    for _ in range(3):
+        async with RawPeer.connect(server.url, receive_buffer=4096) as peer:
+            await peer.send(sent)
+            await peer.head()
+            if reset:
+                peer.socket.setsockopt(1, 13, b"\x01\0\0\0\0\0\0\0")  # SO_LINGER 0: close resets
+    await eventually(lambda: sockets(server) == 0)
+    assert (
+        await statuses(server, LIVE + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        == [200] * 2
+    )
+    assert "Traceback" not in server.output[before:]
