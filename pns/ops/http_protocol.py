@@ -27,6 +27,10 @@ LINGER_SECONDS = 1.0
 """How long a refused peer's bytes are still taken, and dropped: closing at once would reset the connection
 and with it the answer (RFC 9112, section 9.6)."""
 
+MAX_REST_PIECES = 4096
+"""How many pieces of a body are parsed after the answer, so that the connection can be used again. One read
+holds tens of thousands of chunks of one byte."""
+
 
 class Refused(Exception):
     """Stops the parser: the connection is to end."""
@@ -43,6 +47,11 @@ class HTTPProtocol(HttpToolsProtocol):
     """Bytes of the head that is arriving; None while a body arrives or nothing is expected."""
     _in_body = False
     """Whether the rest of `cycle`'s request is arriving: its body, and the trailers of that."""
+    _bodiless = 0
+    """Bytes of that rest since the last one of a body: ends of chunks, and trailers."""
+    _trailers = 0
+    _rest = 0
+    """Pieces of the body that came after the answer."""
     _running: RequestResponseCycle | None = None
     """The request that the application was last given; `cycle` is the one that came last."""
     _ending = False
@@ -74,14 +83,26 @@ class HTTPProtocol(HttpToolsProtocol):
             self._begin_head()
         if self._head_bytes is not None:
             self._head_bytes += len(data)
+        elif self._in_body:
+            self._bodiless += len(data)
         super().data_received(data)
-        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+        if self._bodiless > MAX_HEAD_BYTES or (self._head_bytes or 0) > MAX_HEAD_BYTES:
             self._end(TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._head_bytes is None:
             self._begin_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A read holds tens of thousands of small lines: each beyond the limit would cost time and memory.
+        if self._in_body:
+            self._trailers += 1
+            if self._trailers > MAX_HEADERS:
+                self._refuse(TOO_LARGE)
+        elif len(self.headers) > MAX_HEADERS:
+            self._refuse(TOO_LARGE)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
@@ -90,9 +111,17 @@ class HTTPProtocol(HttpToolsProtocol):
             self._refuse(TOO_LARGE)
         super().on_headers_complete()
         self._in_body = True
+        self._bodiless = self._trailers = self._rest = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._bodiless = 0
+        if self.cycle.response_complete:
+            self._drop()
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._in_body = False
+        self._in_body, self._bodiless = False, 0
         self._deadline.clear()
         super().on_message_complete()
 
@@ -127,6 +156,15 @@ class HTTPProtocol(HttpToolsProtocol):
         sizes.append(len(self.url) + 16)
         return len(sizes) > MAX_HEADERS or max(sizes) > MAX_LINE_BYTES or sum(sizes) > MAX_HEAD_BYTES
 
+    def _drop(self) -> None:
+        """A piece that nobody waits for. After many of them nothing is parsed, and the deadline closes."""
+        self._rest += 1
+        if self._rest > MAX_REST_PIECES:
+            self._ending = True
+            self._unset_keepalive_if_required()
+            self.transport.write_eof()
+            raise Refused
+
     def _is_answering(self) -> bool:
         """Whether an answer is under way, or a request waits for its turn."""
         running = self._running
@@ -135,7 +173,9 @@ class HTTPProtocol(HttpToolsProtocol):
         )
 
     def _late(self) -> None:
-        if self._head_bytes is not None and self._is_answering():
+        if self._ending:
+            self.transport.close()
+        elif self._head_bytes is not None and self._is_answering():
             # The head of a request behind the one that is being answered: it may wait as long.
             self._deadline.set(self.head_seconds)
         else:

@@ -148,6 +148,7 @@ UNFINISHED = {
     "body missing": NOTIFY + b"Content-Length: 100\r\n\r\n",
     "body begun": NOTIFY + b"Content-Length: 100\r\n\r\n{",
     "chunks begun": NOTIFY + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+    "trailers begun": NOTIFY + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX: x\r\n",
 }
 
 
@@ -161,7 +162,15 @@ async def test_unfinished_request_is_ended(server: ServerProcess, sent: bytes) -
             assert await peer.rest() == b""
 
 
-@pytest.mark.parametrize("sent", [upgrade_head(), NOTIFY + b"Content-Length: 9999\r\n\r\n" + b" " * 50])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        upgrade_head(),
+        NOTIFY + b"Content-Length: 9999\r\n\r\n" + b" " * 50,
+        NOTIFY + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: \r\n" * 20,
+    ],
+    ids=["head", "body", "trailers"],
+)
 async def test_dripping_extends_nothing(server: ServerProcess, sent: bytes) -> None:
     """A byte every tenth of a second does not reset the deadline."""
     async with RawPeer.connect(server.url) as peer:
