@@ -100,7 +100,9 @@ class HTTPProtocol(HttpToolsProtocol):
             self._trailers += 1
             if self._trailers > MAX_HEADERS:
                 self._refuse(TOO_LARGE)
-        elif len(self.headers) > MAX_HEADERS:
+            # RFC 9110 §6.5.1: never merged into the headers, which the application may have read or not.
+            return
+        if len(self.headers) > MAX_HEADERS:
             self._refuse(TOO_LARGE)
         super().on_header(name, value)
 
