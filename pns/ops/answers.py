@@ -9,6 +9,7 @@ MAX_HEADERS = 256
 TOO_LARGE = b"431 Request Header Fields Too Large"
 BAD_REQUEST = b"400 Bad Request"
 TOO_LATE = b"408 Request Timeout"
+TOO_MANY = b"503 Service Unavailable"
 
 
 def answer(status: bytes) -> bytes:

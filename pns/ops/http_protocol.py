@@ -8,8 +8,10 @@ answered first.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, ClassVar
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pns.ops.answers import (
@@ -19,6 +21,7 @@ from pns.ops.answers import (
     MAX_LINE_BYTES,
     TOO_LARGE,
     TOO_LATE,
+    TOO_MANY,
     answer,
 )
 from pns.ops.deadline import Deadline
@@ -31,9 +34,24 @@ MAX_REST_PIECES = 4096
 """How many pieces of a body are parsed after the answer, so that the connection can be used again. One read
 holds tens of thousands of chunks of one byte."""
 
+MAX_WAITING = 64
+"""How many requests may wait behind the one that is being answered: each takes 4 KB until its turn."""
+
 
 class Refused(Exception):
     """Stops the parser: the connection is to end."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's, but nothing more is read while requests wait: each answer would let in thousands of them."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Collection[object]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class HTTPProtocol(HttpToolsProtocol):
@@ -61,6 +79,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._deadline = Deadline(self.loop, self._late)
         self._deadline.set(self.head_seconds)
 
@@ -111,6 +130,8 @@ class HTTPProtocol(HttpToolsProtocol):
         self._deadline.set(self.body_seconds)
         if self._is_large():
             self._refuse(TOO_LARGE)
+        if len(self.pipeline) >= MAX_WAITING:
+            self._refuse(TOO_MANY)
         super().on_headers_complete()
         self._in_body = True
         self._bodiless = self._trailers = self._rest = 0

@@ -59,6 +59,8 @@ ENDLESS: dict[str, tuple[bytes, bytes]] = {
     "an extension of a chunk": (NOTIFY + CHUNKED + b"2;", b"x" * 5),
     "a body": (NOTIFY + CHUNKED + b"7000000\r\n", b"x" * 5),
     "a body behind an event stream": (STREAM + NOTIFY + b"Content-Length: 99999999\r\n\r\n", b"x" * 5),
+    "requests": (b"", LIVE.replace(b"Connection: close\r\n", b"")),
+    "requests behind an event stream": (STREAM, LIVE.replace(b"Connection: close\r\n", b"")),
 }
 
 
@@ -86,7 +88,9 @@ async def growth(server: ServerProcess, begun: bytes, endless: bytes, *, size: i
 
 @pytest.mark.parametrize(("begun", "endless"), ENDLESS.values(), ids=ENDLESS)
 async def test_nothing_of_it_stays(server: ServerProcess, begun: bytes, endless: bytes) -> None:
-    """The fix: HTTPProtocol.on_header and data_received count what comes between a body and its end."""
+    """The fix: HTTPProtocol.on_header and data_received count what comes between a body and its end, and
+    on_headers_complete the requests that wait: 45 MB of them, each 35 bytes, took 340 MB.
+    """
     assert await growth(server, begun, endless, size=16 * MIB) < 20 * MIB
 
 

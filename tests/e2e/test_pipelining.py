@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from pns.ops.http_protocol import MAX_WAITING
 from tests.harness import HostApplication, ServerProcess, eventually
 from tests.harness.gauges import sockets
 from tests.harness.hasty import command
@@ -100,6 +101,36 @@ async def test_what_breaks_in_its_own_body_is_answered_once(server: ServerProces
 async def test_what_breaks_while_it_is_read_is_answered_with_400(server: ServerProcess) -> None:
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
     assert await statuses(server, head, b"nonsense\r\n") == [400]
+
+
+# ── how many may wait ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_as_many_as_may_wait_are_answered(server: ServerProcess) -> None:
+    last = LIVE.replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n")
+    assert await statuses(server, LIVE * MAX_WAITING + last) == [200] * (MAX_WAITING + 1)
+
+
+async def test_more_are_told_so_after_those_that_may(server: ServerProcess) -> None:
+    """None of the rest is begun, so that each may be sent again."""
+    user = f"alice-{uuid4().hex}"
+    *stored, last = await statuses(server, notify(user) * 300)
+    assert (set(stored), last) == ({201}, 503)
+    assert MAX_WAITING < len(stored) < 300
+    async with server.backend() as backend:
+        assert len(await backend.inbox(user)) == len(stored)
+
+
+async def test_a_peer_that_reads_may_go_on_for_ever(server: ServerProcess) -> None:
+    """Thirty requests at a time, and the next thirty when twenty are answered."""
+    async with RawPeer.connect(server.url) as peer:
+        await peer.send(LIVE * 10)
+        for _ in range(20):
+            await peer.send(LIVE * 20)
+            for _ in range(20):
+                status, headers = await peer.head()
+                await peer.body(int(headers["content-length"]))
+                assert status == 200
 
 
 # ── peers that do not read ────────────────────────────────────────────────────────────────────────────
