@@ -16,13 +16,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from pns.ops.answers import (
     BAD_REQUEST,
+    BAD_VERSION,
+    HTTP_09,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
-    MAX_LINE_BYTES,
     TOO_LARGE,
     TOO_LATE,
     TOO_MANY,
+    Refusal,
     answer,
+    wrong_with,
 )
 from pns.ops.deadline import Deadline
 
@@ -74,8 +77,8 @@ class HTTPProtocol(HttpToolsProtocol):
     """The request that the application was last given; `cycle` is the one that came last."""
     _ending = False
     """Whether nothing is taken any more."""
-    _last: bytes | None = None
-    """The status that ends the connection; None: the answers before it are all."""
+    _last: Refusal | None = None
+    """What ends the connection; None: the answers before it are all."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -107,6 +110,8 @@ class HTTPProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._bodiless > MAX_HEAD_BYTES or (self._head_bytes or 0) > MAX_HEAD_BYTES:
             self._end(TOO_LARGE)
+        elif self._head_bytes == len(data) and HTTP_09.match(data):
+            self._end(BAD_VERSION)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -128,8 +133,9 @@ class HTTPProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_bytes = None
         self._deadline.set(self.body_seconds)
-        if self._is_large():
-            self._refuse(TOO_LARGE)
+        wrong = wrong_with(self.parser.get_http_version(), self.url, self.headers)
+        if wrong is not None:
+            self._refuse(wrong)
         if len(self.pipeline) >= MAX_WAITING:
             self._refuse(TOO_MANY)
         super().on_headers_complete()
@@ -174,11 +180,6 @@ class HTTPProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._deadline.set(self.head_seconds)
 
-    def _is_large(self) -> bool:
-        sizes = [len(name) + len(value) + 4 for name, value in self.headers]
-        sizes.append(len(self.url) + 16)
-        return len(sizes) > MAX_HEADERS or max(sizes) > MAX_LINE_BYTES or sum(sizes) > MAX_HEAD_BYTES
-
     def _drop(self) -> None:
         """A piece that nobody waits for. After many of them nothing is parsed, and the deadline closes."""
         self._rest += 1
@@ -204,16 +205,16 @@ class HTTPProtocol(HttpToolsProtocol):
         else:
             self._end(TOO_LATE)
 
-    def _refuse(self, status: bytes) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """End the connection out of a callback of the parser."""
-        self._end(status)
+        self._end(refusal)
         raise Refused
 
-    def _end(self, status: bytes | None) -> None:
-        """Take nothing more, answer what came whole, then say `status`, and close."""
+    def _end(self, refusal: Refusal) -> None:
+        """Take nothing more, answer what came whole, then refuse, and close."""
         if self._ending:
             return
-        self._ending, self._last = True, status
+        self._ending, self._last = True, refusal
         self._deadline.end()
         if self._in_body:
             self._give_up()

@@ -5,6 +5,7 @@ of it stays open.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import zlib
 from collections.abc import AsyncIterator
@@ -246,7 +247,7 @@ STRANGE: dict[str, tuple[bytes, set[int]]] = {
     "two versions": (upgrade_head(extra=(("Sec-WebSocket-Version", "13"),)), {400}),
     "no upgrade": (upgrade_head(without=("Upgrade",)), {426}),
     "no connection": (upgrade_head(without=("Connection",)), {426}),
-    "no host": (upgrade_head(without=("Host",)), {101, 400}),
+    "no host": (upgrade_head(without=("Host",)), {400}),
     "upgrade to something else": (
         upgrade_head(without=("Upgrade",), extra=(("Upgrade", "h2c"),)),
         {426},
@@ -266,7 +267,33 @@ STRANGE: dict[str, tuple[bytes, set[int]]] = {
     "bare LF": (upgrade_head().replace(b"\r\n", b"\n"), {101, 400}),
     "HTTP/1.0": (upgrade_head(version="1.0"), {101, 400, 426}),
     "HTTP/1.0 plain": (b"GET /livez HTTP/1.0\r\n\r\n", {200}),
-    "HTTP/0.9": (b"GET /livez\r\n\r\n", {200, 400}),
+    "HTTP/1.0 with a host": (b"GET /livez HTTP/1.0\r\nHost: x\r\n\r\n", {200}),
+    "HTTP/1.0 with two hosts": (b"GET /livez HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n", {400}),
+    "HTTP/0.9": (b"GET /livez\r\n\r\n", {400}),
+    "HTTP/0.9, one line": (b"GET /livez\r\n", {400}),
+    "HTTP/0.9 by name": (b"GET /livez HTTP/0.9\r\nHost: x\r\n\r\n", {400}),
+    "HTTP/2.0 by name": (b"GET /livez HTTP/2.0\r\nHost: x\r\n\r\n", {400}),
+    "plain without a host": (b"GET /livez HTTP/1.1\r\n\r\n", {400}),
+    "plain with two hosts": (b"GET /livez HTTP/1.1\r\nHost: x\r\nhost: x\r\n\r\n", {400}),
+    "two hosts": (upgrade_head(extra=(("Host", "127.0.0.1"),)), {400}),
+    "a host with a path": (b"GET /livez HTTP/1.1\r\nHost: x/y\r\n\r\n", {400}),
+    "a host with a user": (b"GET /livez HTTP/1.1\r\nHost: a@x\r\n\r\n", {400}),
+    "a host that is not ASCII": (b"GET /livez HTTP/1.1\r\nHost: \xe9\r\n\r\n", {400}),
+    "a host with a strange port": (b"GET /livez HTTP/1.1\r\nHost: x:y\r\n\r\n", {400}),
+    "an empty host": (b"GET /livez HTTP/1.1\r\nHost:\r\n\r\n", {200}),
+    "a host by number": (b"GET /livez HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", {200}),
+    "a host with an underscore": (b"GET /livez HTTP/1.1\r\nHost: pns_nodes\r\n\r\n", {200}),
+    "chunks in HTTP/1.0": (
+        b"POST /notify HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        {400},
+    ),
+    "another coding": (NOTIFY + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", {400}),
+    "chunks and length": (
+        NOTIFY + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+        {400},
+    ),
+    "a name with a space": (b"GET /livez HTTP/1.1\r\nHost: x\r\nX A: a\r\n\r\n", {400}),
+    "a line that begins with a space": (b"GET /livez HTTP/1.1\r\n X: a\r\nHost: x\r\n\r\n", {400}),
     "HTTP/3": (upgrade_head(version="3.0"), {400}),
     "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400}),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(64), {400}),
@@ -286,6 +313,26 @@ async def test_strange_request_is_answered(
 ) -> None:
     async with asyncio.timeout(5):
         assert await ask(server, request_) in expected
+
+
+REFUSED = {
+    "GET /livez HTTP/1.1\r\n\r\n": "Host",
+    "GET /livez\r\n": "HTTP/1.1 and HTTP/1.0",
+    "GET /livez HTTP/9.9\r\nHost: x\r\n\r\n": "RFC 9112",
+    "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n": "Transfer-Encoding",
+    "nonsense": "RFC 9112",
+}
+
+
+@pytest.mark.parametrize(("request_", "named"), REFUSED.items(), ids=REFUSED.values())
+async def test_a_refusal_says_what_to_send(server: ServerProcess, request_: str, named: str) -> None:
+    async with RawPeer.connect(server.url) as peer:
+        await peer.send(request_.encode())
+        status, headers = await peer.head()
+        assert headers["content-type"] == "application/problem+json"
+        problem = json.loads(await peer.rest())
+        assert (problem["status"], problem["title"]) == (status, "Bad Request")
+        assert named in problem["detail"]
 
 
 @pytest.mark.parametrize("gap", [True, False], ids=["after the answer", "pipelined"])
