@@ -14,6 +14,8 @@ MAX_LINE_BYTES = 65_536
 MAX_HEAD_BYTES = 131_072
 MAX_HEADERS = 256
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:._~%-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 """RFC 9110 §7.2: `uri-host [":" port]`; empty where the target has no authority."""
 
@@ -58,7 +60,7 @@ def answer(refusal: Refusal) -> bytes:
     return b"\r\n".join(lines)
 
 
-def wrong_with(version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:
+def wrong_with(version: str, url: bytes, headers: Headers) -> Refusal | None:
     """Why a head is refused; None for one that is well. Names of `headers` are in lower case."""
     hosts, longest, size = 0, len(url) + 16, len(url) + 16
     for name, value in headers:
@@ -78,3 +80,15 @@ def wrong_with(version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]])
     if version not in ("1.1", "1.0"):
         return BAD_VERSION
     return None if hosts == 1 or (hosts == 0 and version == "1.0") else BAD_HOST
+
+
+def head_without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """The bytes of a head without its offer of another protocol: RFC 9110 §7.8 lets a server ignore that."""
+    lines = [b"%s %s HTTP/%s" % (method, url, version.encode())]
+    for name, value in headers:
+        if name == b"connection":
+            options = [option.strip() for option in value.split(b",")]
+            value = b", ".join(option for option in options if option.lower() != b"upgrade")
+        if name != b"upgrade":
+            lines.append(name + b": " + value)
+    return b"\r\n".join([*lines, b"", b""])

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -25,6 +26,7 @@ from pns.ops.answers import (
     TOO_MANY,
     Refusal,
     answer,
+    head_without_upgrade,
     wrong_with,
 )
 from pns.ops.deadline import Deadline
@@ -75,6 +77,8 @@ class HTTPProtocol(HttpToolsProtocol):
     """Pieces of the body that came after the answer."""
     _running: RequestResponseCycle | None = None
     """The request that the application was last given; `cycle` is the one that came last."""
+    _declined = False
+    """Whether `headers` ask for another protocol than the WebSocket."""
     _ending = False
     """Whether nothing is taken any more."""
     _last: Refusal | None = None
@@ -107,11 +111,38 @@ class HTTPProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         elif self._in_body:
             self._bodiless += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._bodiless > MAX_HEAD_BYTES or (self._head_bytes or 0) > MAX_HEAD_BYTES:
             self._end(TOO_LARGE)
         elif self._head_bytes == len(data) and HTTP_09.match(data):
             self._end(BAD_VERSION)
+
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self._declined:
+                    self.handle_websocket_upgrade()
+                    return
+                data = self._without_upgrade() + data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                if not self._ending:
+                    self.logger.warning("Invalid HTTP request received.")
+                    self._end(BAD_REQUEST)
+                return
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request whose upgrade is declined, for a new parser: it took the body for the other
+        protocol's, and the next request with it.
+        """
+        self._declined = False
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return head_without_upgrade(method, self.url, version, self.headers)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -138,6 +169,11 @@ class HTTPProtocol(HttpToolsProtocol):
             self._refuse(wrong)
         if len(self.pipeline) >= MAX_WAITING:
             self._refuse(TOO_MANY)
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(BAD_REQUEST)
+            self._declined = True
+            return
         super().on_headers_complete()
         self._in_body = True
         self._bodiless = self._trailers = self._rest = 0
@@ -150,6 +186,8 @@ class HTTPProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._declined:
+            return
         self._in_body, self._bodiless = False, 0
         self._deadline.clear()
         super().on_message_complete()
@@ -168,9 +206,6 @@ class HTTPProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         super().handle_websocket_upgrade()
-
-    def send_400_response(self, msg: str) -> None:
-        self._end(BAD_REQUEST)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

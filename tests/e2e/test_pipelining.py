@@ -103,6 +103,59 @@ async def test_what_breaks_while_it_is_read_is_answered_with_400(server: ServerP
     assert await statuses(server, head, b"nonsense\r\n") == [400]
 
 
+# ── another protocol that is offered (RFC 9110, section 7.8) ──────────────────────────────────────────
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+def offering(request: bytes) -> bytes:
+    """`request` as Java's HttpClient and `curl --http2` send it where they know no better."""
+    return request.replace(b"Host: x\r\n", b"Host: x\r\n" + OFFER, 1)
+
+
+@pytest.mark.parametrize("cut", [None, -1, -20], ids=["at once", "but a byte", "in the body"])
+async def test_an_offer_is_ignored(server: ServerProcess, cut: int | None) -> None:
+    """The request is served as without it, and so is the next one.
+
+    The fix: HTTPProtocol._without_upgrade, where uvicorn loses the body.
+    """
+    user = f"alice-{uuid4().hex}"
+    sent = offering(notify(user))
+    pieces = [sent] if cut is None else [sent[:cut], sent[cut:]]
+    async with RawPeer.connect(server.url) as peer:
+        for piece in [*pieces, offering(notify(user)) + LIVE + offering(LIVE) + offering(notify(user))]:
+            await peer.send(piece)
+        found = []
+        for _ in range(5):
+            status, headers = await peer.head()
+            await peer.body(int(headers["content-length"]))
+            found.append(status)
+    assert found == [201, 201, 200, 200, 201]
+    async with server.backend() as backend:
+        assert len(await backend.inbox(user)) == 3
+
+
+async def test_the_body_behind_an_offer_is_no_request(server: ServerProcess) -> None:
+    """A proxy that passes an offer on takes the body for a body: a request in it would be a smuggled one."""
+    head = HEAD + OFFER + b"Content-Length: %d\r\n\r\n" % len(LIVE)
+    async with RawPeer.connect(server.url) as peer:
+        await peer.send(head)
+        await eventually(lambda: sockets(server) == 1)
+        await peer.send(LIVE + b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert re.findall(rb"HTTP/1\.1 (\d+) ", await peer.rest()) == [b"400", b"404"]
+
+
+@pytest.mark.parametrize("kind", ["h2c", "websocket, h2c", "TLS/1.0", ""])
+async def test_many_offers_behind_each_other(server: ServerProcess, kind: str) -> None:
+    offer = LIVE.replace(b"\r\n\r\n", f"\r\nConnection: upgrade\r\nUpgrade: {kind}\r\n\r\n".encode())
+    last = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert await statuses(server, offer * 50 + last) == [200] * 51
+
+
+async def test_a_tunnel_is_refused(server: ServerProcess) -> None:
+    assert await statuses(server, b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n" + LIVE) == [400]
+
+
 # ── how many may wait ─────────────────────────────────────────────────────────────────────────────────
 
 
