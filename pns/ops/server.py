@@ -16,6 +16,7 @@ from types import FrameType
 import uvicorn
 
 from pns.node import Node
+from pns.ops.descriptors import Descriptors
 from pns.ops.http_protocol import HTTPProtocol
 from pns.ops.websocket_protocol import WebSocketProtocol
 from pns.settings import Settings
@@ -28,6 +29,8 @@ USER_TIMEOUT_SECONDS = 20.0
 """How long TCP keeps bytes that the peer does not acknowledge (RFC 5482)."""
 PING_SECONDS = 20.0
 BACKLOG = 4096
+TICKS_A_SECOND = 10
+"""uvicorn's main loop looks up so often."""
 
 
 def listen(host: str, port: int, *, user_timeout: float = USER_TIMEOUT_SECONDS) -> socket.socket:
@@ -60,9 +63,16 @@ class Server(uvicorn.Server):
         self._node = node
         self._drain: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._descriptors = Descriptors(node.clock)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_SECOND == 0:
+            self._descriptors.look()
+        return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._descriptors.on_loop_error)
         await super().main_loop()
         seconds = self._node.settings.server.drain_seconds
         log.info("going down", extra={"connections": len(self._node.hub), "drain_seconds": seconds})
