@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
+from websockets.frames import Frame
 from websockets.protocol import State
 
 from pns.ops.answers import BAD_REQUEST, MAX_HEADERS, MAX_LINE_BYTES, answer
@@ -22,6 +23,11 @@ from pns.ops.answers import BAD_REQUEST, MAX_HEADERS, MAX_LINE_BYTES, answer
 http11.MAX_LINE_LENGTH = MAX_LINE_BYTES
 http11.MAX_NUM_HEADERS = MAX_HEADERS
 
+MAX_EARLY_BYTES = 16_384
+"""How much a peer may send before its 101. A client waits for that (RFC 6455, section 4.1)."""
+MAX_FRAGMENTS = 1024
+"""Of one message. `limits.max_message_bytes` does not bound fragments that are empty."""
+
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket whose peer must read: what it does not take is dropped with the connection."""
@@ -30,6 +36,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """How long the peer of an ended connection may take to read what was sent before it is dropped."""
 
     _flush: asyncio.TimerHandle | None = None
+    _early_bytes = 0
 
     def abort(self) -> None:
         """Drop the connection and what is buffered for it, now."""
@@ -72,12 +79,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.response.headers.clear()  # sent just now
 
     def data_received(self, data: bytes) -> None:
+        if not self.handshake_complete and self.handshake_initiated:
+            self._early_bytes += len(data)
+            if self._early_bytes > MAX_EARLY_BYTES:
+                self.abort()
+                return
         super().data_received(data)
         # The HTTP protocol hands over a complete head: a handshake that has not begun now was refused, and
         # uvicorn would leave the peer without an answer.
         if not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(b"".join(self.conn.data_to_send()) or answer(BAD_REQUEST))
             self.transport.close()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < MAX_FRAGMENTS:
+            super().handle_cont(event)
+        elif not self.close_sent:
+            self.frames = []
+            self.conn.fail(1009, f"more than {MAX_FRAGMENTS} fragments")
+            self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
         if self.conn.close_sent is None:

@@ -9,7 +9,9 @@ import json
 import os
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -17,7 +19,7 @@ import pytest_asyncio
 from tests.harness import Device, HostApplication, ServerProcess, eventually
 from tests.harness.gauges import resident, sockets
 from tests.harness.hasty import command
-from tests.harness.raw import TEXT, Header, RawPeer, frame, upgrade_head
+from tests.harness.raw import PING, PONG, TEXT, Header, RawPeer, frame, upgrade_head
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -383,6 +385,24 @@ async def test_broken_frame_before_the_101(
             await eventually(lambda: any(asked["cookie"] == f"user={kind}" for asked in application.asked))
             await peer.send(early)
             await peer.rest()
+    finally:
+        application.delay = 0
+
+
+@pytest.mark.parametrize("early", [frame(PONG), frame(PING, b"x")], ids=["pongs", "pings"])
+async def test_much_before_the_101(server: ServerProcess, application: HostApplication, early: bytes) -> None:
+    """A peer that does not wait is dropped, not answered: its login goes on, and nobody knows yet who it is.
+
+    The fix: WebSocketProtocol.data_received.
+    """
+    application.delay, before = 3, len(application.asked)
+    try:
+        async with RawPeer.connect(server.url) as peer:
+            await peer.send(upgrade_head(f"early-{uuid4().hex}"))
+            await eventually(lambda: len(application.asked) > before)
+            with suppress(ConnectionError):
+                await peer.send(early * (20 * KIB // len(early)))
+            assert b"HTTP/1.1" not in await peer.rest()
     finally:
         application.delay = 0
 

@@ -188,6 +188,16 @@ async def test_message_within_the_limit(peer: RawPeer, sent: bytes) -> None:
     await answers(peer)
 
 
+@pytest.mark.parametrize("opcode", [TEXT, BINARY], ids=["text", "binary"])
+async def test_fragments_without_end(peer: RawPeer, opcode: int) -> None:
+    """Each is empty, so that the message has no size: 9 MB of them took 7 MB.
+
+    The fix: WebSocketProtocol.handle_cont.
+    """
+    await peer.send(frame(opcode, fin=False) + frame(CONT, fin=False) * 3000)
+    assert await peer.close_code() == 1009
+
+
 @pytest.mark.parametrize("size", range(1, 4))
 async def test_letters_split_over_fragments(peer: RawPeer, size: int) -> None:
     """A fragment may end within a letter (section 5.6); only the whole must be UTF-8."""
