@@ -3,7 +3,7 @@ export const version: string;
 
 /**
  * `connecting`: no count yet, or a try is under way. `live`: `count` is true now. `offline`: the line is
- * down, the next try is at `retryAt`. `logged-out`: the application does not know this visitor; tried again
+ * down, the next try is at `retryAt`. `logged-out`: the application does not know this visitor; asked again
  * on focus and by `connect()`. `error`: PNS is not where `url` says, or this page's origin may not use it.
  */
 export type State = "connecting" | "live" | "offline" | "logged-out" | "error";
@@ -42,7 +42,8 @@ export interface SeenOptions {
 export class PNSError extends Error {
   /**
    * The server's code (`rate_limited`, `unknown_notification`, `unavailable`, …), or the client's own:
-   * `unauthorized` (logged out), `disconnected` (by `disconnect()`), `timeout` (30 s without an answer).
+   * `unauthorized` (logged out), `user_changed` (another user logged in while it was under way; nothing of either
+   * is told), `disconnected` (by `disconnect()`), `timeout` (30 s without an answer).
    */
   readonly code: string;
   constructor(code: string, message?: string);
@@ -56,7 +57,7 @@ export interface Environment {
   SharedWorker: (new (url: string, options?: WorkerOptions) => SharedWorker) | undefined;
   BroadcastChannel: (new (name: string) => BroadcastChannel) | undefined;
   locks: Pick<LockManager, "request"> | undefined;
-  /** Where `online`, `offline`, `focus`, `pageshow` and `pagehide` happen. */
+  /** Where `online`, `offline`, `focus`, `blur`, `pageshow` and `pagehide` happen. */
   window: EventTarget | undefined;
   document: (EventTarget & { readonly visibilityState: string }) | undefined;
   setTimeout: (callback: () => void, milliseconds: number) => unknown;
@@ -93,6 +94,11 @@ export interface Frame {
 }
 
 export interface PNSClientEvents {
+  /**
+   * `detail` is the `userId`; dispatched when it changed, before any other event of the change and with nothing of
+   * a former user left in `count`. Whatever a page has drawn of the former one goes in its turn.
+   */
+  user: CustomEvent<string>;
   /** `detail` is the count; dispatched in the turn of the message that brought it, when it changed. */
   count: CustomEvent<number>;
   /** `detail` is the state; dispatched when `state`, `retryAt` or `problem` changed. */
@@ -101,7 +107,13 @@ export interface PNSClientEvents {
   frame: CustomEvent<Frame>;
 }
 
-/** A user's inbox, live. One connection per browser; reconnects for ever. Never throws from an event. */
+/**
+ * A user's inbox, live. One connection per browser; reconnects for ever. Never throws from an event.
+ *
+ * Each page asks PNS by itself for whom its cookies speak: at its start, at each `connect()`, when it comes back
+ * from having been put aside, and when it is looked at again, then at most once in 10 s. It shows nothing of a user
+ * whom its last answer did not name. Without an answer (no network, 429, 503) what is shown stays.
+ */
 export class PNSClient extends EventTarget {
   /** `url`: where PNS is mounted, absolute or relative to the page, such as "/pns". */
   constructor(url: string | URL, options?: PNSClientOptions);
@@ -115,12 +127,15 @@ export class PNSClient extends EventTarget {
   readonly retryAt: number | null;
   /** The code of the last refusal (`unauthorized`, `too_many_connections`, `draining`, …), or "". */
   readonly problem: string;
-  /** Who is logged in; "" until known. */
+  /** Who is logged in, by this page's own last answer; "" until known, and when logged out. */
   readonly userId: string;
 
-  /** Connect, or try again at once; nothing while live. */
+  /** Connect, or ask at once who is logged in by now: after a login or logout without a page load, and to try again. */
   connect(): void;
-  /** End this page's use; the connection ends when no page uses it. Open requests fail: `disconnected`. */
+  /**
+   * End this page's use; the connection ends when no page uses it. Open requests fail: `disconnected`. From then on
+   * nothing is known: `count` is 0.
+   */
   disconnect(): void;
 
   /** A page of the unseen notifications, oldest first; `[]` when there is none. Rejects with PNSError. */

@@ -2,6 +2,7 @@
 //
 // A Line keeps the connection, alone in a tab, in the tab that leads, or in a SharedWorker. A PNSClient is a
 // page's side of it. They talk in plain messages, so that it makes no difference where the Line lives.
+// A page asks PNS by itself for whom its cookies speak, and shows nothing of a line that is another user's.
 // Nothing here touches the DOM or shows anything; client.d.ts says what a page may rely on.
 
 export const version = "0.1.0";
@@ -14,10 +15,12 @@ const HELD_MS = 20 * SECOND; // a connection that held as long had no trouble: t
 const FIRST_BOUND_MS = SECOND / 2;
 const LAST_BOUND_MS = 20 * SECOND;
 const LONG_WAIT = 6; // doublings from the first bound to the last
+const LOOK_MS = 10 * SECOND; // a page that is looked at again asks again, but not sooner than this
+const CALM_MS = 60 * SECOND; // as long without a change of user, and the next one is followed at once
 const KNOWN_IDS = 5000;
 const OUR_FAULT = [1002, 1003, 1007, 1009];
 
-const START = { count: 0, state: "connecting", retryAt: null, problem: "", userId: "" };
+const START = { count: 0, state: "connecting", retryAt: null, problem: "", userId: "", notBefore: 0 };
 
 export class PNSError extends Error {
   constructor(code, message = code) {
@@ -46,7 +49,57 @@ function surroundings(given) {
   };
 }
 
-const isRefusal = (status, code) => status === 401 || (status === 403 && code !== "origin_not_allowed");
+const boundOf = (failures) => Math.min(LAST_BOUND_MS, FIRST_BOUND_MS * 2 ** failures);
+
+// ── questions ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** POST to PNS, as the page or the worker that this runs in. */
+class Calls {
+  #url;
+  #env;
+
+  constructor(url, env) {
+    this.#url = url;
+    this.#env = env;
+  }
+
+  /** `status` is 0 when nothing came back. */
+  async post(path, body) {
+    const abort = new AbortController();
+    const timer = this.#env.setTimeout(() => abort.abort(), OPENING_MS);
+    try {
+      const response = await this.#env.fetch(this.#url + path, {
+        method: "POST",
+        credentials: "include",
+        // A string goes as text/plain, which needs no preflight; what a page says as its last is still sent.
+        body,
+        keepalive: Boolean(body),
+        signal: abort.signal,
+      });
+      const after = Number(response.headers.get("retry-after")) * SECOND || 0;
+      const text = await response.text();
+      return { status: response.status, body: parse(text) ?? {}, text, after };
+    } catch {
+      return { status: 0, body: {}, after: 0 };
+    } finally {
+      this.#env.clearTimeout(timer);
+    }
+  }
+
+  /** Whose this browser is: `user`, "" for nobody; without a `user` it is in doubt. */
+  async question() {
+    const { status, body, after } = await this.post("/subscribe");
+    const { code } = body;
+    if (status === 200 && body.heartbeat_seconds > 0) {
+      return { user: body.user_id, silence: (1.5 * body.heartbeat_seconds + 5) * SECOND };
+    }
+    if (status === 401 || (status === 403 && code !== "origin_not_allowed")) {
+      return { user: "", problem: code ?? "unauthorized" };
+    }
+    if (!status || status === 429 || status >= 500) return { state: "offline", problem: code ?? "unreachable", after };
+    return { state: "error", problem: code ?? "not_pns", after };
+  }
+}
 
 // ── the connection ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -54,8 +107,9 @@ const isRefusal = (status, code) => status === 401 || (status === 403 && code !=
 class Line {
   #url;
   #env;
+  #calls;
   #tell;
-  #status;
+  #status; // its `userId` is the line's user
   #pages = new Set();
   #frames = false;
   #attempt = null; // the try under way; a result of another one is void
@@ -63,7 +117,6 @@ class Line {
   #opening = null; // one that was not, yet
   #failures = 0;
   #asked = false; // a 45xx was followed up, and no connection has held since
-  #notBefore = 0;
   #retry = null;
   #silence = 0;
   #socketFailures = 0;
@@ -73,20 +126,19 @@ class Line {
   #turn = null; // of the queue's first request, which is in flight: each sending is a turn of its own
 
   /** `tell` takes what all pages are to know; `status` is what they know already. */
-  constructor(url, env, tell, status = START) {
+  constructor({ url, env, calls, status = () => START }, tell) {
     this.#url = url;
     this.#env = env;
-    this.#tell = tell;
-    this.#status = { ...status, state: "connecting", retryAt: null };
+    this.#calls = calls;
+    // Each message says whose it is: a page takes none that is another user's.
+    this.#tell = (message) => tell({ ...message, user: this.#status.userId });
+    this.#status = { ...status(), state: "connecting", retryAt: null };
   }
 
   /** A message of a page. */
   receive(message) {
     if (message.hello) {
-      this.#pages.add(message.hello);
-      this.#frames ||= message.frames;
-      this.#tell({ status: this.#status });
-      if (this.#isIdle() && !this.#retry && this.#status.state !== "logged-out") this.#try();
+      this.#join(message);
     } else if (message.bye) {
       this.#pages.delete(message.bye);
       if (!this.#pages.size) this.close();
@@ -101,6 +153,28 @@ class Line {
     this.#drop();
     this.#queue = [];
     this.#status = { ...this.#status, state: "connecting", retryAt: null };
+  }
+
+  /** A page says for whom it is here; `answer` is what it has just been told, if it has asked. */
+  #join({ hello, frames, user, problem, answer, urgent }) {
+    this.#pages.add(hello);
+    this.#frames ||= frames;
+    const { userId, state, notBefore } = this.#status;
+    const unknown = !userId && state !== "logged-out";
+    // What a page was told long ago ends nobody's line: that page is told whose it is, and asks.
+    if ((answer || unknown) && (user !== userId || !user)) this.#become(user, problem);
+    else this.#tell({ status: this.#status });
+    if (user !== this.#status.userId || !user) return;
+    if (!this.#isIdle()) this.#nudge("hello");
+    else if (!answer) this.#retry || this.#try();
+    else if (urgent || this.#env.now() >= notBefore) this.#use(answer);
+  }
+
+  /** From now on it is this user's line, or nobody's. Pages of another user ask for themselves. */
+  #become(userId, problem = "") {
+    this.#drop();
+    this.#queue = [];
+    this.#set({ ...START, userId, state: userId ? "connecting" : "logged-out", problem });
   }
 
   #set(change) {
@@ -131,7 +205,7 @@ class Line {
       if (!this.#isIdle()) this.#wait("offline", why);
     } else if (this.#link) {
       if (now - this.#link.heard > this.#silence) this.#closed(this.#link, 1006, true);
-    } else if (this.#isIdle() && (why === "connect" || now >= this.#notBefore)) {
+    } else if (this.#isIdle() && this.#status.userId && now >= this.#status.notBefore) {
       this.#try();
     }
   }
@@ -141,63 +215,29 @@ class Line {
   async #try() {
     this.#drop();
     const attempt = (this.#attempt = {});
-    // Whoever is logged out is asked about now and then: that is no news until the answer is another.
-    if (this.#status.state !== "logged-out") this.#set({ state: "connecting", retryAt: null });
-    const { status, body, after } = await this.#post("/subscribe");
-    if (this.#attempt !== attempt) return;
-    this.#attempt = null;
-    if (status === 200 && body.heartbeat_seconds > 0) {
-      this.#silence = (1.5 * body.heartbeat_seconds + 5) * SECOND;
-      const same = body.user_id === this.#status.userId;
-      this.#set({ userId: body.user_id, count: same ? this.#status.count : 0, state: "connecting" });
-      this.#open();
-    } else if (isRefusal(status, body.code)) {
-      this.#logOut(body.code ?? "unauthorized");
-    } else if (!status || status === 429 || status >= 500) {
-      this.#wait("offline", body.code ?? "unreachable", after);
-    } else {
-      this.#failures = LONG_WAIT;
-      this.#wait("error", body.code ?? "not_pns", after);
-    }
+    this.#set({ state: "connecting", retryAt: null });
+    const answer = await this.#calls.question();
+    if (this.#attempt === attempt) this.#use(answer);
+  }
+
+  #use(answer) {
+    const { user, state, problem, after } = answer;
+    if (state === "error") this.#failures = LONG_WAIT;
+    if (user === undefined) return this.#wait(state, problem, after);
+    if (user !== this.#status.userId) this.#become(user, problem);
+    if (!user) return;
+    this.#drop();
+    this.#silence = answer.silence;
+    this.#set({ state: "connecting", retryAt: null });
+    this.#open();
   }
 
   #wait(state, problem, after = 0) {
     this.#drop();
-    const bound = Math.min(LAST_BOUND_MS, FIRST_BOUND_MS * 2 ** this.#failures++);
-    const delay = after + this.#env.random() * bound;
+    const delay = after + this.#env.random() * boundOf(this.#failures++);
     const now = this.#env.now();
-    this.#notBefore = now + after;
     this.#retry = this.#later(() => this.#try(), delay);
-    this.#set({ state, problem, retryAt: now + delay });
-  }
-
-  #logOut(problem) {
-    this.#drop();
-    this.#set({ ...START, state: "logged-out", problem });
-    for (const { ask } of this.#queue.splice(0)) this.#tell({ answer: ask, error: "unauthorized" });
-  }
-
-  /** POST to PNS; `status` is 0 when nothing came back. */
-  async #post(path, body) {
-    const abort = new AbortController();
-    const timer = this.#later(() => abort.abort(), OPENING_MS);
-    try {
-      const response = await this.#env.fetch(this.#url + path, {
-        method: "POST",
-        credentials: "include",
-        // A string goes as text/plain, which needs no preflight; what a page says as its last is still sent.
-        body,
-        keepalive: Boolean(body),
-        signal: abort.signal,
-      });
-      const after = Number(response.headers.get("retry-after")) * SECOND || 0;
-      const text = await response.text();
-      return { status: response.status, body: parse(text) ?? {}, text, after };
-    } catch {
-      return { status: 0, body: {}, after: 0 };
-    } finally {
-      this.#env.clearTimeout(timer);
-    }
+    this.#set({ state, problem, retryAt: now + delay, notBefore: now + after });
   }
 
   // ── WebSocket, or events ──────────────────────────────────────────────────────────────────────────────
@@ -292,11 +332,8 @@ class Line {
   // ── requests ──────────────────────────────────────────────────────────────────────────────────────────
 
   #take(request) {
-    if (this.#queue.some(({ ask }) => ask === request.ask)) return;
-    if (this.#status.state === "logged-out") {
-      this.#tell({ answer: request.ask, error: "unauthorized" });
-      return;
-    }
+    // Of a user whose line this is not: its page is told so, and asks again or gives up.
+    if (request.user !== this.#status.userId || this.#queue.some(({ ask }) => ask === request.ask)) return;
     this.#queue.push({ ...request, until: this.#env.now() + REQUEST_MS });
     this.#pump();
   }
@@ -320,7 +357,7 @@ class Line {
 
   async #postMessage(turn, text) {
     this.#show("out", "post", text);
-    const { status, body, text: answer, after } = await this.#post("/messages", text);
+    const { status, body, text: answer, after } = await this.#calls.post("/messages", text);
     if (answer) this.#show("in", "post", answer);
     if (this.#turn !== turn) return;
     if (!status || status === 429 || status === 503) this.#again(after);
@@ -378,10 +415,12 @@ function parse(text) {
 
 // ── where the line lives ────────────────────────────────────────────────────────────────────────────────
 //
-// Each way takes (page, fail) and returns { post, leave }; it throws, or calls `fail`, where it cannot be had.
+// Each way takes (page, fail) and returns { post, leave }; it returns nothing, throws, or calls `fail`, where it
+// cannot be had.
 // A way says { hail: true } when a Line begins that knows nothing of this page.
 
 function byWorker({ url, env, deliver }, fail) {
+  if (!env.SharedWorker) return null;
   const worker = new env.SharedWorker(trusted(`${url}/worker-${version}.js`), { type: "module", name: url });
   worker.onerror = fail;
   worker.port.onmessage = ({ data }) => deliver(data);
@@ -401,8 +440,9 @@ export function trusted(address) {
   return policy?.createScriptURL(address) ?? address;
 }
 
-function byLock({ url, env, deliver, status }, fail) {
-  if (!env.locks) throw new PNSError("no_locks");
+function byLock(page, fail) {
+  const { url, env, deliver } = page;
+  if (!env.locks) return null;
   const name = `pns ${version} ${url}`;
   const channel = new env.BroadcastChannel(name);
   const abort = new AbortController();
@@ -416,7 +456,7 @@ function byLock({ url, env, deliver, status }, fail) {
   const lead = () =>
     new Promise((resolve) => {
       release = resolve;
-      line = new Line(url, env, tell, status());
+      line = new Line(page, tell);
       tell({ hail: true });
     });
   env.locks.request(name, { signal: abort.signal }, lead).catch(() => abort.signal.aborted || fail());
@@ -431,15 +471,17 @@ function byLock({ url, env, deliver, status }, fail) {
   };
 }
 
-function alone({ url, env, deliver, status }) {
-  const line = new Line(url, env, deliver, status());
-  return { post: (message) => line.receive(message), leave: () => line.close() };
+/** Its line asks with the page's own cookies: `own`, so that its answers are the page's. */
+function alone(page) {
+  const line = new Line(page, page.deliver);
+  return { own: true, post: (message) => line.receive(message), leave: () => line.close() };
 }
 
 export function serve(scope, environment) {
   const ports = new Set();
   const url = new URL(".", scope.location.href).href.replace(/\/$/, "");
-  const line = new Line(url, surroundings(environment), (message) => {
+  const env = surroundings(environment);
+  const line = new Line({ url, env, calls: new Calls(url, env) }, (message) => {
     for (const port of ports) port.postMessage(message);
   });
   scope.onconnect = ({ ports: [port] }) => {
@@ -456,22 +498,33 @@ export function serve(scope, environment) {
 export class PNSClient extends EventTarget {
   #env;
   #options;
+  #calls;
   #way = null;
   #away = false; // this page is hidden for good, or may come back
   #events = null;
-  #status = START;
+  #status = START; // what is shown
+  #user = null; // what this page was answered last, "" for nobody; null while that is in doubt
+  #before = null; // what it was answered before that
+  #question = null; // the one under way; an answer to another one is void
+  #asked = 0; // when
+  #left = false; // since then, this page was not looked at
+  #next = null; // when it asks again by itself
+  #failures = 0;
+  #changes = 0; // of user, in a row
+  #changed = 0; // when, the last time
   #id;
   #asks = 0;
   #waiting = new Map();
   #known = new Set();
   #met = false;
-  #following = false;
+  #following = null;
 
   constructor(url, options = {}) {
     super();
     this.#options = { share: true, connect: true, ...options };
     this.#env = surroundings(options.environment);
     this.url = new URL(url, globalThis.document?.baseURI).href.replace(/\/+$/, "");
+    this.#calls = new Calls(this.url, this.#env);
     this.#id = `${this.#env.now()} ${this.#env.random()}`;
     if (this.#options.connect) this.connect();
   }
@@ -497,27 +550,33 @@ export class PNSClient extends EventTarget {
   }
 
   connect() {
-    if (this.#way) {
-      this.#way.post({ nudge: "connect" });
-    } else {
-      this.#update({ ...this.#status, state: "connecting", problem: "" });
+    // Whoever is logged out may ask now and then: that is no news until the answer is another.
+    if (!this.#way || !["live", "logged-out"].includes(this.state)) {
+      this.#update({ ...this.#status, state: "connecting", retryAt: null, problem: "" });
+    }
+    if (!this.#way) {
       this.#listen();
       this.#join();
     }
+    this.#inquire(true);
   }
 
   disconnect() {
     this.#events?.abort();
     this.#leave();
-    this.#update({ ...this.#status, state: "offline", retryAt: null, problem: "disconnected" });
+    this.#update({ ...START, state: "offline", problem: "disconnected" });
     for (const ask of [...this.#waiting.keys()]) this.#settle({ answer: ask, error: "disconnected" });
   }
 
   async unseen({ ack = false, limit } = {}) {
     // Always with `ack`, so that nothing is lost on the way: what arrived here is then said to be seen.
-    const items = await this.#ask({ unseenNotificationDataRequest: { ack: true, limit } });
-    this.#meet(items);
-    if (!ack && items.length) await this.markSeen(items.at(-1).notification_id).catch(() => {});
+    let user;
+    const items = await this.#ask({ unseenNotificationDataRequest: { ack: true, limit } }, (found) => {
+      user = this.#user;
+      this.#meet(found);
+    });
+    if (!ack && items.length && user === this.#user) await this.markSeen(items.at(-1).notification_id).catch(() => {});
+    if (user !== this.#user) throw new PNSError("user_changed");
     return items;
   }
 
@@ -533,7 +592,9 @@ export class PNSClient extends EventTarget {
     for (;;) {
       const items = await this.unseen({ ack: true, limit });
       if (!items.length) return;
+      const user = this.#before;
       yield items;
+      if (user !== this.#before) throw new PNSError("user_changed");
       await this.markSeen(items.at(-1).notification_id);
     }
   }
@@ -557,6 +618,7 @@ export class PNSClient extends EventTarget {
       const page = {
         url: this.url,
         env: this.#env,
+        calls: this.#calls,
         // What a way says before it is ours, or after, is of no concern.
         deliver: (message) => mine && this.#way === mine && this.#deliver(message),
         status: () => this.#status,
@@ -569,21 +631,27 @@ export class PNSClient extends EventTarget {
           next();
         });
       } catch {
-        return next();
+        mine = null;
       }
-      this.#hello();
+      if (mine) this.#hello();
+      else next();
     };
     next();
   }
 
-  #hello() {
-    this.#way.post({ hello: this.#id, frames: Boolean(this.#options.frames) });
-    for (const [ask, { message }] of this.#waiting) this.#way.post({ ask, message });
+  #hello(answer, urgent) {
+    if (this.#user === null) return;
+    const { problem } = answer ?? this.#status;
+    const frames = Boolean(this.#options.frames);
+    this.#way.post({ hello: this.#id, frames, user: this.#user, problem, answer, urgent });
+    for (const ask of this.#waiting.keys()) this.#send(ask);
   }
 
+  /** From now on this page is nobody's, until it has asked. */
   #leave() {
     const way = this.#way;
-    this.#way = null;
+    this.#way = this.#user = this.#question = null;
+    this.#env.clearTimeout(this.#next);
     way?.post({ bye: this.#id });
     way?.leave();
   }
@@ -592,42 +660,130 @@ export class PNSClient extends EventTarget {
     const { window, document } = this.#env;
     const { signal } = (this.#events = new AbortController());
     const on = (target, type, act) => target?.addEventListener(type, act, { signal });
-    for (const nudge of ["online", "offline", "focus"]) on(window, nudge, () => this.#way?.post({ nudge }));
+    on(window, "online", () => (this.#user === null ? this.#look(0) : this.#way?.post({ nudge: "online" })));
+    on(window, "offline", () => this.#way?.post({ nudge: "offline" }));
+    on(window, "focus", () => this.#look());
+    on(window, "blur", () => (this.#left = true));
     on(document, "visibilitychange", () => {
-      if (document.visibilityState === "visible") this.#way?.post({ nudge: "visible" });
+      if (document.visibilityState === "visible") this.#look();
+      else this.#left = true;
     });
-    // A page that is put aside and taken out again must not keep others from leading meanwhile.
+    // A page that is put aside and taken out again must not keep others from leading meanwhile, and shows nothing
+    // until it knows whose it is by then.
     on(window, "pagehide", () => {
       this.#away = true;
       this.#leave();
+      this.#update(START);
     });
     on(window, "pageshow", () => {
-      if (this.#away) this.#join();
+      if (!this.#away) return;
       this.#away = false;
+      this.#join();
+      this.#inquire();
     });
+  }
+
+  // ── whose this page is ────────────────────────────────────────────────────────────────────────────────
+
+  /** The page is looked at: ask, but not again within `pause`. */
+  #look(pause = LOOK_MS) {
+    if (!this.#way || this.#question) return;
+    const now = this.#env.now();
+    const due = Math.max(this.#asked + pause, this.#status.notBefore);
+    if (now >= due) return this.#inquire();
+    // Somebody may have logged in elsewhere since.
+    if (this.#left && this.#user !== null) this.#later(due - now);
+    this.#way.post({ nudge: "look" });
+  }
+
+  #later(delay) {
+    this.#env.clearTimeout(this.#next);
+    this.#next = this.#env.setTimeout(() => this.#inquire(), delay);
+  }
+
+  async #inquire(urgent) {
+    const question = (this.#question = {});
+    this.#env.clearTimeout(this.#next);
+    this.#asked = this.#env.now();
+    this.#left = false;
+    const answer = await this.#calls.question();
+    if (this.#question !== question) return;
+    this.#question = null;
+    if (answer.user === undefined) return this.#doubt(answer);
+    this.#failures = 0;
+    this.#become(answer.user, answer.problem);
+    this.#hello(answer, urgent);
+  }
+
+  /** No answer: what is shown stays, and where nothing is shown, nothing is. */
+  #doubt({ state, problem, after = 0 }) {
+    // The line says how it is, where it has not been said since connect().
+    if (this.#user !== null) return this.#hello();
+    if (state === "error") this.#failures = LONG_WAIT;
+    const now = this.#env.now();
+    const delay = after + this.#env.random() * boundOf(this.#failures++);
+    this.#update({ ...START, state, problem, retryAt: now + delay, notBefore: now + after });
+    this.#later(delay);
+  }
+
+  /** The answer is this user, or "": nothing of another one is shown, or asked for, from now on. */
+  #become(user, problem = "") {
+    this.#user = user;
+    if (user !== this.#before) {
+      this.#known.clear();
+      this.#met = false;
+      this.#following = null;
+      this.#before = user;
+    }
+    if (user !== this.userId || !user) {
+      this.#update({ ...START, userId: user, state: user ? "connecting" : "logged-out", problem });
+    }
+    for (const [ask, waiting] of this.#waiting) {
+      waiting.user ??= user;
+      if (!user) this.#settle({ answer: ask, error: "unauthorized" });
+      else if (waiting.user !== user) this.#settle({ answer: ask, error: "user_changed" });
+    }
+  }
+
+  /** The line is another user's by now: so may this page be. */
+  #lose() {
+    this.#user = null;
+    if (this.userId) this.#update(START);
+    const now = this.#env.now();
+    if (now - this.#changed > CALM_MS) this.#changes = 0;
+    this.#changed = now;
+    // Users that change and change again must not become a storm of all pages.
+    if (!this.#changes++) this.#inquire();
+    else this.#later((boundOf(this.#changes - 2) * (1 + this.#env.random())) / 2);
   }
 
   // ── what the line says ────────────────────────────────────────────────────────────────────────────────
 
   #deliver(message) {
     if (message.hail) this.#hello();
-    else if (message.status) this.#update(message.status);
+    else if (this.#user === null) return;
+    else if (message.status) this.#hear(message.status);
+    else if (message.user !== this.#user) return;
     else if (message.answer) this.#settle(message);
     else if (this.#options.frames) this.#dispatch("frame", message.frame);
+  }
+
+  #hear(status) {
+    if (this.#way.own && status.userId !== this.#user) this.#become(status.userId, status.problem);
+    if (status.userId === this.#user) this.#update(status);
+    // A line that has heard of no page yet is nobody's.
+    else if (status.userId || status.state === "logged-out") this.#lose();
   }
 
   #update(status) {
     const before = this.#status;
     this.#status = status;
-    if (before.userId && status.userId !== before.userId) {
-      this.#known.clear();
-      this.#met = false;
-    }
+    if (status.userId !== before.userId) this.#dispatch("user", status.userId);
     if (status.count !== before.count) this.#dispatch("count", status.count);
     if (["state", "retryAt", "problem"].some((name) => status[name] !== before[name])) {
       this.#dispatch("state", status.state);
     }
-    if (status.state !== "live") return;
+    if (this.#status !== status || status.state !== "live") return;
     if (!status.count) this.#met = true;
     else if (status.count > before.count || before.state !== "live") this.#follow();
   }
@@ -638,14 +794,14 @@ export class PNSClient extends EventTarget {
 
   async #follow() {
     if (!this.#options.follow || this.#following) return;
-    this.#following = true;
+    const following = (this.#following = {});
     let count;
     do {
       count = this.count;
       await this.unseen({ ack: true }).catch(() => {});
       // More may have come while the answer was on its way.
-    } while (this.state === "live" && this.count > count);
-    this.#following = false;
+    } while (this.#following === following && this.state === "live" && this.count > count);
+    if (this.#following === following) this.#following = null;
   }
 
   #meet(items) {
@@ -662,14 +818,21 @@ export class PNSClient extends EventTarget {
 
   // ── requests ──────────────────────────────────────────────────────────────────────────────────────────
 
-  #ask(message) {
+  /** `first` gets the answer in the turn in which it comes, while it is this user's for sure. */
+  #ask(message, first) {
     if (!this.#way) return Promise.reject(new PNSError("disconnected"));
+    if (this.#user === "") return Promise.reject(new PNSError("unauthorized"));
     const ask = `${this.#id} ${++this.#asks}`;
     return new Promise((resolve, reject) => {
       const timer = this.#env.setTimeout(() => this.#settle({ answer: ask, error: "timeout" }), REQUEST_MS);
-      this.#waiting.set(ask, { message, resolve, reject, timer });
-      this.#way.post({ ask, message });
+      this.#waiting.set(ask, { message, user: this.#user, first, resolve, reject, timer });
+      this.#send(ask);
     });
+  }
+
+  #send(ask) {
+    const { message, user } = this.#waiting.get(ask);
+    if (this.#user !== null) this.#way.post({ ask, message, user });
   }
 
   #settle({ answer, items, error, message }) {
@@ -677,7 +840,8 @@ export class PNSClient extends EventTarget {
     if (!waiting) return;
     this.#waiting.delete(answer);
     this.#env.clearTimeout(waiting.timer);
-    if (error) waiting.reject(new PNSError(error, message));
-    else waiting.resolve(items);
+    if (error) return waiting.reject(new PNSError(error, message));
+    waiting.first?.(items);
+    waiting.resolve(items);
   }
 }

@@ -269,6 +269,7 @@ test("another user's inbox begins with nothing of the last one's", async () => {
   const { client, arrived } = await world.tab({}, { follow: true });
   assert.deepEqual(arrived, ["a"]);
   world.pns.userId = "bob";
+  world.pns.unseen = ["a"];
   world.pns.lines[0].end(4501);
   await settle();
   assert.equal(client.userId, "bob");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import pns
 HERE = Path(__file__).parent
 BROWSER = HERE.parents[1] / "pns" / "browser"
 MOST_BYTES = 6 * 1024
+MODEL = "model.test.js"
 
 pytestmark = pytest.mark.timeout(300)  # npm may have to fetch what is missing
 
 
-def run(*command: str | Path, cwd: Path = HERE) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+def run(*command: str | Path, cwd: Path = HERE, **environment: str) -> str:
+    words = [str(part) for part in command]
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, env=os.environ | environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -35,12 +38,23 @@ def tools() -> Path:
 
 
 def test_under_node() -> None:
-    files = sorted(path.name for path in HERE.glob("*.test.js"))
-    known = {"line.test.js", "requests.test.js", "tabs.test.js"}
+    files = sorted(path.name for path in HERE.glob("*.test.js") if path.name != MODEL)
+    known = {"line.test.js", "requests.test.js", "tabs.test.js", "users.test.js"}
     assert known | {"push.test.js", "push-logout.test.js", "push-worker.test.js"} <= set(files)
     said = run("node", "--test", "--test-timeout=20000", *files)
     assert "# fail 0\n" in said
     assert "# skipped 0\n" in said
+
+
+def test_nobody_is_shown_another_users_inbox() -> None:
+    """Every order of four events in two tabs, for each way in which tabs share a connection."""
+    assert "# fail 0\n# cancelled 0\n# skipped 0\n" in run("node", "--test", MODEL)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_nobody_is_shown_another_users_inbox_in_longer_orders() -> None:
+    assert "# fail 0\n# cancelled 0\n# skipped 0\n" in run("node", "--test", MODEL, PNS_SOAK="1")
 
 
 def test_the_client_is_small(tools: Path) -> None:

@@ -1,4 +1,4 @@
-// A browser and a PNS that stand still: time, chance, sockets, locks and channels are the test's.
+// A browser and a PNS that stand still: time, chance, cookies, sockets, locks and channels are the test's.
 
 import { PNSClient, serve } from "../../pns/browser/client.js";
 
@@ -6,7 +6,7 @@ export const URL_ = "https://host.test/pns";
 
 /** Lets everything happen that is due without any time passing. */
 export async function settle() {
-  for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 12; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 export class Clock {
@@ -38,17 +38,16 @@ export class Clock {
   }
 }
 
-/** What PNS would do, of one user: an inbox, and every connection that was opened. */
+/** What PNS would do: everybody's inbox, and every connection that was opened. */
 export class FakePNS {
-  unseen = [];
-  seen = [];
+  userId = "alice"; // of the browser's cookie; "" for nobody, a function is asked each time
+  inboxes = new Map();
   posts = [];
   lines = [];
   refusal = null; // what POST answers instead
   blocked = new Set(); // of "websocket", "events": closed before a word
   silent = false; // requests on a WebSocket are not answered
   heartbeat = 40;
-  userId = "alice";
 
   constructor(clock) {
     this.clock = clock;
@@ -58,53 +57,83 @@ export class FakePNS {
     return this.lines.filter((line) => line.isOpen);
   }
 
+  /** Whom the browser's cookie names just now. */
+  get who() {
+    return typeof this.userId === "function" ? this.userId() : this.userId;
+  }
+
+  inboxOf(user) {
+    if (!this.inboxes.has(user)) this.inboxes.set(user, { unseen: [], seen: [] });
+    return this.inboxes.get(user);
+  }
+
+  get unseen() {
+    return this.inboxOf(this.userId).unseen;
+  }
+
+  set unseen(ids) {
+    this.inboxOf(this.userId).unseen = ids;
+  }
+
+  get seen() {
+    return this.inboxOf(this.userId).seen;
+  }
+
+  set seen(ids) {
+    this.inboxOf(this.userId).seen = ids;
+  }
+
   notify(...ids) {
     this.unseen.push(...ids);
     this.tell();
   }
 
   tell() {
-    for (const line of this.open) line.say({ newNotificationCountChanged: this.unseen.length });
+    for (const line of this.open) line.say({ newNotificationCountChanged: this.inboxOf(line.user).unseen.length });
   }
 
+  /** As POST, each connection is whose the browser's cookie is when it is opened. */
   connect(line) {
     this.lines.push(line);
     setImmediate(() => {
       if (line.over) return;
-      if (this.blocked.has(line.via)) return line.end(1006);
+      line.user = this.who;
+      if (this.blocked.has(line.via) || !line.user) return line.end(1006);
       line.isOpen = true;
-      line.say({ newNotificationCountChanged: this.unseen.length });
+      line.say({ newNotificationCountChanged: this.inboxOf(line.user).unseen.length });
     });
   }
 
-  answer(message) {
+  answer(message, user = this.who) {
     const [[name, body]] = Object.entries(message);
+    const { unseen, seen } = this.inboxOf(user);
     const item = (id) => ({ notification_id: id, notification_data: id, create_date: "2026-01-01T00:00:00Z" });
     if (name === "unseenNotificationDataRequest") {
-      const page = this.unseen.slice(0, body.limit ?? 500);
-      if (!body.ack) this.mark(page.at(-1));
+      const page = unseen.slice(0, body.limit ?? 500);
+      if (!body.ack) this.mark(page.at(-1), user);
       return { newNotificationData: page.map(item) };
     }
     if (name === "seenNotificationsRequest") {
       if (body.after === "gone") return { error: { code: "unknown_notification", message: "gone" } };
       const found =
         body.before === undefined
-          ? this.seen.slice(this.seen.indexOf(body.after) + 1)
-          : this.seen.slice(0, body.before ? this.seen.indexOf(body.before) : undefined).reverse();
+          ? seen.slice(seen.indexOf(body.after) + 1)
+          : seen.slice(0, body.before ? seen.indexOf(body.before) : undefined).reverse();
       return { seenNotificationData: found.slice(0, body.limit ?? 500).map(item) };
     }
-    this.mark(body.upTo);
-    return { newNotificationCountChanged: this.unseen.length };
+    this.mark(body.upTo, user);
+    return { newNotificationCountChanged: unseen.length };
   }
 
-  mark(upTo) {
-    this.seen.push(...this.unseen.splice(0, this.unseen.indexOf(upTo) + 1));
+  mark(upTo, user) {
+    const { unseen, seen } = this.inboxOf(user);
+    seen.push(...unseen.splice(0, unseen.indexOf(upTo) + 1));
     setImmediate(() => this.tell());
   }
 
   async fetch(url, options) {
     const path = url.slice(URL_.length);
-    this.posts.push({ path, ...options });
+    this.posts.push({ path, ...options, at: this.clock.now });
     await null;
     const refusal = typeof this.refusal === "function" ? this.refusal(path) : this.refusal;
     if (refusal === "unreachable") throw new TypeError("failed");
@@ -113,13 +142,21 @@ export class FakePNS {
     }
     if (refusal) {
       const { status, code, after } = refusal;
-      const headers = after ? { "retry-after": String(after) } : {};
-      return new Response(JSON.stringify({ code, detail: "no" }), { status, headers });
+      return answerOf(status, { code, detail: "no" }, after ? { "retry-after": String(after) } : {});
     }
-    const { userId: user_id, heartbeat: heartbeat_seconds } = this;
-    if (path === "/subscribe") return Response.json({ user_id, device_id: "d", heartbeat_seconds });
-    return Response.json(this.answer(JSON.parse(options.body)));
+    const user = this.who;
+    if (!user) return answerOf(401, { code: "unauthorized", detail: "no" });
+    if (path === "/subscribe") {
+      return answerOf(200, { user_id: user, device_id: "d", heartbeat_seconds: this.heartbeat });
+    }
+    return answerOf(200, this.answer(JSON.parse(options.body), user));
   }
+}
+
+/** What the client reads of a Response, which itself is too slow for many thousands of worlds. */
+function answerOf(status, body, headers = {}) {
+  const text = JSON.stringify(body);
+  return { status, headers: new Map(Object.entries(headers)), text: async () => text };
 }
 
 function makeWebSocket(pns) {
@@ -137,7 +174,7 @@ function makeWebSocket(pns) {
 
     send(text) {
       this.sent.push(text);
-      if (!pns.silent) setImmediate(() => this.say(pns.answer(JSON.parse(text))));
+      if (!pns.silent) setImmediate(() => this.say(pns.answer(JSON.parse(text), this.user)));
     }
 
     end(code) {
@@ -215,19 +252,27 @@ export class World {
     };
   }
 
-  /** A tab with a client that is connected, unless `given` says otherwise. */
-  async tab(given = {}, options = {}) {
+  /** A tab with a client that is connected, unless `given` says otherwise; `named`: by its last question. */
+  async tab(given = {}, options = {}, watch = () => {}) {
     const environment = { ...this.environment(given), ...given.environment };
     // What it draws first is its name among the tabs.
     const draws = [++this.tabs / 1000];
     environment.random = () => draws.pop() ?? this.chance;
-    const client = new PNSClient(URL_, { environment, ...options });
-    const tab = { client, environment, log: [], arrived: [] };
+    const tab = { environment, log: [], arrived: [], named: null };
+    const { fetch } = environment;
+    environment.fetch = async (url, request) => {
+      const answer = await fetch(url, request);
+      if (url === `${URL_}/subscribe` && answer.status === 200) tab.named = JSON.parse(await answer.text()).user_id;
+      if (url === `${URL_}/subscribe` && [401, 403].includes(answer.status)) tab.named = "";
+      return answer;
+    };
+    const client = (tab.client = new PNSClient(URL_, { environment, ...options }));
     client.addEventListener("count", ({ detail }) => tab.log.push(detail));
     client.addEventListener("state", ({ detail }) => tab.log.push(detail));
     client.addEventListener("notifications", ({ detail }) => {
       tab.arrived.push(...detail.items.map((item) => item.notification_id));
     });
+    watch(tab);
     await settle();
     return tab;
   }

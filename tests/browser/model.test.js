@@ -1,0 +1,136 @@
+// Every order of what may happen to a browser's login, in two tabs: no page ever shows, in any turn, a count or a
+// notification of a user whom its own cookie did not name at its last answered question.
+//
+// Each user has a number of notifications that is nobody else's, and their ids say whose they are. What is looked
+// at is each count and notification as it is told, each answer as it comes, and what the getters say in between.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { World, settle } from "./world.js";
+
+const SOAK = Boolean(process.env.PNS_SOAK);
+const WAYS = [["worker", { worker: true, locks: true }], ["locks", { locks: true }], ["alone", {}]];
+const COUNTS = { ann: 3, bob: 5 };
+const PAUSE = 11_000; // longer than a page waits before it asks again
+
+/** A browser with two places for tabs, and a watch over what they show. */
+class Browser {
+  tabs = [null, null];
+  faults = new Set();
+  world = new World();
+
+  constructor(way) {
+    this.way = way;
+    this.world.pns.userId = "";
+    this.world.pns.heartbeat = 3600;
+    for (const [user, count] of Object.entries(COUNTS)) {
+      this.world.pns.inboxOf(user).unseen = Array.from({ length: count }, (_, n) => `${user} ${n}`);
+    }
+  }
+
+  open(place) {
+    this.close(place);
+    return this.world.tab(this.way, { follow: true }, (tab) => {
+      this.tabs[place] = tab;
+      for (const type of ["user", "count", "state"]) tab.client.addEventListener(type, () => this.look(tab));
+      tab.client.addEventListener("notifications", ({ detail }) => this.read(tab, detail.items));
+    });
+  }
+
+  close(place) {
+    this.tabs[place]?.environment.window.dispatchEvent(new Event("pagehide"));
+    this.tabs[place] = null;
+  }
+
+  look(tab) {
+    const { count, userId } = tab.client;
+    const named = tab.named ?? "nobody";
+    if (count && count !== COUNTS[named]) this.faults.add(`shows a count of ${count} to ${named}`);
+    if (userId && userId !== named) this.faults.add(`shows ${userId} to ${named}`);
+  }
+
+  read(tab, items) {
+    for (const { notification_id: id } of items) {
+      if (!id.startsWith(`${tab.named} `)) this.faults.add(`shows "${id}" to ${tab.named}`);
+    }
+  }
+
+  /** Each page loads its list, as an open panel does, while whatever comes goes on. */
+  list() {
+    for (const tab of this.tabs) tab?.client.unseen({ ack: true }).then((items) => this.read(tab, items), () => {});
+  }
+}
+
+/** A login or a logout as applications have them: a form in one tab, which loads a page anew. */
+const form = (user) => (browser, place) => {
+  browser.world.pns.userId = user;
+  if (browser.tabs[place]) browser.open(place);
+};
+
+const EVENTS = {
+  "Ann logs in": form("ann"),
+  "Bob logs in over her": form("bob"),
+  logout: form(""),
+  "session expired": (browser) => {
+    browser.world.pns.userId = "";
+    for (const line of browser.world.pns.open) line.end(4501);
+  },
+  "tab opened": (browser, place) => browser.open(place),
+  "tab closed": (browser, place) => browser.close(place),
+  focused: (browser, place) => {
+    browser.world.clock.now += PAUSE;
+    browser.tabs[place]?.environment.window.dispatchEvent(new Event("focus"));
+  },
+};
+
+/** All orders of `length` events, each in one of `places`. */
+function* orders(length, places) {
+  if (!length) return yield [];
+  for (const before of orders(length - 1, places)) {
+    for (const name of Object.keys(EVENTS)) for (const place of places(before.length)) yield [...before, [name, place]];
+  }
+}
+
+const BOTH = () => [0, 1];
+const IN_TURN = (n) => [n % 2];
+
+/** The faults of one order, which begins with Ann in both tabs. */
+async function faultsOf(way, order) {
+  const browser = new Browser(way);
+  browser.world.pns.userId = "ann";
+  for (const place of [0, 1]) await browser.open(place);
+  for (const [name, place] of order) {
+    EVENTS[name](browser, place);
+    browser.list();
+    for (let turn = 0; turn < 12; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      for (const tab of browser.tabs) if (tab) browser.look(tab);
+    }
+  }
+  await settle();
+  for (const tab of browser.tabs) if (tab) browser.look(tab);
+  return [...browser.faults];
+}
+
+// What is seen on the way of a longer order includes every shorter one.
+const RUNS = SOAK
+  ? [
+      ["every order of three events, in either tab", 3, BOTH],
+      ["every order of five events", 5, IN_TURN],
+    ]
+  : [["every order of four events", 4, IN_TURN]];
+
+for (const [name, way] of WAYS) {
+  for (const [what, length, places] of RUNS) {
+    test(`${name}: ${what}: nobody is shown another's`, async () => {
+      const found = [];
+      for (const order of orders(length, places)) {
+        const faults = await faultsOf(way, order);
+        if (faults.length) found.push(`${order.map((event) => event.join(" in ")).join(", ")}: ${faults.join("; ")}`);
+        if (found.length > 4) break;
+      }
+      assert.deepEqual(found, []);
+    });
+  }
+}
