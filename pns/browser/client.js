@@ -282,10 +282,27 @@ class Line {
     if (this.#link !== link) this.#adopt(link);
     this.#show("in", link.via, text);
     const message = parse(text);
-    const count = message?.newNotificationCountChanged;
-    if (count !== undefined) this.#set({ count, state: "live", retryAt: null, problem: "" });
-    else if (message) this.#answer(message);
+    link.count = message?.newNotificationCountChanged ?? link.count;
+    if (message && !("newNotificationCountChanged" in message)) this.#answer(message);
+    this.#live(link);
+  }
+
+  #live(link) {
+    if (!link.sure || link.over) return;
+    if (link.count !== undefined) this.#set({ count: link.count, state: "live", retryAt: null, problem: "" });
     this.#pump();
+  }
+
+  /** Whether the cookies speak for this user still: they may have been another's when `link` was opened or asked. */
+  async #prove(link) {
+    const answer = await this.#calls.question();
+    const { user, state, problem, after } = answer;
+    if (link.over) return false;
+    if (user === this.#status.userId || problem === "too_many_connections") return true;
+    if (user !== undefined) this.#become(user, problem);
+    // Not at once: users that change and change again must not become a storm.
+    if (user !== "") this.#wait(state ?? "offline", problem ?? "", after);
+    return false;
   }
 
   /** The first word of a new connection: from now on it is the one. */
@@ -297,6 +314,10 @@ class Line {
     this.#turn = null;
     if (link.via === "websocket") this.#socketFailures = 0;
     else this.#probeLater();
+    this.#prove(link).then((sure) => {
+      link.sure = sure;
+      this.#live(link);
+    });
   }
 
   #probeLater() {
@@ -339,7 +360,7 @@ class Line {
   }
 
   #pump() {
-    if (this.#turn || !this.#link) return;
+    if (this.#turn || !this.#link?.sure) return;
     const now = this.#env.now();
     this.#queue = this.#queue.filter(({ until }) => until > now);
     const [request] = this.#queue;
@@ -359,7 +380,9 @@ class Line {
     this.#show("out", "post", text);
     const { status, body, text: answer, after } = await this.#calls.post("/messages", text);
     if (answer) this.#show("in", "post", answer);
-    if (this.#turn !== turn) return;
+    // Beside events what is read comes by its own POST, whose cookies may be somebody else's by now.
+    const listed = body.newNotificationData ?? body.seenNotificationData;
+    if (this.#turn !== turn || (listed && !(await this.#prove(this.#link))) || this.#turn !== turn) return;
     if (!status || status === 429 || status === 503) this.#again(after);
     else this.#answer(status === 200 ? body : { error: { code: body.code ?? "unreachable", message: body.detail } });
     this.#pump();

@@ -95,15 +95,15 @@ function* orders(length, places) {
 const BOTH = () => [0, 1];
 const IN_TURN = (n) => [n % 2];
 
-/** The faults of one order, which begins with Ann in both tabs. */
-async function faultsOf(way, order) {
+/** The faults of one order, which begins with Ann in both tabs; `turns` are left to each event, by its place. */
+async function faultsOf(way, order, turns) {
   const browser = new Browser(way);
   browser.world.pns.userId = "ann";
   for (const place of [0, 1]) await browser.open(place);
-  for (const [name, place] of order) {
+  for (const [n, [name, place]] of order.entries()) {
     EVENTS[name](browser, place);
     browser.list();
-    for (let turn = 0; turn < 12; turn++) {
+    for (let turn = 0; turn < turns(n); turn++) {
       await new Promise((resolve) => setImmediate(resolve));
       for (const tab of browser.tabs) if (tab) browser.look(tab);
     }
@@ -117,16 +117,25 @@ async function faultsOf(way, order) {
 const RUNS = SOAK
   ? [
       ["every order of three events, in either tab", 3, BOTH],
+      ["every order of three events, in either tab, in a hurry", 3, BOTH, true],
       ["every order of five events", 5, IN_TURN],
+      ["every order of five events, in a hurry", 5, IN_TURN, true],
     ]
-  : [["every order of four events", 4, IN_TURN]];
+  : [
+      ["every order of four events", 4, IN_TURN],
+      ["every order of three events, in a hurry", 3, IN_TURN, true],
+    ];
 
 for (const [name, way] of WAYS) {
-  for (const [what, length, places] of RUNS) {
+  for (const [what, length, places, hurry] of RUNS) {
     test(`${name}: ${what}: nobody is shown another's`, async () => {
       const found = [];
+      let nth = 0;
+      // In a hurry no event waits for the end of another, and each order comes at other moments.
+      const turns = hurry ? (n) => 1 + ((nth + 2 * n) % 5) : () => 12;
       for (const order of orders(length, places)) {
-        const faults = await faultsOf(way, order);
+        const faults = await faultsOf(way, order, turns);
+        nth++;
         if (faults.length) found.push(`${order.map((event) => event.join(" in ")).join(", ")}: ${faults.join("; ")}`);
         if (found.length > 4) break;
       }

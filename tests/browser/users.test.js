@@ -251,13 +251,62 @@ for (const [name, way] of SHARED) {
     assert.ok(!frames.join().includes("a1"));
   });
 
-  test(`${name}: a page costs one question, and the others none`, async () => {
+  test(`${name}: a page costs one question, a connection one more`, async () => {
     const world = browser();
     for (let n = 1; n <= 3; n++) {
       await world.tab(way);
-      assert.equal(questions(world), n);
+      assert.equal(questions(world), n + 1);
     }
     assert.equal(world.pns.lines.length, 1);
+  });
+}
+
+// ── the cookies change while a connection is made ────────────────────────────────────────────────────────
+
+test("a connection that is opened as somebody else shows nothing, and the page asks", async () => {
+  const world = browser();
+  const { connect } = world.pns;
+  world.pns.connect = (line) => {
+    world.pns.userId = "bob"; // between the question and the connection
+    connect.call(world.pns, line);
+  };
+  const tab = await world.tab({}, { follow: true });
+  await world.clock.advance(1000);
+  assert.ok(!tab.log.includes(2));
+  assert.deepEqual(tab.log.filter((word) => word === 3), [3]);
+  assert.deepEqual(shows(tab), ["bob", 3, "live"]);
+  assert.deepEqual(tab.arrived, ["b1", "b2", "b3"]);
+});
+
+test("beside events: what is read with somebody else's cookies is told to nobody", async () => {
+  const world = browser();
+  world.pns.blocked.add("websocket");
+  const tab = await world.tab();
+  await world.clock.advance(1000);
+  assert.deepEqual(shows(tab), ["alice", 2, "live"]);
+  world.pns.userId = "bob";
+  await fails(tab.client.unseen({ ack: true }), "user_changed");
+  await world.clock.advance(1000);
+  assert.deepEqual(shows(tab), ["bob", 3, "live"]);
+});
+
+for (const [answer, refusal, state] of [
+  ["a user at the limit of connections is let in", { status: 429, code: "too_many_connections" }, "live"],
+  ["without an answer nothing is shown", { status: 503, code: "auth_unavailable" }, "offline"],
+]) {
+  test(`a connection that is asked about: ${answer}`, async () => {
+    const world = browser();
+    const { connect } = world.pns;
+    world.pns.connect = (line) => {
+      world.pns.refusal = refusal;
+      connect.call(world.pns, line);
+    };
+    const tab = await world.tab();
+    assert.deepEqual(shows(tab), ["alice", state === "live" ? 2 : 0, state]);
+    world.pns.refusal = null;
+    world.pns.connect = connect;
+    await world.clock.advance(1000);
+    assert.deepEqual(shows(tab), ["alice", 2, "live"]);
   });
 }
 
