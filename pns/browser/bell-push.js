@@ -17,7 +17,7 @@ export class PushSwitch {
   /** `worker` is a file of the page's own; `changed` is called with each new state. */
   constructor (bell, { worker, changed }) {
     this.#bell = bell
-    this.push = new WebPush(bell.client.url, { worker, title: textOf(bell, 'push-title') })
+    this.push = new WebPush(bell.client.url, { worker, title: textOf(bell, 'push-title'), headers: bell.headers })
     this.#button = element('button', { part: 'push-switch', type: 'button', role: 'switch', 'aria-checked': 'false', 'aria-describedby': 'push-note' },
       element('span', {}, textOf(bell, 'push')), element('span', { class: 'track' }))
     this.#note = element('p', { id: 'push-note', part: 'push-note', role: 'status' })
@@ -32,9 +32,14 @@ export class PushSwitch {
 
   get isOn () { return this.push.state === 'on' }
 
-  /** The bell's state has changed, or the switch is new. */
+  /** The bell's state or user has changed, or the switch is new. */
   turned () {
     const { state, client } = this.#bell
+    // What was shown to somebody else is not for the next one at this browser.
+    if (this.#user && client.userId && client.userId !== this.#user) {
+      this.push.dismiss()
+      this.#user = undefined
+    }
     if (state === 'live' && client.userId !== this.#user) this.#start(client.userId)
     if (state === 'logged-out' && this.#user !== null) {
       this.#user = null
@@ -60,8 +65,6 @@ export class PushSwitch {
   }
 
   async #start (user) {
-    // What was shown to somebody else is not for the next one at this browser.
-    if (this.#user) this.push.dismiss()
     this.#user = user
     const state = await this.push.start()
     if (state === 'unknown' && this.#user === user) this.#user = undefined

@@ -47,6 +47,8 @@ export class PNSBell extends HTMLElement {
   readonly webPush: WebPush | null;
   /** An item as the page wants it; nothing returned is the usual item. A string is shown as text. */
   render?: (notification: UnseenNotification | SeenNotification, content: Content) => Node | string | null | undefined;
+  /** The page's login where it is no cookie, as of PNSClient: sent with each request. Set, it connects anew. */
+  headers?: () => Record<string, string> | Promise<Record<string, string>>;
   /** Show the panel. What it shows is marked as seen. */
   open(): void;
   /** Hide the panel; the focus returns to the button if it was inside. */

@@ -24,6 +24,7 @@ export class PNSBell extends Base {
 
   // `render`, which a page may set, is no field: one would hide what was set before the element was defined.
   #client = null
+  #headers
   #panel = null
   #switch = null // of Web Push, where the page asks for it
   #user = ''
@@ -50,6 +51,14 @@ export class PNSBell extends Base {
   /** The client that the bell uses, for whatever else the page wants of it; null when not in a page. */
   get client () { return this.#client }
 
+  /** What each request carries in place of cookies: an async function that returns an object. */
+  get headers () { return this.#headers }
+
+  set headers (headers) {
+    this.#headers = headers
+    if (this.#client) this.#connect()
+  }
+
   /** Web Push for this browser, the switch in the panel; null without the attribute `push`. */
   get webPush () { return this.#switch?.push ?? null }
 
@@ -57,6 +66,7 @@ export class PNSBell extends Base {
 
   connectedCallback () {
     if (this.#client) return
+    this.#upgrade()
     this.#build()
     this.#page = new AbortController()
     const { signal } = this.#page
@@ -123,6 +133,13 @@ export class PNSBell extends Base {
 
   // ── life ──
 
+  /** What was set before the element was defined hides our own. */
+  #upgrade () {
+    if (!Object.hasOwn(this, 'headers')) return
+    this.#headers = this.headers
+    delete this.headers
+  }
+
   #build () {
     if (this.shadowRoot) return
     this.attachShadow({ mode: 'open' }).adoptedStyleSheets = [sheetOfAll()]
@@ -145,10 +162,11 @@ export class PNSBell extends Base {
     this.#client?.disconnect()
     const url = this.getAttribute('url') ?? this.getAttribute('src') ?? HERE
     const client = this.#client = new PNSClient(url, {
-      connect: false, follow: this.hasAttribute('toast'), frames: this.hasAttribute('frames')
+      connect: false, follow: this.hasAttribute('toast'), frames: this.hasAttribute('frames'), headers: this.#headers
     })
     const mine = act => event => client === this.#client && act(event)
-    this.#base = null
+    this.#forget()
+    client.addEventListener('user', mine(() => this.#forget()))
     client.addEventListener('count', mine(() => this.#changed()))
     client.addEventListener('state', mine(() => this.#turned()))
     client.addEventListener('notifications', mine(({ detail }) => detail.first || this.#toast(detail.items)))
@@ -206,8 +224,6 @@ export class PNSBell extends Base {
 
   #turned () {
     const { state } = this
-    const { userId } = this.#client
-    if (state === 'logged-out' || userId && this.#user !== userId) this.#forget(userId)
     if (state === 'live') {
       this.#base ??= this.count
       this.#failure = ''
@@ -217,12 +233,21 @@ export class PNSBell extends Base {
     this.#state()
   }
 
-  /** Somebody else, or nobody: what was shown is none of theirs. */
-  #forget (userId) {
+  /** Somebody else, or nobody: in this very turn nothing is left of what was shown, nor of what was about to be. */
+  #forget () {
+    const { userId } = this.#client
     this.#base = null
-    if (this.#user) this.#panel.clear()
-    this.#user = this.state === 'logged-out' ? '' : userId
+    if (this.#user && this.#user !== userId) {
+      this.#panel.clear()
+      this.#toast()
+      this.#timers.announce = clearTimeout(this.#timers.announce)
+      this.#arrived = 0
+      this.#said.textContent = ''
+      this.#button.classList.remove('ring')
+    }
+    this.#user = userId
     this.#count()
+    this.#switch?.turned()
   }
 
   #rise (count) {

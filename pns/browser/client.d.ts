@@ -60,6 +60,12 @@ export interface Environment {
   /** Where `online`, `offline`, `focus`, `blur`, `pageshow` and `pagehide` happen. */
   window: EventTarget | undefined;
   document: (EventTarget & { readonly visibilityState: string }) | undefined;
+  /** Where the page is. */
+  location: Pick<Location, "protocol" | "hostname" | "origin"> | undefined;
+  /** What keeps a text for this tab: its device, where `headers` are the login. May throw. */
+  storage: () => Pick<Storage, "getItem" | "setItem">;
+  /** Says to a developer why nothing is shown. */
+  warn: (text: string) => void;
   setTimeout: (callback: () => void, milliseconds: number) => unknown;
   clearTimeout: (timer: any) => void;
   /** Milliseconds since the epoch. */
@@ -77,6 +83,12 @@ export interface PNSClientOptions {
   follow?: boolean;
   /** Dispatch `frame` (default false). */
   frames?: boolean;
+  /**
+   * The page's login where it is no cookie, or where PNS is on another site: asked before each request, and sent
+   * with it in place of cookies. Such a client shares its connection with no other tab, and opens it by a ticket.
+   * One that throws, or takes longer than 10 s, is no logout: it is asked again, after a wait.
+   */
+  headers?: () => Record<string, string> | Promise<Record<string, string>>;
   environment?: Partial<Environment>;
 }
 
@@ -108,7 +120,8 @@ export interface PNSClientEvents {
 }
 
 /**
- * A user's inbox, live. One connection per browser; reconnects for ever. Never throws from an event.
+ * A user's inbox, live. One connection per browser; reconnects for ever. Never throws from an event. Why nothing is
+ * shown (a refused origin, no PNS at `url`, a page of another site without `headers`) is said in the console, once.
  *
  * Each page asks PNS by itself for whom its cookies speak: at its start, at each `connect()`, when it comes back
  * from having been put aside, and when it is looked at again, then at most once in 10 s. It shows nothing of a user

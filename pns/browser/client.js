@@ -41,6 +41,9 @@ function surroundings(given) {
     locks: scope.navigator?.locks,
     window: scope.addEventListener && scope,
     document: scope.document,
+    location: scope.location,
+    storage: () => scope.sessionStorage,
+    warn: (text) => scope.console.warn(text),
     setTimeout: (callback, milliseconds) => scope.setTimeout(callback, milliseconds),
     clearTimeout: (timer) => scope.clearTimeout(timer),
     now: () => Date.now(),
@@ -53,32 +56,41 @@ const boundOf = (failures) => Math.min(LAST_BOUND_MS, FIRST_BOUND_MS * 2 ** fail
 
 // ── questions ───────────────────────────────────────────────────────────────────────────────────────────
 
-/** POST to PNS, as the page or the worker that this runs in. */
+/** POST to PNS, as the page or the worker that this runs in; with `headers` of the page's, instead of cookies. */
 class Calls {
   #url;
   #env;
+  #headers;
+  #warned = new Set();
 
-  constructor(url, env) {
+  constructor(url, env, headers) {
     this.#url = url;
     this.#env = env;
+    this.#headers = headers;
+    this.tickets = Boolean(headers);
   }
 
   /** `status` is 0 when nothing came back. */
   async post(path, body) {
     const abort = new AbortController();
     const timer = this.#env.setTimeout(() => abort.abort(), OPENING_MS);
+    const message = path === "/messages";
     try {
+      const headers = this.#headers && (await this.#given(abort.signal));
       const response = await this.#env.fetch(this.#url + path, {
         method: "POST",
-        credentials: "include",
+        credentials: headers ? "omit" : "include",
         // A string goes as text/plain, which needs no preflight; what a page says as its last is still sent.
+        headers: body && !message ? { ...headers, "content-type": "application/json" } : headers,
         body,
-        keepalive: Boolean(body),
+        keepalive: message,
         signal: abort.signal,
       });
       const after = Number(response.headers.get("retry-after")) * SECOND || 0;
       const text = await response.text();
-      return { status: response.status, body: parse(text) ?? {}, text, after };
+      const said = parse(text) ?? {};
+      if (said.detail) this.#warn(said.detail);
+      return { status: response.status, body: said, text, after };
     } catch {
       return { status: 0, body: {}, after: 0 };
     } finally {
@@ -87,18 +99,58 @@ class Calls {
   }
 
   /** Whose this browser is: `user`, "" for nobody; without a `user` it is in doubt. */
-  async question() {
-    const { status, body, after } = await this.post("/subscribe");
-    const { code } = body;
-    if (status === 200 && body.heartbeat_seconds > 0) {
-      return { user: body.user_id, silence: (1.5 * body.heartbeat_seconds + 5) * SECOND };
+  async question(renew) {
+    const { tickets } = this;
+    const wish = tickets ? JSON.stringify({ ticket: true, renew, device_token: this.#token() }) : undefined;
+    const { status, body, after } = await this.post("/subscribe", wish);
+    const { code, ticket } = body;
+    if (status === 200 && body.heartbeat_seconds > 0 && (ticket || !tickets)) {
+      this.#token(body.device_token);
+      const silence = (1.5 * body.heartbeat_seconds + 5) * SECOND;
+      return { user: body.user_id, silence, ticket, renewal: body.renew_seconds };
     }
     if (status === 401 || (status === 403 && code !== "origin_not_allowed")) {
+      const { location } = this.#env;
+      if (location && !tickets && siteOf(location) !== siteOf(new URL(this.#url))) {
+        this.#warn(`${location.origin} and ${this.#url} are two sites: without cookies set "headers"`);
+      }
       return { user: "", problem: code ?? "unauthorized" };
     }
     if (!status || status === 429 || status >= 500) return { state: "offline", problem: code ?? "unreachable", after };
+    const what = tickets ? "PNS with tickets" : "PNS";
+    if (!code) this.#warn(`POST ${this.#url}/subscribe answered ${status}, not as ${what}: set "url" to where that is`);
     return { state: "error", problem: code ?? "not_pns", after };
   }
+
+  async #given(signal) {
+    try {
+      return { ...(await Promise.race([this.#headers(), new Promise((_, no) => (signal.onabort = no))])) };
+    } catch (error) {
+      this.#warn(`headers() failed: ${error?.message ?? error}`);
+      throw error;
+    }
+  }
+
+  /** What names this device instead of a cookie; of this tab alone, so that two tabs may be two users. */
+  #token(fresh) {
+    try {
+      const storage = this.#env.storage();
+      const name = `pns ${this.#url}`;
+      if (fresh) storage.setItem(name, fresh);
+      return storage.getItem(name) ?? undefined;
+    } catch {} // the browser keeps nothing here
+  }
+
+  #warn(text) {
+    if (this.#warned.has(text)) return;
+    this.#warned.add(text);
+    this.#env.warn(`PNS: ${text}`);
+  }
+}
+
+/** About what browsers take for one site; they know all names under which anybody may have one. */
+function siteOf({ protocol, hostname }) {
+  return protocol + (/[^.]+\.((com?|net|org|ac|gov|edu)\.)?[^.]+$/.exec(hostname)?.[0] ?? hostname);
 }
 
 // ── the connection ──────────────────────────────────────────────────────────────────────────────────────
@@ -229,7 +281,7 @@ class Line {
     this.#drop();
     this.#silence = answer.silence;
     this.#set({ state: "connecting", retryAt: null });
-    this.#open();
+    this.#open(answer);
   }
 
   #wait(state, problem, after = 0) {
@@ -242,21 +294,22 @@ class Line {
 
   // ── WebSocket, or events ──────────────────────────────────────────────────────────────────────────────
 
-  #open() {
+  #open(answer) {
     const { EventSource, now } = this.#env;
     const events = EventSource && this.#socketFailures > 1 && now() < this.#socketAgain;
-    this.#opening = this.#start(events ? openEvents : openSocket);
+    this.#opening = this.#start(events ? openEvents : openSocket, answer);
   }
 
-  #start(open) {
-    const link = { via: open === openSocket ? "websocket" : "events", heard: 0, close() {}, send() {} };
+  #start(open, { ticket, renewal }) {
+    const via = open === openSocket ? "websocket" : "events";
+    const link = { via, heard: 0, ticket, renewal, close() {}, send() {} };
     this.#watch(link, OPENING_MS);
     const on = {
       message: (text) => link.over || this.#hear(link, text),
       close: (code) => this.#closed(link, code),
     };
     try {
-      Object.assign(link, open(this.#url, this.#env, on));
+      Object.assign(link, open(this.#url, this.#env, on, ticket));
     } catch {
       // A turn later, as everything that closes by itself: nobody has this link yet.
       Promise.resolve().then(() => on.close(1006));
@@ -272,7 +325,7 @@ class Line {
   #end(link) {
     if (!link || link.over) return;
     link.over = true;
-    this.#env.clearTimeout(link.timer);
+    for (const timer of [link.timer, link.renewing]) this.#env.clearTimeout(timer);
     link.close();
   }
 
@@ -301,7 +354,7 @@ class Line {
     if (user === this.#status.userId || problem === "too_many_connections") return true;
     if (user !== undefined) this.#become(user, problem);
     // Not at once: users that change and change again must not become a storm.
-    if (user !== "") this.#wait(state ?? "offline", problem ?? "", after);
+    if (user !== "") this.#wait(state ?? "offline", problem ?? "", after || boundOf(this.#failures) / 2);
     return false;
   }
 
@@ -312,9 +365,13 @@ class Line {
     this.#link = link;
     link.since = this.#env.now();
     this.#turn = null;
-    if (link.via === "websocket") this.#socketFailures = 0;
-    else this.#probeLater();
-    this.#prove(link).then((sure) => {
+    this.#queue = this.#queue.filter(({ renewal }) => !renewal);
+    if (link.via === "websocket") {
+      this.#socketFailures = 0;
+      this.#renewLater(link, link.renewal);
+    } else this.#probeLater();
+    // A ticket is its user's; cookies may be anybody's by now.
+    (link.ticket ? Promise.resolve(true) : this.#prove(link)).then((sure) => {
       link.sure = sure;
       this.#live(link);
     });
@@ -323,7 +380,35 @@ class Line {
   #probeLater() {
     this.#env.clearTimeout(this.#probe);
     // Beside the events, which go on until the WebSocket has said its first word.
-    this.#probe = this.#later(() => (this.#opening = this.#start(openSocket)), SOCKET_AGAIN_MS);
+    this.#probe = this.#later(() => this.#probeNow(), SOCKET_AGAIN_MS);
+  }
+
+  async #probeNow() {
+    const link = this.#link;
+    const answer = this.#calls.tickets ? await this.#calls.question() : { user: this.#status.userId };
+    if (this.#link !== link || this.#opening) return;
+    if (answer.user === this.#status.userId) this.#opening = this.#start(openSocket, answer);
+    else this.#probeLater();
+  }
+
+  /** Nobody can be asked about a connection that a ticket has opened: another ticket keeps it open. */
+  #renewLater(link, seconds, part = 0.5) {
+    if (!(seconds > 0)) return;
+    const delay = seconds * SECOND * part * (1 + this.#env.random() / 2);
+    link.renewing = this.#later(() => this.#renew(link, seconds), delay);
+  }
+
+  async #renew(link, seconds) {
+    const { user, problem, ticket } = await this.#calls.question(true);
+    if (link.over) return;
+    if (user === undefined) return this.#renewLater(link, seconds, 0.1);
+    if (user !== this.#status.userId) {
+      this.#become(user, problem);
+      if (user) this.#try();
+      return;
+    }
+    this.#queue.push({ renewal: link, message: { renewTicket: ticket }, until: this.#env.now() + REQUEST_MS });
+    this.#pump();
   }
 
   #closed(link, code, now = false) {
@@ -333,11 +418,13 @@ class Line {
     if (this.#opening === link) this.#opening = null;
     if (this.#link && this.#link !== link) return this.#probeLater();
     this.#link = null;
-    if (link.heard && this.#env.now() - link.since > HELD_MS) {
+    const held = link.heard ? this.#env.now() - link.since : 0;
+    if (held > HELD_MS) {
       this.#failures = 0;
       this.#asked = false;
     }
-    const ask = code >= 4500 && code < 5000 && !this.#asked;
+    // A ticket that has run out is no trouble.
+    const ask = code >= 4500 && code < 5000 && (!this.#asked || (code === 4502 && held > SECOND));
     this.#asked ||= ask;
     if (ask || now) return this.#try();
     if (OUR_FAULT.includes(code)) this.#failures = LONG_WAIT;
@@ -388,11 +475,13 @@ class Line {
     this.#pump();
   }
 
-  #answer({ error, newNotificationData, seenNotificationData }) {
+  #answer({ error, newNotificationData, seenNotificationData, ticketRenewed }) {
     if (!this.#turn) return;
     if (error?.code === "rate_limited" || error?.code === "unavailable") return this.#again();
     this.#turn = null;
-    const { ask } = this.#queue.shift();
+    const { ask, renewal } = this.#queue.shift();
+    // Without another ticket this connection ends soon, so that the next one is better made now.
+    if (renewal) return ticketRenewed ? this.#renewLater(renewal, ticketRenewed.seconds) : this.#try();
     const items = newNotificationData ?? seenNotificationData ?? [];
     this.#tell({ answer: ask, ...(error ? { error: error.code, message: error.message } : { items }) });
   }
@@ -412,15 +501,17 @@ class Line {
   }
 }
 
-function openSocket(url, { WebSocket }, on) {
-  const socket = new WebSocket(url.replace(/^http/, "ws") + "/subscribe", ["pns.v1"]);
+function openSocket(url, { WebSocket }, on, ticket) {
+  const protocols = ticket ? ["pns.v1", `pns.ticket.${ticket}`] : ["pns.v1"];
+  const socket = new WebSocket(url.replace(/^http/, "ws") + "/subscribe", protocols);
   socket.onmessage = ({ data }) => on.message(data);
   socket.onclose = ({ code }) => on.close(code);
   return { send: (text) => socket.send(text), close: () => socket.close() };
 }
 
-function openEvents(url, { EventSource }, on) {
-  const source = new EventSource(url + "/subscribe", { withCredentials: true });
+function openEvents(url, { EventSource }, on, ticket) {
+  const query = ticket ? `?ticket=${encodeURIComponent(ticket)}` : "";
+  const source = new EventSource(`${url}/subscribe${query}`, { withCredentials: !ticket });
   source.onmessage = ({ data }) => on.message(data);
   // It would connect again by itself, and not by our rules.
   source.onerror = () => on.close(1006);
@@ -547,7 +638,7 @@ export class PNSClient extends EventTarget {
     this.#options = { share: true, connect: true, ...options };
     this.#env = surroundings(options.environment);
     this.url = new URL(url, globalThis.document?.baseURI).href.replace(/\/+$/, "");
-    this.#calls = new Calls(this.url, this.#env);
+    this.#calls = new Calls(this.url, this.#env, this.#options.headers);
     this.#id = `${this.#env.now()} ${this.#env.random()}`;
     if (this.#options.connect) this.connect();
   }
@@ -635,7 +726,7 @@ export class PNSClient extends EventTarget {
   // ── joining and leaving a line ────────────────────────────────────────────────────────────────────────
 
   #join() {
-    const ways = this.#options.share ? [byWorker, byLock, alone] : [alone];
+    const ways = this.#options.share && !this.#options.headers ? [byWorker, byLock, alone] : [alone];
     const next = () => {
       const way = ways.shift();
       const page = {

@@ -34,6 +34,8 @@ export interface PushEnvironment {
 }
 
 export interface WebPushOptions {
+  /** The page's login where it is no cookie, as of PNSClient. */
+  headers?: () => Record<string, string> | Promise<Record<string, string>>;
   /** A worker of the page's own origin that takes in PNS's, needed where PNS is on another. */
   worker?: string;
   /** The title of a notification that has none; "New notification". */

@@ -37,6 +37,7 @@ function container(navigator) {
 
 export class WebPush extends EventTarget {
   #env;
+  #headers; // of the page's login, in place of cookies
   #script; // the worker's address
   #scope;
   #possible;
@@ -50,8 +51,9 @@ export class WebPush extends EventTarget {
   #events = null;
   #channel = null;
 
-  constructor(url, { worker, title, environment } = {}) {
+  constructor(url, { worker, title, headers, environment } = {}) {
     super();
+    this.#headers = headers;
     const base = globalThis.document?.baseURI;
     this.url = new URL(url, base).href.replace(/\/+$/, "");
     this.#env = surroundings(environment);
@@ -75,6 +77,8 @@ export class WebPush extends EventTarget {
     if (!this.#possible) return this.#set("unsupported");
     this.#listen();
     const { signal } = this.#login;
+    // It may be another user's turn: what PNS calls this browser is then another device.
+    this.#device = "";
     const { status, body } = await this.#ask("GET", "/devices/networks");
     if (!signal.aborted && !isPassing(status)) {
       this.#key = body.networks?.webpush?.application_server_key ?? "";
@@ -243,9 +247,13 @@ export class WebPush extends EventTarget {
   async #ask(method, path, message) {
     const abort = new AbortController();
     const timer = this.#env.setTimeout(() => abort.abort(), REQUEST_MS);
-    const json = message && { body: JSON.stringify(message), headers: { "content-type": "application/json" } };
     try {
-      const options = { method, credentials: "include", signal: abort.signal, ...json };
+      const given = this.#headers && { ...(await this.#soon((async () => this.#headers())())) };
+      const options = { method, credentials: given ? "omit" : "include", signal: abort.signal, headers: given };
+      if (message) {
+        options.body = JSON.stringify(message);
+        options.headers = { ...given, "content-type": "application/json" };
+      }
       const response = await this.#env.fetch(this.url + path, options);
       return { status: response.status, body: (await response.json().catch(() => null)) ?? {} };
     } catch {

@@ -2,10 +2,15 @@
 
 import { PNSClient, PNSError, version, type State, type UnseenNotification } from "../../pns/browser/client.js";
 
-const client = new PNSClient("/pns", { follow: true, environment: { random: () => 0 } });
+const client = new PNSClient("/pns", {
+  follow: true,
+  headers: async () => ({ authorization: "Bearer …" }),
+  environment: { random: () => 0, warn: (text) => names.push(text) },
+});
 const state: State = client.state;
 const names: string[] = [version, client.url, client.problem, client.userId, state];
 
+client.addEventListener("user", ({ detail }) => names.push(detail satisfies string));
 client.addEventListener("count", ({ detail }) => names.push(detail.toFixed()));
 client.addEventListener("notifications", ({ detail: { items, first } }) => {
   if (!first) names.push(...items.map((item: UnseenNotification) => item.notification_data));
@@ -19,6 +24,8 @@ async function read(): Promise<void> {
   await client.markSeen(newest.notification_id).catch((error: PNSError) => names.push(error.code));
 }
 
+// @ts-expect-error: a header is text
+new PNSClient("/pns", { headers: async () => ({ authorization: 1 }) });
 // @ts-expect-error: nobody sets what only the server knows
 client.count = 1;
 // @ts-expect-error: there is no such option

@@ -96,6 +96,18 @@ test("who logs in while the last one's start is still under way is told to PNS o
   assert.deepEqual(world.log.take(), ["GET /devices/networks", REGISTER, "subscribe 2", "POST /devices"]);
 });
 
+test("another user logs in, and PNS cannot be told of it: what is turned off then is not the former one's", async () => {
+  const world = new PushWorld();
+  const push = await world.on();
+  world.pns.user = "bobs-";
+  world.pns.refusal = { POST: "unreachable" };
+  assert.equal(await push.start(), "on");
+  world.pns.refusal = {};
+  world.log.take();
+  await push.disable();
+  assert.deepEqual(world.log.take(), ["POST /devices", "DELETE /devices/bobs-device-1", "unsubscribe", "unregister"]);
+});
+
 test("what a logout has taken back at PNS is not taken back once more in the place of its successor", async () => {
   const world = new PushWorld();
   const push = await world.on();

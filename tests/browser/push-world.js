@@ -113,12 +113,14 @@ export class FakePNS {
   refusal = {};
   devices = new Map();
   bodies = [];
+  user = ""; // stands before the names of devices
+  logins = []; // by a header
 
   constructor(log) {
     this.log = log;
   }
 
-  async fetch(url, { method = "GET", body, credentials, signal } = {}) {
+  async fetch(url, { method = "GET", body, credentials, headers, signal } = {}) {
     const path = url.slice(URL_.length);
     this.log.add(`${method} ${path}`);
     await null;
@@ -130,14 +132,15 @@ export class FakePNS {
       const webpush = this.key && { webpush: { application_server_key: this.key } };
       return Response.json({ networks: { mqtt: {}, ...webpush } });
     }
-    if (credentials !== "include") return Response.json({ code: "unauthorized" }, { status: 401 });
+    if (headers?.authorization) this.logins.push(headers.authorization);
+    if ((credentials === "include") === Boolean(headers?.authorization)) return Response.json({ code: "unauthorized" }, { status: 401 });
     if (method === "DELETE") {
       const there = this.devices.delete(path.slice("/devices/".length));
       return there ? new Response(null, { status: 204 }) : Response.json({ code: "not_found" }, { status: 404 });
     }
     this.bodies.push(JSON.parse(body));
     const { endpoint } = this.bodies.at(-1).subscription;
-    const device_id = `device-${endpoint.split("/").at(-1)}`;
+    const device_id = `${this.user}device-${endpoint.split("/").at(-1)}`;
     this.devices.set(device_id, endpoint);
     return Response.json({ device_id }, { status: 201 });
   }

@@ -425,3 +425,29 @@ test("messages of other workers are none of ours", async () => {
     assert.deepEqual(click(world, data).answers, []);
   }
 });
+
+// ── a login that is no cookie ───────────────────────────────────────────────────────────────────────────
+
+test("with headers: each call carries them, and no cookie", async () => {
+  const world = new PushWorld();
+  let calls = 0;
+  const push = world.tab({ headers: async () => ({ authorization: `alice ${++calls}` }) });
+  await push.start();
+  assert.equal(await push.enable(), "on");
+  assert.equal(await push.disable(), "off");
+  assert.deepEqual(world.pns.logins, ["alice 2", "alice 3"]);
+  assert.deepEqual([world.pns.devices.size, world.log.take().includes("POST /devices")], [0, true]);
+});
+
+for (const [name, headers] of [
+  ["throws", () => { throw new Error("no token"); }],
+  ["rejects", async () => { throw new Error("no token"); }],
+]) {
+  test(`with headers() that ${name}: nothing is known, and nothing undone`, async () => {
+    const world = new PushWorld();
+    await world.on();
+    const push = world.tab({ headers });
+    assert.equal(await push.start(), "unknown");
+    assert.equal(world.pns.devices.size, 1);
+  });
+}

@@ -48,6 +48,10 @@ export class FakePNS {
   blocked = new Set(); // of "websocket", "events": closed before a word
   silent = false; // requests on a WebSocket are not answered
   heartbeat = 40;
+  renewal = 300; // seconds for which a ticket's connection may be open; null: for ever
+  tickets = new Map(); // of those not used yet
+  left = []; // device tokens that came with another user's login
+  made = 0;
 
   constructor(clock) {
     this.clock = clock;
@@ -92,16 +96,35 @@ export class FakePNS {
     for (const line of this.open) line.say({ newNotificationCountChanged: this.inboxOf(line.user).unseen.length });
   }
 
-  /** As POST, each connection is whose the browser's cookie is when it is opened. */
+  /** As POST, each connection is whose the browser's cookie is when it is opened, or its ticket. */
   connect(line) {
     this.lines.push(line);
     setImmediate(() => {
       if (line.over) return;
-      line.user = this.who;
+      line.user = line.ticket ? this.use(line.ticket) : this.who;
       if (this.blocked.has(line.via) || !line.user) return line.end(1006);
       line.isOpen = true;
       line.say({ newNotificationCountChanged: this.inboxOf(line.user).unseen.length });
     });
+  }
+
+  /** The user of a ticket, once. */
+  use(ticket) {
+    const user = this.tickets.get(ticket);
+    this.tickets.delete(ticket);
+    return user;
+  }
+
+  ticketOf(user, { device_token }) {
+    if (device_token && !device_token.startsWith(`${user} `)) this.left.push(device_token);
+    const ticket = `ticket-${++this.made}`;
+    this.tickets.set(ticket, user);
+    return {
+      ticket,
+      ticket_seconds: 30,
+      device_token: device_token?.startsWith(`${user} `) ? device_token : `${user} ${this.made}`,
+      renew_seconds: this.renewal,
+    };
   }
 
   answer(message, user = this.who) {
@@ -112,6 +135,10 @@ export class FakePNS {
       const page = unseen.slice(0, body.limit ?? 500);
       if (!body.ack) this.mark(page.at(-1), user);
       return { newNotificationData: page.map(item) };
+    }
+    if (name === "renewTicket") {
+      if (this.use(body) === user) return { ticketRenewed: { seconds: this.renewal } };
+      return { error: { code: "bad_request", message: "no" } };
     }
     if (name === "seenNotificationsRequest") {
       if (body.after === "gone") return { error: { code: "unknown_notification", message: "gone" } };
@@ -144,10 +171,12 @@ export class FakePNS {
       const { status, code, after } = refusal;
       return answerOf(status, { code, detail: "no" }, after ? { "retry-after": String(after) } : {});
     }
-    const user = this.who;
+    const user = options.credentials === "omit" ? options.headers.authorization : this.who;
     if (!user) return answerOf(401, { code: "unauthorized", detail: "no" });
     if (path === "/subscribe") {
-      return answerOf(200, { user_id: user, device_id: "d", heartbeat_seconds: this.heartbeat });
+      const wish = options.body && JSON.parse(options.body);
+      const ticket = wish?.ticket && this.ticketOf(user, wish);
+      return answerOf(200, { user_id: user, device_id: "d", heartbeat_seconds: this.heartbeat, ...ticket });
     }
     return answerOf(200, this.answer(JSON.parse(options.body), user));
   }
@@ -164,7 +193,8 @@ function makeWebSocket(pns) {
     via = "websocket";
 
     constructor(url, protocols) {
-      Object.assign(this, { url, protocols, sent: [] });
+      const ticket = protocols.find((name) => name.startsWith("pns.ticket."))?.slice("pns.ticket.".length);
+      Object.assign(this, { url, protocols, ticket, sent: [] });
       pns.connect(this);
     }
 
@@ -197,7 +227,7 @@ function makeEventSource(pns) {
 
     constructor(url, init) {
       super();
-      Object.assign(this, { url, init });
+      Object.assign(this, { url, init, ticket: new URL(url).searchParams.get("ticket") });
       pns.connect(this);
     }
 
@@ -223,7 +253,7 @@ function makeEventSource(pns) {
   };
 }
 
-/** One browser: its tabs share locks, channels and workers. */
+/** One browser: its tabs share cookies, locks, channels and workers. */
 export class World {
   clock = new Clock();
   pns = new FakePNS(this.clock);
@@ -232,10 +262,13 @@ export class World {
   channels = [];
   holders = new Map();
   workers = new Map();
+  warnings = [];
 
   /** What every tab has; `shared`: also SharedWorker; `locks`: also Web Locks. */
   environment({ worker = false, locks = false } = {}) {
     const { clock, pns } = this;
+    const kept = new Map(); // a tab's own
+    const storage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, text) => kept.set(name, text) };
     return {
       fetch: (url, options) => pns.fetch(url, options),
       WebSocket: makeWebSocket(pns),
@@ -244,6 +277,9 @@ export class World {
       BroadcastChannel: this.#broadcastChannel(),
       locks: locks ? { request: (...given) => this.#request(...given) } : undefined,
       window: new EventTarget(),
+      location: new URL("https://host.test/page"),
+      storage: () => storage,
+      warn: (text) => this.warnings.push(text),
       document: Object.assign(new EventTarget(), { visibilityState: "visible" }),
       setTimeout: (callback, milliseconds) => clock.set(callback, milliseconds),
       clearTimeout: (timer) => clock.clear(timer),
@@ -262,11 +298,13 @@ export class World {
     const { fetch } = environment;
     environment.fetch = async (url, request) => {
       const answer = await fetch(url, request);
-      if (url === `${URL_}/subscribe` && answer.status === 200) tab.named = JSON.parse(await answer.text()).user_id;
-      if (url === `${URL_}/subscribe` && [401, 403].includes(answer.status)) tab.named = "";
+      if (url !== `${URL_}/subscribe`) return answer;
+      const { user_id } = /"user_id":"(?<user_id>.*?)"/.exec(await answer.text())?.groups ?? {};
+      if (user_id) tab.named = user_id;
+      if ([401, 403].includes(answer.status)) tab.named = "";
       return answer;
     };
-    const client = (tab.client = new PNSClient(URL_, { environment, ...options }));
+    const client = (tab.client = new PNSClient(given.url ?? URL_, { environment, ...options }));
     client.addEventListener("count", ({ detail }) => tab.log.push(detail));
     client.addEventListener("state", ({ detail }) => tab.log.push(detail));
     client.addEventListener("notifications", ({ detail }) => {
