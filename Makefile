@@ -90,13 +90,14 @@ clean: ## remove .venv and everything that was made
 # Program, and the package of Debian's that has it.
 FLEET = postgres:postgresql redis-server:redis-server nginx:nginx-light
 PROGRAMS = $(FLEET) strace:strace curl:curl openssl:openssl chromium:chromium nats-server:nats-server \
-	caddy:caddy systemd-analyze:systemd mosquitto:mosquitto mosquitto_sub:mosquitto-clients firefox-esr:firefox-esr
+	caddy:caddy systemd-analyze:systemd mosquitto:mosquitto mosquitto_sub:mosquitto-clients firefox-esr:firefox-esr \
+	rails:ruby-railties puma:puma
 
 # What the tests call on, beside Python's packages: programs of Debian's, and modules of npm's.
 packages: .venv/test
 	@command -v npm >/dev/null || { echo "the tests of the browser need Node 20 or newer, with npm" >&2; exit 1; }
 	@$(call programs,$(PROGRAMS))
-	@for folder in tests/browser tests/gateways; do \
+	@for folder in tests/browser tests/docs tests/gateways; do \
 		test $$folder/node_modules -nt $$folder/package-lock.json || \
 		{ echo "· installing what $$folder needs of npm"; npm ci --prefix $$folder --silent; } || exit 1; done
 	@$(BIN)/python -m tests.browser.e2e.packages

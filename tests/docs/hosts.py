@@ -97,7 +97,7 @@ def write_django(folder: Path, files: list[Snippet], view: Snippet) -> tuple[str
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "shop.settings"}
     printed = subprocess.run(login, cwd=folder, env=environment, check=True, capture_output=True, text=True)
     user_id, cookie = printed.stdout.split()
-    return "shop.asgi:app", user_id, cookie
+    return "shop.asgi:application", user_id, cookie
 
 
 @asynccontextmanager

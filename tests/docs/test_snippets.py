@@ -6,10 +6,12 @@ Which kind a block is stands in its first line: see `Snippet.kind`.
 from __future__ import annotations
 
 import ast
+import asyncio
 import configparser
 import inspect
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from pns import PNS
 from pns.device import Registration, parse_user_id
 from pns.messages import DATA_SEEN, FROM_PNS, REQUESTS, SEEN_REQUEST, UNSEEN_REQUEST, parse_request
 from pns.push import PushControls
@@ -42,6 +45,7 @@ from pns.web.tickets import SubscribeBody
 from tests.gateways.fake_google import Google
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.postgres import Postgres
+from tests.harness.release import run
 
 from . import shell
 from .conversation import play
@@ -62,7 +66,8 @@ KINDS = {
     *("html bell", "js bell", "css bell"),  # run in a browser by tests/browser/e2e/test_bell_docs.py
     *("text conversation", "console make", "js browser", "toml", "ini systemd", "nginx", "caddy"),
     *("bash", "bash copy", "bash push", "bash uvicorn", "python app", "python django", "python flask"),
-    *("python calls", "python values", "python test"),
+    *("python calls", "python values", "python test", "python worker"),
+    *("python login", "js login", "ruby login"),  # run by tests/docs/test_login_page.py
     *("json from", "json login", "json SeenBody", *(f"json {name}" for name in SHAPES)),
 }
 
@@ -220,6 +225,14 @@ async def test_python_runs(snippet: Snippet) -> None:
         running = eval(code, {"pns": pns})
         if inspect.isawaitable(running):
             await running
+
+
+async def test_a_worker_notifies_on_the_same_file(tmp_path: Path) -> None:
+    """As a process of its own; the application's PNS has it at once."""
+    (tmp_path / "worker.py").write_text(the("python worker").text)
+    await asyncio.to_thread(run, [sys.executable, "worker.py"], tmp_path)
+    async with PNS(f"sqlite:///{tmp_path / 'pns.db'}") as pns:
+        assert [item.notification_data async for item in pns.export("42")] == ["Your export is ready"]
 
 
 @pytest.mark.parametrize("snippet", of_kind("python test"))
