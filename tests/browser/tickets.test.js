@@ -172,6 +172,7 @@ test("without renewal nothing is asked", async () => {
   await settle();
   await world.clock.advance(3_000_000);
   assert.equal(posts(world).length, 1);
+  assert.deepEqual(shows(tab), ["alice", 2, "live"]);
 });
 
 test("a renewal that is refused: the connection is made anew", async () => {
@@ -213,6 +214,7 @@ test("a renewal that another user asks for ends the connection", async () => {
 
 test("a renewal that is refused for good is a logout", async () => {
   const { world, login, tab } = await opened();
+  assert.deepEqual(shows(tab), ["alice", 2, "live"]);
   login.user = "";
   await world.clock.advance(187_500);
   assert.deepEqual(shows(tab), ["", 0, "logged-out"]);
