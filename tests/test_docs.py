@@ -112,7 +112,8 @@ def test_every_setting_and_variable_that_is_named_exists(path: Path) -> None:
     for name in re.findall(r"`([a-z]+\.[a-z0-9_.]+)`", text):
         if name.partition(".")[0] in sections - {"app"} and not name.endswith((".md", ".py", ".db")):
             assert name in keys, name
-    variables = {"PNS_" + key.replace(".", "__").upper() for key in keys} | {"PNS_CONFIG", "PNS_KEY", "PNS_URL"}
+    variables = {"PNS_" + key.replace(".", "__").upper() for key in keys}
+    variables |= {"PNS_CONFIG", "PNS_KEY", "PNS_URL"}
     assert set(re.findall(r"\bPNS_[A-Z0-9_]+", text)) <= variables
 
 
