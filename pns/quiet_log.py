@@ -29,11 +29,14 @@ class QuietLog:
         self._clock = clock
         self._told: dict[str, _Told] = {}
 
-    def write(self, kind: str, line: str, *, level: int = logging.WARNING) -> None:
+    def write(
+        self, kind: str, line: str, *, level: int = logging.WARNING, error: BaseException | None = None
+    ) -> None:
+        """`error`: whose traceback stands below the line."""
         now, told = self._clock.monotonic(), self._told.get(kind)
         if told is not None and now < told.quiet_until:
             self._told[kind] = told._replace(left_out=told.left_out + 1)
             return
         more = f" ({told.left_out} more since the line before)" if told is not None and told.left_out else ""
-        self._log.log(level, "%s%s", line, more)
+        self._log.log(level, "%s%s", line, more, exc_info=error)
         self._told[kind] = _Told(now + QUIET_SECONDS, 0)

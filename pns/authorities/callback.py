@@ -21,11 +21,13 @@ from pns.authority import Credentials, Login, UserOf
 from pns.clock import Clock
 from pns.device import parse_user_id
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, Unauthorized
+from pns.quiet_log import QuietLog
 from pns.settings import AuthSettings
 
 log = logging.getLogger(__name__)
 
 _OWN = b"x-pns-"
+_SILENT = "the function given as user= did not say who a device is"
 
 
 class _Stopped(Exception):
@@ -36,10 +38,11 @@ class CallbackLogin:
     """A DeviceAuthority that calls `user`, a function of the host; a sync one runs in a thread.
 
     None is Unauthorized, and so is Unauthorized or Forbidden if the function raises it; any other exception
-    or a result that is no user id is AuthUnavailable, logged with the traceback, and so is more than
-    `auth.timeout_seconds`, waiting for one of the `auth.max_concurrency` turns included. The threads are none
-    of those that the host's own sync functions share. The function is handed a request whose `x-pns-` headers
-    are PNS's own word, as `auth.url` is told them.
+    or a result that is no user id is AuthUnavailable, logged with the traceback, once a minute for each type
+    of exception. So is more than `auth.timeout_seconds`, waiting for one of the `auth.max_concurrency` turns
+    included, whatever comes after it. The threads are none of those that the host's own sync functions
+    share. The function is handed a request whose `x-pns-` headers are PNS's own word, as `auth.url` is told
+    them.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class CallbackLogin:
         self._threads = CapacityLimiter(settings.max_concurrency)
         self._calls: set[asyncio.Task[object]] = set()
         self._doubts = DoubtLog(log, clock=clock)
+        # Anybody can make the function fail as often as they ask.
+        self._failures = QuietLog(log, clock=clock)
 
     async def start(self) -> None:
         pass
@@ -73,11 +78,13 @@ class CallbackLogin:
     async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         waited = "turn"
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._timeout_seconds) as limit:
                 with await self._turns.take(credentials) as turn:
                     waited = "answer"
                     revocation = await self._newest_revocation()
                     user_id = await self._ask(_request(credentials, recheck=recheck), turn)
+            if limit.expired():  # the function caught its own end, and what it says then is no answer
+                raise TimeoutError
         except TimeoutError:
             self._doubt(f"no {waited} within {self._timeout_seconds:g} s")
             raise AuthUnavailable from None
@@ -89,7 +96,7 @@ class CallbackLogin:
         return Login(user_id, revocation)
 
     def _doubt(self, reason: str) -> None:
-        self._doubts.write("the function given as user= did not say who a device is", reason)
+        self._doubts.write(_SILENT, reason)
 
     async def _ask(self, request: HTTPConnection | None, turn: Turn) -> str | None:
         try:
@@ -101,16 +108,21 @@ class CallbackLogin:
             raise
         except _Stopped:
             raise AuthUnavailable from None
-        except Exception:
-            log.exception("the function given as user= did not say who a device is")
-            raise AuthUnavailable from None
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            failure: BaseException = error  # the function's own
+        except (Exception, SystemExit) as error:
+            failure = error
+        self._failures.write(type(failure).__qualname__, _SILENT, level=logging.ERROR, error=failure)
+        raise AuthUnavailable
 
     async def _call(self, request: HTTPConnection, turn: Turn) -> object:
         result = self._user(request) if self._is_async else await self._in_thread(request, turn)
         return await result if inspect.isawaitable(result) else result
 
     async def _in_thread(self, request: HTTPConnection, turn: Turn) -> object:
-        thread = to_thread.run_sync(self._user, request, limiter=self._threads)
+        thread = to_thread.run_sync(_fenced, self._user, request, limiter=self._threads)
         call = asyncio.create_task(thread, name="pns login")
         self._calls.add(call)
         call.add_done_callback(self._ended)
@@ -148,14 +160,29 @@ class FixedUser:
         return self._login
 
 
+def _fenced(user: UserOf, request: HTTPConnection) -> object:
+    """What `user` returns. What is no Exception would end the event loop, or look like the end of PNS."""
+    try:
+        return user(request)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__} was raised") from error
+
+
 def _request(credentials: Credentials, *, recheck: bool) -> HTTPConnection | None:
     """The device's request; of the headers `x-pns-…` it has those that PNS says, and no others."""
     if credentials.request is None:
         return None
     scope = credentials.request.scope
-    sent = [header for header in scope["headers"] if not header[0].lower().startswith(_OWN)]
+    sent = [header for header in scope["headers"] if not _is_own(header[0])]
     said = [header for header in credentials.said_by_pns(recheck=recheck) if header[0].startswith(_OWN)]
     return HTTPConnection({**scope, "headers": [*sent, *said]})
+
+
+def _is_own(name: bytes) -> bool:
+    """Whether it is PNS's to say, or would be taken for that where `_` and `-` are one (RFC 3875 §4.1.18)."""
+    return name.lower().replace(b"_", b"-").startswith(_OWN)
 
 
 def _is_async(function: UserOf) -> bool:

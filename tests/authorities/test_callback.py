@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import itertools
 import threading
 
 import pytest
@@ -104,6 +106,78 @@ async def test_an_exception_is_a_doubt_with_a_traceback(
     with pytest.raises(AuthUnavailable):
         await authority(user).login(CREDENTIALS)
     assert "Traceback" in caplog.text
+
+
+async def test_a_function_that_fails_again_and_again_writes_a_traceback_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    errors = [KeyError, ConnectionError]
+    coming = itertools.cycle(errors)
+
+    def user(request: HTTPConnection) -> str:
+        raise next(coming)
+
+    clock = FakeClock()
+    login = CallbackLogin(user, AuthSettings(), clock=clock, newest_revocation=Revocations(0).newest)
+    for _ in range(20):
+        with pytest.raises(AuthUnavailable):
+            await login.login(CREDENTIALS)
+    assert [caplog.text.count(f"\n{error.__name__}") for error in errors] == [1, 1]
+    clock.advance(60)
+    for _ in range(2):
+        with pytest.raises(AuthUnavailable):
+            await login.login(CREDENTIALS)
+    assert [caplog.text.count(f"\n{error.__name__}") for error in errors] == [2, 2]
+    assert caplog.text.count("(9 more since the line before)") == 2
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit])
+async def test_a_thread_of_a_function_ends_nothing_else(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def user(request: HTTPConnection) -> str:
+        raise error
+
+    with pytest.raises(AuthUnavailable):
+        await authority(user).login(CREDENTIALS)
+    assert f"{error.__name__} was raised" in caplog.text
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+async def test_an_async_function_ends_nothing_else(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def user(request: HTTPConnection) -> str:
+        raise error
+
+    login = authority(user, max_concurrency=1)
+    for _ in range(3):  # the turn is given back each time
+        with pytest.raises(AuthUnavailable):
+            await login.login(CREDENTIALS)
+    assert caplog.text.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("said", [None, "42"])
+async def test_what_a_function_says_after_its_time_is_a_doubt(said: str | None) -> None:
+    async def user(request: HTTPConnection) -> str | None:
+        with contextlib.suppress(BaseException):
+            await asyncio.Event().wait()
+        return said
+
+    with pytest.raises(AuthUnavailable):
+        await asyncio.wait_for(authority(user, timeout_seconds=0.05).login(CREDENTIALS), 5)
+
+
+async def test_a_cancelled_caller_is_cancelled() -> None:
+    async def user(request: HTTPConnection) -> str:
+        await asyncio.Event().wait()
+        return "42"
+
+    task = asyncio.create_task(authority(user).login(CREDENTIALS))
+    await turns(5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_an_async_function_that_hangs() -> None:

@@ -82,7 +82,13 @@ async def test_another_host_with_the_same_cookie_is_another_question(world: Worl
 
 @pytest.mark.parametrize("recheck", [False, True])
 async def test_a_function_of_the_host_is_told_the_same(recheck: bool) -> None:
-    lies = [(b"X-PNS-Question", b"lie"), (b"x-pns-host", b"lie"), (b"x-PNS-device-id", b"lie")]
+    lies = [
+        (b"X_PNS_Question", b"lie"),
+        (b"x-pns_host", b"lie"),
+        (b"X-PNS-Question", b"lie"),
+        (b"x-pns-host", b"lie"),
+        (b"x-PNS-device-id", b"lie"),
+    ]
     scope = {"type": "http", "headers": [*lies, (b"cookie", b"user=42")], "path": "/", "session": {"a": 1}}
     credentials = Credentials(
         (), ((b"x-forwarded-for", b"192.0.2.7"), (b"x-pns-host", b"shop.example")), "d", HTTPConnection(scope)
