@@ -48,6 +48,21 @@ async def test_an_application_that_is_ill_gets_its_own_remedy(case: str) -> None
     assert word in without.answer + without.remedy
 
 
+async def test_the_application_is_asked_as_a_node_asks() -> None:
+    async with HostApplication() as application:
+        settings = Settings(auth=AuthSettings(url=application.url, timeout_seconds=5))
+        async for _ in check_application(settings, {"cookie": "user=ann"}, url="https://app.example/pns"):
+            pass
+        without, given = application.asked
+    assert given.keys() - without.keys() == {"cookie"}
+    for asked in (without, given):
+        assert asked["x-pns-question"] == "login"
+        assert asked["x-pns-host"] == "app.example"
+        assert asked["x-forwarded-proto"] == "https"
+        assert asked["x-pns-device-id"]
+        assert asked["x-forwarded-for"]
+
+
 async def test_a_slow_or_absent_application() -> None:
     async with HostApplication() as application:
         application.delay = 2

@@ -33,7 +33,7 @@ async def examine(
     login = _login(cookies, headers)
     way = Way(settings, url=url, login=login, origin=origin)
     beside = (check_database(settings), check_bus(settings), check_push(settings, url=url))
-    for answers in (check_application(settings, login), *beside, way.check()):
+    for answers in (check_application(settings, login, url=url), *beside, way.check()):
         async for finding in answers:
             findings.append(finding)
             _print(console, finding)

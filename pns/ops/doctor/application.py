@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import msgspec
 
 from pns import csrf
-from pns.device import parse_user_id
+from pns.authority import Credentials
+from pns.device import new_device_id, parse_user_id
 from pns.ops.doctor.finding import Finding, bad, good, not_asked
 from pns.ops.doctor.remedies import unreached
 from pns.settings import Settings
@@ -17,24 +19,40 @@ WITHOUT = "auth.url without a login"
 WITH = "auth.url with the given login"
 
 
-async def check_application(settings: Settings, login: Mapping[str, str]) -> AsyncIterator[Finding]:
-    """Ask `auth.url` as PNS would. `login`: the headers of a logged-in browser, names in lower case."""
+async def check_application(
+    settings: Settings, login: Mapping[str, str], *, url: str = ""
+) -> AsyncIterator[Finding]:
+    """Ask `auth.url` as PNS would. `login`: the headers of a logged-in browser, names in lower case. `url`:
+    where devices reach PNS, without a path if need be; "" for where it listens.
+    """
     if not settings.auth.url:
         yield not_asked(WITHOUT, _NO_URL)
         return
-    yield await _ask(settings, WITHOUT, {})
+    said = _said(settings, url)
+    yield await _ask(settings, WITHOUT, {}, said)
     forwarded = {name: value for name, value in login.items() if name in settings.auth.forward_headers}
     if not login:
         yield not_asked(WITH, _NO_LOGIN)
     elif lost := ", ".join(sorted(login.keys() - forwarded.keys())):
         yield bad(WITH, f"PNS does not pass {lost} on", f"add {lost} to auth.forward_headers")
     else:
-        yield await _ask(settings, WITH, forwarded)
+        yield await _ask(settings, WITH, forwarded, said)
 
 
-async def _ask(settings: Settings, question: str, login: Mapping[str, str]) -> Finding:
+def _said(settings: Settings, url: str) -> dict[str, str]:
+    """The headers of PNS's own word, as for a device of this machine that logs in at `url`."""
+    at = urlsplit(url or f"http://{settings.server.host}:{settings.server.port}")
+    forwarded = {"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": at.scheme, "x-pns-host": at.netloc}
+    encoded = tuple((name.encode(), value.encode()) for name, value in forwarded.items())
+    said = Credentials((), encoded, new_device_id()).said_by_pns(recheck=False)
+    return {name.decode(): value.decode() for name, value in said}
+
+
+async def _ask(
+    settings: Settings, question: str, login: Mapping[str, str], said: Mapping[str, str]
+) -> Finding:
     auth = settings.auth
-    headers = {"accept": "application/json", "accept-encoding": "identity", **login}
+    headers = {"accept": "application/json", "accept-encoding": "identity", **login, **said}
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=auth.timeout_seconds) as client:
             response = await client.request(auth.method, auth.url, headers=headers)
