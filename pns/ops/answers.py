@@ -82,6 +82,12 @@ def wrong_with(version: str, url: bytes, headers: Headers) -> Refusal | None:
     return None if hosts == 1 or (hosts == 0 and version == "1.0") else BAD_HOST
 
 
+def origin_form(target: bytes) -> bytes:
+    """The path and the query of a target that is a whole URL, as RFC 9112 §3.2.2 lets a client write it."""
+    rest = target.partition(b"://")[2].partition(b"/")
+    return rest[1] + rest[2] or target
+
+
 def head_without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
     """The bytes of a head without its offer of another protocol: RFC 9110 §7.8 lets a server ignore that."""
     lines = [b"%s %s HTTP/%s" % (method, url, version.encode())]

@@ -8,6 +8,7 @@ answered first.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from pns.clock import SystemClock
 from pns.ops.answers import (
     BAD_REQUEST,
     BAD_VERSION,
@@ -27,9 +29,13 @@ from pns.ops.answers import (
     Refusal,
     answer,
     head_without_upgrade,
+    origin_form,
     wrong_with,
 )
 from pns.ops.deadline import Deadline
+from pns.quiet_log import QuietLog
+
+log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 1.0
 """How long a refused peer's bytes are still taken, and dropped: closing at once would reset the connection
@@ -64,6 +70,8 @@ class HTTPProtocol(HttpToolsProtocol):
 
     head_seconds: ClassVar[float] = 10.0
     body_seconds: ClassVar[float] = 30.0
+    quiet: ClassVar[QuietLog] = QuietLog(log, clock=SystemClock())
+    """Anybody can send garbage, a connection for each."""
 
     _deadline: Deadline
     _head_bytes: int | None = 0
@@ -130,7 +138,7 @@ class HTTPProtocol(HttpToolsProtocol):
                 data = self._without_upgrade() + data[upgrade.args[0] :]
             except httptools.HttpParserError:
                 if not self._ending:
-                    self.logger.warning("Invalid HTTP request received.")
+                    self.quiet.write("invalid", "a peer sent what is no request of HTTP/1.1: 400")
                     self._end(BAD_REQUEST)
                 return
 
@@ -205,6 +213,8 @@ class HTTPProtocol(HttpToolsProtocol):
             self._ending = True
             self.cycle.keep_alive = False
             return
+        if not self.url.startswith(b"/"):
+            self.url = origin_form(self.url)
         super().handle_websocket_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

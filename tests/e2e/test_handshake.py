@@ -457,3 +457,34 @@ def deflated(data: bytes) -> bytes:
     """One message as permessage-deflate sends it (RFC 7692, section 7.2.1)."""
     compressor = zlib.compressobj(wbits=-12)
     return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+
+
+# ── the request's target ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://pns.example/subscribe", 101),
+        ("http://pns.example/subscribe?a=b", 101),
+        ("http://pns.example/livez", 404),
+    ],
+)
+async def test_a_target_may_be_a_whole_url(server: ServerProcess, target: str, status: int) -> None:
+    assert await ask(server, upgrade_head("whole-url", path=target)) == status
+
+
+async def test_garbage_writes_no_line_for_each(server: ServerProcess) -> None:
+    def lines() -> int:
+        return server.output.count("is no request of HTTP/1.1")
+
+    async def garbage() -> None:
+        assert await ask(server, b"\x16\x03\x01 garbage\r\n\r\n") == 400
+
+    await garbage()
+    await eventually(lambda: lines() >= 1)
+    before = lines(), server.output.count(" WARNING ")
+    for _ in range(20):
+        await garbage()
+    assert lines() <= before[0] + 1
+    assert server.output.count(" WARNING ") <= before[1] + 1
