@@ -27,7 +27,6 @@ from pns.settings import AuthSettings
 log = logging.getLogger(__name__)
 
 _OWN = b"x-pns-"
-_SILENT = "the function given as user= did not say who a device is"
 
 
 class _Stopped(Exception):
@@ -96,7 +95,7 @@ class CallbackLogin:
         return Login(user_id, revocation)
 
     def _doubt(self, reason: str) -> None:
-        self._doubts.write(_SILENT, reason)
+        self._doubts.write("the function given as user= did not say who a device is", reason)
 
     async def _ask(self, request: HTTPConnection | None, turn: Turn) -> str | None:
         try:
@@ -114,7 +113,12 @@ class CallbackLogin:
             failure: BaseException = error  # the function's own
         except (Exception, SystemExit) as error:
             failure = error
-        self._failures.write(type(failure).__qualname__, _SILENT, level=logging.ERROR, error=failure)
+        self._failures.write(
+            type(failure).__qualname__,
+            "the function given as user= did not say who a device is",
+            level=logging.ERROR,
+            error=failure,
+        )
         raise AuthUnavailable
 
     async def _call(self, request: HTTPConnection, turn: Turn) -> object:
