@@ -169,6 +169,7 @@ class Connection:
         finally:
             self._driver = None
         await self._say_goodbye(outlet)
+        outlet.release()
 
     async def _serve(self, receive: ReceiveCall, outlet: Outlet) -> None:
         while self.ending is None:

@@ -210,7 +210,16 @@ class Outlet:
         if self._socket is not None:
             self._socket.abort()
 
+    def release(self) -> None:
+        """Let go of `on_slow`, which must not be called any more. Its connection holds this outlet in turn:
+        many that end at once would stay until garbage is collected.
+        """
+        self._on_slow = _nobody
+
 
 def count_message(state: State) -> Message:
     """The ASGI message that tells `state`."""
     return {"type": "websocket.send", "text": encode_count(state.unseen)}
+
+
+def _nobody() -> None: ...

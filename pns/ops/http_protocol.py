@@ -216,6 +216,8 @@ class HTTPProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self.url = origin_form(self.url)
         super().handle_websocket_upgrade()
+        # It holds this protocol: without it both go now, and not when garbage is collected.
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does at the end
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

@@ -17,6 +17,7 @@ import uvicorn
 
 from pns.node import Node
 from pns.ops.descriptors import Descriptors
+from pns.ops.heap import Heap
 from pns.ops.http_protocol import HTTPProtocol
 from pns.ops.websocket_protocol import WebSocketProtocol
 from pns.settings import Settings
@@ -64,10 +65,12 @@ class Server(uvicorn.Server):
         self._drain: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._descriptors = Descriptors(node.clock)
+        self._heap = Heap(node.clock)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_A_SECOND == 0:
             self._descriptors.look()
+            await self._heap.look(len(self.server_state.connections))
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:

@@ -59,9 +59,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._flush is not None:
             self._flush.cancel()
         super().connection_lost(exc)
+        self.conn.parser.close()  # a generator that holds `conn`
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)
+        # It holds this protocol: many that end at once would stay until garbage is collected.
+        self.scope["extensions"].clear()
         if not self.disconnected:
             # Closing flushes first: a peer that takes a byte now and then would hold the rest for days.
             self._flush = self.loop.call_later(self.flush_seconds, self.abort)

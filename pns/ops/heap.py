@@ -1,0 +1,49 @@
+"""Memory that many connections leave behind. The C library keeps it for later: 515 of 620 MB after 2,000
+peers that read nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from collections.abc import Callable
+
+from pns.clock import Clock
+
+FEWER = 200
+"""How many connections must have gone, so that giving back is worth its time."""
+PAUSE_SECONDS = 60.0
+
+
+def _malloc_trim() -> Callable[[int], object] | None:
+    """None where the C library has no such function (musl, macOS)."""
+    try:
+        found: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return None
+    return found
+
+
+_TRIM = _malloc_trim()
+
+
+class Heap:
+    """Gives free memory back to the machine when many connections have gone, at most once a minute."""
+
+    def __init__(self, clock: Clock, *, trim: Callable[[int], object] | None = _TRIM) -> None:
+        self._clock = clock
+        self._trim = trim
+        self._most = 0
+        self._gone = False
+        self._next = 0.0
+
+    async def look(self, connections: int) -> None:
+        """To be called once a second with the number of open connections. Other tasks go on meanwhile."""
+        self._most = max(self._most, connections)
+        # One look later: what a connection held goes a moment after the connection.
+        gone, self._gone = self._gone, self._most - connections >= FEWER
+        now = self._clock.monotonic()
+        if self._trim is None or not (gone and self._gone) or now < self._next:
+            return
+        self._most, self._gone, self._next = connections, False, now + PAUSE_SECONDS
+        await asyncio.to_thread(self._trim, 0)
