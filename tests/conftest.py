@@ -14,6 +14,7 @@ from pns.metrics import Metrics
 from pns.testing import FakeClock
 from tests.harness import Backend, HostApplication, ServerProcess
 from tests.harness.release import build, install
+from tests.releases.past import RELEASES, Release
 
 
 def pytest_configure() -> None:
@@ -41,6 +42,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment that holds the wheel and what it asks for."""
     return _made_once(tmp_path_factory, "environment", lambda folder: install(wheel, folder))
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[Release, Path]:
+    """The folder of each release before this one, unpacked."""
+    return {
+        release: _made_once(tmp_path_factory, f"pns-{release.commit}", release.unpack) for release in RELEASES
+    }
 
 
 def _made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:

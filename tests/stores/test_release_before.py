@@ -1,7 +1,7 @@
 """Releases before this one: their data are taken over, and they go on beside this release on the same data.
 
 Schema 1 knows no devices, pushes or audiences; what its code says stands here in its own words. Schema 2
-knows no tickets.
+knows no tickets. The releases themselves run in tests/releases.
 """
 
 from __future__ import annotations
