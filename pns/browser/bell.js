@@ -229,13 +229,19 @@ export class PNSBell extends Base {
       this.#failure = ''
       if (this.isOpen) this.#look()
     }
+    // A client.js of the release before, which a node of that release may still serve, tells no 'user'.
+    if (this.#user !== this.#owner() && (this.#owner() || state === 'logged-out')) this.#forget()
     this.#switch?.turned()
     this.#state()
   }
 
+  #owner () {
+    return this.state === 'logged-out' ? '' : this.#client.userId
+  }
+
   /** Somebody else, or nobody: in this very turn nothing is left of what was shown, nor of what was about to be. */
   #forget () {
-    const { userId } = this.#client
+    const userId = this.#owner()
     this.#base = null
     if (this.#user && this.#user !== userId) {
       this.#panel.clear()

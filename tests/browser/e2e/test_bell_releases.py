@@ -1,0 +1,108 @@
+"""The bell of a release before this one on this server, and the bell of this release on that server.
+
+Pages are cached and clients are bundled: neither changes at the moment when the server does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.e2e.conftest import Enter, House, count_is, lists, open_bell, state_is
+from tests.harness import Device, HostApplication, ServerProcess
+from tests.harness.application import Asked, Reply, by_cookie
+from tests.harness.front import Front, page
+from tests.releases.past import LATEST, RELEASED, PastServer, Release
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+BROWSER = Path("pns", "browser")
+THIS = Path(__file__).parents[3]
+JAVASCRIPT = "text/javascript; charset=utf-8"
+RESTARTED, LOGGED_OUT = 1012, 4501
+
+
+class Ages(NamedTuple):
+    """A release before this one, and which side is of it."""
+
+    release: Release
+    past_server: bool
+    mixed: bool = False
+    """client.js alone is of the server's side: two nodes answered for the files of one page."""
+
+
+AGES = [
+    *(Ages(release, past_server) for release in (RELEASED, LATEST) for past_server in (False, True)),
+    *(Ages(LATEST, past_server, mixed=True) for past_server in (False, True)),
+]
+
+
+def _name(ages: Ages) -> str:
+    sides = "new-bell-old-server" if ages.past_server else "old-bell-new-server"
+    return f"{ages.release.name}-{sides}{'-mixed' * ages.mixed}"
+
+
+@pytest.fixture(params=AGES, ids=_name)
+def ages(request: pytest.FixtureRequest) -> Ages:
+    found: Ages = request.param
+    return found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(ages: Ages, packages: dict[Release, Path], tmp_path: Path) -> AsyncIterator[House]:
+    """As every other one, but for the files: all that a page loads by name is of the bell's side."""
+    logged_out: set[str] = set()
+
+    def decide(asked: Asked) -> Reply:
+        gone = any(f"user={user}" in asked.get("cookie", "") for user in logged_out)
+        return (401, b"{}") if gone else by_cookie(asked)
+
+    past = packages[ages.release]
+    async with HostApplication(decide) as application:
+        server = ServerProcess(tmp_path, auth_url=application.url, auth__cache_seconds=0)
+        if ages.past_server:
+            server = PastServer(tmp_path, auth_url=application.url, package=past, auth__cache_seconds=0)
+        async with server, server.backend() as backend, Front(server.port) as front:
+            front.add("/", page())
+            for file in ((THIS if ages.past_server else past) / BROWSER).glob("*.js"):
+                if not (ages.mixed and file.name == "client.js"):
+                    front.add(f"/pns/{file.name}", file.read_text(), JAVASCRIPT)
+            yield House(application, server, backend, front, logged_out)
+            assert "Traceback" not in server.output, server.output
+
+
+async def test_it_counts_lists_marks_comes_back_and_is_logged_out(
+    ages: Ages, house: House, enter: Enter, alice: str
+) -> None:
+    visitor = await enter(alice)
+    await house.backend.notify(alice, "before")
+    tab, other = await visitor.open(), await visitor.open()
+    loaded = [line.split()[1] for line in house.front.opened if ".js " in line and "/worker-" not in line]
+    assert set(loaded) == ({"/client.js"} if ages.mixed else set())
+    await count_is(tab, 1)
+    await count_is(other, 1)
+    await open_bell(tab)
+    await lists(tab, "before")
+    await count_is(tab, 0)
+    await count_is(other, 0)
+    assert (await house.backend.user(alice))["unseen"] == 0
+    async with Device.connect(house.server.url, alice) as device:
+        assert await house.server.stop() == 0
+        assert await device.closed() == RESTARTED
+    await state_is(tab, "offline")
+    await house.server.start()
+    await state_is(tab, "live")
+    await state_is(other, "live")
+    await house.backend.notify(alice, "after")
+    await lists(tab, "after", "before")
+    async with Device.connect(house.server.url, alice) as device:
+        await house.logout(alice)
+        assert await device.closed() == LOGGED_OUT
+    for each in (tab, other):
+        await state_is(each, "logged-out")
+        await count_is(each, 0)
+    await lists(tab)
