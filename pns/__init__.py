@@ -25,7 +25,7 @@ from pns.ops.embedded import PNS
 from pns.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
 from pns.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "PNS",

@@ -5,7 +5,7 @@
 // A page asks PNS by itself for whom its cookies speak, and shows nothing of a line that is another user's.
 // Nothing here touches the DOM or shows anything; client.d.ts says what a page may rely on.
 
-export const version = "0.1.0";
+export const version = "0.2.0";
 
 const SECOND = 1000;
 const REQUEST_MS = 30 * SECOND; // an answer that takes longer is given up
