@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -30,6 +31,19 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> Non
     assert {name for name in names if ".dist-info/" not in name} == expected
     assert any(name.startswith("pns/migrations/versions/") for name in names)
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+
+
+def test_the_source_archive_holds_the_tests_and_nothing_that_was_made(wheel: Path) -> None:
+    (path,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"Makefile", "pyproject.toml", "tests/test_packaging.py", *_archives()} <= names
+    made = {"node_modules", "__pycache__", ".venv", ".git", ".ci", "dist"}
+    assert [name for name in names if made & set(name.split("/"))] == []
+
+
+def _archives() -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "releases").glob("*.tar.xz")]
 
 
 def test_the_version_is_one_everywhere(wheel: Path) -> None:
