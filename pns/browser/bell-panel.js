@@ -104,9 +104,11 @@ export class Panel {
       this.#stale = false
     }
     this.loading.hidden = true
+    const epoch = this.#epoch
     await this.#add(this.fresh, [...unseen].reverse(), this.fresh.firstChild)
-    if (seen) await this.#append(seen)
-    this.empty.hidden = this.#shown.size > 0
+    // Each wait may end in a list that is somebody else's.
+    if (seen && epoch === this.#epoch) await this.#append(seen)
+    if (epoch === this.#epoch) this.empty.hidden = this.#shown.size > 0
   }
 
   /** PAGE seen ones, newest first; fewer only at the end, though the server may cut a page shorter. */

@@ -81,6 +81,40 @@ async def test_what_was_shown_goes_in_the_turn_of_the_change(
     assert not (await tab.title()).startswith("(")
 
 
+# Frames come when the test says so; `built` is the text of each item that is listed from then on.
+BY_HAND = """
+  window.frames_ = []
+  window.requestAnimationFrame = back => frames_.push(back)
+  window.draw = () => frames_.splice(0).forEach(back => back())
+  window.observe = root => {
+    window.built = []
+    const text = node => node.localName === 'li' && built.push(node.textContent)
+    const added = records => records.forEach(({ addedNodes }) => addedNodes.forEach(text))
+    new MutationObserver(added).observe(root, { subtree: true, childList: true })
+  }
+"""
+
+
+async def test_a_list_that_is_being_built_ends_with_its_user(house: House, enter: Enter, alice: str) -> None:
+    bob = alice.replace("alice", "bob")
+    for user, title in ((alice, "hers"), (bob, "his")):
+        seen = await house.backend.notify(user, f"{title}, seen")
+        await house.backend.http.post(f"/users/{user}/seen", json={"notification_ids": seen})
+        await house.backend.notify(user, title)
+    visitor = await enter(alice)
+    await visitor.context.add_init_script(BY_HAND)
+    tab = await visitor.open()
+    await tab.evaluate(f"{BELL}.open()")
+    await holds(tab, "frames_.length > 0")
+    await visitor.login(bob)
+    await tab.evaluate(f"{BELL}.client.connect()")
+    await holds(tab, f"{BELL}.client.userId === '{bob}' && {BELL}.state === 'live'")
+    await tab.evaluate(f"observe({BELL}.shadowRoot)")
+    await holds(tab, f"(draw(), {BELL}.shadowRoot.querySelectorAll('li').length === 2)")
+    await holds(tab, f"(draw(), {BELL}.shadowRoot.textContent.includes('his, seen'))")
+    assert [text for text in await tab.evaluate("built") if "hers" in text] == []
+
+
 async def test_a_page_that_is_put_aside_shows_nothing(house: House, enter: Enter, alice: str) -> None:
     visitor = await enter(alice)
     await visitor.context.add_init_script(WATCH)
