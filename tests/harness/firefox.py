@@ -27,11 +27,17 @@ PREFERENCES = {
 
 
 class Firefox:
-    """Opens `page`; `push_server` is the WebSocket's address (autopush.py). Use as `async with`."""
+    """Opens `page`; `push_server` is the WebSocket's address (autopush.py). Use as `async with`.
 
-    def __init__(self, folder: Path, page: str, *, push_server: str) -> None:
+    `options` are of its command line.
+    """
+
+    def __init__(
+        self, folder: Path, page: str, *, push_server: str = "", options: tuple[str, ...] = ()
+    ) -> None:
         self._profile = folder / "firefox"
         self._page = page
+        self._options = options
         self._preferences = [*PREFERENCES.items(), ("dom.push.serverURL", push_server)]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,7 +47,7 @@ class Firefox:
 
     async def __aenter__(self) -> Self:
         program = shutil.which("firefox-esr")
-        assert program, "the tests of Web Push need Firefox: make packages"
+        assert program, "the tests of the browser need Firefox: make packages"
         self._profile.mkdir()
         lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in self._preferences)
         (self._profile / "user.js").write_text("\n".join(lines))
@@ -51,7 +57,15 @@ class Firefox:
     def _start(self, program: str) -> subprocess.Popen[bytes]:
         with (self._profile / "output").open("wb") as output:
             return subprocess.Popen(
-                [program, "--headless", "--no-remote", "--profile", str(self._profile), self._page],
+                [
+                    program,
+                    "--headless",
+                    "--no-remote",
+                    "--profile",
+                    str(self._profile),
+                    *self._options,
+                    self._page,
+                ],
                 env=os.environ | {"HOME": str(self._profile)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -90,12 +90,16 @@ class Front:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             method, target, _ = head.split(" ", 2)
             if not target.startswith("/pns/") or target in self.pages:
-                writer.write(self._page(target))
+                writer.write(self.answer(target, head))
                 await writer.drain()
             elif self.line:
                 await self._forward(f"{method} {target[4:]} {head.split(' ', 2)[2]}", reader, writer)
         self._writers.discard(writer)
         writer.close()
+
+    def answer(self, target: str, head: str) -> bytes:
+        """What the application answers to a request with this head."""
+        return self._page(target)
 
     def _page(self, target: str) -> bytes:
         path = target.partition("?")[0]
