@@ -61,12 +61,18 @@ class Calls {
   #url;
   #env;
   #headers;
+  #heard;
   #warned = new Set();
+  #asked = 0;
+  #answered = 0; // the newest question that was answered without a doubt
+  #newest; // with this
 
-  constructor(url, env, headers) {
+  /** `heard` is told of each answer, before whoever asked is. */
+  constructor(url, env, headers, heard) {
     this.#url = url;
     this.#env = env;
     this.#headers = headers;
+    this.#heard = heard;
     this.tickets = Boolean(headers);
   }
 
@@ -98,8 +104,20 @@ class Calls {
     }
   }
 
-  /** Whose this browser is: `user`, "" for nobody; without a `user` it is in doubt. */
+  /** Whose this browser is: `user`, "" for nobody; without a `user` it is in doubt. Never older than what was heard. */
   async question(renew) {
+    const number = ++this.#asked;
+    const answer = await this.#put(renew);
+    if (answer.user === undefined) return answer;
+    if (number > this.#answered) {
+      this.#answered = number;
+      this.#newest = answer;
+      this.#heard?.(answer);
+    }
+    return this.#newest;
+  }
+
+  async #put(renew) {
     const { tickets } = this;
     const wish = tickets ? JSON.stringify({ ticket: true, renew, device_token: this.#token() }) : undefined;
     const { status, body, after } = await this.post("/subscribe", wish);
@@ -118,7 +136,7 @@ class Calls {
     }
     if (!status || status === 429 || status >= 500) return { state: "offline", problem: code ?? "unreachable", after };
     const what = tickets ? "PNS with tickets" : "PNS";
-    if (!code) this.#warn(`POST ${this.#url}/subscribe answered ${status}, not as ${what}: set "url" to where that is`);
+    if (!code) this.#warn(`POST ${this.#url}/subscribe answered ${status}, not as ${what}: set "url"`);
     return { state: "error", problem: code ?? "not_pns", after };
   }
 
@@ -385,7 +403,7 @@ class Line {
 
   async #probeNow() {
     const link = this.#link;
-    const answer = this.#calls.tickets ? await this.#calls.question() : { user: this.#status.userId };
+    const answer = await this.#calls.question();
     if (this.#link !== link || this.#opening) return;
     if (answer.user === this.#status.userId) this.#opening = this.#start(openSocket, answer);
     else this.#probeLater();
@@ -585,10 +603,9 @@ function byLock(page, fail) {
   };
 }
 
-/** Its line asks with the page's own cookies: `own`, so that its answers are the page's. */
 function alone(page) {
   const line = new Line(page, page.deliver);
-  return { own: true, post: (message) => line.receive(message), leave: () => line.close() };
+  return { post: (message) => line.receive(message), leave: () => line.close() };
 }
 
 export function serve(scope, environment) {
@@ -638,7 +655,7 @@ export class PNSClient extends EventTarget {
     this.#options = { share: true, connect: true, ...options };
     this.#env = surroundings(options.environment);
     this.url = new URL(url, globalThis.document?.baseURI).href.replace(/\/+$/, "");
-    this.#calls = new Calls(this.url, this.#env, this.#options.headers);
+    this.#calls = new Calls(this.url, this.#env, this.#options.headers, (answer) => this.#way && this.#become(answer));
     this.#id = `${this.#env.now()} ${this.#env.random()}`;
     if (this.#options.connect) this.connect();
   }
@@ -825,7 +842,6 @@ export class PNSClient extends EventTarget {
     this.#question = null;
     if (answer.user === undefined) return this.#doubt(answer);
     this.#failures = 0;
-    this.#become(answer.user, answer.problem);
     this.#hello(answer, urgent);
   }
 
@@ -841,7 +857,7 @@ export class PNSClient extends EventTarget {
   }
 
   /** The answer is this user, or "": nothing of another one is shown, or asked for, from now on. */
-  #become(user, problem = "") {
+  #become({ user, problem = "" }) {
     this.#user = user;
     if (user !== this.#before) {
       this.#known.clear();
@@ -883,7 +899,6 @@ export class PNSClient extends EventTarget {
   }
 
   #hear(status) {
-    if (this.#way.own && status.userId !== this.#user) this.#become(status.userId, status.problem);
     if (status.userId === this.#user) this.#update(status);
     // A line that has heard of no page yet is nobody's.
     else if (status.userId || status.state === "logged-out") this.#lose();

@@ -269,6 +269,53 @@ for (const [name, way] of SHARED) {
   });
 }
 
+// ── questions that overlap ───────────────────────────────────────────────────────────────────────────────
+
+/** From now on questions wait: each is answered, as `userId`, by calling it. */
+function hold(world) {
+  const answer = world.pns.fetch.bind(world.pns);
+  const held = [];
+  world.pns.fetch = (url, options) =>
+    new Promise((resolve) => {
+      held.push(async (userId) => {
+        world.pns.userId = userId;
+        resolve(await answer(url, options));
+        await settle();
+      });
+    });
+  return held;
+}
+
+for (const [name, way] of WAYS) {
+  test(`${name}: an answer counts, also where the page has asked again meanwhile`, async () => {
+    const world = browser();
+    const tab = await world.tab(way);
+    const held = hold(world);
+    tab.client.connect();
+    tab.client.connect();
+    await settle();
+    await held[0]("bob");
+    assert.deepEqual(shows(tab).slice(0, 2), ["bob", 0], "nothing of Alice, though the newer question is open");
+    world.pns.notify("a3");
+    await settle();
+    assert.notEqual(tab.client.count, 3);
+  });
+
+  test(`${name}: an answer to an older question does not count any more`, async () => {
+    const world = browser();
+    const tab = await world.tab(way);
+    const held = hold(world);
+    tab.client.connect();
+    tab.client.connect();
+    await settle();
+    await held[1]("bob");
+    tab.log.length = 0;
+    await held[0]("alice");
+    assert.equal(tab.client.userId, "bob");
+    assert.ok(!tab.log.includes(2), "nothing of Alice");
+  });
+}
+
 // ── the cookies change while a connection is made ────────────────────────────────────────────────────────
 
 test("a connection that is opened as somebody else shows nothing, and the page asks", async () => {
