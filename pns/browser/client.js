@@ -73,7 +73,7 @@ class Calls {
     this.#env = env;
     this.#headers = headers;
     this.#heard = heard;
-    this.tickets = Boolean(headers);
+    this.tickets = !!headers;
   }
 
   /** `status` is 0 when nothing came back. */
@@ -130,13 +130,13 @@ class Calls {
     if (status === 401 || (status === 403 && code !== "origin_not_allowed")) {
       const { location } = this.#env;
       if (location && !tickets && siteOf(location) !== siteOf(new URL(this.#url))) {
-        this.#warn(`${location.origin} and ${this.#url} are two sites: without cookies set "headers"`);
+        this.#warn(`${location.origin} and ${this.#url} are two sites: set "headers"`);
       }
       return { user: "", problem: code ?? "unauthorized" };
     }
     if (!status || status === 429 || status >= 500) return { state: "offline", problem: code ?? "unreachable", after };
-    const what = tickets ? "PNS with tickets" : "PNS";
-    if (!code) this.#warn(`POST ${this.#url}/subscribe answered ${status}, not as ${what}: set "url"`);
+    const how = tickets ? " with tickets" : "";
+    if (!code) this.#warn(`POST ${this.#url}/subscribe answered ${status}, not as PNS${how}: set "url"`);
     return { state: "error", problem: code ?? "not_pns", after };
   }
 
@@ -144,7 +144,7 @@ class Calls {
     try {
       return { ...(await Promise.race([this.#headers(), new Promise((_, no) => (signal.onabort = no))])) };
     } catch (error) {
-      this.#warn(`headers() failed: ${error?.message ?? error}`);
+      this.#warn(`headers() failed: ${error}`);
       throw error;
     }
   }
@@ -398,15 +398,13 @@ class Line {
   #probeLater() {
     this.#env.clearTimeout(this.#probe);
     // Beside the events, which go on until the WebSocket has said its first word.
-    this.#probe = this.#later(() => this.#probeNow(), SOCKET_AGAIN_MS);
-  }
-
-  async #probeNow() {
-    const link = this.#link;
-    const answer = await this.#calls.question();
-    if (this.#link !== link || this.#opening) return;
-    if (answer.user === this.#status.userId) this.#opening = this.#start(openSocket, answer);
-    else this.#probeLater();
+    this.#probe = this.#later(async () => {
+      const link = this.#link;
+      const answer = await this.#calls.question();
+      if (this.#link !== link || this.#opening) return;
+      if (answer.user === this.#status.userId) this.#opening = this.#start(openSocket, answer);
+      else this.#probeLater();
+    }, SOCKET_AGAIN_MS);
   }
 
   /** Nobody can be asked about a connection that a ticket has opened: another ticket keeps it open. */
@@ -640,6 +638,8 @@ export class PNSClient extends EventTarget {
   #asked = 0; // when
   #left = false; // since then, this page was not looked at
   #next = null; // when it asks again by itself
+  #mute; // when its way is given up that says nothing
+  #fail; // how
   #failures = 0;
   #changes = 0; // of user, in a row
   #changed = 0; // when, the last time
@@ -648,7 +648,7 @@ export class PNSClient extends EventTarget {
   #waiting = new Map();
   #known = new Set();
   #met = false;
-  #following = null;
+  #following;
 
   constructor(url, options = {}) {
     super();
@@ -755,15 +755,14 @@ export class PNSClient extends EventTarget {
         status: () => this.#status,
       };
       let mine = null;
+      this.#fail = () => {
+        if (this.#way !== mine) return;
+        mine.leave();
+        next();
+      };
       try {
-        mine = this.#way = way(page, () => {
-          if (this.#way !== mine) return;
-          mine.leave();
-          next();
-        });
-      } catch {
-        mine = null;
-      }
+        mine = this.#way = way(page, this.#fail);
+      } catch {} // this browser lacks it
       if (mine) this.#hello();
       else next();
     };
@@ -772,9 +771,11 @@ export class PNSClient extends EventTarget {
 
   #hello(answer, urgent) {
     if (this.#user === null) return;
+    // A line always answers: a worker or a leader that does not is dead.
+    this.#env.clearTimeout(this.#mute);
+    this.#mute = this.#env.setTimeout(this.#fail, OPENING_MS);
     const { problem } = answer ?? this.#status;
-    const frames = Boolean(this.#options.frames);
-    this.#way.post({ hello: this.#id, frames, user: this.#user, problem, answer, urgent });
+    this.#way.post({ hello: this.#id, frames: this.#options.frames, user: this.#user, problem, answer, urgent });
     for (const ask of this.#waiting.keys()) this.#send(ask);
   }
 
@@ -783,6 +784,7 @@ export class PNSClient extends EventTarget {
     const way = this.#way;
     this.#way = this.#user = this.#question = null;
     this.#env.clearTimeout(this.#next);
+    this.#env.clearTimeout(this.#mute);
     way?.post({ bye: this.#id });
     way?.leave();
   }
@@ -890,6 +892,7 @@ export class PNSClient extends EventTarget {
   // ── what the line says ────────────────────────────────────────────────────────────────────────────────
 
   #deliver(message) {
+    this.#env.clearTimeout(this.#mute);
     if (message.hail) this.#hello();
     else if (this.#user === null) return;
     else if (message.status) this.#hear(message.status);

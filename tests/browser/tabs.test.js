@@ -143,3 +143,20 @@ for (const [name, given, options] of [
     assert.equal(world.pns.lines.length, 2);
   });
 }
+
+for (const [name, way] of WAYS) {
+  test(`${name}: whoever carries the line and is dead is given up, and the page goes another way`, async () => {
+    const world = new World();
+    world.pns.unseen = ["a"];
+    const dead = { postMessage() {}, close() {} };
+    const environment = world.environment(way);
+    // A worker whose port leads nowhere; a leader that is frozen: the lock is held, and nobody speaks.
+    if (name === "worker") environment.SharedWorker = class { port = dead; };
+    else environment.BroadcastChannel = class { postMessage() {} close() {} };
+    if (name === "locks") environment.locks = { request: () => new Promise(() => {}) };
+    const tab = await world.tab({ environment });
+    assert.deepEqual([tab.client.state, tab.client.count], ["connecting", 0]);
+    await world.clock.advance(10_000);
+    assert.deepEqual([tab.client.state, tab.client.count], ["live", 1]);
+  });
+}

@@ -243,7 +243,7 @@ for (const [name, failing] of [
     const client = await world.tab({}, { headers: () => (broken ? failing() : { authorization: login.user }) });
     assert.deepEqual(shows(client), ["", 0, "offline"]);
     assert.deepEqual(posts(world), [], "nothing was sent");
-    assert.deepEqual(world.warnings, ["PNS: headers() failed: no token yet"]);
+    assert.deepEqual(world.warnings, ["PNS: headers() failed: Error: no token yet"]);
     broken = false;
     await world.clock.advance(20_000);
     assert.deepEqual(shows(client), ["alice", 2, "live"]);
