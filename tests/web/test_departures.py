@@ -103,7 +103,7 @@ async def test_a_store_that_cannot_be_written_puts_it_off(
     application.word = word
     tried = []
 
-    async def away(*device: str) -> Any:
+    async def away(*device: str, **how: Any) -> Any:
         tried.append(device)
         raise StoreUnavailable
 
@@ -130,7 +130,7 @@ async def test_a_store_that_is_away_until_the_stop_is_told_of(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def away(*device: str) -> int:
+    async def away(*device: str, **how: Any) -> int:
         raise StoreUnavailable
 
     async with an_edge(tmp_path, application, clock=clock) as edge:
@@ -148,10 +148,10 @@ async def test_a_browser_that_goes_away_while_it_is_written_stays_left(
     application.word = Unauthorized()
     begun, slow, revoke = asyncio.Event(), asyncio.Event(), edge.node.store.revoke
 
-    async def slowly(*device: str) -> int:
+    async def slowly(*device: str, **how: Any) -> int:
         begun.set()
         await slow.wait()
-        return await revoke(*device)
+        return await revoke(*device, **how)
 
     monkeypatch.setattr(edge.node.store, "revoke", slowly)
     request = asyncio.ensure_future(POST.ask(edge, cookie))
