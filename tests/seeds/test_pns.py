@@ -13,6 +13,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from pns.store import Appended, Committed
 from pns.testing import Device as InProcess
 from pns.testing import FakeClock
 from tests.authorities.issuer import issuing, token
@@ -80,10 +81,12 @@ async def test_stored_first_then_signalled_then_told(tmp_path: Path, monkeypatch
         order: list[str] = []
         append, signal = world.store.append, world.node.bus.signal
 
-        async def stored(*given: object) -> object:
-            appended = await append(*given)  # type: ignore[arg-type]
-            order.append("stored")
-            return appended
+        async def stored(*given: Any, committed: Committed[Appended]) -> Appended:
+            def on_disk(appended: Appended | None) -> object:
+                order.append("stored")
+                return committed(appended)
+
+            return await append(*given, committed=on_disk)
 
         def signalled(users: Collection[str]) -> None:
             order.append(f"signalled {sorted(users)}")

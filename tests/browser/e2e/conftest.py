@@ -29,7 +29,8 @@ FLAGS = [
 ]
 # A line that is down, or a login that is over, is said by the browser itself.
 _NETWORK = re.compile(r"Failed to load resource|WebSocket connection to|net::ERR_|ERR_INCOMPLETE_CHUNKED")
-PATIENCE = 15_000.0
+PATIENCE = 40_000.0
+"""Milliseconds: a page gives up a worker that says nothing after ten seconds, then goes another way."""
 
 
 def chromium() -> str:

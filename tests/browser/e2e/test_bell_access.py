@@ -102,6 +102,7 @@ async def test_what_a_screen_reader_is_told(house: House, enter: Enter, alice: s
     await open_bell(tab)
     assert await tab.locator("pns-bell [part~=button]").get_attribute("aria-expanded") == "true"
     assert await tab.get_by_role("dialog", name="Notifications").is_visible()
+    await settled(tab)
     assert await tab.get_by_role("list", name="New").get_by_role("listitem").count() == 5
 
 

@@ -95,6 +95,12 @@ async def shows(tab: Tab, expected: str) -> None:
         raise AssertionError(f"{await tab.run(SHOWN)} is not {expected}") from None
 
 
+async def look(tab: Tab) -> None:
+    """Look at `tab`, after a while, and not while it asks: a question under way is not asked twice."""
+    await tab.run("settled(60000)")
+    await tab.run(LOOK)
+
+
 async def faults(tab: Tab) -> list[str]:
     return [fact for fact in json.loads(await tab.run("facts()")) if fact.startswith("fault")]
 
@@ -117,7 +123,7 @@ async def test_a_logout_of_which_pns_is_told_nothing(
     await tab.go(f"{here.url}/logout?to=/bare")
     for each in (looked_at, beside, on_another_node):
         assert await each.run(SHOWN) == "live 3"
-    await looked_at.run(LOOK)
+    await look(looked_at)
     await shows(looked_at, "logged-out 0")
     # That question had the device's cookie: all of its pages are told, looked at or not.
     await shows(on_another_node, "logged-out 0")
@@ -137,14 +143,14 @@ async def test_two_tabs_that_are_two_users_by_tickets_do_not_touch_each_other(
     await shows(hers, "live 3")
     await shows(his, "live 6")
     for tab in (hers, his):
-        await tab.run(LOOK)
+        await look(tab)
     await site.backend.notify("bob-ticket", "bob-ticket 6", "bob-ticket 7")
     await shows(his, "live 8")
     await shows(hers, "live 3")
     site.sessions.expire(["bob-ticket"])
-    await his.run(LOOK)
+    await look(his)
     await shows(his, "logged-out 0")
-    await hers.run(LOOK)
+    await look(hers)
     await site.backend.notify("ann-ticket", "ann-ticket 3", "ann-ticket 4")
     await shows(hers, "live 5")
     await shows(his, "logged-out 0")
@@ -169,7 +175,7 @@ async def test_an_application_that_flips_between_two_users_makes_no_storm(
     site.sessions.flips = cycle([ann, f"bob-flip-{way}"])
     try:
         for tab in tabs:
-            await tab.run(LOOK)
+            await look(tab)
         await eventually(lambda: questions() > before + 2, within=60)
         # Each wait is twice as long as the one before. Without waits a browser asks a hundred times a second.
         await stays(lambda: questions() < before + 60, seconds=5)
