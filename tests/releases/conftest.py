@@ -20,6 +20,11 @@ from .past import LATEST, RELEASED, PastServer, Release
 PAIRS = [(RELEASED, "sqlite"), (LATEST, "sqlite"), (LATEST, "postgres")]
 
 
+def names(pairs: list[tuple[Release, str]]) -> list[str]:
+    """How tests tell the pairs apart."""
+    return [f"{release.name}-{engine}" for release, engine in pairs]
+
+
 class Ground(NamedTuple):
     """What an old server and a new one stand on together."""
 
@@ -61,7 +66,7 @@ def postgres() -> Iterator[Postgres]:
     scope="module",
     loop_scope="module",
     params=PAIRS,
-    ids=[f"{release.name}-{engine}" for release, engine in PAIRS],
+    ids=names(PAIRS),
 )
 async def ground(
     request: pytest.FixtureRequest,

@@ -14,7 +14,7 @@ import pytest
 from tests.harness import Backend, Device, ServerProcess, eventually
 from tests.harness.gauges import metric
 
-from .conftest import Pair
+from .conftest import PAIRS, Pair, names
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]  # starts several servers
 
@@ -107,24 +107,20 @@ async def test_the_mark_of_a_left_device_is_a_new_device_to_the_old_node(pair: P
 
 # ── publications ──────────────────────────────────────────────────────────────────────────────────────
 
+SPREADING = [(release, engine) for release, engine in PAIRS if release.schema > 1]
+"""Before, there were no publications."""
 READERS = 60
 MOST_PUBLICATIONS = 40
 LONG = "x" * 65_000
 """A step of either node reaches 8 users, so a publication takes some steps."""
 
 
-@pytest.fixture
-def spreading(pair: Pair) -> Pair:
-    if pair.release.schema < 2:
-        pytest.skip("this release knows no publications")
-    return pair
-
-
-async def test_publications_are_spread_by_both_once_to_everybody(spreading: Pair, ann: str) -> None:
+@pytest.mark.parametrize("ground", SPREADING, ids=names(SPREADING), indirect=True, scope="module")
+async def test_publications_are_spread_by_both_once_to_everybody(pair: Pair, ann: str) -> None:
     readers = [f"{ann}-{number}" for number in range(READERS)]
     topic = f"/topics/app:{ann}"
     published: list[str] = []
-    async with spreading.old.backend() as old, spreading.new.backend() as new:
+    async with pair.old.backend() as old, pair.new.backend() as new:
         # One of them has an id already, with other data.
         await new.notify(readers[7], {"notification_data": "own", "notification_id": f"{ann}-0.0"})
         before = await asyncio.gather(stored(old), stored(new))
