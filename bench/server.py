@@ -23,13 +23,13 @@ import uvicorn
 
 from bench.bare import Bare
 from bench.stores import MemoryStore, one_by_one
-from pns.clock import Clock
-from pns.metrics import Metrics
+from pns.compose import make_store
+from pns.contracts.store import Store
 from pns.ops import logs, service
-from pns.ops.compose import make_store
 from pns.ops.server import BACKLOG, PING_SECONDS, listen
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
 from pns.settings import Settings
-from pns.store import Store
 
 
 def main(kind: str, core: int) -> int:

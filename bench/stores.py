@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pns.audience import Audiences, Publication
-from pns.clock import Clock
-from pns.metrics import Metrics
-from pns.notification import new_notification_id
-from pns.outbox import Outbox
-from pns.push import PushTerms
-from pns.store import Appended, Committed, Presence, State, Store, Submission
+from pns.contracts.audiences import Audiences, Publication
+from pns.contracts.outbox import Outbox
+from pns.contracts.store import Appended, Committed, Presence, State, Store, Submission
+from pns.model.notification import new_notification_id
+from pns.model.push import PushTerms
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
 from pns.stores.group_commit import GroupCommit
 from pns.stores.sqlite import Operation, SQLiteStore
 

@@ -3,7 +3,6 @@
 The public names, and nothing else.
 """
 
-from pns.device import Registration
 from pns.errors import (
     AuthUnavailable,
     Forbidden,
@@ -20,9 +19,10 @@ from pns.errors import (
     StoreUnavailable,
     Unauthorized,
 )
-from pns.notification import Notification
+from pns.model.device import Registration
+from pns.model.notification import Notification
+from pns.model.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
 from pns.ops.embedded import PNS
-from pns.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
 from pns.settings import Settings
 
 __version__ = "0.2.0"

@@ -12,28 +12,28 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from pns.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
-from pns.authority import Credentials, DeviceAuthority
-from pns.bus import Bus
-from pns.clock import Clock, SystemClock
-from pns.delivery import Connection, Delivery
-from pns.departures import Departures
-from pns.device import new_device_id
+from pns.contracts.authority import Credentials, DeviceAuthority
+from pns.contracts.bus import Bus
+from pns.contracts.gateway import Gateway
+from pns.contracts.store import State, Store
 from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
-from pns.fanout import Fanout
-from pns.gateway import Gateway
-from pns.hub import Hub
-from pns.looper import Looper
-from pns.messages import CloseCode
-from pns.metrics import Metrics
-from pns.presence import PresenceReport
-from pns.pruner import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
-from pns.publish import Publisher
-from pns.pushing import Pushing, Role
+from pns.inbox.changes import Publisher
+from pns.inbox.retention import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
+from pns.live.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
+from pns.live.connection import Connection, Delivery
+from pns.live.departures import Departures
+from pns.live.fanout import Fanout
+from pns.live.heartbeat import Sweep
+from pns.live.hub import Hub
+from pns.live.presence import PresenceReport
+from pns.model.device import new_device_id
+from pns.model.messages import CloseCode
+from pns.model.ticket import ReadTicket, Ticket, renewed_until
+from pns.push.engine import Pushing, Role
+from pns.runtime.clock import Clock, SystemClock
+from pns.runtime.looper import Looper
+from pns.runtime.metrics import Metrics
 from pns.settings import Settings
-from pns.store import State, Store
-from pns.sweep import Sweep
-from pns.ticket import ReadTicket, Ticket, renewed_until
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pns.metrics import Metrics
+from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 from tests.harness import Backend, HostApplication, ServerProcess
 from tests.harness.release import build, install

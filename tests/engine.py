@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Collection
 from typing import Any, cast
 
-from pns.authority import Credentials, Login
-from pns.delivery import Connection
+from pns.contracts.authority import Credentials, Login
+from pns.contracts.store import Presence, State, Store
 from pns.errors import StoreUnavailable
-from pns.messages import CloseCode
-from pns.outlet import Message
-from pns.store import Presence, State, Store
+from pns.live.connection import Connection
+from pns.live.outlet import Message
+from pns.model.messages import CloseCode
 
 NOBODY = Credentials(headers=(), forwarded=(), device_id="new-device")
 

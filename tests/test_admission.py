@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pns.admission import ATTEMPTS, Admission
-from pns.authority import Credentials, Login
+from pns.contracts.authority import Credentials, Login
+from pns.contracts.store import EVERY_DEVICE, State
 from pns.errors import AuthUnavailable, Unauthorized
+from pns.live.admission import ATTEMPTS, Admission
 from pns.settings import AuthSettings
-from pns.store import EVERY_DEVICE, State
 from tests.engine import NOBODY, StubAuthority, StubStore, turns
 from tests.web.edge import an_edge
 

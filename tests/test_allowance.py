@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pns.allowance import Allowances
+from pns.web.allowance import Allowances
 
 
 def taken(allowances: Allowances, key: str, *, now: float, most: int = 1000) -> int:

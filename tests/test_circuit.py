@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pns.circuit import (
+from pns.push.circuit import (
     FAILURES,
     MOST_RETRY_AFTER,
     MOST_RETRY_SECONDS,

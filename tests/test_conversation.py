@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pns.conversation import (
+from pns.live.conversation import (
     BURST,
     STRIKES,
     Close,
@@ -17,8 +17,8 @@ from pns.conversation import (
     ReadUnseen,
     Send,
 )
-from pns.messages import CloseCode
-from pns.notification import Page, StoredNotification
+from pns.model.messages import CloseCode
+from pns.model.notification import Page, StoredNotification
 from pns.settings import LimitsSettings
 
 LIMITS = LimitsSettings(page_size=10, requests_per_second=5)

@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from pns.admission import Admitted
-from pns.delivery import Connection, Delivery
+from pns.contracts.store import State, Store
 from pns.errors import StoreUnavailable
-from pns.messages import CloseCode
-from pns.metrics import Metrics
-from pns.notification import Page, StoredNotification
-from pns.outlet import Message
-from pns.publish import Publisher
+from pns.inbox.changes import Publisher
+from pns.live.admission import Admitted
+from pns.live.connection import Connection, Delivery
+from pns.live.outlet import Message
+from pns.model.messages import CloseCode
+from pns.model.notification import Page, StoredNotification
+from pns.runtime.metrics import Metrics
 from pns.settings import ServerSettings, Settings
-from pns.store import State, Store
 from pns.testing.clock import FakeClock
 from tests.harness import eventually
 

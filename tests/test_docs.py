@@ -17,13 +17,12 @@ import msgspec
 import pytest
 import typer
 
-from pns import configuration
 from pns.authorities.api_key import ApiKeys
 from pns.buses.local import WATCH_SECONDS
-from pns.conversation import BURST
-from pns.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
-from pns.device import MAX_USER_ID
-from pns.messages import (
+from pns.live.conversation import BURST
+from pns.live.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
+from pns.model.device import MAX_USER_ID
+from pns.model.messages import (
     DATA_SEEN,
     ERROR_CODES,
     FROM_PNS,
@@ -34,14 +33,15 @@ from pns.messages import (
     CloseCode,
     SeenItem,
 )
-from pns.metrics import Metrics
-from pns.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
+from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
 from pns.ops.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.cli import cli
 from pns.ops.http_protocol import HTTPProtocol
 from pns.ops.server import PING_SECONDS
 from pns.ops.service import make_service
+from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings, Settings
+from pns.settings import sources as configuration
 from pns.stores import postgres_errors
 from pns.stores.sqlite_connection import BUSY_SECONDS
 from pns.stores.sqlite_errors import _SENTENCES, Moved, unavailable

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Collection
 
 import pytest
 
-from pns.fanout import RETRY_SECONDS, Fanout
-from pns.hub import Hub
-from pns.metrics import Metrics
-from pns.store import State
+from pns.contracts.store import State
+from pns.live.fanout import RETRY_SECONDS, Fanout
+from pns.live.hub import Hub
+from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
 from tests.engine import StubConnection, StubStore, turns
 from tests.test_delivery import Line

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pns.hub import Hub
-from pns.store import Presence
+from pns.contracts.store import Presence
+from pns.live.hub import Hub
 from tests.engine import StubConnection
 
 

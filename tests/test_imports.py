@@ -1,8 +1,6 @@
 """The import law and the sizes of the house: read from the source, so that nobody has to remember them.
 
-    values <- contracts <- conversation <- engine <- web <- ops
-
-Adapters hang from the contracts, and only ops/compose.py knows their names.
+The law is read from a module's path. The rooms stand in one order, and each may import those before it.
 """
 
 from __future__ import annotations
@@ -20,32 +18,29 @@ MODULES = {
     for path in sorted((ROOT / "pns").rglob("*.py"))
 }
 
-LAYERS = {
-    "values": "allowance backoff circuit clock configuration constraint csrf device errors forwarding looper "
-    "messages metrics name notification printable push quiet_log settings shielded ticket timestamp",
-    "contracts": "archive audience authority bus gateway outbox store",
-    "conversation": "conversation",
-    "engine": "admission delivery departures dismissals dispatcher fanout hub node outlet presence pruner "
-    "publish pushing registrar spreader strays sweep",
-    "adapters": "authorities buses gateways stores",
-    "web": "web browser",
-    "ops": "ops testing",
-    "public": "",
+ROOMS = (
+    *("errors", "runtime", "settings", "model", "contracts", "adapters", "inbox", "live", "push"),
+    *("node", "web", "compose", "ops", "testing"),
+)
+"""Each may import those before it; only compose imports adapters; live and push do not know each other."""
+ADAPTERS = ("stores", "buses", "authorities", "gateways")
+FORBIDDEN = {("live", "push"), ("push", "live")} | {
+    (room, "adapters") for room in ROOMS if room not in ("adapters", "compose")
 }
-MAY_IMPORT = {
-    "values": {"values"},
-    "contracts": {"values", "contracts"},
-    "conversation": {"values", "contracts"},
-    "adapters": {"values", "contracts", "adapters"},
-    "engine": {"values", "contracts", "conversation", "engine"},
-    "web": {"values", "contracts", "conversation", "engine", "web"},
-    "ops": {"values", "contracts", "engine", "web", "ops", "public"},
-    "public": {"values", "ops"},
+AGAINST_THE_LAW = {
+    ("pns.inbox.changes", "pns.push.dismissals"),
+    ("pns.live.departures", "pns.push.registrar"),
 }
-KNOWS_ADAPTERS = "pns.ops.compose"
 PURE = (
-    *("pns.allowance", "pns.conversation", "pns.messages", "pns.notification", "pns.push", "pns.timestamp"),
-    *("pns.device", "pns.hub", "pns.ticket", "pns.gateways.fcm_message"),
+    *(
+        "pns.web.allowance",
+        "pns.live.conversation",
+        "pns.model.messages",
+        "pns.model.notification",
+        "pns.model.push",
+        "pns.model.timestamp",
+    ),
+    *("pns.model.device", "pns.live.hub", "pns.model.ticket", "pns.gateways.fcm_message"),
 )
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
 
@@ -59,10 +54,10 @@ def tree(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text())
 
 
-def layer(module: str) -> str:
-    """The layer of a module by the first name below `pns`. KeyError for one that stands in no layer."""
+def room(module: str) -> str:
+    """Where a module stands, by its path; "" for the package itself."""
     name = [*module.split("."), ""][1]
-    return {part: found for found, names in LAYERS.items() for part in (names.split() or [""])}[name]
+    return "adapters" if name in ADAPTERS else name
 
 
 def folder(module: str) -> str:
@@ -94,32 +89,24 @@ def outside(module: str) -> set[str]:
     return {name.split(".")[0] for group in names for name in group} - {"pns"}
 
 
-def test_every_module_stands_in_a_layer() -> None:
-    assert {layer(module) for module in MODULES} == set(LAYERS)
+def test_every_module_stands_in_a_room() -> None:
+    assert {room(module) for module in MODULES} == {*ROOMS, ""}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_one_way(module: str) -> None:
+    here = room(module)
+    before = ROOMS[: ROOMS.index(here) + 1] if here else ROOMS
     for name in imported(module):
-        if module == KNOWS_ADAPTERS and layer(name) == "adapters":
-            continue
-        assert layer(name) in MAY_IMPORT[layer(module)], f"{module} must not import {name}"
+        allowed = room(name) in before and (here, room(name)) not in FORBIDDEN
+        assert allowed or (module, name) in AGAINST_THE_LAW, f"{module} must not import {name}"
 
 
 def test_adapters_do_not_know_each_other() -> None:
     for module in MODULES:
-        if layer(module) == "adapters":
-            others = {folder(name) for name in imported(module) if layer(name) == "adapters"}
+        if room(module) == "adapters":
+            others = {folder(name) for name in imported(module) if room(name) == "adapters"}
             assert others <= {folder(module)}, module
-
-
-def test_only_compose_names_adapters() -> None:
-    knowing = {
-        module
-        for module in MODULES
-        if layer(module) != "adapters" and any(layer(name) == "adapters" for name in imported(module))
-    }
-    assert knowing == {KNOWS_ADAPTERS}
 
 
 @pytest.mark.parametrize("module", PURE)

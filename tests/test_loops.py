@@ -8,13 +8,13 @@ from typing import cast
 import pytest
 
 from pns.buses.local import WATCH_SECONDS, LocalBus
+from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
-from pns.looper import Looper
-from pns.metrics import Metrics
-from pns.pruner import BATCH, DAY, PAUSE_SECONDS, Pruner
-from pns.publish import Publisher
+from pns.inbox.changes import Publisher
+from pns.inbox.retention import BATCH, DAY, PAUSE_SECONDS, Pruner
+from pns.runtime.looper import Looper
+from pns.runtime.metrics import Metrics
 from pns.settings import RetentionSettings
-from pns.store import Store
 from pns.testing.clock import FakeClock
 from tests.engine import turns
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pns.outlet import Message, Outlet, SlowReader
-from pns.store import State
+from pns.contracts.store import State
+from pns.live.outlet import Message, Outlet, SlowReader
 from pns.testing.clock import FakeClock
 from tests.harness import eventually
 

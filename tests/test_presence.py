@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pns.hub import Hub
-from pns.presence import LEASE_SECONDS, RENEW_SECONDS, PresenceReport
-from pns.store import Presence
+from pns.contracts.store import Presence
+from pns.live.hub import Hub
+from pns.live.presence import LEASE_SECONDS, RENEW_SECONDS, PresenceReport
 from pns.testing.clock import FakeClock
 from tests.engine import StubConnection, StubStore
 

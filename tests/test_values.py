@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pns import errors
-from pns.device import parse_user_id
-from pns.messages import CloseCode, CountChanged, encode, encode_count
-from pns.notification import Notification, new_notification_id
-from pns.timestamp import format_timestamp, microseconds, parse_timestamp
+from pns.model.device import parse_user_id
+from pns.model.messages import CloseCode, CountChanged, encode, encode_count
+from pns.model.notification import Notification, new_notification_id
+from pns.model.timestamp import format_timestamp, microseconds, parse_timestamp
 
 LATEST = datetime(2026, 11, 21, tzinfo=UTC)
 

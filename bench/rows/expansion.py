@@ -22,9 +22,9 @@ from bench.report import Figure, Goal
 from bench.rows.notify import DATA, requests
 from bench.run import Run, median, ratio
 from bench.server_process import Server, on_cores
-from pns.clock import SystemClock
-from pns.metrics import Metrics
-from pns.ops.compose import make_store
+from pns.compose import make_store
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import Settings, StoreSettings
 from tests.harness.postgres import Postgres
 

@@ -28,9 +28,7 @@ from bench.peers import Watch
 from bench.report import Figure
 from bench.rows.notify import DATA
 from bench.run import Run, median, ratio
-from pns.clock import SystemClock
-from pns.device import Device, Network, Registration
-from pns.gateway import Gateway, Outcome
+from pns.contracts.gateway import Gateway, Outcome
 from pns.gateways import apns_message, fcm_message, p256, webpush_message
 from pns.gateways.apns import APNs
 from pns.gateways.azure import Azure
@@ -38,8 +36,10 @@ from pns.gateways.fcm import FCM
 from pns.gateways.mqtt import MQTT
 from pns.gateways.vapid import new_private_key
 from pns.gateways.webpush import WebPush
-from pns.notification import new_notification_id
-from pns.push import Push
+from pns.model.device import Device, Network, Registration
+from pns.model.notification import new_notification_id
+from pns.model.push import Push
+from pns.runtime.clock import SystemClock
 from pns.settings import APNsSettings, AzureSettings, FCMSettings, MQTTSettings, WebPushSettings
 from tests.gateways.certificates import private_pem
 from tests.harness.mosquitto import PASSWORD, USERNAME

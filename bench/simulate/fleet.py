@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
-from pns.presence import RENEW_SECONDS
+from pns.live.presence import RENEW_SECONDS
 from pns.settings import Settings
 
 DEVICES = (1, 2, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pns.authority import ApplicationAuthority
+from pns.contracts.authority import ApplicationAuthority
 from pns.errors import AuthUnavailable, Unauthorized
 
 

@@ -2,7 +2,8 @@
 
 Owns the questions under way and the yeses still good, so that equal requests are one question. It never
 decides by itself: 200 with a `user_id` is a yes, 401 and 403 are a no, everything else is a doubt, and a
-doubt never lets anybody in. Its way over the wire: outbound.py. Which headers it carries: pns/forwarding.py.
+doubt never lets anybody in. Its way over the wire: outbound.py. Which headers it carries:
+pns/model/forwarding.py.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from pns.authorities.doubts import DoubtLog, PageLog, refusal
 from pns.authorities.outbound import Answer, Doubt, Header, Outbound
 from pns.authorities.turns import Turns
 from pns.authorities.yeses import Yeses
-from pns.authority import Credentials, Login
-from pns.clock import Clock
-from pns.device import parse_user_id
+from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, SettingsError, Unauthorized
-from pns.metrics import Metrics
+from pns.model.device import parse_user_id
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings
 
 log = logging.getLogger(__name__)

@@ -17,11 +17,11 @@ from starlette.requests import HTTPConnection
 
 from pns.authorities.doubts import DoubtLog
 from pns.authorities.turns import Turn, Turns
-from pns.authority import Credentials, Login, UserOf
-from pns.clock import Clock
-from pns.device import parse_user_id
+from pns.contracts.authority import Credentials, Login, UserOf
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, Unauthorized
-from pns.quiet_log import QuietLog
+from pns.model.device import parse_user_id
+from pns.runtime.clock import Clock
+from pns.runtime.quiet_log import QuietLog
 from pns.settings import AuthSettings
 
 log = logging.getLogger(__name__)

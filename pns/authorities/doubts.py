@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 
-from pns import csrf
 from pns.authorities.outbound import Answer
-from pns.clock import Clock
-from pns.printable import printable
-from pns.quiet_log import QuietLog
+from pns.model import csrf
+from pns.runtime.clock import Clock
+from pns.runtime.one_line import printable
+from pns.runtime.quiet_log import QuietLog
 
 _QUIET_SECONDS = 1.0
 

@@ -14,8 +14,8 @@ import msgspec
 
 from pns.authorities.jwks import VerifyingKey, verifying_keys
 from pns.authorities.outbound import Doubt, Outbound
-from pns.clock import Clock
 from pns.errors import AuthUnavailable
+from pns.runtime.clock import Clock
 from pns.settings import OAuth2Settings
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from typing import Any
 from pns.authorities.bearer import bearer_token
 from pns.authorities.issuer_keys import IssuerKeys
 from pns.authorities.jwks import ALGORITHMS
-from pns.clock import Clock
 from pns.errors import SettingsError, Unauthorized
+from pns.runtime.clock import Clock
 from pns.settings import OAuth2Settings
 
 log = logging.getLogger(__name__)

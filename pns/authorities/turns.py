@@ -13,7 +13,7 @@ from functools import partial
 from ipaddress import IPv6Address
 from typing import Any, Self
 
-from pns.authority import Credentials
+from pns.contracts.authority import Credentials
 from pns.errors import Overloaded
 
 WAITING_BYTES = 256 * 2**20

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from pns.authority import Login
-from pns.clock import Clock
+from pns.contracts.authority import Login
+from pns.runtime.clock import Clock
 
 _MOST = 10_000
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 
-from pns.bus import Listener
-from pns.clock import Clock
+from pns.contracts.bus import Listener
 from pns.errors import Overloaded, StoreUnavailable
-from pns.looper import Looper
-from pns.metrics import Metrics
+from pns.runtime.clock import Clock
+from pns.runtime.looper import Looper
+from pns.runtime.metrics import Metrics
 
 WATCH_SECONDS = 0.2
 

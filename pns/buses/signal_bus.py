@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 
-from pns.bus import Listener
 from pns.buses import hint
 from pns.buses.interest import Interest, channel_of
 from pns.buses.wire import Wire, WireError
-from pns.clock import Clock
-from pns.metrics import Metrics
+from pns.contracts.bus import Listener
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ AWAY = "the bus is away, so nodes learn of each other's changes at heartbeats"
 
 
 class SignalBus:
-    """See pns.bus.Bus."""
+    """See pns.contracts.bus.Bus."""
 
     def __init__(
         self,

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from pns.clock import Clock
-from pns.device import Address, Device, Environment, Network, Registration
-from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import apns_answers as answers
 from pns.gateways.apns_connection import Answer, NoAnswer
 from pns.gateways.apns_credentials import BUNDLE_ID, check, tls_context
@@ -22,7 +20,9 @@ from pns.gateways.apns_line import Line
 from pns.gateways.apns_message import MOST_BYTES, headers, payload
 from pns.gateways.apns_token import ProviderToken
 from pns.gateways.proof import Proof
-from pns.push import Push
+from pns.model.device import Address, Device, Environment, Network, Registration
+from pns.model.push import Push
+from pns.runtime.clock import Clock
 from pns.settings import APNsSettings
 
 _TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")
@@ -33,7 +33,9 @@ _TRIAL_SECONDS = 10
 
 
 class APNs:
-    """See pns.gateway.Gateway. A device's address is its token in lower case; its `app` is the topic."""
+    """See pns.contracts.gateway.Gateway. A device's address is its token in lower case; its `app` is the
+    topic.
+    """
 
     name = "apns"
     networks: frozenset[Network] = frozenset({"apns"})

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import httpx2 as httpx
 import msgspec
 
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
 from pns.gateways import http
 from pns.gateways.apns_connection import Answer, NoAnswer, NoConnection, NoHTTP2, NoTLS
-from pns.push import Push
+from pns.model.push import Push
 
 UNREGISTERED = "Unregistered"
 BAD_TOKEN = "BadDeviceToken"

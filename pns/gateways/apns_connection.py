@@ -16,7 +16,7 @@ import httpcore2 as httpcore
 import httpx2 as httpx
 from h2.exceptions import H2Error
 
-from pns.clock import Clock
+from pns.runtime.clock import Clock
 
 LOSSES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ConnectionNotAvailable, H2Error, OSError)
 """How a connection is lost. h2's errors and those of TLS come through as they are while an answer is read."""

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import httpx2 as httpx
 
-from pns.clock import Clock
 from pns.gateways.apns_connection import (
     LOSSES,
     Answer,
@@ -24,6 +23,7 @@ from pns.gateways.apns_connection import (
     connect,
     named,
 )
+from pns.runtime.clock import Clock
 
 MOST_RETRIES = 5
 IDLE_SECONDS = 180.0

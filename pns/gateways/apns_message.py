@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from pns.push import APNsControls, Payload, Push
+from pns.model.push import APNsControls, Payload, Push
 
 MOST_BYTES = 4096
 """Of a payload's UTF-8 JSON. APNs answers 413 to more."""

@@ -13,9 +13,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from pns.clock import Clock
 from pns.errors import SettingsError
 from pns.gateways import key_files
+from pns.runtime.clock import Clock
 from pns.settings import APNsSettings
 
 RENEWED_AFTER = 50 * 60.0

@@ -16,15 +16,15 @@ from urllib.parse import quote
 import httpx2 as httpx
 import msgspec
 
-from pns.clock import Clock
-from pns.device import Address, Device, Network, Registration
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.errors import SettingsError
-from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import apns_message, azure_answer, fcm_message
 from pns.gateways.apns_credentials import BUNDLE_ID
 from pns.gateways.azure_signature import Signatures, parse
 from pns.gateways.http import lost, make_client, trusted
-from pns.push import Push
+from pns.model.device import Address, Device, Network, Registration
+from pns.model.push import Push
+from pns.runtime.clock import Clock
 from pns.settings import AzureSettings
 
 API_VERSION = "2020-06"
@@ -52,8 +52,8 @@ class _Line(NamedTuple):
 
 
 class Azure:
-    """See pns.gateway.Gateway. A push that Azure refuses for its signature is sent once more, with a new
-    one.
+    """See pns.contracts.gateway.Gateway. A push that Azure refuses for its signature is sent once more, with
+    a new one.
     """
 
     name = "azure"

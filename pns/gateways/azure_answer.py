@@ -11,7 +11,7 @@ import re
 
 import httpx2 as httpx
 
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
 from pns.gateways.http import reason, retry_after
 
 _OUTCOMES = {

@@ -13,8 +13,8 @@ from base64 import b64encode
 from typing import NamedTuple
 from urllib.parse import quote
 
-from pns.clock import Clock
 from pns.errors import SettingsError
+from pns.runtime.clock import Clock
 
 LIFETIME_SECONDS = 3600
 MARGIN_SECONDS = 300

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
-from pns.constraint import DEFAULT_PORTS, Origin, parse_origin
+from pns.settings.rules import DEFAULT_PORTS, Origin, parse_origin
 
 IPAddress = IPv4Address | IPv6Address
 

@@ -13,16 +13,16 @@ from typing import NamedTuple
 import httpx2 as httpx
 import msgspec
 
-from pns.clock import Clock
-from pns.device import Address, Device, Network, Registration
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.errors import SettingsError
-from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways.fcm_answer import Answer
 from pns.gateways.fcm_message import Message, message, shape, target
 from pns.gateways.google import AccessTokens, NoAccess, service_account
 from pns.gateways.http import lost, make_client, trusted
 from pns.gateways.proof import Proof
-from pns.push import Push
+from pns.model.device import Address, Device, Network, Registration
+from pns.model.push import Push
+from pns.runtime.clock import Clock
 from pns.settings import FCMSettings
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -47,8 +47,8 @@ class _Line(NamedTuple):
 
 
 class FCM:
-    """See pns.gateway.Gateway. A push that Google refuses for its access token is sent once more, with a new
-    one.
+    """See pns.contracts.gateway.Gateway. A push that Google refuses for its access token is sent once more,
+    with a new one.
     """
 
     name = "fcm"

@@ -10,7 +10,7 @@ import httpx2 as httpx
 import msgspec
 from msgspec import field
 
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
 from pns.gateways.http import reason, retry_after
 
 THIRD_PARTY = ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR")

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from pns.device import Device
-from pns.push import FCMControls, FCMNotification, Push, check_fcm_data
+from pns.model.device import Device
+from pns.model.push import FCMControls, FCMNotification, Push, check_fcm_data
 
 MOST_BYTES = 4096
 MOST_SECONDS = 2_419_200

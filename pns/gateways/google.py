@@ -20,11 +20,11 @@ from google.auth.transport import Request
 from google.oauth2.service_account import Credentials
 from msgspec import Meta
 
-from pns.clock import Clock
+from pns.contracts.gateway import Outcome, Receipt
 from pns.errors import SettingsError
-from pns.gateway import Outcome, Receipt
 from pns.gateways import key_files
 from pns.gateways.http import lost, reason, retry_after
+from pns.runtime.clock import Clock
 
 SECONDS = 10.0
 """For each step of the question: a thread cannot be cancelled."""

@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 
 import httpx2 as httpx
 
+from pns.contracts.gateway import Outcome, Receipt
 from pns.errors import SettingsError
-from pns.gateway import Outcome, Receipt
 from pns.gateways import key_files
 
 MOST_REASON = 200

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from weakref import WeakValueDictionary
 
-from pns.clock import Clock
+from pns.runtime.clock import Clock
 
 LOOKUP_SECONDS = 5.0
 PLACE_SECONDS = 0.25

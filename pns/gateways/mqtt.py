@@ -14,10 +14,8 @@ from typing import NamedTuple
 import msgspec
 from paho.mqtt.reasoncodes import ReasonCode
 
-from pns.clock import Clock
-from pns.device import Address, Device, Network, Registration
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.errors import Unavailable
-from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import mqtt_address
 from pns.gateways.dynamic_security import DynamicSecurity, Operator, Provisioner
 from pns.gateways.http import trusted
@@ -25,7 +23,9 @@ from pns.gateways.mqtt_address import Place
 from pns.gateways.mqtt_connection import Broker, BrokerAway, BrokerRefuses
 from pns.gateways.mqtt_line import Line
 from pns.gateways.mqtt_strays import Strays
-from pns.push import MQTTControls, Push
+from pns.model.device import Address, Device, Network, Registration
+from pns.model.push import MQTTControls, Push
+from pns.runtime.clock import Clock
 from pns.settings import MQTTSettings
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class _Started(NamedTuple):
 
 
 class MQTT:
-    """See pns.gateway.Gateway."""
+    """See pns.contracts.gateway.Gateway."""
 
     name = "mqtt"
     networks: frozenset[Network] = frozenset({"mqtt"})

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 
-from pns.clock import Clock
-from pns.gateway import IsRegistered
+from pns.contracts.gateway import IsRegistered
 from pns.gateways.dynamic_security import USERNAME_PREFIX, DynamicSecurity
 from pns.gateways.mqtt_connection import Connection
 from pns.gateways.mqtt_line import Line
+from pns.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ Kept in memory: a process that has just started has proven nothing, which puts o
 
 from __future__ import annotations
 
-from pns.device import Device
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
+from pns.model.device import Device
 
 
 class Proof:

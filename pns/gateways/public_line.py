@@ -17,9 +17,9 @@ from typing import NamedTuple
 import httpcore2 as httpcore
 import httpx2 as httpx
 
-from pns.clock import Clock
 from pns.gateways.endpoint import Endpoint, Reach
 from pns.gateways.lookups import Crowded, Lookups, Slow
+from pns.runtime.clock import Clock
 
 CONNECT_SECONDS = 3.0
 """After that, the next address is tried."""

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from pns.clock import Clock
-from pns.constraint import Origin
 from pns.gateways import p256
+from pns.runtime.clock import Clock
+from pns.settings.rules import Origin
 
 LIFE_SECONDS = 12 * 3600
 """RFC 8292 §2 allows 24 hours; half of it leaves room for clocks that are wrong."""

@@ -11,20 +11,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pns.clock import Clock
-from pns.constraint import Constraint
-from pns.device import Address, Device, Network, Registration, Subscription
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.errors import SettingsError, Unavailable
-from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
 from pns.gateways import p256, vapid, webpush_message
 from pns.gateways.endpoint import NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach
 from pns.gateways.http import trusted
 from pns.gateways.public_line import Answer, NoAnswer, PublicLine, UnknownHost, Unreachable
 from pns.gateways.webpush_answer import receipt
-from pns.printable import printable
-from pns.push import Push
-from pns.quiet_log import QuietLog
+from pns.model.device import Address, Device, Network, Registration, Subscription
+from pns.model.push import Push
+from pns.runtime.clock import Clock
+from pns.runtime.one_line import printable
+from pns.runtime.quiet_log import QuietLog
 from pns.settings import WebPushSettings
+from pns.settings.rules import Constraint
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ class _Means(NamedTuple):
 
 
 class WebPush:
-    """See pns.gateway.Gateway. `start` asks `private_key` for the VAPID key, 32 bytes in base64url."""
+    """See pns.contracts.gateway.Gateway. `start` asks `private_key` for the VAPID key, 32 bytes in
+    base64url.
+    """
 
     name = "webpush"
     networks: frozenset[Network] = frozenset({"webpush"})

@@ -10,10 +10,10 @@ import re
 
 import httpx2 as httpx
 
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
 from pns.gateways.http import reason, retry_after
 from pns.gateways.public_line import Answer
-from pns.printable import printable
+from pns.runtime.one_line import printable
 
 _OUTCOMES = {
     **dict.fromkeys((200, 201, 202, 204), Outcome.ACCEPTED),

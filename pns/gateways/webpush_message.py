@@ -16,7 +16,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pns.gateways import p256
-from pns.push import Push, WebPushControls
+from pns.model.push import Push, WebPushControls
 
 MAX_BODY = 4096
 """What every push service must take (RFC 8030 §7.2)."""

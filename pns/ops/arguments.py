@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from pns import constraint
-from pns.constraint import Constraint
+from pns.settings import rules as constraint
+from pns.settings.rules import Constraint
 
 
 def checked(rule: Constraint) -> Callable[[str | list[str] | None], str | list[str] | None]:

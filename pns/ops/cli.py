@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from pns import constraint
 from pns.errors import PNSError, SettingsError
 from pns.ops.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
 from pns.ops.commands import devices, push, webpush
 from pns.ops.loading import load, own_url
-from pns.pushing import Role
+from pns.push.engine import Role
+from pns.settings import rules as constraint
 
 STORE_URL = constraint.url_of("sqlite", "postgresql")
 

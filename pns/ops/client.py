@@ -10,8 +10,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from pns.errors import PNSError
-from pns.messages import SUBPROTOCOL
-from pns.printable import printable
+from pns.model.messages import SUBPROTOCOL
+from pns.runtime.one_line import printable
 
 TIMEOUT_SECONDS = 10.0
 

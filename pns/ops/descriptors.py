@@ -12,7 +12,7 @@ import resource
 from collections.abc import Callable
 from typing import Any
 
-from pns.clock import Clock
+from pns.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 

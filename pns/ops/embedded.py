@@ -16,13 +16,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from pns.authority import DeviceAuthority, UserOf
-from pns.clock import Clock, SystemClock
-from pns.errors import NotStarted, PNSError
-from pns.messages import InboxItem
-from pns.metrics import Metrics
-from pns.node import Node
-from pns.ops.compose import (
+from pns.compose import (
     fixed_user,
     make_application_authority,
     make_bus,
@@ -31,11 +25,17 @@ from pns.ops.compose import (
     make_gateways,
     make_store,
 )
+from pns.contracts.authority import DeviceAuthority, UserOf
+from pns.contracts.store import EVERY_DEVICE
+from pns.errors import NotStarted, PNSError
+from pns.model.messages import InboxItem
+from pns.node import Node
 from pns.ops.embedded_push import PushMethods
 from pns.ops.given import Notifications, given_notifications, given_user
 from pns.ops.wrap import Wrapped
+from pns.runtime.clock import Clock, SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import Settings
-from pns.store import EVERY_DEVICE
 from pns.web.app import Web
 from pns.web.application import erase_user, user_info
 from pns.web.application_calls import UserInfo

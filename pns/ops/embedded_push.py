@@ -8,11 +8,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from pns.device import Registration
 from pns.errors import NotFound
+from pns.model.device import Registration
+from pns.model.push import PushControls
 from pns.node import Node
 from pns.ops.given import Notifications, converted, given_user, members, plain
-from pns.push import PushControls
 from pns.web import audience_names
 from pns.web.audience_calls import Changed, PublicationInfo, Published, Subscriptions, ToAll
 from pns.web.audiences import subscriptions_of

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from pns.device import parse_user_id
 from pns.errors import Invalid
-from pns.notification import Notification
+from pns.model.device import parse_user_id
+from pns.model.notification import Notification
 from pns.web.remedies import invalid
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import asyncio
 import ctypes
 from collections.abc import Callable
 
-from pns.clock import Clock
+from pns.runtime.clock import Clock
 
 FEWER = 200
 """How many connections must have gone, so that giving back is worth its time."""

@@ -16,7 +16,6 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from pns.clock import SystemClock
 from pns.ops.answers import (
     BAD_REQUEST,
     BAD_VERSION,
@@ -33,7 +32,8 @@ from pns.ops.answers import (
     wrong_with,
 )
 from pns.ops.deadline import Deadline
-from pns.quiet_log import QuietLog
+from pns.runtime.clock import SystemClock
+from pns.runtime.quiet_log import QuietLog
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from pns.clock import SystemClock
-from pns.errors import PNSError, SettingsError
-from pns.metrics import Metrics
-from pns.node import Node
-from pns.ops.compose import (
+from pns.compose import (
     half_set,
     make_application_authority,
     make_bus,
@@ -26,10 +22,14 @@ from pns.ops.compose import (
     make_gateways,
     make_store,
 )
+from pns.errors import PNSError, SettingsError
+from pns.node import Node
 from pns.ops.server import BACKLOG, listen, serve
 from pns.ops.siblings import Siblings
 from pns.ops.workers import Workers, check
-from pns.pushing import Role
+from pns.push.engine import Role
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import Settings
 from pns.web.app import Web
 from pns.web.operations import Exposition

@@ -2,7 +2,7 @@
 reading.
 
 uvicorn closes a connection by flushing first, so a peer that never reads keeps it; ASGI has no abort.
-`scope["extensions"]["pns.socket"]` is the protocol itself, as a pns.outlet.Socket.
+`scope["extensions"]["pns.socket"]` is the protocol itself, as a pns.live.outlet.Socket.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def send_text(self, text: str) -> None:
-        """See pns.outlet.Socket. What `send` does, without its coroutine and its frame objects."""
+        """See pns.live.outlet.Socket. What `send` does, without its coroutine and its frame objects."""
         conn = self.conn
         if self.close_sent or conn.state is not State.OPEN or self.transport.is_closing():
             return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pns.push import PushState
+from pns.model.push import PushState
 
 DISMISSED_AT_ONCE = 1_000
 """Pushes that one look for what was seen elsewhere takes."""

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from pns.contracts.store import Submission
 from pns.errors import NotificationIdConflict
-from pns.notification import Notification, new_notification_id
-from pns.push import Origin, PushControls, StoredPush
-from pns.store import Submission
-from pns.timestamp import microseconds
+from pns.model.notification import Notification, new_notification_id
+from pns.model.push import Origin, PushControls, StoredPush
+from pns.model.timestamp import microseconds
 
 _CONFLICT = "The notification {} is kept already, with other data. Nothing was stored; use a new id."
 _ROW_BYTES = 256

@@ -10,9 +10,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from pns.device import Device, Environment, Network
-from pns.outbox import Claim
-from pns.push import WAITING, Push, PushControls, PushState, PushStatus, StoredPush
+from pns.contracts.outbox import Claim
+from pns.model.device import Device, Environment, Network
+from pns.model.push import WAITING, Push, PushControls, PushState, PushStatus, StoredPush
 
 _KEYS = msgspec.json.Decoder(dict[str, str])
 _STORED = msgspec.json.Decoder(StoredPush)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
-from pns.clock import Clock
+from pns.contracts.store import Committed
 from pns.errors import Overloaded, StoreUnavailable
-from pns.metrics import Metrics
-from pns.store import Committed
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +87,8 @@ class GroupCommit(Generic[R]):
         """Return what `commit` made of `request`, after it is durable.
 
         A caller that is cancelled while it waits has made its request all the same, and `committed` is called
-        all the same; see pns.store.Committed. Raises Overloaded when `size` bytes more are too many to wait,
-        and what `commit` raised or returned as an exception.
+        all the same; see pns.contracts.store.Committed. Raises Overloaded when `size` bytes more are too
+        many to wait, and what `commit` raised or returned as an exception.
         """
         if self._task is None or self._task.done():
             raise StoreUnavailable("The store is not open.")

@@ -1,4 +1,5 @@
-"""The store in a PostgreSQL database, in a schema of its own: the Store contract of pns/store.py on asyncpg.
+"""The store in a PostgreSQL database, in a schema of its own: the Store contract of pns/contracts/store.py
+on asyncpg.
 
 One connection writes, behind the group commit; a few read what is small; a few read pages, so that a large
 page never holds a count up. Statements stand in postgres*.sql; what runs them in postgres_batch.py,
@@ -12,11 +13,20 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, cast
 
-from pns.clock import Clock
-from pns.metrics import Metrics
-from pns.notification import Page
-from pns.push import PushTerms
-from pns.store import EVERY_DEVICE, Appended, Committed, Cursor, Presence, State, StoreReport, Submission
+from pns.contracts.store import (
+    EVERY_DEVICE,
+    Appended,
+    Committed,
+    Cursor,
+    Presence,
+    State,
+    StoreReport,
+    Submission,
+)
+from pns.model.notification import Page
+from pns.model.push import PushTerms
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
 from pns.stores import postgres_reads as reads
 from pns.stores import postgres_writes as writes
 from pns.stores.drafts import drafts, size
@@ -36,7 +46,7 @@ PAGE_READERS = 2
 
 
 class PostgresStore:
-    """See pns.store.Store. `url` names a database that is there; PNS makes the schema `pns` in it.
+    """See pns.contracts.store.Store. `url` names a database that is there; PNS makes the schema `pns` in it.
 
     A call that the server has not served after `patience` seconds raises StoreUnavailable. So does a write
     when the connection breaks during its commit, though it may have been stored: repeat it with its ids.

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pns.contracts.store import Appended
 from pns.errors import NotificationIdConflict
-from pns.push import PushTerms
-from pns.store import Appended
+from pns.model.push import PushTerms
 from pns.stores.drafts import Draft, by_user, for_known, fresh, keyed
 from pns.stores.postgres_rows import Session, change, only, rows, tuple_of
 

@@ -1,4 +1,4 @@
-"""PNS's tables in a PostgreSQL database as rows: the Archive contract of pns/archive.py.
+"""PNS's tables in a PostgreSQL database as rows: the Archive contract of pns/contracts/archive.py.
 
 Statements stand in postgres_archive.sql; rows are written by COPY, the fastest way in that there is.
 """
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pns.archive import Counts, Key, Mark, Numbers, Row, Table
+from pns.contracts.archive import Counts, Key, Mark, Numbers, Row, Table
 from pns.errors import StoreUnavailable
 from pns.stores.postgres_connection import PATIENCE_SECONDS as CONNECT_SECONDS
 from pns.stores.postgres_connection import PostgresConnections
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 600.0
 
 
 class PostgresArchive:
-    """See pns.archive.Archive."""
+    """See pns.contracts.archive.Archive."""
 
     emptying = "name another database as --to, or run DROP SCHEMA pns CASCADE in this one"
 

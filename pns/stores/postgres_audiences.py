@@ -1,4 +1,4 @@
-"""The Audiences contract of pns/audience.py on a PostgreSQL store's own connections.
+"""The Audiences contract of pns/contracts/audiences.py on a PostgreSQL store's own connections.
 
 Statements stand in postgres_audiences.sql. Of the functions below the class, those that write run inside the
 writer's transaction, after what their request names was locked.
@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from pns.audience import EVERYBODY, Publication, Reached, Subscriber
-from pns.clock import Clock
-from pns.push import PushTerms
-from pns.store import Appended
+from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
+from pns.contracts.store import Appended
+from pns.model.push import PushTerms
+from pns.runtime.clock import Clock
 from pns.stores.drafts import size
 from pns.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
 from pns.stores.postgres_append import Append, append
@@ -25,7 +25,7 @@ from pns.stores.publications import PublicationRow, columns_of, drafts_of, publi
 
 
 class PostgresAudiences:
-    """See pns.audience.Audiences."""
+    """See pns.contracts.audiences.Audiences."""
 
     def __init__(self, read: Read, write: Write, *, clock: Clock) -> None:
         self._read = read

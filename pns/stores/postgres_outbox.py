@@ -1,4 +1,4 @@
-"""The Outbox contract of pns/outbox.py on a PostgreSQL store's own connections.
+"""The Outbox contract of pns/contracts/outbox.py on a PostgreSQL store's own connections.
 
 Statements stand in postgres_outbox.sql; what runs them in postgres_outbox_writes.py and
 postgres_outbox_reads.py.
@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
-from pns.clock import Clock
-from pns.device import Device, address_hash
-from pns.outbox import Backlog, Claim, Settlement
-from pns.push import Push, PushStatus
+from pns.contracts.outbox import Backlog, Claim, Settlement
+from pns.model.device import Device, address_hash
+from pns.model.push import Push, PushStatus
+from pns.runtime.clock import Clock
 from pns.stores import postgres_outbox_reads as reads
 from pns.stores import postgres_outbox_writes as writes
 from pns.stores.group_commit import SMALL_WRITE
@@ -44,7 +44,7 @@ class Write(Protocol):
 
 
 class PostgresOutbox:
-    """See pns.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
+    """See pns.contracts.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
 
     def __init__(self, read: Read, write: Write, *, report: Read, clock: Clock) -> None:
         self._read = read

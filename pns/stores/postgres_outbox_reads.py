@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pns.device import Device, address_hash
-from pns.outbox import Backlog
-from pns.push import PushState, PushStatus
+from pns.contracts.outbox import Backlog
+from pns.model.device import Device, address_hash
+from pns.model.push import PushState, PushStatus
 from pns.stores.due import DeviceRow, StatusRow, device_of, status_of
 from pns.stores.postgres_rows import Session, askable, rows, tuple_of
 from pns.stores.postgres_writes import Found

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from pns.device import Device, address_hash, new_device_id
-from pns.outbox import Claim, Settlement
-from pns.push import Push, PushState
+from pns.contracts.outbox import Claim, Settlement
+from pns.model.device import Device, address_hash, new_device_id
+from pns.model.push import Push, PushState
 from pns.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
 from pns.stores.due import DueRow, decide_all, keys_text
 from pns.stores.postgres_outbox_reads import found_devices

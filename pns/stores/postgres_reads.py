@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from pns.contracts.store import Cursor, Presence, State, StoreReport
 from pns.errors import UnknownNotification
-from pns.notification import Page, StoredNotification
-from pns.store import Cursor, Presence, State, StoreReport
+from pns.model.notification import Page, StoredNotification
 from pns.stores.postgres_rows import Session, askable, only, row, rows, tuple_of
 from pns.stores.schema import SCHEMA_VERSION
 

@@ -12,7 +12,7 @@ from functools import partial
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from pns.store import EVERY_DEVICE, Presence
+from pns.contracts.store import EVERY_DEVICE, Presence
 from pns.stores.postgres_rows import Session, askable, change, only, row, rows, tuple_of
 
 DAY = 24 * 3600 * 1_000_000

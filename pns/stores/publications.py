@@ -11,11 +11,11 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
-from pns.audience import Publication, Subscriber
-from pns.name import KeptName
-from pns.notification import Notification
-from pns.push import Origin
-from pns.store import Submission
+from pns.contracts.audiences import Publication, Subscriber
+from pns.contracts.store import Submission
+from pns.model.name import KeptName
+from pns.model.notification import Notification
+from pns.model.push import Origin
 from pns.stores.drafts import Draft, drafts
 
 

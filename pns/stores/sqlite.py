@@ -1,4 +1,4 @@
-"""The store in one SQLite file: the Store contract of pns/store.py on aiosqlite.
+"""The store in one SQLite file: the Store contract of pns/contracts/store.py on aiosqlite.
 
 Three connections: one writes, behind the group commit; one reads what is small; one reads pages, so that a
 large page never holds a count up. Statements stand in sqlite.sql; what runs in the connections' threads in
@@ -15,12 +15,21 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
-from pns.clock import Clock
+from pns.contracts.store import (
+    EVERY_DEVICE,
+    Appended,
+    Committed,
+    Cursor,
+    Presence,
+    State,
+    StoreReport,
+    Submission,
+)
 from pns.errors import PNSError, SettingsError
-from pns.metrics import Metrics
-from pns.notification import Page
-from pns.push import PushTerms
-from pns.store import EVERY_DEVICE, Appended, Committed, Cursor, Presence, State, StoreReport, Submission
+from pns.model.notification import Page
+from pns.model.push import PushTerms
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
 from pns.stores import sqlite_append as appending
 from pns.stores import sqlite_reads as reads
 from pns.stores import sqlite_writes as writes
@@ -39,7 +48,7 @@ Operation = Callable[[sqlite3.Connection], object]
 
 
 class SQLiteStore:
-    """See pns.store.Store. `path` is a file; its directory must exist, PNS makes the file."""
+    """See pns.contracts.store.Store. `path` is a file; its directory must exist, PNS makes the file."""
 
     def __init__(
         self,

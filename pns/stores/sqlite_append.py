@@ -9,8 +9,8 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from pns.push import PushTerms
-from pns.store import Appended
+from pns.contracts.store import Appended
+from pns.model.push import PushTerms
 from pns.stores.drafts import Draft, by_user, for_known, fresh, keyed
 from pns.stores.sqlite_outbox_writes import enqueue
 from pns.stores.sqlite_rows import SQL, all_rows, change, json_array, rows

@@ -1,4 +1,5 @@
-"""A SQLite file as rows: the Archive contract of pns/archive.py. Statements stand in sqlite_archive.sql.
+"""A SQLite file as rows: the Archive contract of pns/contracts/archive.py. Statements stand in
+sqlite_archive.sql.
 
 It reads and writes through one connection, in that connection's thread, and never makes or changes a file
 that it was not asked to make.
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pns.archive import Counts, Key, Mark, Numbers, Row, Table
+from pns.contracts.archive import Counts, Key, Mark, Numbers, Row, Table
 from pns.errors import PNSError, SettingsError, StoreUnavailable
 from pns.stores.migrate import migrate
 from pns.stores.schema import require
@@ -31,7 +32,7 @@ READ_BYTES = 4 * 2**20
 
 
 class SQLiteArchive:
-    """See pns.archive.Archive."""
+    """See pns.contracts.archive.Archive."""
 
     emptying = "name another file as --to, or remove this one with its -wal and -shm"
 

@@ -1,4 +1,4 @@
-"""The Audiences contract of pns/audience.py on a SQLite store's own connections.
+"""The Audiences contract of pns/contracts/audiences.py on a SQLite store's own connections.
 
 Statements stand in sqlite_audiences.sql. Every function below the class runs in a connection's thread, those
 that write inside the writer's transaction.
@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pns.audience import EVERYBODY, Publication, Reached, Subscriber
-from pns.clock import Clock
-from pns.push import PushTerms
+from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
+from pns.model.push import PushTerms
+from pns.runtime.clock import Clock
 from pns.stores.drafts import size
 from pns.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
 from pns.stores.publications import PublicationRow, columns_of, drafts_of, publication_of, step_of
@@ -22,7 +22,7 @@ from pns.stores.sqlite_rows import all_rows, change, row
 
 
 class SQLiteAudiences:
-    """See pns.audience.Audiences."""
+    """See pns.contracts.audiences.Audiences."""
 
     def __init__(self, read: Read, write: Write, *, clock: Clock) -> None:
         self._read = read

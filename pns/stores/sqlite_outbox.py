@@ -1,4 +1,4 @@
-"""The Outbox contract of pns/outbox.py on a SQLite store's own connections.
+"""The Outbox contract of pns/contracts/outbox.py on a SQLite store's own connections.
 
 Statements stand in sqlite_outbox.sql; what runs in the connections' threads in sqlite_outbox_writes.py and
 sqlite_outbox_reads.py.
@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from pns.clock import Clock
-from pns.device import Device
-from pns.outbox import Backlog, Claim, Settlement
-from pns.push import Push, PushStatus
+from pns.contracts.outbox import Backlog, Claim, Settlement
+from pns.model.device import Device
+from pns.model.push import Push, PushStatus
+from pns.runtime.clock import Clock
 from pns.stores import sqlite_outbox_reads as reads
 from pns.stores import sqlite_outbox_writes as writes
 from pns.stores.group_commit import SMALL_WRITE
@@ -42,7 +42,7 @@ class Write(Protocol):
 
 
 class SQLiteOutbox:
-    """See pns.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
+    """See pns.contracts.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
 
     def __init__(self, read: Read, write: Write, *, report: Read, clock: Clock) -> None:
         self._read = read

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from pns.device import Device, address_hash
-from pns.outbox import Backlog
-from pns.push import PushState, PushStatus
+from pns.contracts.outbox import Backlog
+from pns.model.device import Device, address_hash
+from pns.model.push import PushState, PushStatus
 from pns.stores.dismissed import UntoldRow
 from pns.stores.due import DeviceRow, StatusRow, device_of, status_of
 from pns.stores.sqlite_rows import Parameters, all_rows, row

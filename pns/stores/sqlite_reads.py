@@ -11,9 +11,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from pns.contracts.store import Cursor, Presence, State, StoreReport
 from pns.errors import UnknownNotification
-from pns.notification import Page, StoredNotification
-from pns.store import Cursor, Presence, State, StoreReport
+from pns.model.notification import Page, StoredNotification
 from pns.stores.drafts import byte_length
 from pns.stores.schema import SCHEMA_VERSION
 from pns.stores.sqlite_rows import all_rows, json_array, row, rows

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from secrets import token_hex
 
-from pns.store import EVERY_DEVICE, Presence
+from pns.contracts.store import EVERY_DEVICE, Presence
 from pns.stores.sqlite_rows import SQL, all_rows, change, json_array, row
 
 DAY = 24 * 3600 * 1_000_000

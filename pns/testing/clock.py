@@ -1,7 +1,7 @@
 """A clock whose time stands still until a test moves it.
 
-Fits pns.clock.Clock. Nothing here looks at the machine's clock, so a test that uses it cannot be flaky
-by time: `until_sleeping()` says when the code under test waits, `advance()` lets the time pass.
+Fits pns.runtime.clock.Clock. Nothing here looks at the machine's clock, so a test that uses it cannot be
+flaky by time: `until_sleeping()` says when the code under test waits, `advance()` lets the time pass.
 """
 
 from __future__ import annotations

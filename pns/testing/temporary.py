@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pns.authority import UserOf
-from pns.clock import Clock
+from pns.contracts.authority import UserOf
 from pns.ops.embedded import PNS
 from pns.ops.service import migrate
+from pns.runtime.clock import Clock
 from pns.settings import Settings, StoreSettings
 from pns.testing.clock import FakeClock
 

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pns.authority import ApplicationAuthority, DeviceAuthority
+from pns.contracts.authority import ApplicationAuthority, DeviceAuthority
 from pns.errors import NotFound, NotStarted, Problem
 from pns.node import Node
-from pns.pushing import Role
+from pns.push.engine import Role
 from pns.web.application import ApplicationEndpoints
 from pns.web.audiences import AudienceEndpoints
 from pns.web.authorization import Authorization

@@ -12,12 +12,12 @@ from msgspec import UNSET, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from pns.contracts.store import EVERY_DEVICE, Cursor
 from pns.errors import Invalid, UnknownNotification
-from pns.messages import inbox_item
+from pns.model.messages import inbox_item
+from pns.model.notification import Page
+from pns.model.timestamp import format_timestamp
 from pns.node import Node
-from pns.notification import Page
-from pns.store import EVERY_DEVICE, Cursor
-from pns.timestamp import format_timestamp
 from pns.web import application_calls as calls
 from pns.web.application_calls import DeviceInfo, Inbox, Notified, Unseen, UserInfo
 from pns.web.authorization import Authorization

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pns.errors import BadJSON, Invalid, NotificationIdConflict, TooLarge, UnsupportedMediaType
-from pns.messages import InboxItem
-from pns.name import KeptName
-from pns.timestamp import Timestamp
+from pns.model.messages import InboxItem
+from pns.model.name import KeptName
+from pns.model.timestamp import Timestamp
 from pns.web.body import EitherSeen, NotifyBodies
 from pns.web.contract.operation import APPLICATION, STORE, USER, Answer, Operation, Parameter, Problems
 

@@ -7,12 +7,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from pns.audience import Change
+from pns.contracts.audiences import Change
 from pns.errors import NotFound, NotificationIdConflict, PublicationConflict
-from pns.name import Name
-from pns.notification import Notification
-from pns.push import PushControls
-from pns.timestamp import Timestamp
+from pns.model.name import Name
+from pns.model.notification import Notification
+from pns.model.push import PushControls
+from pns.model.timestamp import Timestamp
 from pns.web.application_calls import READING_BODY, Count
 from pns.web.audience_names import Named
 from pns.web.body import MAX_NOTIFICATIONS

@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from pns.device import MAX_USER_ID, parse_user_id
 from pns.errors import Invalid
+from pns.model.device import MAX_USER_ID, parse_user_id
 from pns.web.body import name, new_name
 
 TOPIC_PATTERN = r"^(app:|(group|user):[^\x00-\x1f\x7f-\x9f]{1,255}:)[A-Za-z0-9_\-]{1,64}$(?!\n)"

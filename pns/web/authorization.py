@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pns.authority import ApplicationAuthority
+from pns.contracts.authority import ApplicationAuthority
 from pns.errors import Unauthorized
 from pns.web.contract.operation import Operation
 from pns.web.routing import Endpoint, Route

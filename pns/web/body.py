@@ -14,13 +14,13 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import ClientDisconnect, Request
 
-from pns.clock import Clock
-from pns.device import MAX_USER_ID, USER_ID_PATTERN, parse_user_id
+from pns.contracts.store import Cursor, Submission
 from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
-from pns.name import KEPT_NAME_RULE, NAME_RULE, KeptName, Name
-from pns.notification import CREATE_DATE_LEEWAY, Notification
+from pns.model.device import MAX_USER_ID, USER_ID_PATTERN, parse_user_id
+from pns.model.name import KEPT_NAME_RULE, NAME_RULE, KeptName, Name
+from pns.model.notification import CREATE_DATE_LEEWAY, Notification
+from pns.runtime.clock import Clock
 from pns.settings import LimitsSettings
-from pns.store import Cursor, Submission
 from pns.web.remedies import invalid
 
 T = TypeVar("T")

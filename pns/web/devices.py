@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pns.authority import DeviceAuthority
-from pns.delivery import Connection
+from pns.contracts.authority import DeviceAuthority
+from pns.contracts.store import State
 from pns.errors import (
     Draining,
     Invalid,
@@ -24,10 +24,10 @@ from pns.errors import (
     Unavailable,
     UpgradeRequired,
 )
-from pns.messages import SUBPROTOCOL, CloseCode
+from pns.live.connection import Connection
+from pns.model.messages import SUBPROTOCOL, CloseCode
+from pns.model.ticket import TICKET_SECONDS
 from pns.node import Node
-from pns.store import State
-from pns.ticket import TICKET_SECONDS
 from pns.web.application import answer
 from pns.web.application_calls import READING_BODY
 from pns.web.contract.operation import DEVICE, Answer, Operation, Parameter

@@ -15,17 +15,17 @@ from typing import NamedTuple
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from pns.admission import Admitted, first_device_id
-from pns.allowance import Allowances
-from pns.authority import Credentials, DeviceAuthority
-from pns.conversation import BURST
-from pns.delivery import Connection
-from pns.departures import Left
+from pns.contracts.authority import Credentials, DeviceAuthority
+from pns.contracts.store import State
 from pns.errors import Draining, Forbidden, OriginNotAllowed, Problem, RateLimited, Unauthorized
-from pns.forwarding import forwarded_headers
+from pns.live.admission import Admitted, first_device_id
+from pns.live.connection import Connection
+from pns.live.conversation import BURST
+from pns.live.departures import Left
+from pns.model.forwarding import forwarded_headers
 from pns.node import Node
-from pns.quiet_log import QuietLog
-from pns.store import State
+from pns.runtime.quiet_log import QuietLog
+from pns.web.allowance import Allowances
 from pns.web.cookie import DeviceCookie
 from pns.web.origin import check_origin, cors_headers, is_own_origin, preflight_headers, sent_origin
 from pns.web.peer import Peer, TrustedProxies

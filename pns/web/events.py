@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pns.delivery import Connection
-from pns.messages import CloseCode
+from pns.contracts.store import State
+from pns.live.connection import Connection
+from pns.live.outlet import Message
+from pns.model.messages import CloseCode
 from pns.node import Node
-from pns.outlet import Message
-from pns.store import State
 from pns.web.problems import API_HEADERS, Headers
 
 MEDIA_TYPE = "text/event-stream"

@@ -11,9 +11,9 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pns.messages import InboxItem, inbox_item
+from pns.contracts.store import Cursor, Place
+from pns.model.messages import InboxItem, inbox_item
 from pns.node import Node
-from pns.store import Cursor, Place
 from pns.web.audience_names import Named, named
 from pns.web.contract.operation import USER, Answer, Operation
 from pns.web.push_calls import InstalledDevice, devices_of

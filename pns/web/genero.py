@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pns.device import Device, Network, Registration, parse_user_id
 from pns.errors import BadJSON, NotFound, NotStarted, Problem, TooLarge, UnsupportedMediaType
+from pns.model.device import Device, Network, Registration, parse_user_id
 from pns.node import Node
 from pns.web.body import read_bytes
 from pns.web.problems import API_HEADERS, refuse_websocket

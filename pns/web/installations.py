@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pns.device import Registration
 from pns.errors import Invalid, NotFound, OriginNotAllowed, RateLimited, Unavailable
+from pns.model.device import Registration
 from pns.node import Node
 from pns.web.application import answer
 from pns.web.application_calls import READING_BODY

@@ -13,7 +13,6 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pns.conversation import page_limit, seen_cursor
 from pns.errors import (
     BadJSON,
     Invalid,
@@ -24,7 +23,8 @@ from pns.errors import (
     TooLarge,
     UnknownNotification,
 )
-from pns.messages import (
+from pns.live.conversation import page_limit, seen_cursor
+from pns.model.messages import (
     DATA_SEEN,
     RENEW_TICKET,
     SEEN_REQUEST,
@@ -42,10 +42,10 @@ from pns.messages import (
     parse_request,
     seen_data,
 )
-from pns.messages import InboxRequest as Message
-from pns.messages import Request as AnyMessage
+from pns.model.messages import InboxRequest as Message
+from pns.model.messages import Request as AnyMessage
+from pns.model.notification import Page
 from pns.node import Node
-from pns.notification import Page
 from pns.web.application_calls import READING_BODY, Count
 from pns.web.body import read_body
 from pns.web.contract.operation import DEVICE, Answer, Operation

@@ -8,8 +8,8 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pns.metrics import Metrics
 from pns.node import Node
+from pns.runtime.metrics import Metrics
 from pns.web.application import answer
 from pns.web.contract.operation import APPLICATION, Answer, Operation
 from pns.web.problems import API_HEADERS

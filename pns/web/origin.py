@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pns.constraint import DEFAULT_PORTS, Origin, parse_host, parse_origin
 from pns.errors import OriginNotAllowed
-from pns.printable import printable
+from pns.runtime.one_line import printable
+from pns.settings.rules import DEFAULT_PORTS, Origin, parse_host, parse_origin
 from pns.web.peer import Peer
 
 Headers = Iterable[tuple[bytes, bytes]]

@@ -8,12 +8,12 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from pns.audience import EVERYBODY, Change, Publication
+from pns.contracts.audiences import EVERYBODY, Change, Publication
 from pns.errors import Invalid, NotFound, NotificationIdConflict, PublicationConflict
+from pns.model.notification import Notification, new_notification_id
+from pns.model.push import Origin
+from pns.model.timestamp import format_timestamp
 from pns.node import Node
-from pns.notification import Notification, new_notification_id
-from pns.push import Origin
-from pns.timestamp import format_timestamp
 from pns.web.audience_calls import Changed, PublicationInfo, Published, ToAll
 from pns.web.audience_names import bucket, named, topic
 from pns.web.body import check, name

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from pns.device import Device, Registration
 from pns.errors import Invalid, Unavailable
+from pns.model.device import Device, Registration
+from pns.model.push import PushState, PushStatus
+from pns.model.timestamp import Timestamp, format_timestamp
 from pns.node import Node
-from pns.push import PushState, PushStatus
-from pns.timestamp import Timestamp, format_timestamp
 from pns.web.application_calls import READING_BODY, Count
 from pns.web.body import name
 from pns.web.contract.operation import APPLICATION, STORE, USER, Answer, Operation

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 
-from pns.device import Registration
 from pns.errors import TooLarge
-from pns.registrar import Installed
+from pns.model.device import Registration
+from pns.push.registrar import Installed
 from pns.web.body import decode, read_body
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from pns.errors import Invalid
-from pns.name import KEPT_NAME_PATTERN, KEPT_NAME_RULE, NAME_PATTERN, NAME_RULE
+from pns.model.name import KEPT_NAME_PATTERN, KEPT_NAME_RULE, NAME_PATTERN, NAME_RULE
 
 _RULES = {repr(NAME_PATTERN): NAME_RULE, repr(KEPT_NAME_PATTERN): KEPT_NAME_RULE}
 _MEMBER = re.compile(r"Object \w+ (?P<how>unknown|required) field `(?P<name>.*)`", re.DOTALL)

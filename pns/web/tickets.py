@@ -1,7 +1,7 @@
 """Logins without a cookie: how a device asks for a ticket, and how PNS signs and reads one.
 
-What a ticket is worth stands in pns/ticket.py. A ticket proves a login for some seconds, so its text stands
-in no log, error or metric.
+What a ticket is worth stands in pns/model/ticket.py. A ticket proves a login for some seconds, so its text
+stands in no log, error or metric.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from msgspec import Struct
 from starlette.requests import Request
 
-from pns.admission import Admitted
-from pns.clock import Clock
 from pns.errors import Invalid, TooLarge, Unauthorized
-from pns.messages import TICKET_SUBPROTOCOL
-from pns.ticket import TICKET_SECONDS, Ticket
+from pns.live.admission import Admitted
+from pns.model.messages import TICKET_SUBPROTOCOL
+from pns.model.ticket import TICKET_SECONDS, Ticket
+from pns.runtime.clock import Clock
 from pns.web.body import decode, read_optional
 
 MAX_BODY_BYTES = 16_384

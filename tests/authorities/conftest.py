@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pns.authorities.application import ApplicationLogin
-from pns.authority import Credentials
-from pns.metrics import Metrics
+from pns.contracts.authority import Credentials
+from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings
 from pns.testing.clock import FakeClock
 

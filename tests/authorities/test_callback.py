@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from pns.authorities.callback import CallbackLogin, FixedUser
-from pns.authority import Credentials, Login, UserOf
+from pns.contracts.authority import Credentials, Login, UserOf
 from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
 from pns.settings import AuthSettings
 from pns.testing.clock import FakeClock

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pns.authority import Credentials
+from pns.contracts.authority import Credentials
 from pns.errors import AuthUnavailable
-from pns.forwarding import NEVER_FORWARDED, forwarded_headers, without_cookie
+from pns.model.forwarding import NEVER_FORWARDED, forwarded_headers, without_cookie
 from pns.settings import FORWARD_HEADERS
 
 from .backend import answering, running

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from starlette.requests import HTTPConnection
 
-from pns.authority import Credentials
+from pns.contracts.authority import Credentials
 from pns.errors import Unauthorized
 
 from .backend import Asked, answering, running, user_of_cookie

@@ -11,7 +11,7 @@ import pytest
 from pns.authorities.application import ApplicationLogin
 from pns.authorities.outbound import Doubt, Outbound
 from pns.authorities.yeses import Yeses
-from pns.authority import Credentials, Login
+from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, SettingsError, StoreUnavailable, Unauthorized
 from pns.settings import AuthSettings
 from pns.testing.clock import FakeClock

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from pns.authorities.turns import WAITING_BYTES, WEIGHT, Turn, Turns
-from pns.authority import Credentials
+from pns.contracts.authority import Credentials
 from pns.errors import Overloaded
 
 from .backend import Asked, running, until, user_of_cookie

@@ -10,15 +10,15 @@ from typing import NamedTuple, Protocol
 import pytest
 import pytest_asyncio
 
-from pns.bus import Bus
 from pns.buses.local import LocalBus
 from pns.buses.nats import NATSWire
 from pns.buses.postgres import PostgresWire
 from pns.buses.redis import RedisWire
 from pns.buses.signal_bus import SignalBus
 from pns.buses.wire import Wire
-from pns.clock import SystemClock
-from pns.metrics import Metrics
+from pns.contracts.bus import Bus
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from tests.harness.nats import NATS
 from tests.harness.postgres import Postgres
 from tests.harness.proxy import FaultProxy

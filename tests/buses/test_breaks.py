@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from pns.buses.signal_bus import CANARY_SECONDS, PATIENCE_SECONDS, SignalBus
-from pns.clock import SystemClock
-from pns.metrics import Metrics
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from tests.buses.conftest import WIRES, Broker, Ear, NewNode, Node
 from tests.harness import eventually
 from tests.harness.proxy import FaultProxy

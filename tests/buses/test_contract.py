@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pns.bus import Bus
 from pns.buses.signal_bus import SignalBus
-from pns.clock import SystemClock
-from pns.metrics import Metrics
+from pns.contracts.bus import Bus
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from tests.buses.conftest import BROKERS, WIRES, Ear, local
 
 

@@ -20,7 +20,7 @@ from pns.buses.signal_bus import (
     _pause,
 )
 from pns.buses.wire import Heard, WireError
-from pns.metrics import Metrics
+from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
 from tests.buses.conftest import Ear
 from tests.engine import turns

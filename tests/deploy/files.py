@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pns import configuration
 from pns.settings import Settings
+from pns.settings import sources as configuration
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pns.audience import Change
-from pns.circuit import FAILURES, RETRY_SECONDS
-from pns.device import MAX_ADDRESS, Registration
+from pns.contracts.audiences import Change
 from pns.gateways.fcm_message import MOST_BYTES
 from pns.gateways.webpush_message import MAX_TEXT
-from pns.ops.server import PING_SECONDS
-from pns.push import (
+from pns.model.device import MAX_ADDRESS, Registration
+from pns.model.push import (
     APNsControls,
     FCMControls,
     FCMNotification,
@@ -21,8 +19,10 @@ from pns.push import (
     PushState,
     WebPushControls,
 )
-from pns.pushing import SETTLED_SECONDS
-from pns.registrar import MOST_DEVICES
+from pns.ops.server import PING_SECONDS
+from pns.push.circuit import FAILURES, RETRY_SECONDS
+from pns.push.engine import SETTLED_SECONDS
+from pns.push.registrar import MOST_DEVICES
 from pns.web.audience_calls import Changed
 from pns.web.registrations import MAX_BODY_BYTES
 from tests.harness.mosquitto import SETUP

@@ -25,9 +25,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from pns import PNS
-from pns.device import Registration, parse_user_id
-from pns.messages import DATA_SEEN, FROM_PNS, REQUESTS, SEEN_REQUEST, UNSEEN_REQUEST, parse_request
-from pns.push import PushControls
+from pns.model.device import Registration, parse_user_id
+from pns.model.messages import DATA_SEEN, FROM_PNS, REQUESTS, SEEN_REQUEST, UNSEEN_REQUEST, parse_request
+from pns.model.push import PushControls
 from pns.settings import Settings
 from pns.testing import FakeClock, temporary_pns
 from pns.web.application_calls import Inbox, Notified, UserInfo

@@ -14,11 +14,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from pns.clock import SystemClock
+from pns.contracts.store import Cursor, Submission
 from pns.errors import StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.store import Cursor, Submission
+from pns.model.notification import Notification
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from pns.stores.sqlite import SQLiteStore
 
 SMALL = 3 * 2**20

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
+from pns.contracts.store import Cursor, Submission
 from pns.errors import PNSError, SchemaError, StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.store import Cursor, Submission
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
 from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 
@@ -117,9 +117,9 @@ async def test_a_store_that_may_not_write_goes_on_when_it_may(store: SQLiteStore
 
 _OPEN_AS_NOBODY = """
 import asyncio, os, sys
-from pns.clock import SystemClock
+from pns.runtime.clock import SystemClock
 from pns.errors import StoreUnavailable
-from pns.metrics import Metrics
+from pns.runtime.metrics import Metrics
 from pns.stores.sqlite import SQLiteStore
 
 async def main(path):

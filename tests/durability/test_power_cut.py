@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.store import Submission
+from pns.contracts.store import Submission
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
 from pns.stores.migrate import migrate
 from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock

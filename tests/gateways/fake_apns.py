@@ -24,7 +24,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from joserfc.jwk import ECKey
 
-from pns.clock import Clock, SystemClock
+from pns.runtime.clock import Clock, SystemClock
 from pns.settings import APNsSettings
 from tests.gateways.apns_rules import KEY_ID, TEAM_ID, TOPIC, Act, Reply, Rules, Sent
 from tests.gateways.certificates import Authority, private_pem

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from pns.device import Registration
+from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateway import Outcome
 from pns.gateways.apns import APNs
+from pns.model.device import Registration
 from pns.settings import APNsSettings
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import TOPIC, Reply

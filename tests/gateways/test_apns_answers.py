@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
 from pns.gateways.apns import APNs
 from pns.gateways.apns_answers import CAUSES
 from pns.testing import FakeClock

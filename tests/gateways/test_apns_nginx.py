@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pns.gateway import Outcome
+from pns.contracts.gateway import Outcome
 from pns.gateways.apns import APNs
-from pns.push import Push
+from pns.model.push import Push
 from pns.settings import APNsSettings
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import KEY_ID, TEAM_ID, TOPIC

@@ -10,7 +10,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from pns.gateway import Outcome
+from pns.contracts.gateway import Outcome
 from pns.gateways.apns import APNs
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import KEY_ID, TEAM_ID, Reply

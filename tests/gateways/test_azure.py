@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from pns.device import Registration, Subscription, SubscriptionKeys
+from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateway import Outcome
 from pns.gateways import azure as azure_gateway
 from pns.gateways.azure import Azure
-from pns.push import APNsControls, PushControls
+from pns.model.device import Registration, Subscription, SubscriptionKeys
+from pns.model.push import APNsControls, PushControls
 from pns.settings import AzureSettings
 from pns.testing import FakeClock
 from tests.gateways.fake_hub import HUB, KEY, FakeHub, Reply, Says, error

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pns.gateway import Outcome
+from pns.contracts.gateway import Outcome
 from pns.gateways import apns_message, fcm_message
 from pns.gateways.azure_signature import Access, sign
-from pns.push import APNsControls, PushControls
+from pns.model.push import APNsControls, PushControls
 from pns.testing import FakeClock
 from tests.gateways import npm
 from tests.gateways.fake_hub import HUB, KEY, POLICY, FakeHub, Request

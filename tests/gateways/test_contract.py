@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from pns.gateway import Outcome
-from pns.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
+from pns.contracts.gateway import Outcome
+from pns.model.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
 from pns.stores.dismissed import UntoldRow, tell
 from tests.gateways.peers import NAMES, UNSPEAKABLE, Answer, Peer, push
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from pns.device import Registration, Subscription, SubscriptionKeys
+from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateway import Outcome
 from pns.gateways.fcm import FCM
-from pns.push import FCMControls, FCMNotification, Push, PushControls
+from pns.model.device import Registration, Subscription, SubscriptionKeys
+from pns.model.push import FCMControls, FCMNotification, Push, PushControls
 from pns.settings import FCMSettings
 from pns.testing import FakeClock
 from tests.gateways.fake_google import PROJECT, Google, Reply, Says, error, fcm_error

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pns.device import Device
 from pns.gateways.fcm_message import message, shape, target
-from pns.push import FCMControls, FCMNotification, Origin, Push, PushControls, check_fcm_data
+from pns.model.device import Device
+from pns.model.push import FCMControls, FCMNotification, Origin, Push, PushControls, check_fcm_data
 from pns.testing import FakeClock
 from tests.gateways.discovery import faults
 from tests.gateways.peers import push

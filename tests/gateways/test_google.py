@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
+from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateway import Outcome
 from pns.gateways.google import AccessTokens, NoAccess, service_account
 from pns.testing import FakeClock
 from tests.gateways.fake_google import KEY, LIFETIME, PROJECT, SCOPE, Google, Reply, Says

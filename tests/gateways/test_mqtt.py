@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from pns.device import Registration, Subscription, SubscriptionKeys
+from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateway import Outcome
 from pns.gateways.mqtt import MQTT
-from pns.push import MQTTControls, Origin, PushControls
+from pns.model.device import Registration, Subscription, SubscriptionKeys
+from pns.model.push import MQTTControls, Origin, PushControls
 from pns.settings import MQTTSettings
 from pns.testing import FakeClock
 from tests.gateways.peers import push

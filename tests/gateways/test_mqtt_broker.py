@@ -10,12 +10,12 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from pns.device import Device
+from pns.contracts.gateway import Outcome
 from pns.errors import Unavailable
-from pns.gateway import Outcome
 from pns.gateways import dynamic_security
 from pns.gateways.mqtt import MQTT
-from pns.push import MQTTControls, PushControls
+from pns.model.device import Device
+from pns.model.push import MQTTControls, PushControls
 from pns.testing import FakeClock
 from tests.gateways.peers import push
 from tests.gateways.peers.mqtt import DEVICE_ID, REGISTRATION, device, gateway, subscriber

@@ -12,11 +12,11 @@ import psutil
 import pytest
 import uvloop
 
-from pns.device import Address, Device
-from pns.gateway import Outcome
+from pns.contracts.gateway import Outcome
 from pns.gateways import mqtt_connection
 from pns.gateways.mqtt_connection import Broker, BrokerAway, Connection
 from pns.gateways.mqtt_line import Line
+from pns.model.device import Address, Device
 from pns.testing import FakeClock
 from tests.gateways.peers import push
 from tests.gateways.peers.mqtt import DEVICE_ID, REGISTRATION, device, gateway, peer, subscriber

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
 from pns.testing import FakeClock
 from tests.gateways.peers import push
 from tests.gateways.peers.webpush import WebPushPeer, device, peer

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from pns.clock import SystemClock
-from pns.device import Address, Device, Registration
-from pns.gateway import Outcome
+from pns.contracts.gateway import Outcome
 from pns.gateways.webpush import WebPush
 from pns.gateways.webpush_message import MAX_TEXT, text
-from pns.push import PushControls
+from pns.model.device import Address, Device, Registration
+from pns.model.push import PushControls
+from pns.runtime.clock import SystemClock
 from tests.gateways.peers import push
 from tests.gateways.peers.webpush import device_at, gateway
 from tests.harness.autopush import DELIVERED, Autopush

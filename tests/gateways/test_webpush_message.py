@@ -9,11 +9,11 @@ import http_ece
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pns.device import Address
-from pns.gateway import Outcome
+from pns.contracts.gateway import Outcome
 from pns.gateways import p256, webpush_message
 from pns.gateways.webpush_message import MAX_TEXT, Unsendable, encrypted, headers, text
-from pns.push import Origin, Push, PushControls, WebPushControls
+from pns.model.device import Address
+from pns.model.push import Origin, Push, PushControls, WebPushControls
 from pns.testing import FakeClock
 from tests.gateways.peers import push
 from tests.gateways.peers.webpush import device_at, gateway

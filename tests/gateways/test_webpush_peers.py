@@ -10,13 +10,13 @@ import httpx2 as httpx
 import pytest
 from msgspec.structs import replace
 
-from pns.clock import Clock, SystemClock
-from pns.device import Device, Registration, Subscription, SubscriptionKeys
-from pns.gateway import Outcome
+from pns.contracts.gateway import Outcome
 from pns.gateways import webpush_message
 from pns.gateways.vapid import Vapid, new_private_key, public_key
 from pns.gateways.webpush import WebPush
-from pns.push import PushControls, WebPushControls
+from pns.model.device import Device, Registration, Subscription, SubscriptionKeys
+from pns.model.push import PushControls, WebPushControls
+from pns.runtime.clock import Clock, SystemClock
 from pns.testing import FakeClock
 from tests.gateways import npm
 from tests.gateways.peers import push

@@ -17,14 +17,14 @@ import httpcore2 as httpcore
 import pytest
 from msgspec.structs import replace
 
-from pns.device import Address, Device, Registration, Subscription, SubscriptionKeys
+from pns.contracts.gateway import Outcome
 from pns.errors import Unavailable
-from pns.gateway import Outcome
 from pns.gateways import lookups, public_line
 from pns.gateways.endpoint import MAX_ENDPOINT, NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach, is_public
 from pns.gateways.public_line import PublicLine
 from pns.gateways.vapid import new_private_key, public_key
 from pns.gateways.webpush import WebPush
+from pns.model.device import Address, Device, Registration, Subscription, SubscriptionKeys
 from pns.testing import FakeClock
 from tests.gateways.peers import push
 from tests.gateways.peers.webpush import LOOPBACK, NOBODY, device, device_at, gateway

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pns.device import Registration, Subscription, SubscriptionKeys
+from pns.contracts.gateway import NO_FACTS
 from pns.errors import SettingsError
-from pns.gateway import NO_FACTS
 from pns.gateways import p256
 from pns.gateways.vapid import new_private_key, public_key
 from pns.gateways.webpush import WebPush
+from pns.model.device import Registration, Subscription, SubscriptionKeys
 from pns.settings import WebPushSettings
 from pns.testing import FakeClock
 from tests.gateways.peers.webpush import SUBJECT, gateway, registration

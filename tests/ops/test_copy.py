@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from pns.archive import TABLES, Mark, Numbers, Row, Table, UserRow
-from pns.clock import SystemClock
+from pns.compose import make_archive, make_store
+from pns.contracts.archive import TABLES, Mark, Numbers, Row, Table, UserRow
+from pns.contracts.outbox import Claim
+from pns.contracts.store import Store, Submission
 from pns.errors import PNSError, SchemaError, SettingsError, StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.ops.compose import make_archive, make_store
+from pns.model.notification import Notification
+from pns.model.push import PushTerms
 from pns.ops.copy import copy, run
 from pns.ops.copy.comparison import compare
-from pns.outbox import Claim
-from pns.push import PushTerms
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import Settings, StoreSettings
-from pns.store import Store, Submission
 from pns.stores import sqlite_archive
 from pns.stores.migrate import migrate
 from pns.stores.sqlite_archive import SQLiteArchive

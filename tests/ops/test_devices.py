@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from pns.clock import Clock, SystemClock
-from pns.device import Device
+from pns.contracts.gateway import Gateway, Outcome, Receipt
+from pns.contracts.store import Store, StoreReport, Submission
 from pns.errors import PNSError, SchemaError, SettingsError
-from pns.gateway import Gateway, Outcome, Receipt
-from pns.metrics import Metrics
-from pns.notification import Notification
+from pns.model.device import Device
+from pns.model.notification import Notification
+from pns.model.push import PushState, PushTerms
 from pns.ops.push import regateway, trial
 from pns.ops.push.devices import print_device, print_devices
-from pns.push import PushState, PushTerms
+from pns.runtime.clock import Clock, SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import FCMSettings, PushSettings, Settings, StoreSettings
-from pns.store import Store, StoreReport, Submission
 from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pns.device import Network
+from pns.contracts.store import Store, Submission
 from pns.errors import SettingsError
-from pns.notification import Notification
+from pns.model.device import Network
+from pns.model.notification import Notification
+from pns.model.push import PushTerms
 from pns.ops.doctor import push as doctor
 from pns.ops.doctor.finding import Finding, Verdict
 from pns.ops.doctor.push import check_push
-from pns.push import PushTerms
 from pns.settings import FCMSettings, PushSettings, Settings, StoreSettings
-from pns.store import Store, Submission
 from pns.testing import FakeClock
 from tests.gateways.fake_google import Google, error
 from tests.harness import HostApplication, ServerProcess

@@ -9,11 +9,11 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from pns.clock import SystemClock
+from pns.compose import _TURNS_ON, half_set, make_gateways, make_store
 from pns.errors import SettingsError
-from pns.metrics import Metrics
 from pns.ops.arguments import GatewayName
-from pns.ops.compose import _TURNS_ON, half_set, make_gateways, make_store
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings, Settings
 from tests.harness import HostApplication, ServerProcess
 

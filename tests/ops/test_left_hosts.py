@@ -18,7 +18,7 @@ from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from pns import PNS, Notification
-from pns.messages import CloseCode
+from pns.model.messages import CloseCode
 from pns.testing.temporary import empty_store
 from tests.harness import Device, eventually
 from tests.harness.site import Site

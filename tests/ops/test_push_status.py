@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pns.gateway import Outcome, Receipt
-from pns.notification import Notification
+from pns.contracts.gateway import Outcome, Receipt
+from pns.contracts.outbox import Claim, Settlement
+from pns.contracts.store import Store, Submission
+from pns.model.notification import Notification
+from pns.model.push import PushState, PushTerms
 from pns.ops.push import status
 from pns.ops.push.status import ago, print_status
-from pns.outbox import Claim, Settlement
-from pns.push import PushState, PushTerms
 from pns.settings import Settings, StoreSettings
-from pns.store import Store, Submission
 from pns.testing import FakeClock
 from tests.ops.test_devices import device, opened
 from tests.push.scripted import ScriptedGateway

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from pns.metrics import Metrics
 from pns.ops.siblings import Siblings
+from pns.runtime.metrics import Metrics
 
 
 async def test_each_worker_tells_what_all_of_them_measure(tmp_path: Path) -> None:

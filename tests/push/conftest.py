@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import pns.dispatcher
-from pns.device import Device, Network
-from pns.dispatcher import Dispatcher
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.push import PushState, PushTerms
-from pns.store import Store, Submission
+import pns.push.dispatcher
+from pns.contracts.store import Store, Submission
+from pns.model.device import Device, Network
+from pns.model.notification import Notification
+from pns.model.push import PushState, PushTerms
+from pns.push.dispatcher import Dispatcher
+from pns.runtime.metrics import Metrics
 from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
@@ -38,7 +38,7 @@ async def store(tmp_path: Path, clock: FakeClock, metrics: Metrics) -> AsyncIter
 @pytest.fixture(autouse=True)
 def hasty_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who hangs here hangs for good."""
-    monkeypatch.setattr(pns.dispatcher, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(pns.push.dispatcher, "STOP_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from pns.device import Address, Device, Network, Registration
-from pns.gateway import NO_FACTS, IsRegistered, Outcome, Receipt
-from pns.push import Push
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt
+from pns.model.device import Address, Device, Network, Registration
+from pns.model.push import Push
 
 Script = Callable[[Push], Receipt | None]
 """What becomes of a push; None: no answer at all."""
@@ -17,7 +17,7 @@ ACCEPTED = Receipt(Outcome.ACCEPTED)
 
 
 class ScriptedGateway:
-    """See pns.gateway.Gateway. `asked`: every push, as they came; `taken`: the accepted."""
+    """See pns.contracts.gateway.Gateway. `asked`: every push, as they came; `taken`: the accepted."""
 
     networks: frozenset[Network]
     facts: Mapping[str, str] = NO_FACTS

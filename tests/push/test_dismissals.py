@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from pns.dismissals import Dismissals
-from pns.push import PushState
-from pns.store import Store
+from pns.contracts.store import Store
+from pns.model.push import PushState
+from pns.push.dismissals import Dismissals
 from pns.testing import FakeClock
 from tests.push.conftest import Dispatch, install, notify, passes, states
 from tests.push.scripted import ScriptedGateway

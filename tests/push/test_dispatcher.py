@@ -9,12 +9,12 @@ from itertools import pairwise
 
 import pytest
 
-import pns.dispatcher
-from pns.dispatcher import GATHER_SECONDS, MOST_OF_USER
-from pns.gateway import Outcome, Receipt
-from pns.outbox import Settlement
-from pns.push import Push, PushState, PushTerms
-from pns.store import Presence, Store
+import pns.push.dispatcher
+from pns.contracts.gateway import Outcome, Receipt
+from pns.contracts.outbox import Settlement
+from pns.contracts.store import Presence, Store
+from pns.model.push import Push, PushState, PushTerms
+from pns.push.dispatcher import GATHER_SECONDS, MOST_OF_USER
 from pns.testing import FakeClock
 from tests.harness import eventually
 from tests.push.conftest import DAY, Dispatch, install, notify, passes, settled, states, until, waiting
@@ -361,7 +361,7 @@ async def test_what_is_under_way_at_the_stop_may_end(
     store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut off, each would be sent again at a restart; and nothing new is begun."""
-    monkeypatch.setattr(pns.dispatcher, "STOP_SECONDS", 5)
+    monkeypatch.setattr(pns.push.dispatcher, "STOP_SECONDS", 5)
     for number in range(3):
         await install(store, "42", f"phone {number}")
     await notify(store, "42", "n")

@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import pytest
 
-from pns.gateway import Outcome, Receipt
-from pns.notification import Notification
-from pns.push import Push, PushState
-from pns.store import Store, Submission
+from pns.contracts.gateway import Outcome, Receipt
+from pns.contracts.store import Store, Submission
+from pns.model.notification import Notification
+from pns.model.push import Push, PushState
 from pns.testing import FakeClock
 from tests.push.conftest import NOW, Dispatch, install, passes, until, waiting
 from tests.push.scripted import ACCEPTED, ScriptedGateway

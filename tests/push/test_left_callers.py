@@ -8,15 +8,15 @@ from typing import cast
 import pytest
 
 from pns.buses.local import LocalBus
-from pns.device import Registration
+from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
-from pns.metrics import Metrics
+from pns.inbox.changes import Publisher
+from pns.model.device import Registration
 from pns.node import Node
-from pns.publish import Publisher
-from pns.pushing import Pushing
-from pns.registrar import MOST_DEVICES, Registrar
+from pns.push.engine import Pushing
+from pns.push.registrar import MOST_DEVICES, Registrar
+from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
-from pns.store import Store
 from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
 from pns.web.application import erase_user

@@ -7,13 +7,13 @@ import json
 import httpx2 as httpx
 import pytest
 
-from pns.dispatcher import Dispatcher
+from pns.contracts.store import Store
 from pns.gateways.fcm import FCM
 from pns.gateways.fcm_answer import Answer
 from pns.gateways.fcm_message import Message
-from pns.push import PushState
+from pns.model.push import PushState
+from pns.push.dispatcher import Dispatcher
 from pns.settings import FCMSettings
-from pns.store import Store
 from pns.testing import FakeClock
 from tests.push.conftest import Dispatch, install, notify, passes, states, until, waiting
 

@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from pns.audience import Publication
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.outbox import Claim, Settlement
-from pns.publish import Publisher
-from pns.push import PushState, PushTerms
-from pns.pushing import DAY, PRUNE_SECONDS, Pushing, Role
+from pns.contracts.audiences import Publication
+from pns.contracts.outbox import Claim, Settlement
+from pns.contracts.store import Store
+from pns.inbox.changes import Publisher
+from pns.model.notification import Notification
+from pns.model.push import PushState, PushTerms
+from pns.push.engine import DAY, PRUNE_SECONDS, Pushing, Role
+from pns.push.unserved import STILL_SECONDS, STRAY_SECONDS, Strays
+from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
-from pns.store import Store
-from pns.strays import STILL_SECONDS, STRAY_SECONDS, Strays
 from pns.testing import FakeClock
 from tests.harness import eventually
 

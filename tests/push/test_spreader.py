@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from pns.audience import EVERYBODY, Publication, Subscriber
 from pns.buses.local import LocalBus
+from pns.contracts.audiences import EVERYBODY, Publication, Subscriber
+from pns.contracts.store import Store, Submission
 from pns.errors import StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.publish import Publisher
-from pns.push import Origin, PushControls
-from pns.spreader import STEP_USERS, Spreader
-from pns.store import Store, Submission
+from pns.inbox.changes import Publisher
+from pns.inbox.spreader import STEP_USERS, Spreader
+from pns.model.notification import Notification
+from pns.model.push import Origin, PushControls
+from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 
 TOPIC = "topic/app:news"

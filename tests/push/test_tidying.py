@@ -6,12 +6,12 @@ from typing import cast
 
 import pytest
 
-from pns.gateway import IsRegistered
-from pns.metrics import Metrics
-from pns.publish import Publisher
-from pns.pushing import TIDY_SECONDS, Pushing, Role
+from pns.contracts.gateway import IsRegistered
+from pns.contracts.store import Store
+from pns.inbox.changes import Publisher
+from pns.push.engine import TIDY_SECONDS, Pushing, Role
+from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
-from pns.store import Store
 from pns.testing import FakeClock
 from tests.harness.waiting import eventually
 from tests.push.conftest import install

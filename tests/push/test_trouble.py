@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from pns.circuit import FAILURES
-from pns.dispatcher import AWAY_SECONDS
+from pns.contracts.gateway import Outcome, Receipt
+from pns.contracts.outbox import Claim, Settlement
+from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
-from pns.gateway import Outcome, Receipt
-from pns.metrics import Metrics
-from pns.outbox import Claim, Settlement
-from pns.push import Push, PushState
-from pns.store import Store
+from pns.model.push import Push, PushState
+from pns.push.circuit import FAILURES
+from pns.push.dispatcher import AWAY_SECONDS
+from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 from tests.harness import eventually
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.types import Message
 
-from pns.authority import Credentials, Login
+from pns.contracts.authority import Credentials, Login
 from pns.errors import Unauthorized
 from tests.harness import HostApplication, ServerProcess
 from tests.harness.raw import KEY, RawPeer

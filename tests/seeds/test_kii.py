@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 import pytest
 
-from pns.device import PSEUDO_USER, Network
-from pns.gateway import Outcome, Receipt
-from pns.push import Push
+from pns.contracts.gateway import Outcome, Receipt
+from pns.model.device import PSEUDO_USER, Network
+from pns.model.push import Push
 from tests.push.scripted import ACCEPTED, ScriptedGateway
 from tests.seeds.world import World, a_world, gateway
 

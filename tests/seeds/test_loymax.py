@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pns.device import Device
+from pns.model.device import Device
+from pns.model.push import PushState
 from pns.ops.copy.progress import Progress
 from pns.ops.push.regateway import move
-from pns.push import PushState
 from pns.settings import PushSettings, Settings
 from pns.testing import FakeClock
 from tests.seeds.world import a_world, gateway

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from pns.store import Appended, Committed
+from pns.contracts.store import Appended, Committed
 from pns.testing import Device as InProcess
 from pns.testing import FakeClock
 from tests.authorities.issuer import issuing, token

@@ -16,19 +16,14 @@ from urllib.parse import quote
 import httpx2 as httpx
 from starlette.requests import HTTPConnection
 
-from pns.device import Device, Network
-from pns.metrics import Metrics
+from pns.compose import make_application_authority, make_bus, make_callback_authority, make_store
+from pns.contracts.store import Store
+from pns.model.device import Device, Network
+from pns.model.push import WAITING, Push
 from pns.node import Node
-from pns.ops.compose import (
-    make_application_authority,
-    make_bus,
-    make_callback_authority,
-    make_store,
-)
-from pns.push import WAITING, Push
-from pns.pushing import Role
+from pns.push.engine import Role
+from pns.runtime.metrics import Metrics
 from pns.settings import AppSettings, PushSettings, Settings, StoreSettings
-from pns.store import Store
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 from pns.web.app import Web

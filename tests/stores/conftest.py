@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pns.metrics import Metrics
-from pns.notification import Notification, Page
-from pns.store import Appended, Cursor, Store, Submission
+from pns.contracts.store import Appended, Cursor, Store, Submission
+from pns.model.notification import Notification, Page
+from pns.runtime.metrics import Metrics
 from pns.stores.postgres import PostgresStore
 from pns.stores.postgres_migrate import migrate as migrate_postgres
 from pns.stores.sqlite import SQLiteStore

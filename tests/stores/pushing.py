@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pns.device import Device
-from pns.notification import Notification
-from pns.outbox import Claim, Settlement
-from pns.push import Push, PushState, PushTerms
-from pns.store import Appended, Store
+from pns.contracts.outbox import Claim, Settlement
+from pns.contracts.store import Appended, Store
+from pns.model.device import Device
+from pns.model.notification import Notification
+from pns.model.push import Push, PushState, PushTerms
 from pns.testing.clock import FakeClock
 
 from .conftest import submission

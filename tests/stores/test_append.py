@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pns.audience import EVERYBODY
+from pns.contracts.audiences import EVERYBODY
+from pns.contracts.store import State, Store, Submission
 from pns.errors import NotificationIdConflict
-from pns.notification import Notification
-from pns.store import State, Store, Submission
+from pns.model.notification import Notification
+from pns.model.timestamp import microseconds
 from pns.testing.clock import FakeClock
-from pns.timestamp import microseconds
 
 from .conftest import PLENTY, append, count, cursor, ids, inbox, named, submission, unseen
 

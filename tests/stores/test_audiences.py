@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from pns.audience import EVERYBODY, Publication, Reached, Subscriber
-from pns.notification import Notification
-from pns.push import FCMControls, Origin, PushControls
-from pns.store import Store
+from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
+from pns.contracts.store import Store
+from pns.model.notification import Notification
+from pns.model.push import FCMControls, Origin, PushControls
 from pns.testing.clock import FakeClock
 
 from .conftest import append

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pns.contracts.store import Store
 from pns.errors import NotificationIdConflict
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.store import Store
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
 from pns.stores.postgres import PostgresStore
 from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock

@@ -12,9 +12,9 @@ import httpx2 as httpx
 import pytest
 
 from pns import PNS, Settings
-from pns.notification import Notification
+from pns.contracts.store import Cursor
+from pns.model.notification import Notification
 from pns.settings import AppSettings, LimitsSettings
-from pns.store import Cursor
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
+from pns.contracts.store import State, Store
 from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.store import State, Store
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
 
 from .conftest import PLENTY, Engine, append, count, cursor, inbox, named, submission
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from pns.errors import Overloaded, StoreUnavailable
-from pns.metrics import Metrics
+from pns.runtime.metrics import Metrics
 from pns.stores.group_commit import COMMIT_BYTES, GroupCommit, Rejected, Unknown
 from pns.testing.clock import FakeClock
 

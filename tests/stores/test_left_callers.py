@@ -15,15 +15,15 @@ import pytest
 
 import pns.stores.postgres
 import pns.stores.sqlite
-from pns.audience import Publication, Subscriber
 from pns.buses.local import LocalBus
-from pns.dismissals import Dismissals
-from pns.fanout import Fanout
-from pns.hub import Hub
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.publish import Publisher
-from pns.store import State, Store, Submission
+from pns.contracts.audiences import Publication, Subscriber
+from pns.contracts.store import State, Store, Submission
+from pns.inbox.changes import Publisher
+from pns.live.fanout import Fanout
+from pns.live.hub import Hub
+from pns.model.notification import Notification
+from pns.push.dismissals import Dismissals
+from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
 from tests.engine import StubConnection
 from tests.harness.leaving import left

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pns.contracts.store import Presence, Store, Submission
 from pns.errors import NotificationIdConflict
-from pns.notification import Notification
-from pns.push import FCMControls, Origin, PushControls, PushState, PushTerms
-from pns.store import Presence, Store, Submission
+from pns.model.notification import Notification
+from pns.model.push import FCMControls, Origin, PushControls, PushState, PushTerms
 from pns.testing.clock import FakeClock
 
 from .conftest import append, inbox, submission

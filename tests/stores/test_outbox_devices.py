@@ -10,9 +10,9 @@ from types import MappingProxyType
 import pytest
 from msgspec.structs import replace
 
-from pns.device import Device
-from pns.push import PushState
-from pns.store import Store
+from pns.contracts.store import Store
+from pns.model.device import Device
+from pns.model.push import PushState
 from pns.testing.clock import FakeClock
 
 from .conftest import append

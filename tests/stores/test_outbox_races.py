@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec.structs import replace
 
-from pns.notification import Notification
-from pns.push import PushState
-from pns.store import Presence, Store
+from pns.contracts.store import Presence, Store
+from pns.model.notification import Notification
+from pns.model.push import PushState
 from pns.testing.clock import FakeClock
 
 from .conftest import append, submission

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from pns.push import PushState, PushTerms
-from pns.store import Presence, Store
+from pns.contracts.store import Presence, Store
+from pns.model.push import PushState, PushTerms
 from pns.stores.dismissed import DISMISSED_AT_ONCE
 from pns.testing.clock import FakeClock
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from pns.device import Device
-from pns.outbox import Backlog, Settlement
-from pns.push import Push, PushState, PushStatus
-from pns.store import Store
+from pns.contracts.outbox import Backlog, Settlement
+from pns.contracts.store import Store
+from pns.model.device import Device
+from pns.model.push import Push, PushState, PushStatus
 from pns.testing.clock import FakeClock
 
 from .pushing import HOUR, LEASE, START, accept, claim, phone, push, settle, states, told

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pns.contracts.store import Cursor, Place, Store
 from pns.errors import UnknownNotification
-from pns.notification import Notification, Page
-from pns.store import Cursor, Place, Store
+from pns.model.notification import Notification, Page
+from pns.model.timestamp import microseconds
 from pns.testing.clock import FakeClock
-from pns.timestamp import microseconds
 
 from .conftest import PLENTY, append, cursor, data, ids, inbox, named, unseen
 

@@ -11,11 +11,11 @@ import asyncpg
 import pytest
 
 from pns.buses.local import LocalBus
+from pns.contracts.store import State
 from pns.errors import StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.publish import Publisher
-from pns.store import State
+from pns.inbox.changes import Publisher
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
 from pns.stores.postgres import PostgresStore
 from pns.stores.postgres_migrate import migrate
 from pns.testing.clock import FakeClock

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pns.audience import Publication
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.outbox import Settlement
-from pns.push import Push, PushState
+from pns.contracts.audiences import Publication
+from pns.contracts.outbox import Settlement
+from pns.model.notification import Notification
+from pns.model.push import Push, PushState
+from pns.runtime.metrics import Metrics
 from pns.stores.postgres import PostgresStore
 from pns.stores.postgres_batch import number_of
 from pns.stores.postgres_connection import connect

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
 from pns.errors import SchemaError, StoreUnavailable
-from pns.metrics import Metrics
+from pns.runtime.metrics import Metrics
 from pns.stores import schema
 from pns.stores.postgres import PostgresStore
 from pns.stores.postgres_migrate import migrate

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pns.errors import StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
 from pns.stores import postgres as module
 from pns.stores.group_commit import REMOVED_AT_ONCE
 from pns.stores.postgres import PostgresStore

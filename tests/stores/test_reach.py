@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from pns.audience import Publication, Subscriber
-from pns.notification import Notification
-from pns.push import PushTerms
-from pns.store import Store, Submission
+from pns.contracts.audiences import Publication, Subscriber
+from pns.contracts.store import Store, Submission
+from pns.model.notification import Notification
+from pns.model.push import PushTerms
 
 from .pushing import HOUR, START, TERMS, phone
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pns.metrics import Metrics
-from pns.store import Store
+from pns.contracts.store import Store
+from pns.runtime.metrics import Metrics
 from pns.stores import schema
 from pns.stores.migrate import migrate
 from pns.stores.postgres import PostgresStore

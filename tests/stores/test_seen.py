@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pns.contracts.store import Store
 from pns.errors import UnknownNotification
-from pns.notification import Notification
-from pns.store import Store
+from pns.model.notification import Notification
 from pns.testing.clock import FakeClock
 
 from .conftest import append, count, cursor, inbox, named, seen, submission, unseen

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from pns.audience import Publication
 from pns.buses.local import LocalBus
-from pns.clock import SystemClock
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.publish import Publisher
-from pns.spreader import STEP_ROWS, Spreader
-from pns.store import Store, Submission
+from pns.contracts.audiences import Publication
+from pns.contracts.store import Store, Submission
+from pns.inbox.changes import Publisher
+from pns.inbox.spreader import STEP_ROWS, Spreader
+from pns.model.notification import Notification
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from pns.stores.group_commit import SMALL_WRITE
 from pns.stores.postgres import PostgresStore
 from pns.testing import FakeClock

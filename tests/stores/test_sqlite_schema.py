@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pns.errors import SchemaError, SettingsError, StoreUnavailable
-from pns.metrics import Metrics
-from pns.notification import Notification
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
 from pns.stores import schema
 from pns.stores.migrate import migrate
 from pns.stores.schema import SCHEMA_VERSION, folder
@@ -47,10 +47,10 @@ def test_the_newest_migration_is_the_schema_of_this_code(connection: sqlite3.Con
 _OPEN = """
 import asyncio, sys
 from pathlib import Path
-from pns.clock import SystemClock
-from pns.metrics import Metrics
-from pns.notification import Notification
-from pns.store import Submission
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
+from pns.model.notification import Notification
+from pns.contracts.store import Submission
 from pns.stores.sqlite import SQLiteStore
 
 async def main():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pns.errors import SchemaError, StoreUnavailable
-from pns.notification import Notification
+from pns.model.notification import Notification
 from pns.stores import migrate as migrating
 from pns.stores.sqlite_rows import SQL
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pns.store import Store
+from pns.contracts.store import Store
 from pns.testing.clock import FakeClock
 
 pytestmark = pytest.mark.usefixtures("without_deadlock")

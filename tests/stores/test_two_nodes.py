@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pns.contracts.store import Presence, Store
 from pns.errors import UnknownNotification
-from pns.notification import Notification
-from pns.store import Presence, Store
+from pns.model.notification import Notification
 from pns.testing.clock import FakeClock
 
 from .conftest import PLENTY, append, cursor, submission

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pns.store import EVERY_DEVICE, Presence, State, Store
+from pns.contracts.store import EVERY_DEVICE, Presence, State, Store
 from pns.testing.clock import FakeClock
 
 from .conftest import append, count, inbox, named, unseen

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pns.clock import Clock
+from pns.runtime.clock import Clock
 from pns.testing.clock import FakeClock
 
 

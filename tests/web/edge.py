@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import httpx2 as httpx
 
-from pns.authority import Credentials, DeviceAuthority, Login
-from pns.clock import Clock, SystemClock
+from pns.compose import make_application_authority, make_bus, make_store
+from pns.contracts.authority import Credentials, DeviceAuthority, Login
+from pns.contracts.gateway import Gateway
 from pns.errors import Unauthorized
-from pns.gateway import Gateway
-from pns.metrics import Metrics
 from pns.node import Node
-from pns.ops.compose import make_application_authority, make_bus, make_store
-from pns.pushing import Role
+from pns.push.engine import Role
+from pns.runtime.clock import Clock, SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import (
     AppSettings,
     AuthSettings,

@@ -9,8 +9,8 @@ import httpx2 as httpx
 import msgspec
 import pytest
 
-from pns.metrics import Metrics
 from pns.ops.service import make_service
+from pns.runtime.metrics import Metrics
 from pns.settings import ServerSettings, Settings
 from pns.web.app import Web
 from tests.harness.server import API_KEY as KEY

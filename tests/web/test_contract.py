@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator, ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from pns import errors, messages
-from pns.device import parse_user_id
+from pns import errors
 from pns.errors import PNSError, Problem
-from pns.messages import CloseCode, MessageRefused, parse_request
-from pns.notification import StoredNotification
+from pns.model import messages
+from pns.model.device import parse_user_id
+from pns.model.messages import CloseCode, MessageRefused, parse_request
+from pns.model.notification import StoredNotification
 from pns.settings import LimitsSettings, Settings
 from pns.web.app import Web
 from pns.web.contract.asyncapi import asyncapi

@@ -104,7 +104,7 @@ def test_another_user_cannot_be_put_in() -> None:
         issued().replace(b"pns_device", b"PNS_DEVICE"),
         issued().replace(b"pns_device", b"xpns_device"),
         b"pns_device=" + URLSafeSerializer("secret").dumps(["d1", "u1"]).encode(),
-        b"pns_device=" + URLSafeSerializer("secret", salt="pns.device").dumps(["d1", "u1"]).encode(),
+        b"pns_device=" + URLSafeSerializer("secret", salt="pns.model.device").dumps(["d1", "u1"]).encode(),
         issued()[:-1],
         issued() + b"A",
         issued() + b"A" * 5000,

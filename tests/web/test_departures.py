@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pns import departures
-from pns.departures import MOST_DEVICES, ONCE_SECONDS
 from pns.errors import Forbidden, StoreUnavailable, Unauthorized
+from pns.live import departures
+from pns.live.departures import MOST_DEVICES, ONCE_SECONDS
 from pns.testing import FakeClock
 from tests.engine import turns
 from tests.push.scripted import ScriptedGateway

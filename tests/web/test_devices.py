@@ -11,10 +11,10 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from pns.authority import Credentials, Login
+from pns.contracts.authority import Credentials, Login
+from pns.contracts.store import Presence
 from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
 from pns.settings import LimitsSettings
-from pns.store import Presence
 from tests.engine import StubAuthority
 from tests.web.edge import FOREIGN, an_edge
 

@@ -14,9 +14,9 @@ import httpx2 as httpx
 import pytest
 
 from pns import PNS, Invalid, Notification
-from pns.audience import Publication
-from pns.notification import Notification as Submitted
-from pns.store import Submission
+from pns.contracts.audiences import Publication
+from pns.contracts.store import Submission
+from pns.model.notification import Notification as Submitted
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 from tests.push.scripted import ScriptedGateway

@@ -12,9 +12,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from pns.device import PSEUDO_USER, Registration
+from pns.contracts.gateway import wrong
 from pns.errors import NotStarted, StoreUnavailable
-from pns.gateway import wrong
+from pns.model.device import PSEUDO_USER, Registration
 from pns.testing import FakeClock
 from pns.web.genero import TokenMaintainer
 from tests.seeds.world import URL, World, a_world, gateway

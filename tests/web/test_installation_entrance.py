@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pns.authority import Login
+from pns.contracts.authority import Login
 from pns.errors import AuthUnavailable, Forbidden, Unauthorized
 from pns.settings import LimitsSettings
 from pns.testing import FakeClock

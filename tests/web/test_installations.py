@@ -10,10 +10,10 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from pns.device import Address, Registration
+from pns.contracts.gateway import wrong
 from pns.errors import Unavailable
-from pns.gateway import wrong
-from pns.registrar import MOST_DEVICES
+from pns.model.device import Address, Registration
+from pns.push.registrar import MOST_DEVICES
 from tests.push.scripted import ScriptedGateway
 from tests.web.edge import Edge, an_edge
 

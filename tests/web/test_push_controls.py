@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pns.push import Push, PushControls
+from pns.model.push import Push, PushControls
 from pns.testing import FakeClock
 from pns.web.remedies import invalid
 from tests.push.scripted import ScriptedGateway

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx2 as httpx
 import pytest
 
-from pns.gateway import Outcome, Receipt
+from pns.contracts.gateway import Outcome, Receipt
 from pns.settings import PushSettings
 from pns.testing import Device, FakeClock
 from tests.push.scripted import ScriptedGateway

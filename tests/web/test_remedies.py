@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pns.device import NETWORKS, Registration
 from pns.errors import BadJSON, Invalid
+from pns.model.device import NETWORKS, Registration
+from pns.model.push import APNsControls, FCMControls
 from pns.ops.given import converted
-from pns.push import APNsControls, FCMControls
 from pns.web.audience_calls import CHANGE, TO_ALL, Changed
 from pns.web.body import NotifyBodies, decode
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pns.admission import Admitted
-from pns.delivery import Connection
 from pns.errors import StoreUnavailable
+from pns.live.admission import Admitted
+from pns.live.connection import Connection
 from pns.settings import AuthSettings, LimitsSettings
 from pns.testing import Closed, Device
 from pns.web.tickets import Tickets

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pns.admission import Admitted
 from pns.errors import StoreUnavailable
-from pns.messages import CloseCode
+from pns.live.admission import Admitted
+from pns.model.messages import CloseCode
 from pns.settings import LimitsSettings
 from pns.testing import Device, FakeClock
 from pns.web.tickets import Tickets

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx2 as httpx
 
-from pns.authority import Credentials, Login
+from pns.contracts.authority import Credentials, Login
+from pns.contracts.store import Store
 from pns.errors import Unauthorized
-from pns.store import Store
 from pns.testing import Device, FakeClock, Refused
 from tests.web.edge import FOREIGN, Edge
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pns.authority import Credentials, DeviceAuthority, Login
+from pns.contracts.authority import Credentials, DeviceAuthority, Login
 from pns.errors import Forbidden, Unauthorized
 from tests.web.edge import Edge
 

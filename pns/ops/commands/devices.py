@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pns.device import Network, parse_user_id
 from pns.errors import PNSError, SettingsError
+from pns.model.device import Network, parse_user_id
 from pns.ops.arguments import Config, GatewayName, checked
 from pns.ops.loading import load
 

@@ -23,7 +23,7 @@ def webpush() -> None:
 @cli.command()
 def keygen(config: Config = None) -> None:
     """Print a new VAPID key, and where to put it. Browsers must subscribe anew when it changes."""
-    from pns.ops.compose import new_webpush_key
+    from pns.compose import new_webpush_key
 
     if config is not None:
         load(config)

@@ -13,12 +13,12 @@ from contextlib import AsyncExitStack
 
 from rich.console import Console
 
-from pns.archive import TABLES, Archive, Key, Mark, Table
-from pns.clock import Clock, SystemClock
+from pns.compose import make_archive
+from pns.contracts.archive import TABLES, Archive, Key, Mark, Table
 from pns.errors import PNSError, SettingsError
-from pns.ops.compose import make_archive
 from pns.ops.copy.comparison import compare, print_comparison
 from pns.ops.copy.progress import Progress, progress_on
+from pns.runtime.clock import Clock, SystemClock
 
 
 def run(source_url: str, target_url: str) -> None:

@@ -14,7 +14,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Printed
 
-from pns.archive import TABLES, Archive, Table
+from pns.contracts.archive import TABLES, Archive, Table
 from pns.ops.copy.progress import Progress
 
 CHECKSUM_BYTES = 4

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import msgspec
 
-from pns import csrf
-from pns.authority import Credentials
-from pns.device import new_device_id, parse_user_id
+from pns.contracts.authority import Credentials
+from pns.model import csrf
+from pns.model.device import new_device_id, parse_user_id
 from pns.ops.doctor.finding import Finding, bad, good, not_asked
 from pns.ops.doctor.remedies import unreached
 from pns.settings import Settings

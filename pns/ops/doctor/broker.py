@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+from pns.compose import bus_trouble
 from pns.errors import SettingsError
-from pns.ops.compose import bus_trouble
 from pns.ops.doctor.finding import Finding, bad, good
 from pns.settings import Settings
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from pns.clock import SystemClock
+from pns.compose import make_store
+from pns.contracts.store import StoreReport
 from pns.errors import PNSError
-from pns.metrics import Metrics
-from pns.ops.compose import make_store
 from pns.ops.doctor.finding import Finding, bad, good
 from pns.ops.push.beside import store_trouble
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
 from pns.settings import Settings
-from pns.store import StoreReport
 
 PLACE = "the store"
 SCHEMA = "the store's schema"

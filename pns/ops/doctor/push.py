@@ -9,17 +9,17 @@ from typing import get_args
 import httpx2 as httpx
 import msgspec
 
-from pns.clock import SystemClock
-from pns.device import NETWORKS, Network
+from pns.compose import make_gateways
+from pns.contracts.gateway import Gateway
+from pns.contracts.outbox import Backlog
 from pns.errors import PNSError, SettingsError
-from pns.gateway import Gateway
+from pns.model.device import NETWORKS, Network
+from pns.model.push import WAITING
 from pns.ops.arguments import GatewayName
-from pns.ops.compose import make_gateways
 from pns.ops.doctor.finding import Finding, bad, good, not_asked
 from pns.ops.push.beside import store_beside
 from pns.ops.push.status import summary, waiting
-from pns.outbox import Backlog
-from pns.push import WAITING
+from pns.runtime.clock import SystemClock
 from pns.settings import Settings
 from pns.web.installations import Networks
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx2 as httpx
 import msgspec
 
-from pns.printable import printable
+from pns.runtime.one_line import printable
 
 _LONGEST = 300
 

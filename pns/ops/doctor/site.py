@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from pns.constraint import Origin, parse_origin
 from pns.ops.doctor.finding import Finding, bad, good, not_asked
 from pns.settings import Settings
+from pns.settings.rules import Origin, parse_origin
 
 SITE = "pages and PNS are of one site"
 

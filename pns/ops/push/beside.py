@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pns import configuration
-from pns.clock import Clock
+from pns.compose import make_store, sqlite_path
+from pns.contracts.store import Store
 from pns.errors import PNSError, SchemaError, StoreUnavailable
-from pns.metrics import Metrics
-from pns.ops.compose import make_store, sqlite_path
-from pns.printable import printable
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
+from pns.runtime.one_line import printable
 from pns.settings import Settings
-from pns.store import Store
+from pns.settings import sources as configuration
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pns.printable import printable
+from pns.runtime.one_line import printable
 
 
 class Columns:

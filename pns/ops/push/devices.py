@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
-from pns.clock import SystemClock
-from pns.device import Device
+from pns.contracts.store import Store
 from pns.errors import PNSError
+from pns.model.device import Device
+from pns.model.timestamp import format_timestamp
 from pns.ops.push.beside import store_beside
 from pns.ops.push.columns import Columns
-from pns.printable import printable
+from pns.runtime.clock import SystemClock
+from pns.runtime.one_line import printable
 from pns.settings import Settings
-from pns.store import Store
-from pns.timestamp import format_timestamp
 
 PAGE = 500
 TOKEN_CHARACTERS = 20

@@ -10,15 +10,15 @@ import asyncio
 
 from rich.console import Console
 
-from pns.clock import SystemClock
-from pns.device import Network
+from pns.compose import make_gateways
+from pns.contracts.store import Store
 from pns.errors import SettingsError
-from pns.ops.compose import make_gateways
+from pns.model.device import Network
 from pns.ops.copy.progress import Progress, progress_on
 from pns.ops.push.beside import store_beside
 from pns.ops.push.devices import all_devices
+from pns.runtime.clock import SystemClock
 from pns.settings import Settings
-from pns.store import Store
 
 STEP = 500
 """Devices in one commit: small, so that no notify waits for it."""

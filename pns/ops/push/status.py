@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pns.clock import SystemClock
-from pns.ops.compose import make_gateways
+from pns.compose import make_gateways
+from pns.contracts.outbox import Backlog
+from pns.model.push import WAITING, PushState
 from pns.ops.push.beside import store_beside
 from pns.ops.push.columns import Columns
 from pns.ops.push.devices import Echo
-from pns.outbox import Backlog
-from pns.push import WAITING, PushState
+from pns.runtime.clock import SystemClock
 from pns.settings import Settings
 
 

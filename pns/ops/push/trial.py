@@ -9,16 +9,16 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from pns.clock import Clock, SystemClock
-from pns.device import Device, shortened
-from pns.gateway import Gateway, Outcome, Receipt
-from pns.ops.compose import make_gateways
+from pns.compose import make_gateways
+from pns.contracts.gateway import Gateway, Outcome, Receipt
+from pns.contracts.store import Store
+from pns.model.device import Device, shortened
+from pns.model.push import Push
 from pns.ops.push.beside import store_beside
 from pns.ops.push.devices import Echo, found_device
-from pns.printable import printable
-from pns.push import Push
+from pns.runtime.clock import Clock, SystemClock
+from pns.runtime.one_line import printable
 from pns.settings import Settings
-from pns.store import Store
 
 LIFETIME = 3600 * 1_000_000
 TEXT = '{"title":"PNS","body":"A test push: this device is reached."}'

@@ -1,4 +1,4 @@
-"""A connection's messages as an AsyncAPI 3.0 document, from pns.messages. Pure."""
+"""A connection's messages as an AsyncAPI 3.0 document, from pns.model.messages. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from pns.messages import (
+from pns.model.messages import (
     DATA_SEEN,
     ERROR_CODES,
     FROM_PNS,

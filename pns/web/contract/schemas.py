@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from pns.device import MAX_USER_ID, USER_ID_PATTERN
-from pns.name import KeptName
+from pns.model.device import MAX_USER_ID, USER_ID_PATTERN
+from pns.model.name import KeptName
 from pns.settings import Settings
 
 Schema = dict[str, Any]

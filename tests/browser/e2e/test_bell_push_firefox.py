@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from pns import PNS, Settings
-from pns.clock import SystemClock
+from pns.runtime.clock import SystemClock
 from pns.settings import PushSettings, WebPushSettings
 from pns.testing import temporary_pns
 from tests.harness.autopush import Autopush

@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pns.device import Device, Registration
-from pns.gateway import Gateway
-from pns.push import Push, PushControls
+from pns.contracts.gateway import Gateway
+from pns.model.device import Device, Registration
+from pns.model.push import Push, PushControls
 from pns.testing import FakeClock
 
 Answer = Literal["accept", "busy", "later", "dead", "refuse", "hang", "reset", "redirect", "nonsense"]

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from pns.device import Device, Registration
 from pns.gateways.apns import APNs
+from pns.model.device import Device, Registration
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import Act, Reply
 from tests.gateways.fake_apns import FakeAPNs

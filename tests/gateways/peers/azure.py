@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pns.device import Device, Registration
 from pns.gateways.azure import Azure
+from pns.model.device import Device, Registration
 from pns.settings import AzureSettings
 from pns.testing import FakeClock
 from tests.gateways.fake_hub import HUB, FakeHub, Reply, Says, error

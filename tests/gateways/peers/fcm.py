@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from pns.device import Device, Registration
 from pns.gateways.fcm import FCM
+from pns.model.device import Device, Registration
 from pns.settings import FCMSettings
 from pns.testing import FakeClock
 from tests.gateways.fake_google import Google, Reply, Says, error, fcm_error

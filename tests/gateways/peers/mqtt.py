@@ -12,8 +12,8 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from pns.device import Address, Device, Registration
 from pns.gateways.mqtt import MQTT
+from pns.model.device import Address, Device, Registration
 from pns.settings import MQTTSettings
 from pns.testing import FakeClock
 from tests.gateways.peers import Answer

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pns.clock import Clock
-from pns.device import Address, Device, Registration, Subscription, SubscriptionKeys
 from pns.gateways.vapid import new_private_key
 from pns.gateways.webpush import WebPush
+from pns.model.device import Address, Device, Registration, Subscription, SubscriptionKeys
+from pns.runtime.clock import Clock
 from pns.settings import WebPushSettings
 from pns.testing import FakeClock
 from tests.gateways.peers import Answer

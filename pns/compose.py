@@ -1,0 +1,216 @@
+"""From settings to a node: URL scheme → adapter. The one place that knows every adapter by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from starlette.requests import HTTPConnection
+
+from pns.authorities.any_of import AnyOf
+from pns.authorities.api_key import ApiKeys
+from pns.authorities.application import ApplicationLogin
+from pns.authorities.callback import CallbackLogin, FixedUser
+from pns.authorities.oauth2 import OAuth2
+from pns.buses.local import LocalBus
+from pns.buses.signal_bus import SignalBus
+from pns.buses.trial import trouble
+from pns.buses.wire import Wire
+from pns.contracts.archive import Archive
+from pns.contracts.authority import ApplicationAuthority, DeviceAuthority, UserOf
+from pns.contracts.bus import Bus
+from pns.contracts.gateway import Gateway
+from pns.contracts.store import Store
+from pns.errors import SettingsError
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
+from pns.settings import PushSettings, Settings
+from pns.stores.sqlite import SQLiteStore
+from pns.stores.sqlite_archive import SQLiteArchive
+
+
+def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
+    """The store of `store.url`, not opened yet. Raises SettingsError."""
+    url = settings.store.url
+    if urlsplit(url).scheme == "sqlite":
+        return SQLiteStore(sqlite_path(url), clock=clock, metrics=metrics)
+    with _extra("postgres", "store.url"):
+        from pns.stores.postgres import PostgresStore
+    return PostgresStore(url, clock=clock, metrics=metrics)
+
+
+def sqlite_path(url: str) -> str:
+    """`sqlite:///pns.db` is a relative path, `sqlite:////var/lib/pns.db` an absolute one."""
+    return unquote(urlsplit(url).path.removeprefix("/"))
+
+
+def make_archive(url: str) -> Archive:
+    """The store at `url` as rows, not opened yet. Raises SettingsError."""
+    if urlsplit(url).scheme == "sqlite":
+        return SQLiteArchive(sqlite_path(url))
+    with _extra("postgres", "postgresql://"):
+        from pns.stores.postgres_archive import PostgresArchive
+    return PostgresArchive(url)
+
+
+def make_bus(settings: Settings, store: Store, *, clock: Clock, metrics: Metrics) -> Bus:
+    """The bus of `bus.url`, not started yet. Raises SettingsError."""
+    url = settings.bus.url
+    if urlsplit(url).scheme == "local":
+        return LocalBus(store.foreign_changes, clock=clock, metrics=metrics)
+    return SignalBus(_make_wire(url), clock=clock, metrics=metrics)
+
+
+async def bus_trouble(settings: Settings, *, seconds: float) -> str:
+    """Why the broker of `bus.url`, which is not local, carries nothing; else empty. Raises SettingsError."""
+    return await trouble(_make_wire(settings.bus.url), seconds=seconds)
+
+
+def _make_wire(url: str) -> Wire:
+    scheme = urlsplit(url).scheme
+    if scheme == "nats":
+        with _extra("nats", "bus.url"):
+            from pns.buses.nats import NATSWire
+        return NATSWire(url)
+    if scheme == "postgresql":
+        with _extra("postgres", "bus.url"):
+            from pns.buses.postgres import PostgresWire
+        return PostgresWire(url)
+    with _extra("redis", "bus.url"):
+        from pns.buses.redis import RedisWire
+    return RedisWire(url)
+
+
+@contextmanager
+def _extra(name: str, key: str) -> Iterator[None]:
+    """What is imported here needs an extra of the package."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("pns"):
+            raise
+        raise SettingsError(
+            f"{key} needs the package {error.name}: install it with `pip install '.[{name}]'` in the folder "
+            "that PNS was installed from"
+        ) from error
+
+
+_TURNS_ON = {
+    "fcm": ("credentials",),
+    "apns": ("key_file", "certificate_file"),
+    "webpush": ("subject",),
+    "azure": ("connection_string",),
+    "mqtt": ("url",),
+}
+"""The keys of each [push.<name>] of which one must be set, or else there is no such gateway."""
+
+
+def _is_on(push: PushSettings, name: str) -> bool:
+    section = getattr(push, name)
+    return any(getattr(section, key) for key in _TURNS_ON[name])
+
+
+class HalfSet(NamedTuple):
+    """A gateway that is off, although something is set of it: by their keys in the settings."""
+
+    given: str
+    gateway: str
+    missing: str
+
+
+def half_set(push: PushSettings) -> Iterator[HalfSet]:
+    """Gateways for which somebody has begun to set something, but not what turns them on."""
+    for name, main in _TURNS_ON.items():
+        section, at = getattr(push, name), f"push.{name}"
+        unset = type(section)()
+        given = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(unset, key)]
+        if given and not _is_on(push, name):
+            yield HalfSet(f"{at}.{given[0]}", at, " or ".join(f"{at}.{key}" for key in main))
+
+
+def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
+    """The gateways that are set, not started yet; one that takes devices of others stands before them.
+
+    Raises SettingsError.
+    """
+    push, made = settings.push, list[Gateway]()
+    if _is_on(push, "azure"):
+        from pns.gateways.azure import Azure
+
+        made.append(Azure(push.azure, clock=clock))
+    if _is_on(push, "fcm"):
+        with _extra("fcm", "push.fcm.credentials"):
+            from pns.gateways.fcm import FCM
+        made.append(FCM(push.fcm, clock=clock))
+    if _is_on(push, "apns"):
+        with _extra("apns", "push.apns"):
+            import h2  # noqa: F401
+        from pns.gateways.apns import APNs
+
+        made.append(APNs(push.apns, clock=clock))
+    if _is_on(push, "webpush"):
+        from pns.gateways.webpush import WebPush
+
+        made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
+    if _is_on(push, "mqtt"):
+        with _extra("mqtt", "push.mqtt.url"):
+            from pns.gateways.mqtt import MQTT
+        made.append(MQTT(push.mqtt, clock=clock))
+    return made
+
+
+async def _push_key(settings: Settings, store: Store) -> str:
+    return settings.push.webpush.private_key or await store.push_key()
+
+
+class WebPushKey(NamedTuple):
+    """A VAPID key pair, base64url. Never print `private` where it is not asked for."""
+
+    private: str
+    public: str
+
+
+def new_webpush_key() -> WebPushKey:
+    """A new one."""
+    from pns.gateways import vapid
+
+    private = vapid.new_private_key()
+    return WebPushKey(private, vapid.public_key(private))
+
+
+def make_device_authority(
+    settings: Settings, store: Store, *, clock: Clock, metrics: Metrics
+) -> DeviceAuthority:
+    """The login call to the application; without `auth.url`, nobody is let in."""
+    if not settings.auth.url:
+        return make_callback_authority(_nobody, settings, store, clock=clock)
+    return ApplicationLogin(
+        settings.auth, clock=clock, metrics=metrics, newest_revocation=store.newest_revocation
+    )
+
+
+async def _nobody(request: HTTPConnection) -> None:
+    """The login of a node that lets nobody in by itself: one of role "push", or a library without `user`."""
+
+
+def make_callback_authority(
+    user: UserOf, settings: Settings, store: Store, *, clock: Clock
+) -> DeviceAuthority:
+    """A function of the host, asked each time."""
+    return CallbackLogin(user, settings.auth, clock=clock, newest_revocation=store.newest_revocation)
+
+
+async def fixed_user(user_id: str, store: Store) -> DeviceAuthority:
+    """The user whom the host names now, as new as the store's newest revocation."""
+    return FixedUser(user_id, revocation=await store.newest_revocation())
+
+
+def make_application_authority(settings: Settings, *, clock: Clock) -> ApplicationAuthority:
+    """Who may call the application's endpoints: API keys, access tokens, or nobody."""
+    authorities: list[ApplicationAuthority] = [ApiKeys(settings.app.api_keys)]
+    if settings.app.oauth2.issuer:
+        authorities.append(OAuth2(settings.app.oauth2, clock=clock))
+    return authorities[0] if len(authorities) == 1 else AnyOf(*authorities)

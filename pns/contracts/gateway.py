@@ -1,0 +1,111 @@
+"""The Gateway contract: one way to devices of some push networks. Implementations stand in gateways/.
+
+A gateway knows one service and its wire; it keeps no state of a push, touches no store, and decides nothing
+about when to send. `tests/gateways/` holds one suite for all. What every implementation promises:
+
+- `push` returns a Receipt for whatever the service said or did not say. It raises nothing but CancelledError.
+- It sends the payload once; trying again is the dispatcher's. An outcome that nobody knows (the line was lost
+  after the request had gone) is RETRY: the next attempt carries the same `push_id` and collapse key.
+- A network's control fields go to that network alone, and a payload over the network's limit, counted in
+  bytes, is FAILED before anything is sent.
+- Redirects are never followed. No token, key or notification data is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
+
+from pns.model.device import Address, Device, Network, Registration
+from pns.model.push import Push
+
+IsRegistered = Callable[[str], Awaitable[bool]]
+"""Whether there is a device of this id."""
+
+
+class Outcome(Enum):
+    """What became of one attempt."""
+
+    ACCEPTED = auto()
+    """The service took it. That is not delivered."""
+    RETRY = auto()
+    """Not now, for this device: again later, after `retry_after` if it is given. Several in a row that give
+    it say that the service wants to be left alone, as UNAVAILABLE does."""
+    UNAVAILABLE = auto()
+    """The service is in trouble, or asks us to slow down: again later; after several in a row all wait."""
+    REFUSED = auto()
+    """The service refuses our credentials or settings: an operator must act. It waits as for UNAVAILABLE."""
+    FAILED = auto()
+    """This push can never be sent; others can."""
+    DEVICE_INVALID = auto()
+    """The address is dead: the device is removed, if it was not registered again since."""
+
+
+class Receipt(NamedTuple):
+    """`reason`: a word of the service, or ours, for people and the record; never a token or a secret.
+
+    `retry_after`: seconds, from the service. `provider_id`: how the service calls what it took.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    retry_after: float | None = None
+    provider_id: str | None = None
+
+
+class Gateway(Protocol):
+    """See the module's docstring for what every method promises."""
+
+    name: str
+    """As in the settings' [push.<name>], in device rows and in metrics."""
+
+    networks: frozenset[Network]
+    """Whose devices it reaches."""
+
+    facts: Mapping[str, str]
+    """What an app must know to register, such as the application server key; public."""
+
+    async def start(self) -> None:
+        """Make ready to send. Raises SettingsError for settings that cannot work; asks nobody."""
+
+    async def stop(self) -> None:
+        """Let go of everything. Safe to call twice, and before `start`."""
+
+    def check(self, registration: Registration) -> None:
+        """Return if this may be registered. Raises ValueError with (field, message), as `wrong` makes it.
+
+        Looks nothing up; `install` may find more.
+        """
+
+    def circuit(self, device: Device) -> str:
+        """Whose trouble UNAVAILABLE and REFUSED are: "" for everybody's, else a name for those who share it.
+
+        An endpoint that a browser brought is its own service's, and must not stop the others.
+        """
+
+    async def install(self, registration: Registration, device_id: str) -> Address:
+        """The address to keep for the device. Raises ValueError as `check` does, Unavailable if it cannot."""
+
+    async def uninstall(self, device: Device) -> None:
+        """The device is not registered any more: take back what `install` gave. Raises nothing."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """Called once a minute: take back what `uninstall` could not. Raises nothing but what `is_registered`
+        does.
+        """
+
+    async def push(self, push: Push) -> Receipt:
+        """Send one push."""
+
+    async def trouble(self) -> str:
+        """Why nothing can be sent, as a sentence; empty when the service answers as it should."""
+
+
+def wrong(field: str, message: str) -> ValueError:
+    """What `check` and `install` raise: `field` is a JSON pointer into the registration, such as `/token`."""
+    return ValueError(field, message)
+
+
+NO_FACTS: Mapping[str, str] = MappingProxyType({})

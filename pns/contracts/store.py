@@ -1,0 +1,269 @@
+"""The Store contract: the truth of PNS. Everything else is a hint or a view.
+
+`tests/stores/` holds one suite for all implementations in stores/. What every implementation promises:
+
+- **Durable.** A writing method returns after its rows are on disk, or raises and has written nothing.
+- **Group commit.** Writes that wait at the same time share one commit; each is whole or not at all, and
+  its fate never depends on its neighbours. A cancelled caller's write stays in its batch, and `committed`
+  is called for it all the same: a change must be told to devices from there, not after the method's return.
+- **Counts cannot drift.** `unseen` and `version` change in the transaction that changes the rows;
+  `version` rises with every change of the count, and both are always read together.
+- **Order.** `seq` is a user's own sequence, taken under the user's row: its order is the order of commits.
+- **Ids on the outside, keys inside.** A user who was erased and comes back gets a higher `user_key`.
+- Methods raise StoreUnavailable when the engine is away, full, locked or damaged; Overloaded when more is
+  waiting than may wait; NotificationIdConflict and UnknownNotification where they say so; nothing else.
+
+Times are microseconds since the epoch. A user whom the store never heard of is a user with nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from pns.contracts.audiences import Audiences
+from pns.contracts.outbox import Outbox
+from pns.model.notification import Notification, Page
+from pns.model.push import Origin, PushTerms
+
+EVERY_DEVICE = ""
+"""As a device id: all devices of the user."""
+
+
+R = TypeVar("R")
+Committed = Callable[[R | None], object]
+"""Called right after each commit of a method, in the event loop and before the method goes on.
+
+Its argument is what this commit did, of the type that the method returns; None when the commit's outcome is
+unknown. It is not called for a write that was certainly not stored. It must neither block nor raise.
+"""
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """What one request asks to store for one user, in order. `origin`: why, if not for this user alone.
+
+    `user_key`: of a user who was found in the store; nothing is stored if they were erased since.
+    """
+
+    user_id: str
+    notifications: tuple[Notification, ...]
+    origin: Origin | None = None
+    user_key: int | None = None
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """What became of a request: its ids in request order, and whether any of them is new."""
+
+    notification_ids: list[str]
+    created: int
+    """How many were stored now; 0 for a request that was all known."""
+    changed: frozenset[str]
+    """The users whose count changed."""
+
+
+class State(NamedTuple):
+    """What a connection must know of its user, read in one go.
+
+    `(user_key, version)` orders the states of one user: a connection never shows an older one after a newer.
+    """
+
+    user_key: int = 0
+    version: int = 0
+    unseen: int = 0
+    revocations: Mapping[str, int] = MappingProxyType({})
+    """Device id (or EVERY_DEVICE) → number of its newest revocation."""
+
+    def revoked(self, device_id: str) -> int:
+        """The number of the newest revocation that concerns `device_id`; 0 for none."""
+        if not self.revocations:
+            return 0
+        return max(self.revocations.get(EVERY_DEVICE, 0), self.revocations.get(device_id, 0))
+
+
+class Place(NamedTuple):
+    """Where a notification stands, or stood, in a user's order. After an erasure the user has another key."""
+
+    user_key: int
+    seq: int = 0
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stretch of an inbox: oldest first after `after` or `place`, or newest first before `before`.
+
+    `after` and `before` are ids; `before=""` starts at the newest. After a `place` a reading goes on whether
+    or not what stood there is kept still, and is at its end once the user has another key. `received_after`
+    filters by `create_date`, strictly later. A page ends at `limit` items or before `max_bytes` of
+    notification_data are exceeded, but holds at least one item.
+    """
+
+    after: str = ""
+    before: str | None = None
+    place: Place | None = None
+    received_after: int | None = None
+    limit: int
+    max_bytes: int
+
+
+class Presence(NamedTuple):
+    """How many connections a device of a user holds on one node, the oldest since `since`."""
+
+    user_id: str
+    device_id: str
+    connections: int
+    since: int
+
+
+class StoreReport(NamedTuple):
+    """What the doctor tells of a store. `schema` is what it has, `code` what this release was written for."""
+
+    place: str
+    schema: int
+    oldest_code: int
+    code: int
+    durability: str
+    durable: bool
+
+
+class Store(Protocol):
+    """See the module's docstring for what every method promises."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Devices at push networks and pushes on their way to them."""
+
+    @property
+    def audiences(self) -> Audiences:
+        """Topics, buckets and publications."""
+
+    async def open(self) -> None:
+        """Make the store ready, its schema up to date. Raises SchemaError, or StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Finish what is waiting and let go of everything. Safe to call twice, and before `open`."""
+
+    async def check(self) -> None:
+        """Return if the store can be read and its last write worked; else raise StoreUnavailable."""
+
+    async def report(self) -> StoreReport:
+        """Describe the store without making, migrating or changing it; works before `open`."""
+
+    # ── notifications ─────────────────────────────────────────────────────────────────────────────────
+
+    async def append(
+        self,
+        submissions: Sequence[Submission],
+        terms: PushTerms | None = None,
+        *,
+        committed: Committed[Appended] | None = None,
+    ) -> Appended:
+        """Store all of `submissions`, or nothing; with `terms`, the pushes to the users' devices too.
+
+        (user, notification_id) is a key while the notification is kept: known with equal data it is not
+        stored again; known with other data raises NotificationIdConflict. A `collapse_key` removes the
+        user's unseen notification with the same key. One that has expired already is not kept.
+        """
+
+    async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
+        """The oldest unseen notifications, oldest first. Marks nothing."""
+
+    async def seen(self, user_id: str, cursor: Cursor) -> Page:
+        """Seen notifications. Raises UnknownNotification when the cursor's id is not kept any more."""
+
+    async def inbox(self, user_id: str, cursor: Cursor) -> Page:
+        """Seen and unseen notifications alike. Raises UnknownNotification as `seen` does."""
+
+    async def mark_sent_seen(
+        self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
+    ) -> int:
+        """Set `seen_date` of the unseen among `seqs`; returns how many were. A stale `user_key` has none."""
+
+    async def mark_seen(
+        self, user_id: str, notification_ids: Sequence[str], *, committed: Committed[int] | None = None
+    ) -> int:
+        """Set `seen_date` of the unseen among `notification_ids`; returns how many were."""
+
+    async def mark_seen_up_to(
+        self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
+    ) -> int:
+        """Set `seen_date` of all that is unseen up to this one in the user's order; returns how many were.
+
+        It need not be unseen itself. Raises UnknownNotification when it is not kept any more.
+        """
+
+    async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
+        """Set `seen_date` of all that is unseen at the call, in small commits; returns how many were."""
+
+    async def withdraw(
+        self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
+    ) -> bool:
+        """Remove one notification; returns whether it was kept."""
+
+    # ── users ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def states(self, user_ids: Collection[str]) -> dict[str, State]:
+        """The state of every one of `user_ids`, each read in one go. Never waits behind a large page."""
+
+    async def revoke(
+        self, user_id: str, device_id: str = EVERY_DEVICE, *, committed: Committed[int] | None = None
+    ) -> int:
+        """Record a revocation and return its number, higher than any before it."""
+
+    async def newest_revocation(self) -> int:
+        """The highest number that `revoke` or `erase` gave out so far; 0 for none.
+
+        A login answer is worth what this was before the question was asked: a revocation with a higher number
+        came after it. Numbers, not times: clocks of two machines differ and one clock may step back.
+        """
+
+    async def erase(self, user_id: str, *, committed: Committed[int] | None = None) -> None:
+        """Remove the user at once, record it as a revocation, then remove the rows in small commits.
+
+        `committed` is called after the first commit alone, with the `user_key` that is gone, or None. Rows
+        that a cancelled caller or an error leaves are removed by `prune`.
+        """
+
+    async def use_ticket(self, ticket_id: str, expires_at: int) -> bool:
+        """Record that a ticket was used; returns whether this call was the first, of all nodes.
+
+        The record is kept until `prune` removes it, some minutes after `expires_at`.
+        """
+
+    # ── who is connected where ────────────────────────────────────────────────────────────────────────
+
+    async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:
+        """Hold the node's lease until `until`, and record `presences` (0 connections: gone)."""
+
+    async def end_lease(self, node_id: str) -> None:
+        """Forget the node and all its presences."""
+
+    async def presences(self, user_id: str, *, except_node: str) -> list[Presence]:
+        """The user's devices on the other nodes whose lease has not lapsed."""
+
+    # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def expire(
+        self, limit: int, *, committed: Committed[frozenset[str]] | None = None
+    ) -> frozenset[str]:
+        """Remove at most `limit` notifications whose `expire_date` has passed; returns the users concerned.
+
+        Costs one read when there are none.
+        """
+
+    async def prune(self, *, seen_before: int | None, limit: int) -> int:
+        """Remove at most `limit` rows that nobody needs; returns how many there were.
+
+        Notifications seen before `seen_before` (None: keep them all), rows of erased users, nodes whose
+        lease lapsed, revocations of more than a day ago and used tickets that expired.
+        """
+
+    async def secret(self) -> str:
+        """The session secret that all nodes share; made at the first call."""
+
+    async def push_key(self) -> str:
+        """The private key of Web Push that all nodes share, base64url; made at the first call."""
+
+    async def foreign_changes(self) -> int:
+        """A number that changes when another process has written; for engines without a bus of their own."""

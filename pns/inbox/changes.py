@@ -1,0 +1,143 @@
+"""Every change that PNS makes: the store first, then the hint. One verb for each.
+
+A hint follows only what changed something, and never before it is durable. The commit itself starts the hint:
+a change is told also where its caller was cancelled meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from pns.contracts.audiences import Publication, Reached, Subscriber
+from pns.contracts.bus import Bus
+from pns.contracts.store import EVERY_DEVICE, Appended, Committed, Store, Submission
+from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
+from pns.model.push import PushTerms
+from pns.push.dismissals import Dismissals
+from pns.runtime.metrics import Metrics
+
+
+class Publisher:
+    """Writes to the store and signals the bus. Raises what the store raises; then nothing was changed, unless
+    the error says that this is unknown.
+
+    A cancelled caller's change is made and told, or neither. A change of unknown outcome is told.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        metrics: Metrics,
+        *,
+        terms: PushTerms | None = None,
+        dismissals: Dismissals | None = None,
+    ) -> None:
+        """`terms`: of the pushes of what is stored; None where nothing is pushed."""
+        self._terms = terms
+        self._dismissals = dismissals
+        self._store = store
+        self._bus = bus
+        self._metrics = metrics
+        # Looking a label up costs as much as a request's decoding.
+        self._created, self._known = (metrics.notifies.labels(outcome) for outcome in ("created", "known"))
+
+    async def notify(self, submissions: Sequence[Submission]) -> Appended:
+        """Store all of `submissions` durably, or nothing; then tell the users' devices."""
+        stored = partial(self._stored, submissions)
+        try:
+            return await self._store.append(submissions, self._terms, committed=stored)
+        except (NotificationIdConflict, StoreUnavailable, Overloaded) as error:
+            self._metrics.notifies.labels(error.code).inc()
+            raise
+
+    async def mark_sent_seen(self, user_id: str, user_key: int, seqs: Sequence[int]) -> int:
+        """Mark what one connection was sent; returns how many changed."""
+        return await self._store.mark_sent_seen(user_key, seqs, committed=self._told(user_id))
+
+    async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
+        return await self._store.mark_seen(user_id, notification_ids, committed=self._told(user_id))
+
+    async def mark_seen_up_to(self, user_id: str, notification_id: str) -> int:
+        return await self._store.mark_seen_up_to(user_id, notification_id, committed=self._told(user_id))
+
+    async def mark_all_seen(self, user_id: str) -> int:
+        return await self._store.mark_all_seen(user_id, committed=self._told(user_id))
+
+    async def withdraw(self, user_id: str, notification_id: str) -> bool:
+        """Take a notification back; returns whether it was still kept."""
+        return await self._store.withdraw(user_id, notification_id, committed=self._told(user_id))
+
+    async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> None:
+        """End the user's connections, or one device's, on every node; older logins no longer count."""
+        await self._store.revoke(user_id, device_id, committed=lambda _: self._bus.signal([user_id]))
+
+    async def erase(self, user_id: str, *, committed: Committed[int] | None = None) -> None:
+        """End the user's connections and remove everything of them. `committed`: see Store.erase."""
+
+        def gone(user_key: int | None) -> None:
+            self._bus.signal([user_id])
+            if committed is not None:
+                committed(user_key)
+
+        await self._store.erase(user_id, committed=gone)
+
+    async def publish(self, publication: Publication) -> Publication:
+        """Keep a notification for an audience, durable when this returns; spreading it is the spreader's."""
+        return await self._store.audiences.publish(publication)
+
+    async def reach(self, publication: Publication, users: Sequence[Subscriber], *, complete: bool) -> bool:
+        """Take a step of a publication, then tell the users' devices. See Audiences.reach.
+
+        Returns whether it was this node's to take.
+        """
+        try:
+            reached = await self._store.audiences.reach(
+                publication,
+                users,
+                complete=complete,
+                terms=self._terms,
+                committed=partial(self._reached, users),
+            )
+        except (StoreUnavailable, Overloaded) as error:
+            self._metrics.notifies.labels(error.code).inc()
+            raise
+        return reached is not None
+
+    async def expire(self, limit: int) -> int:
+        """Remove what has expired, at most `limit`; returns the number of users concerned."""
+        return len(await self._store.expire(limit, committed=self._expired))
+
+    def _stored(self, submissions: Sequence[Submission], appended: Appended | None) -> None:
+        if appended is None:
+            self._bus.signal({submission.user_id for submission in submissions})
+            return
+        (self._created if appended.created else self._known).inc()
+        self._metrics.notifications_stored.inc(appended.created)
+        if appended.changed:
+            self._bus.signal(appended.changed)
+
+    def _reached(self, users: Sequence[Subscriber], reached: Reached | None) -> None:
+        if reached is None:
+            # Unknown, or another node's step: a hint too many costs one read.
+            self._bus.signal({user.user_id for user in users})
+            return
+        if users:
+            (self._created if reached.created else self._known).inc()
+            self._metrics.notifications_stored.inc(reached.created)
+        if reached.changed:
+            self._bus.signal(reached.changed)
+
+    def _told(self, user_id: str) -> Committed[int]:
+        def changed(rows: int | None) -> None:
+            if rows is None or rows:
+                self._bus.signal([user_id])
+                if self._dismissals is not None:
+                    self._dismissals.seen(user_id)
+
+        return changed
+
+    def _expired(self, users: frozenset[str] | None) -> None:
+        if users:
+            self._bus.signal(users)

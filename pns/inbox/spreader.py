@@ -1,0 +1,85 @@
+"""Spreads publications: a notification for an audience goes to its users' inboxes, a bounded step at a time.
+
+A step and how far it came are one commit: what was cut off, or took longer than its lease, is neither lost
+nor done twice. Between steps other notifies have their turn, between turns other publications.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from pns.contracts.audiences import Publication
+from pns.contracts.store import Store
+from pns.inbox.changes import Publisher
+from pns.runtime.clock import Clock
+
+SPREAD_SECONDS = 0.5
+"""How late a publication may begin."""
+STEP_USERS = range(20, 101)
+"""How many users a step may reach: fewer where the store is slow, as somebody else's notify waits for it."""
+STEP_SECONDS = 0.005
+"""About how long a step should take."""
+STEP_BYTES = 512 * 1024
+STEP_ROWS = 500
+"""Notifications that a step may store. One user gets all of a publication at once, as of a notify."""
+PAUSE_SECONDS = 0.002
+TURN_SECONDS = 0.5
+"""How long one publication is spread before the next: two commits, few beside those of its steps."""
+LEASE_SECONDS = 30
+
+
+class Spreader:
+    """One tick spreads all that is due."""
+
+    def __init__(self, store: Store, publisher: Publisher, clock: Clock) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._clock = clock
+        self._limit = STEP_USERS[-1]
+
+    async def tick(self) -> None:
+        """Spread all that is due, for a turn each: a large publication holds up none that came after it."""
+        until = self._until()
+        while (publication := await self._store.audiences.due_publication(until)) is not None:
+            if not await self._spread(publication, until):
+                await self._store.audiences.rest(publication.publication_id, lease=until)
+            until = self._until()
+
+    async def _spread(self, publication: Publication, until: int) -> bool:
+        """Take steps for a turn, at least one, and none after `until`, when another node goes on.
+
+        Returns whether it is complete.
+        """
+        most, end = _most_users(publication), self._clock.monotonic() + TURN_SECONDS
+        while True:
+            limit = min(self._limit, most)
+            users = await self._store.audiences.subscribers(
+                publication.audience, after=publication.after, limit=limit
+            )
+            complete = len(users) < limit
+            if self._clock.now() >= until:
+                return False
+            begin = self._clock.monotonic()
+            if not await self._publisher.reach(publication, users, complete=complete):
+                return False
+            if users:
+                self._limit = _fitting(self._limit, self._clock.monotonic() - begin)
+                publication = replace(publication, after=users[-1].user_key)
+                await self._clock.sleep(PAUSE_SECONDS)
+            if complete or self._clock.monotonic() >= end:
+                return complete
+
+    def _until(self) -> int:
+        return self._clock.now() + LEASE_SECONDS * 1_000_000
+
+
+def _most_users(publication: Publication) -> int:
+    notifications = publication.notifications
+    return max(1, min(STEP_BYTES // len(msgspec.json.encode(notifications)), STEP_ROWS // len(notifications)))
+
+
+def _fitting(users: int, took: float) -> int:
+    """How many users the next step should reach, when one of `users` took so many seconds."""
+    wanted = users * 5 // 4 if took < STEP_SECONDS else users * 3 // 4
+    return min(max(wanted, STEP_USERS[0]), STEP_USERS[-1])

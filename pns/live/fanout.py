@@ -1,0 +1,121 @@
+"""Fan-out: one read for all users who changed, then a hand-over to each of their connections.
+
+Hints only mark users; while one read runs, further hints join the next. So a burst of a thousand notifies for
+a user costs two reads, and the newest count is what is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+
+from pns.contracts.store import State, Store
+from pns.errors import Unavailable
+from pns.live.hub import Hub
+from pns.live.outlet import count_message
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+CHUNK = 500
+"""Users in one read, and sends in one turn of the event loop."""
+RETRY_SECONDS = 0.5
+
+
+class Fanout:
+    """Tells connections what changed. `changed` may be called from anywhere in the event loop."""
+
+    def __init__(self, hub: Hub, store: Store, *, clock: Clock, metrics: Metrics) -> None:
+        self._hub = hub
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._changed: dict[str, float] = {}
+        self._telling: Collection[str] = ()
+        # Users whose count a comparison found changed; a hint that is merely late takes them out again.
+        self._unexplained: set[str] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="pns fanout")
+
+    async def stop(self) -> None:
+        """Return when nothing is told any more. Safe to call twice, and before `start`."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def changed(self, user_ids: Collection[str] | None) -> None:
+        """Something of these users changed; None: of anybody. Users not connected here cost nothing."""
+        now = self._clock.monotonic()
+        if user_ids is None:
+            self._unexplained.clear()
+        else:
+            self._unexplained.difference_update(user_ids)
+        for user_id in self._hub.user_ids if user_ids is None else user_ids:
+            if user_id in self._hub:
+                self._changed.setdefault(user_id, now)
+        if self._changed:
+            self._wake.set()
+
+    async def compare(self) -> None:
+        """Compare every connected user with the store: what a lost hint left behind is found here.
+
+        A drift is a connection's count that was told once and is wrong now, with no hint on its way. The
+        count of drifts is that of the comparison before: until then a late hint may explain it.
+        """
+        self._metrics.count_drift.inc(len(self._unexplained))
+        self._unexplained.clear()
+        users = self._hub.user_ids
+        for start in range(0, len(users), CHUNK):
+            chunk = [user_id for user_id in users[start : start + CHUNK] if user_id not in self._changed]
+            for user_id, state in (await self._store.states(chunk)).items():
+                hinted = user_id in self._changed or user_id in self._telling
+                if self._tell(user_id, state) and not hinted:
+                    self._unexplained.add(user_id)
+            await asyncio.sleep(0)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._changed:
+                try:
+                    await self._turn()
+                except Exception:  # an edge: whoever was not told is found by the next comparison
+                    self._metrics.loop_errors.labels("fanout").inc()
+                    log.exception("a turn of the loop failed", extra={"loop": "fanout"})
+
+    async def _turn(self) -> None:
+        marked = dict(list(self._changed.items())[:CHUNK])
+        for user_id in marked:
+            del self._changed[user_id]
+        self._telling = marked
+        try:
+            await self._tell_all(marked)
+        finally:
+            self._telling = ()
+
+    async def _tell_all(self, marked: dict[str, float]) -> None:
+        try:
+            states = await self._store.states(marked)
+        except Unavailable:
+            self._changed = marked | self._changed
+            await self._clock.sleep(RETRY_SECONDS)
+            return
+        sent = 0
+        for user_id, state in states.items():
+            sent += self._tell(user_id, state)
+            self._metrics.count_to_socket_seconds.observe(self._clock.monotonic() - marked[user_id])
+            if sent >= CHUNK:
+                sent = 0
+                await asyncio.sleep(0)
+
+    def _tell(self, user_id: str, state: State) -> int:
+        """Hand `state` to the user's connections; returns to how many that had been told it was news."""
+        message = count_message(state)
+        return sum(connection.tell(state, message) for connection in self._hub.of(user_id))

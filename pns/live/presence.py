@@ -1,0 +1,94 @@
+"""Who is connected where: writes this node's devices to the store under its lease, and reads the others'.
+
+Written in the background, a second late at most: a store that cannot be written never keeps anybody out.
+Device lists and limits across nodes are therefore approximate; on one node they are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pns.contracts.store import Presence, Store
+from pns.errors import Overloaded, StoreUnavailable
+from pns.live.hub import Hub
+from pns.runtime.clock import Clock
+
+LEASE_SECONDS = 30
+RENEW_SECONDS = 10
+CHUNK = 1000
+"""Presences in one write."""
+
+
+class PresenceReport:
+    """Keeps the store's list of this node's devices."""
+
+    def __init__(self, node_id: str, hub: Hub, store: Store, clock: Clock) -> None:
+        self._node_id = node_id
+        self._hub = hub
+        self._store = store
+        self._clock = clock
+        self._renewed: float | None = None
+        self._until = 0
+
+    async def tick(self) -> None:
+        """Write what moved since the last tick, and renew the lease when it is time."""
+        now = self._clock.monotonic()
+        lapsing = self._clock.now() >= self._until - RENEW_SECONDS * 1_000_000
+        if lapsing:
+            # Another node may clear this one away before the write is done: say everything again.
+            self._hub.moved.update((connection.user_id, connection.device_id) for connection in self._hub)
+        elif not self._hub.moved and self._renewed is not None and now - self._renewed < RENEW_SECONDS:
+            return
+        moved, self._hub.moved = self._hub.moved, set()
+        try:
+            await self._write(moved)
+        except (StoreUnavailable, Overloaded):
+            self._hub.moved |= moved
+            return
+        self._renewed = now
+
+    async def end(self) -> None:
+        """Take this node out of the store; without a store, its lease lapses by itself."""
+        if self._renewed is None:
+            return
+        try:
+            await self._store.end_lease(self._node_id)
+        except (StoreUnavailable, Overloaded):
+            return
+
+    async def devices(self, user_id: str) -> list[Presence]:
+        """The user's devices on all nodes, a device that is connected to several counted together."""
+        return _merged([*self._hub.presences(user_id), *await self.elsewhere(user_id)])
+
+    async def elsewhere(self, user_id: str) -> list[Presence]:
+        """The user's devices on the other nodes."""
+        return await self._store.presences(user_id, except_node=self._node_id)
+
+    async def _write(self, moved: set[tuple[str, str]]) -> None:
+        until = self._clock.now() + LEASE_SECONDS * 1_000_000
+        presences = self._describe(moved)
+        for start in range(0, max(1, len(presences)), CHUNK):
+            await self._store.renew_lease(self._node_id, until, presences[start : start + CHUNK])
+        self._until = until
+
+    def _describe(self, moved: set[tuple[str, str]]) -> list[Presence]:
+        here = {
+            (presence.user_id, presence.device_id): presence
+            for user_id in {user_id for user_id, _ in moved}
+            for presence in self._hub.presences(user_id)
+        }
+        return [here.get(pair) or Presence(*pair, connections=0, since=0) for pair in moved]
+
+
+def _merged(presences: Iterable[Presence]) -> list[Presence]:
+    devices: dict[str, Presence] = {}
+    for presence in presences:
+        known = devices.get(presence.device_id)
+        devices[presence.device_id] = (
+            presence
+            if known is None
+            else presence._replace(
+                connections=presence.connections + known.connections, since=min(presence.since, known.since)
+            )
+        )
+    return sorted(devices.values(), key=lambda presence: (presence.since, presence.device_id))

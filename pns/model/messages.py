@@ -1,0 +1,289 @@
+"""Every message of a connection, both ways, and the close codes. The words on the wire are PNS's own since
+its first design; docs/protocol.md lists them. Values and their JSON only: conversation.py says what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from pns.model.notification import StoredNotification
+from pns.model.timestamp import Timestamp, format_timestamp, parse_timestamp
+
+SUBPROTOCOL = "pns.v1"
+TICKET_SUBPROTOCOL = "pns.ticket."
+"""How the subprotocol begins by which a client shows a ticket. PNS never selects it."""
+
+
+class CloseCode(IntEnum):
+    """Why PNS closes a connection. 4500–4999: ask POST /subscribe before connecting again."""
+
+    NORMAL = 1000, "the client closed"
+    UNSUPPORTED_DATA = 1003, "binary messages are not understood"
+    INVALID_TEXT = 1007, "a text message was not UTF-8"
+    MESSAGE_TOO_BIG = 1009, "a message over limits.max_message_bytes"
+    INTERNAL_ERROR = 1011, "PNS failed; its log says why"
+    RESTART = 1012, "the node restarts; closes are spread over server.drain_seconds"
+    TRY_AGAIN_LATER = 1013, "the node sheds open connections"
+    SLOW_READER = 4408, "the peer stopped reading for server.send_timeout_seconds"
+    TOO_MANY_REQUESTS = 4429, "too many requests"
+    LOGGED_OUT = 4501, "logged out, revoked or erased"
+    NOT_RENEWED = 4502, "opened by a ticket, and not renewed within auth.recheck_seconds"
+    TOO_MANY_CONNECTIONS = 4509, "more than limits.connections_per_user connections"
+
+    cause: str
+
+    def __new__(cls, code: int, cause: str) -> CloseCode:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.cause = cause
+        return member
+
+
+class ErrorCode:
+    """The `code` of an error message."""
+
+    BAD_JSON = "bad_json"
+    UNKNOWN_MESSAGE = "unknown_message"
+    BAD_REQUEST = "bad_request"
+    UNKNOWN_NOTIFICATION = "unknown_notification"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+
+
+ERROR_CODES = tuple(value for name, value in vars(ErrorCode).items() if name.isupper())
+
+# ── from PNS ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NewItem(Struct, frozen=True, omit_defaults=True):
+    """One unseen notification. `category`, `collapse_key` and `expire_date` stand in it only when set."""
+
+    notification_id: str
+    notification_data: str
+    create_date: Timestamp
+    category: str | UnsetType = UNSET
+    collapse_key: str | UnsetType = UNSET
+    expire_date: Timestamp | UnsetType = UNSET
+
+
+class SeenItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
+    """One seen notification."""
+
+    seen_date: Timestamp
+
+
+class InboxItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
+    """One notification, seen or not, as the application reads it; `seen_date` is null until it is seen."""
+
+    seen_date: Timestamp | None
+
+
+class CountChanged(Struct, frozen=True):
+    """The user's unseen count: first on every connection, after each change, and as a heartbeat."""
+
+    count: Annotated[int, Meta(ge=0)] = field(name="newNotificationCountChanged")
+
+
+class NewNotificationData(Struct, frozen=True):
+    """The answer to `unseenNotificationDataRequest`, oldest first."""
+
+    items: list[NewItem] = field(name="newNotificationData")
+
+
+class SeenNotificationData(Struct, frozen=True):
+    """The answer to `seenNotificationsRequest`; empty at the end."""
+
+    items: list[SeenItem] = field(name="seenNotificationData")
+
+
+class Renewed(Struct, frozen=True):
+    """How many seconds the connection may stay without another renewal."""
+
+    seconds: float
+
+
+class TicketRenewed(Struct, frozen=True):
+    """The answer to `renewTicket`."""
+
+    renewed: Renewed = field(name="ticketRenewed")
+
+
+class ErrorDetail(Struct, frozen=True):
+    """What was wrong with a request: a stable `code`, and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class ErrorMessage(Struct, frozen=True):
+    """A request could not be understood or served; the connection stays open."""
+
+    error: ErrorDetail
+
+
+FROM_PNS = (CountChanged, NewNotificationData, SeenNotificationData, TicketRenewed, ErrorMessage)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(message: Struct) -> str:
+    """`message` as the text of one WebSocket message."""
+    return _encode(message).decode()
+
+
+def encode_count(count: int) -> str:
+    """`encode(CountChanged(count))`, without building it: fan-out makes one for every changed user."""
+    return f'{{"newNotificationCountChanged":{count}}}'
+
+
+def error_message(code: str, message: str) -> str:
+    return encode(ErrorMessage(ErrorDetail(code, message)))
+
+
+def _fields(kept: StoredNotification) -> dict[str, str]:
+    fields = {
+        "notification_id": kept.notification_id,
+        "notification_data": kept.notification_data,
+        "create_date": format_timestamp(kept.create_date),
+    }
+    if kept.category is not None:
+        fields["category"] = kept.category
+    if kept.collapse_key is not None:
+        fields["collapse_key"] = kept.collapse_key
+    if kept.expire_date is not None:
+        fields["expire_date"] = format_timestamp(kept.expire_date)
+    return fields
+
+
+def _seen_date(kept: StoredNotification) -> str | None:
+    return None if kept.seen_date is None else format_timestamp(kept.seen_date)
+
+
+def new_data(items: Iterable[StoredNotification]) -> str:
+    """The text of `newNotificationData`."""
+    return encode(NewNotificationData([NewItem(**_fields(kept)) for kept in items]))
+
+
+def seen_data(items: Iterable[StoredNotification]) -> str:
+    """The text of `seenNotificationData`; every item must have been seen."""
+    return encode(
+        SeenNotificationData([SeenItem(**_fields(kept), seen_date=_seen_date(kept) or "") for kept in items])
+    )
+
+
+def inbox_item(kept: StoredNotification) -> InboxItem:
+    return InboxItem(**_fields(kept), seen_date=_seen_date(kept))
+
+
+# ── from the device ───────────────────────────────────────────────────────────────────────────────────
+
+Limit = Annotated[int, Meta(ge=1)]
+
+
+class UnseenRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Send me the unseen notifications. With `ack`, nothing is seen until `notificationDataSeen` says so."""
+
+    limit: Limit | None = None
+    ack: bool = False
+
+
+class SeenRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Send me seen notifications: oldest first after `after`, or newest first before `before`."""
+
+    received_after: str = ""
+    after: str = ""
+    before: str | None = None
+    limit: Limit | None = None
+
+
+class DataSeen(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """I have shown what you sent me, up to this one."""
+
+    up_to: str
+
+
+class RenewTicket(Struct, frozen=True, forbid_unknown_fields=True):
+    """Let this connection, which a ticket opened, stay: here is a new ticket of the same user and device."""
+
+    ticket: str = field(name="renewTicket")
+
+
+UNSEEN_REQUEST = "unseenNotificationDataRequest"
+SEEN_REQUEST = "seenNotificationsRequest"
+DATA_SEEN = "notificationDataSeen"
+RENEW_TICKET = "renewTicket"
+
+REQUESTS: dict[str, type[UnseenRequest] | type[SeenRequest] | type[DataSeen] | type[RenewTicket]] = {
+    UNSEEN_REQUEST: UnseenRequest,
+    SEEN_REQUEST: SeenRequest,
+    DATA_SEEN: DataSeen,
+    RENEW_TICKET: RenewTicket,
+}
+"""Name → the type of its value; a RenewTicket is the whole message, for its value is a plain text."""
+
+InboxRequest = UnseenRequest | SeenRequest | DataSeen
+"""What a device may say without a connection, too."""
+Request = InboxRequest | RenewTicket
+
+
+class MessageRefused(Exception):
+    """A message of the device could not be understood; `code` is one of ERROR_CODES."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def parse_request(text: str) -> Request:
+    """The request in one text message of a device. Raises MessageRefused, and nothing else."""
+    if text == UNSEEN_REQUEST:
+        return UnseenRequest()
+    value = _decode(text)
+    if value == UNSEEN_REQUEST:
+        return UnseenRequest()
+    if not isinstance(value, dict) or len(value) != 1:
+        raise MessageRefused(
+            ErrorCode.UNKNOWN_MESSAGE, f"a message is an object with one member, one of {', '.join(REQUESTS)}"
+        )
+    (name, body), *_ = value.items()
+    if name not in REQUESTS:
+        raise MessageRefused(
+            ErrorCode.UNKNOWN_MESSAGE, f"there is no such message; there are {', '.join(REQUESTS)}"
+        )
+    if name == UNSEEN_REQUEST and (body is None or body is True):
+        return UnseenRequest()
+    try:
+        request: Request = msgspec.convert(value if name == RENEW_TICKET else body, REQUESTS[name])
+    except msgspec.ValidationError as error:
+        raise MessageRefused(ErrorCode.BAD_REQUEST, f"{name}: {error}") from None
+    return _checked(request)
+
+
+def _decode(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise MessageRefused(ErrorCode.BAD_JSON, "the message is not JSON") from None
+
+
+def _checked(request: Request) -> Request:
+    """What the types cannot say of a SeenRequest."""
+    if isinstance(request, SeenRequest):
+        if request.after and request.before is not None:
+            raise MessageRefused(ErrorCode.BAD_REQUEST, f"{SEEN_REQUEST}: give `after` or `before`, not both")
+        try:
+            received_after(request)
+        except ValueError as error:
+            raise MessageRefused(ErrorCode.BAD_REQUEST, f"{SEEN_REQUEST}: receivedAfter {error}") from None
+    return request
+
+
+def received_after(request: SeenRequest) -> int | None:
+    """The time filter of `request` in microseconds since the epoch; None for no filter."""
+    return parse_timestamp(request.received_after) if request.received_after else None

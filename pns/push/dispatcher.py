@@ -1,0 +1,256 @@
+"""Sends the pushes of one gateway: claims what is due, hands it to the gateway, settles what became of it.
+
+Each gateway has a dispatcher of its own, with its own pace, room and circuits, so that one service's trouble
+never slows another. Nothing is remembered here that the outbox does not know: what a node that dies had in
+hand is claimed by another when its lease ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+
+from pns.contracts.gateway import Gateway, Outcome, Receipt
+from pns.contracts.outbox import Claim, Outbox, Settlement
+from pns.errors import Unavailable
+from pns.model.push import Push, PushState
+from pns.push.circuit import Circuits, Pace, Room, retry_seconds
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
+from pns.runtime.one_line import printable
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""How late a push may be claimed after it is due."""
+GATHER_SECONDS = 0.01
+"""At least, from one turn to the next: a turn costs two commits, which many pushes can share."""
+LEASE_MARGIN_SECONDS = 10.0
+"""How long a claim outlives the last answer that is waited for."""
+AWAY_SECONDS = 2.0
+STOP_SECONDS = 2.0
+"""For what is under way when a node goes down: cut off, it would be sent again, perhaps a second time."""
+MOST_OF_USER = 8
+"""Pushes under way to one user's devices, where these name their own services: those may all hang."""
+MOST_REASON = 300
+"""Characters of a gateway's reason that are kept."""
+
+_STATES = {
+    Outcome.ACCEPTED: PushState.ACCEPTED,
+    Outcome.FAILED: PushState.FAILED,
+    Outcome.DEVICE_INVALID: PushState.DEVICE_INVALID,
+}
+_TROUBLE = (Outcome.UNAVAILABLE, Outcome.REFUSED)
+_BROKEN = Receipt(Outcome.RETRY, "PNS failed; its log says why")
+
+
+class Dispatcher:
+    """`start` it inside a running loop; `stop` ends what is under way, which its lease gives to others."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        rate: float,
+        concurrency: int,
+        timeout: float,
+        offline_only: bool,
+    ) -> None:
+        self._gateway = gateway
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        # Looked up once: that costs more than counting does.
+        self._attempts = {
+            outcome: metrics.pushes.labels(gateway.name, outcome.name.lower()) for outcome in Outcome
+        }
+        self._seconds = metrics.push_seconds.labels(gateway.name)
+        self._circuits_open = metrics.push_circuits_open.labels(gateway.name)
+        self._pace = Pace(rate)
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._offline_only = offline_only
+        self._circuits = Circuits()
+        self._users = Room(MOST_OF_USER)
+        self._sending: set[asyncio.Task[None]] = set()
+        self._done: list[Settlement] = []
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._task is None:
+            self._news = asyncio.Event()
+            self._task = asyncio.create_task(self._run(), name=f"pns push {self._gateway.name}")
+
+    async def stop(self) -> None:
+        """What is under way has STOP_SECONDS to be answered, and what was answered is settled. Safe to call
+        twice, and before `start`.
+        """
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait([task, *self._sending], timeout=STOP_SECONDS)
+        for each in (task, *self._sending):
+            each.cancel()
+        await asyncio.wait([task, *self._sending])
+        with contextlib.suppress(Unavailable):
+            await self._settle()
+
+    async def _run(self) -> None:
+        trouble = ""
+        while True:
+            try:
+                pause = await self._turn()
+                trouble = ""
+            except Unavailable as error:
+                level = logging.DEBUG if str(error) == trouble else logging.WARNING
+                log.log(level, "pushes are put off: %s", error, extra={"gateway": self._gateway.name})
+                pause, trouble = AWAY_SECONDS, str(error)
+            except Exception:
+                self._metrics.loop_errors.labels(f"push {self._gateway.name}").inc()
+                log.exception("a turn of the dispatcher failed", extra={"gateway": self._gateway.name})
+                pause = AWAY_SECONDS
+            if pause:
+                await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        """GATHER_SECONDS, and then until `seconds` have passed or a push has been answered."""
+        await self._clock.sleep(GATHER_SECONDS)
+        waiting = [
+            asyncio.ensure_future(self._clock.sleep(seconds - GATHER_SECONDS)),
+            asyncio.ensure_future(self._news.wait()),
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+        self._news.clear()
+
+    async def _turn(self) -> float:
+        """Settle what is answered, claim what there is room for; returns how long there is nothing to do."""
+        await self._settle()
+        now = self._clock.monotonic()
+        whole = self._circuits[""]
+        room = whole.most(self._concurrency - len(self._sending))
+        room = min(room, self._pace.most(now))
+        wait = max(whole.wait(now), self._pace.wait(now))
+        if wait or room <= 0:
+            return wait or POLL_SECONDS
+        due_at = (await self._outbox.next_due()).get(self._gateway.name)
+        if due_at is None or due_at > self._clock.now():
+            return POLL_SECONDS
+        until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * 1_000_000)
+        claimed = await self._claim(Claim(self._gateway.name, room, until, self._offline_only))
+        for push in claimed:
+            self._begin(push, now)
+        if claimed and whole.is_open:
+            return POLL_SECONDS
+        return GATHER_SECONDS  # if there were none, all were cancelled or are held, and more may be due
+
+    async def _claim(self, claim: Claim) -> list[Push]:
+        """What was leased. A store that was asked goes on when this is cancelled: then it is given back."""
+        claiming = asyncio.ensure_future(self._outbox.claim(claim))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Unavailable):
+                for push in await claiming:
+                    self._put_off(push, "its node went down", 0.0)
+            raise
+
+    async def _settle(self) -> None:
+        done, self._done = self._done, []
+        if not done:
+            return
+        try:
+            await self._outbox.settle(done)
+        except BaseException:
+            # What was only put off is due again when its lease ends.
+            self._done = [*(each for each in done if each.sent), *self._done]
+            raise
+
+    # ── one push ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self, push: Push, now: float) -> None:
+        service, user_id = self._gateway.circuit(push.device), push.device.user_id
+        circuit = self._circuits[service]
+        if wait := circuit.wait(now):  # claimed with others, whose service is well
+            self._put_off(push, f"waits for its service: {circuit.reason}", wait)
+        elif service and (wait := self._users.wait(user_id, now)):
+            self._put_off(push, "waits for other pushes of its user", min(wait, self._timeout))
+        else:
+            trial = circuit.try_until(now + self._timeout)
+            self._pace.took(1, now)
+            self._users.enter(user_id, now)
+            task = asyncio.create_task(self._send(push, service, trial=trial))
+            self._sending.add(task)
+            task.add_done_callback(lambda task: self._ended(task, user_id))
+
+    def _put_off(self, push: Push, reason: str, seconds: float) -> None:
+        due_at = self._clock.now() + round(seconds * (1 + random.random() / 10) * 1_000_000)
+        due_at = min(due_at, push.expires_at)
+        self._done.append(Settlement(push, PushState.RETRY, reason, due_at=due_at, sent=False))
+
+    def _ended(self, task: asyncio.Task[None], user_id: str) -> None:
+        self._sending.discard(task)
+        self._users.leave(user_id)
+
+    async def _send(self, push: Push, service: str, *, trial: bool) -> None:
+        receipt = await self._ask(push)
+        self._note(service, receipt, trial=trial)
+        self._done.append(self._settlement(push, receipt))
+        self._attempts[receipt.outcome].inc()
+        self._news.set()
+
+    async def _ask(self, push: Push) -> Receipt:
+        begin = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._gateway.push(push)
+        except TimeoutError:
+            return Receipt(Outcome.UNAVAILABLE, f"no answer within {self._timeout:g} s")
+        except Exception:
+            log.exception("a gateway failed", extra={"gateway": self._gateway.name})
+            return _BROKEN
+        finally:
+            self._seconds.observe(self._clock.monotonic() - begin)
+
+    def _settlement(self, push: Push, receipt: Receipt) -> Settlement:
+        state = _STATES.get(receipt.outcome, PushState.RETRY)
+        receipt = receipt._replace(
+            reason=printable(receipt.reason, MOST_REASON),
+            provider_id=receipt.provider_id and printable(receipt.provider_id, MOST_REASON),
+        )
+        if state is PushState.DEVICE_INVALID:
+            told = {"device_id": push.device.device_id, "reason": receipt.reason}
+            log.info("a device is gone", extra={"gateway": self._gateway.name, **told})
+        if state is not PushState.RETRY:
+            return Settlement(push, state, receipt.reason, receipt.provider_id)
+        seconds = retry_seconds(push.attempt, retry_after=receipt.retry_after, random=random.random)
+        due_at = self._clock.now() + round(seconds * 1_000_000)
+        # Not after its end: an operator should find it expired then, not waiting.
+        return Settlement(push, state, receipt.reason, due_at=min(due_at, push.expires_at))
+
+    def _note(self, service: str, receipt: Receipt, *, trial: bool) -> None:
+        """What an answer says of the service."""
+        circuit, outcome = self._circuits[service], receipt.outcome
+        told = {"gateway": self._gateway.name, **({"service": service} if service else {})}
+        if outcome is Outcome.FAILED or receipt is _BROKEN:  # perhaps before anything was sent
+            circuit.undecided(trial=trial)
+        elif outcome in _TROUBLE or (outcome is Outcome.RETRY and receipt.retry_after):
+            before, now = circuit.reason, self._clock.monotonic()
+            opened = circuit.failed(now, receipt.reason, retry_after=receipt.retry_after, trial=trial)
+            if opened or (trial and receipt.reason != before):
+                level = logging.ERROR if outcome is Outcome.REFUSED else logging.WARNING
+                log.log(level, "pushes wait: %s", printable(receipt.reason, MOST_REASON), extra=told)
+                self._circuits_open.set(self._circuits.open)
+        elif circuit.succeeded():
+            log.warning("pushes flow again", extra=told)
+            self._circuits_open.set(self._circuits.open)

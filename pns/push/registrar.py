@@ -1,0 +1,144 @@
+"""Registers devices at push networks and removes them: first at the gateway, then in the outbox.
+
+Kii's rules: several devices a user; the last user to install an address owns it; installing again at each
+start refreshes; a pseudo user has one device.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pns.contracts.gateway import Gateway
+from pns.contracts.store import Store
+from pns.errors import Invalid
+from pns.model.device import PSEUDO_USER, Device, Network, Registration, new_device_id
+from pns.runtime.clock import Clock
+from pns.runtime.shielded import Shielded
+
+MOST_DEVICES = 50
+"""Of one user; the oldest registration makes room for another."""
+
+
+class Installed(NamedTuple):
+    """A device as it is kept, and what it is told once."""
+
+    device: Device
+    reply: Mapping[str, object]
+
+
+class Registrar:
+    """Registers and removes, each to its end: a cancelled caller leaves no device half registered or removed.
+
+    `gateways` belong to the node, devices to the store. `shielded` must be stopped before both.
+    """
+
+    def __init__(self, gateways: Sequence[Gateway], store: Store, clock: Clock) -> None:
+        """Of two gateways for one network the first takes new devices."""
+        self._gateways = {gateway.name: gateway for gateway in gateways}
+        self._store = store
+        self._clock = clock
+        self.shielded = Shielded()
+
+    @property
+    def networks(self) -> dict[Network, Mapping[str, str]]:
+        """The networks that devices can be installed for, and what an app must know to register there."""
+        return {
+            network: gateway.facts
+            for gateway in reversed(self._gateways.values())
+            for network in sorted(gateway.networks)
+        }
+
+    async def install(self, user_id: str, registration: Registration, device_id: str = "") -> Installed:
+        """Register a device of the user: the one that `registration` names, if it is theirs, else under
+        `device_id`, which PNS itself gave out, if that is free or the same device.
+
+        Raises Invalid naming the field, StoreUnavailable, or Unavailable when the gateway cannot now.
+        """
+        return await self.shielded.run(self._install(user_id, registration, device_id))
+
+    async def _install(self, user_id: str, registration: Registration, device_id: str) -> Installed:
+        gateway = self._gateway(registration.network)
+        device_id = await self._device_id(user_id, registration, device_id)
+        try:
+            gateway.check(registration)
+            address = await gateway.install(registration, device_id)
+        except ValueError as error:
+            raise Invalid([error.args]) from None
+        device = await self._store.outbox.install(
+            Device(
+                device_id=device_id,
+                user_id=user_id,
+                network=registration.network,
+                gateway=gateway.name,
+                address=address.address,
+                keys=address.keys,
+                app=registration.app,
+                environment=registration.environment,
+                platform=registration.platform,
+                registered_at=self._clock.now(),
+                expires_at=address.expires_at,
+            )
+        )
+        await self._make_room(device)
+        return Installed(device, address.reply)
+
+    async def install_pseudo(self, registration: Registration) -> Installed:
+        """Register a device of nobody: its user is made for it, the same one each time."""
+        known = None
+        if registration.device_id is not None:
+            known = await self._store.outbox.device(registration.device_id)
+        if known is not None and known.user_id.startswith(PSEUDO_USER):
+            return await self.install(known.user_id, registration)
+        return await self.install(await self._pseudo_user(registration), registration)
+
+    async def uninstall(self, user_id: str, device_id: str) -> bool:
+        """Remove a device of the user at once; returns whether there was one."""
+        return await self.shielded.run(self._uninstall(user_id, device_id))
+
+    async def _uninstall(self, user_id: str, device_id: str) -> bool:
+        device = await self._store.outbox.uninstall(user_id, device_id)
+        if device is None:
+            return False
+        await self.released(device)
+        return True
+
+    async def released(self, device: Device) -> None:
+        """A device was removed from the store: its gateway takes back what it gave."""
+        gateway = self._gateways.get(device.gateway)
+        if gateway is not None:
+            await gateway.uninstall(device)
+
+    def _gateway(self, network: Network) -> Gateway:
+        for gateway in self._gateways.values():
+            if network in gateway.networks:
+                return gateway
+        there = ", ".join(self.networks) or "none"
+        raise Invalid([("/network", f"this PNS reaches {there}: [push.{network}] is not set")])
+
+    async def _device_id(self, user_id: str, registration: Registration, given: str) -> str:
+        asked = (user_id, registration.network, registration.app, registration.environment)
+        for wanted in filter(None, (registration.device_id, given)):
+            known = await self._store.outbox.device(wanted)
+            # An id that nobody has may be a former owner's: only one that PNS gave out is taken.
+            if known is None and wanted == given:
+                return given
+            if known and (known.user_id, known.network, known.app, known.environment) == asked:
+                return wanted
+        return new_device_id()
+
+    async def _pseudo_user(self, registration: Registration) -> str:
+        address = registration.token or (registration.subscription and registration.subscription.endpoint)
+        if not address:
+            return PSEUDO_USER + new_device_id()
+        said = "\n".join([registration.network, registration.app, registration.environment, address])
+        secret = await self._store.secret()
+        return PSEUDO_USER + hmac.new(secret.encode(), said.encode(), "sha256").hexdigest()[:32]
+
+    async def _make_room(self, device: Device) -> None:
+        most = 1 if device.user_id.startswith(PSEUDO_USER) else MOST_DEVICES
+        devices = await self._store.outbox.devices(device.user_id)
+        others = [other for other in devices if other.device_id != device.device_id]
+        for other in others[: max(0, len(devices) - most)]:
+            await self._uninstall(other.user_id, other.device_id)

@@ -1,0 +1,64 @@
+"""A loop that runs a tick again and again: the one lifecycle of everything that works in the background.
+
+`stop` returns after the loop has ended; it may be called twice, and before `start`. A tick that raises is
+logged and counted (one that found the store away, only logged, and once), and the loop goes on: a background
+loop never takes the node down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from pns.errors import Unavailable
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Looper:
+    """Calls `tick` every `seconds`, measured from the end of one tick to the start of the next."""
+
+    def __init__(
+        self,
+        name: str,
+        tick: Callable[[], Awaitable[object]],
+        *,
+        every: Callable[[], float],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self.name = name
+        self._tick = tick
+        self._every = every
+        self._clock = clock
+        self._metrics = metrics
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"pns {self.name}")
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        trouble = ""
+        while True:
+            await self._clock.sleep(self._every())
+            try:
+                await self._tick()
+                trouble = ""
+            except Unavailable as error:
+                level = logging.DEBUG if str(error) == trouble else logging.WARNING
+                log.log(level, "a turn of the loop is put off: %s", error, extra={"loop": self.name})
+                trouble = str(error)
+            except Exception:
+                self._metrics.loop_errors.labels(self.name).inc()
+                log.exception("a turn of the loop failed", extra={"loop": self.name})

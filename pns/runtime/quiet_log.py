@@ -1,0 +1,42 @@
+"""What anybody can provoke, in the log: a line of each kind now and then, but never a flood of them."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from pns.runtime.clock import Clock
+
+QUIET_SECONDS = 60.0
+
+
+class _Told(NamedTuple):
+    """When the next line of a kind may be written, and how many were left out since the last one."""
+
+    quiet_until: float
+    left_out: int
+
+
+class QuietLog:
+    """Writes the first line of a kind at once, then at most one in QUIET_SECONDS, with the number left out.
+
+    Kinds are the program's own and few: each is remembered for good. The caller has made printable and short
+    all that a line repeats of a stranger's text.
+    """
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger], *, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._told: dict[str, _Told] = {}
+
+    def write(
+        self, kind: str, line: str, *, level: int = logging.WARNING, error: BaseException | None = None
+    ) -> None:
+        """`error`: whose traceback stands below the line."""
+        now, told = self._clock.monotonic(), self._told.get(kind)
+        if told is not None and now < told.quiet_until:
+            self._told[kind] = told._replace(left_out=told.left_out + 1)
+            return
+        more = f" ({told.left_out} more since the line before)" if told is not None and told.left_out else ""
+        self._log.log(level, "%s%s", line, more, exc_info=error)
+        self._told[kind] = _Told(now + QUIET_SECONDS, 0)

@@ -1,0 +1,235 @@
+"""The settings: every key of config.toml, its type, its default and what is allowed.
+
+The one root module that reads a file, and only in `Settings.load`; how that works is in configuration.py.
+What each key means stands in config.toml itself. No value of a secret ever appears in a `repr` or an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pns.errors import SettingsError
+from pns.settings import rules as constraint
+from pns.settings import sources as configuration
+from pns.settings.rules import Constraint
+
+FORWARD_HEADERS = ("cookie", "authorization", "accept-language", "user-agent", "origin")
+
+_SECRETS = ("api_keys", "secret", "private_key", "connection_string", "password")
+
+
+def _text(constraint: Constraint) -> Meta:
+    """The constraint of a text, or of each entry of a list of texts."""
+    return Meta(extra={"constraint": constraint})
+
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+WebURL = Annotated[str, _text(constraint.web_url)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [(name, _masked(name, getattr(self, name))) for name in self.__struct_fields__]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+
+def _masked(name: str, value: object) -> object:
+    if name in _SECRETS and value:
+        return "***"
+    if isinstance(value, str) and "://" in value:
+        return re.sub(r"[?#].*", "?***", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL), flags=re.DOTALL)
+    return value
+
+
+class ServerSettings(_Section, frozen=True):
+    host: Annotated[str, _text(constraint.bind_host)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8080
+    allowed_origins: Annotated[tuple[str, ...], _text(constraint.origin)] = ()
+    trusted_proxies: Annotated[tuple[str, ...], _text(constraint.network)] = ()
+    heartbeat_seconds: Seconds = 45
+    send_timeout_seconds: Seconds = 10
+    drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
+    compression: bool = False
+    public_metrics: bool = False
+
+
+class AuthSettings(_Section, frozen=True):
+    url: WebURL = ""
+    method: Annotated[str, _text(constraint.method)] = "POST"
+    forward_headers: Annotated[tuple[str, ...], _text(constraint.header_name)] = FORWARD_HEADERS
+    timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 5
+    cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
+    recheck_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 300
+    max_concurrency: Count = 64
+
+
+class OAuth2Settings(_Section, frozen=True):
+    issuer: WebURL = ""
+    jwks_url: WebURL = ""
+    audience: str = ""
+    scope: str = "pns.notify"
+
+
+class AppSettings(_Section, frozen=True):
+    api_keys: Annotated[tuple[str, ...], _text(constraint.api_key)] = ()
+    oauth2: OAuth2Settings = OAuth2Settings()
+
+
+class SessionSettings(_Section, frozen=True):
+    secret: str = ""
+    cookie_name: Annotated[str, _text(constraint.cookie_name)] = "pns_device"
+    same_site: Literal["lax", "strict", "none"] = "lax"
+
+
+class StoreSettings(_Section, frozen=True):
+    url: Annotated[str, _text(constraint.url_of("sqlite", "postgresql"))] = "sqlite:///pns.db"
+
+
+class BusSettings(_Section, frozen=True):
+    url: Annotated[str, _text(constraint.url_of("local", "redis", "rediss", "nats", "postgresql"))] = (
+        "local://"
+    )
+
+
+class RetentionSettings(_Section, frozen=True):
+    seen_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
+
+
+class LimitsSettings(_Section, frozen=True):
+    page_size: Annotated[int, Meta(ge=1, le=5000)] = 500
+    page_bytes: Count = 262_144
+    max_message_bytes: Annotated[int, Meta(ge=256, le=16_777_216)] = 4_096
+    max_notification_bytes: Annotated[int, Meta(ge=1, le=131_072)] = 65_536
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
+    requests_per_second: Annotated[float, Meta(gt=0, le=1_000_000)] = 20
+    connections_per_user: Count = 50
+    connections: Count = 20_000
+
+
+class LogSettings(_Section, frozen=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
+
+
+class FCMSettings(_Section, frozen=True):
+    credentials: str = ""
+    project: str = ""
+    url: WebURL = "https://fcm.googleapis.com"
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class APNsSettings(_Section, frozen=True):
+    key_file: str = ""
+    key_id: str = ""
+    team_id: str = ""
+    certificate_file: str = ""
+    certificate_key_file: str = ""
+    topic: str = ""
+    url: WebURL = "https://api.push.apple.com"
+    sandbox_url: WebURL = "https://api.sandbox.push.apple.com"
+    ca_file: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class WebPushSettings(_Section, frozen=True):
+    subject: str = ""
+    private_key: str = ""
+    allowed_networks: Annotated[tuple[str, ...], _text(constraint.network)] = ()
+    ca_file: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class AzureSettings(_Section, frozen=True):
+    connection_string: str = ""
+    hub: str = ""
+    networks: tuple[Literal["fcm", "apns"], ...] = ("fcm", "apns")
+    ca_file: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class MQTTSettings(_Section, frozen=True):
+    url: Annotated[str, _text(constraint.optional(constraint.url_of("mqtt", "mqtts")))] = ""
+    username: str = ""
+    password: str = ""
+    ca_file: str = ""
+    topic_prefix: str = "pns"
+    provisioning: Literal["none", "dynamic-security"] = "none"
+    device_url: str = ""
+    rate_per_second: Rate = 1000
+    concurrency: Count = 100
+
+
+class PushSettings(_Section, frozen=True):
+    when: Literal["offline", "always", "unseen_after"] = "offline"
+    unseen_after_seconds: Annotated[float, Meta(ge=0, le=2_419_200)] = 60
+    ttl_seconds: Annotated[float, Meta(ge=60, le=2_419_200)] = 86_400
+    timeout_seconds: Annotated[float, Meta(gt=0, le=120)] = 15
+    keep_days: Annotated[float, Meta(gt=0, le=365)] = 7
+    genero: bool = False
+    fcm: FCMSettings = FCMSettings()
+    apns: APNsSettings = APNsSettings()
+    webpush: WebPushSettings = WebPushSettings()
+    azure: AzureSettings = AzureSettings()
+    mqtt: MQTTSettings = MQTTSettings()
+
+
+class Settings(_Section, frozen=True):
+    """All settings of one node. Immutable; the defaults run alone.
+
+    Built in code, the values are the caller's responsibility; `load` checks each of them.
+    """
+
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    app: AppSettings = AppSettings()
+    session: SessionSettings = SessionSettings()
+    store: StoreSettings = StoreSettings()
+    bus: BusSettings = BusSettings()
+    retention: RetentionSettings = RetentionSettings()
+    limits: LimitsSettings = LimitsSettings()
+    push: PushSettings = PushSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings of the file at `path`, else `PNS_CONFIG`, else ./config.toml, else the defaults.
+
+        Variables `PNS_<SECTION>__<KEY>` of `environ` (the process's own by default) win over the file; lists
+        are comma-separated. Raises SettingsError, one line without any value, for a file that was named and
+        cannot be read, an unknown key, a wrong type, an impossible value and a contradiction between keys.
+        """
+        settings, places = configuration.read(cls, path, os.environ if environ is None else environ)
+        for key, cause, remedy in settings._contradictions():
+            place = places.get(key) or places[cause]
+            raise SettingsError(f"{place}: {key} {remedy}")
+        return settings
+
+    def _contradictions(self) -> Iterator[tuple[str, str, str]]:
+        """Keys that do not go together: the key to change, the key that asks for it, and what is allowed."""
+        oauth2, unset = self.app.oauth2, OAuth2Settings()
+        changed = [name for name in oauth2.__struct_fields__ if getattr(oauth2, name) != getattr(unset, name)]
+        for name in ("issuer", "audience"):
+            if changed and not getattr(oauth2, name):
+                yield f"app.oauth2.{name}", f"app.oauth2.{changed[0]}", f"must be set where {changed[0]} is"
+        if self.limits.max_body_bytes < 2 * self.limits.max_notification_bytes:
+            # Twice, because JSON puts a backslash before each quote of the notification.
+            remedy = "must be at least twice limits.max_notification_bytes"
+            yield "limits.max_body_bytes", "limits.max_notification_bytes", remedy
