@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from pns.adapters.stores.group_commit import GroupCommit
+from pns.adapters.stores.sqlite.store import Operation, SQLiteStore
 from pns.contracts.audiences import Audiences, Publication
 from pns.contracts.outbox import Outbox
 from pns.contracts.store import Appended, Committed, Presence, State, Store, Submission
@@ -15,8 +17,6 @@ from pns.model.notification import new_notification_id
 from pns.model.push import PushTerms
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
-from pns.stores.group_commit import GroupCommit
-from pns.stores.sqlite import Operation, SQLiteStore
 
 
 class MemoryStore(Store):

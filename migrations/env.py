@@ -1,4 +1,5 @@
-"""How Alembic runs here: on the connection and in the transaction that pns/stores/migrate.py hands over.
+"""How Alembic runs here: on the connection and in the transaction that pns/adapters/stores/sqlite/migrate.py
+hands over.
 
 It configures no logging and opens nothing itself, so that an upgrade is one transaction of its caller.
 """

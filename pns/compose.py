@@ -10,15 +10,17 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.requests import HTTPConnection
 
-from pns.authorities.any_of import AnyOf
-from pns.authorities.api_key import ApiKeys
-from pns.authorities.application import ApplicationLogin
-from pns.authorities.callback import CallbackLogin, FixedUser
-from pns.authorities.oauth2 import OAuth2
-from pns.buses.local import LocalBus
-from pns.buses.signal_bus import SignalBus
-from pns.buses.trial import trouble
-from pns.buses.wire import Wire
+from pns.adapters.authorities.any_of import AnyOf
+from pns.adapters.authorities.api_key import ApiKeys
+from pns.adapters.authorities.application import ApplicationLogin
+from pns.adapters.authorities.callback import CallbackLogin, FixedUser
+from pns.adapters.authorities.oauth2 import OAuth2
+from pns.adapters.buses.local import LocalBus
+from pns.adapters.buses.signal_bus import SignalBus
+from pns.adapters.buses.trial import trouble
+from pns.adapters.buses.wire import Wire
+from pns.adapters.stores.sqlite.archive import SQLiteArchive
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.archive import Archive
 from pns.contracts.authority import ApplicationAuthority, DeviceAuthority, UserOf
 from pns.contracts.bus import Bus
@@ -28,8 +30,6 @@ from pns.errors import SettingsError
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings, Settings
-from pns.stores.sqlite import SQLiteStore
-from pns.stores.sqlite_archive import SQLiteArchive
 
 
 def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
@@ -38,7 +38,7 @@ def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
     if urlsplit(url).scheme == "sqlite":
         return SQLiteStore(sqlite_path(url), clock=clock, metrics=metrics)
     with _extra("postgres", "store.url"):
-        from pns.stores.postgres import PostgresStore
+        from pns.adapters.stores.postgres.store import PostgresStore
     return PostgresStore(url, clock=clock, metrics=metrics)
 
 
@@ -52,7 +52,7 @@ def make_archive(url: str) -> Archive:
     if urlsplit(url).scheme == "sqlite":
         return SQLiteArchive(sqlite_path(url))
     with _extra("postgres", "postgresql://"):
-        from pns.stores.postgres_archive import PostgresArchive
+        from pns.adapters.stores.postgres.archive import PostgresArchive
     return PostgresArchive(url)
 
 
@@ -73,14 +73,14 @@ def _make_wire(url: str) -> Wire:
     scheme = urlsplit(url).scheme
     if scheme == "nats":
         with _extra("nats", "bus.url"):
-            from pns.buses.nats import NATSWire
+            from pns.adapters.buses.nats import NATSWire
         return NATSWire(url)
     if scheme == "postgresql":
         with _extra("postgres", "bus.url"):
-            from pns.buses.postgres import PostgresWire
+            from pns.adapters.buses.postgres import PostgresWire
         return PostgresWire(url)
     with _extra("redis", "bus.url"):
-        from pns.buses.redis import RedisWire
+        from pns.adapters.buses.redis import RedisWire
     return RedisWire(url)
 
 
@@ -138,26 +138,26 @@ def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gat
     """
     push, made = settings.push, list[Gateway]()
     if _is_on(push, "azure"):
-        from pns.gateways.azure import Azure
+        from pns.adapters.gateways.azure.gateway import Azure
 
         made.append(Azure(push.azure, clock=clock))
     if _is_on(push, "fcm"):
         with _extra("fcm", "push.fcm.credentials"):
-            from pns.gateways.fcm import FCM
+            from pns.adapters.gateways.fcm.gateway import FCM
         made.append(FCM(push.fcm, clock=clock))
     if _is_on(push, "apns"):
         with _extra("apns", "push.apns"):
             import h2  # noqa: F401
-        from pns.gateways.apns import APNs
+        from pns.adapters.gateways.apns.gateway import APNs
 
         made.append(APNs(push.apns, clock=clock))
     if _is_on(push, "webpush"):
-        from pns.gateways.webpush import WebPush
+        from pns.adapters.gateways.webpush.gateway import WebPush
 
         made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
     if _is_on(push, "mqtt"):
         with _extra("mqtt", "push.mqtt.url"):
-            from pns.gateways.mqtt import MQTT
+            from pns.adapters.gateways.mqtt.gateway import MQTT
         made.append(MQTT(push.mqtt, clock=clock))
     return made
 
@@ -175,7 +175,7 @@ class WebPushKey(NamedTuple):
 
 def new_webpush_key() -> WebPushKey:
     """A new one."""
-    from pns.gateways import vapid
+    from pns.adapters.gateways.webpush import vapid
 
     private = vapid.new_private_key()
     return WebPushKey(private, vapid.public_key(private))

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from pns.stores.postgres_migrate import migrate as migrate_postgres
+from pns.adapters.stores.postgres.migrate import migrate as migrate_postgres
 from pns.testing.temporary import empty_store
 from tests.harness.postgres import Postgres
 

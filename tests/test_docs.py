@@ -17,8 +17,11 @@ import msgspec
 import pytest
 import typer
 
-from pns.authorities.api_key import ApiKeys
-from pns.buses.local import WATCH_SECONDS
+from pns.adapters.authorities.api_key import ApiKeys
+from pns.adapters.buses.local import WATCH_SECONDS
+from pns.adapters.stores.postgres import errors as postgres_errors
+from pns.adapters.stores.sqlite.connection import BUSY_SECONDS
+from pns.adapters.stores.sqlite.errors import _SENTENCES, Moved, unavailable
 from pns.live.conversation import BURST
 from pns.live.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
 from pns.model.device import MAX_USER_ID
@@ -42,9 +45,6 @@ from pns.ops.service import make_service
 from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings, Settings
 from pns.settings import sources as configuration
-from pns.stores import postgres_errors
-from pns.stores.sqlite_connection import BUSY_SECONDS
-from pns.stores.sqlite_errors import _SENTENCES, Moved, unavailable
 from pns.web.app import Web
 from pns.web.body import MAX_NOTIFICATIONS
 from pns.web.contract.asyncapi import message_name

@@ -23,7 +23,6 @@ ROOMS = (
     *("node", "web", "compose", "ops", "testing"),
 )
 """Each may import those before it; only compose imports adapters; live and push do not know each other."""
-ADAPTERS = ("stores", "buses", "authorities", "gateways")
 FORBIDDEN = {("live", "push"), ("push", "live")} | {
     (room, "adapters") for room in ROOMS if room not in ("adapters", "compose")
 }
@@ -40,7 +39,7 @@ PURE = (
         "pns.model.push",
         "pns.model.timestamp",
     ),
-    *("pns.model.device", "pns.live.hub", "pns.model.ticket", "pns.gateways.fcm_message"),
+    *("pns.model.device", "pns.live.hub", "pns.model.ticket", "pns.adapters.gateways.fcm.message"),
 )
 NO_IO = {"asyncio", "aiosqlite", "httpx2", "socket", "sqlite3", "threading", "time"}
 
@@ -56,12 +55,12 @@ def tree(module: str) -> ast.Module:
 
 def room(module: str) -> str:
     """Where a module stands, by its path; "" for the package itself."""
-    name = [*module.split("."), ""][1]
-    return "adapters" if name in ADAPTERS else name
+    return [*module.split("."), ""][1]
 
 
 def folder(module: str) -> str:
-    return ".".join(module.split(".")[:2])
+    """The kind of adapter: `pns.adapters.stores`, of whatever module there."""
+    return ".".join(module.split(".")[:3])
 
 
 def imported(module: str) -> Iterator[str]:

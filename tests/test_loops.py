@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from pns.buses.local import WATCH_SECONDS, LocalBus
+from pns.adapters.buses.local import WATCH_SECONDS, LocalBus
 from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
 from pns.inbox.changes import Publisher

@@ -15,7 +15,7 @@ from bench.simulate.draw import Draw
 from bench.simulate.fleet import Fleet
 from bench.simulate.layout import EACH, ONE, Traffic, expected, fullest
 from bench.simulate.limits import CHANNELS, FLEET_LIMITS, LAYOUTS, NO_TRAFFIC
-from pns.buses.interest import SHARDS
+from pns.adapters.buses.interest import SHARDS
 
 from .docs.pages import page
 

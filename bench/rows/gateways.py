@@ -28,14 +28,17 @@ from bench.peers import Watch
 from bench.report import Figure
 from bench.rows.notify import DATA
 from bench.run import Run, median, ratio
+from pns.adapters.gateways import p256
+from pns.adapters.gateways.apns import message as apns_message
+from pns.adapters.gateways.apns.gateway import APNs
+from pns.adapters.gateways.azure.gateway import Azure
+from pns.adapters.gateways.fcm import message as fcm_message
+from pns.adapters.gateways.fcm.gateway import FCM
+from pns.adapters.gateways.mqtt.gateway import MQTT
+from pns.adapters.gateways.webpush import message as webpush_message
+from pns.adapters.gateways.webpush.gateway import WebPush
+from pns.adapters.gateways.webpush.vapid import new_private_key
 from pns.contracts.gateway import Gateway, Outcome
-from pns.gateways import apns_message, fcm_message, p256, webpush_message
-from pns.gateways.apns import APNs
-from pns.gateways.azure import Azure
-from pns.gateways.fcm import FCM
-from pns.gateways.mqtt import MQTT
-from pns.gateways.vapid import new_private_key
-from pns.gateways.webpush import WebPush
 from pns.model.device import Device, Network, Registration
 from pns.model.notification import new_notification_id
 from pns.model.push import Push

@@ -19,7 +19,7 @@ from bench.load.sockets import Opener, close, cookie_of
 from bench.report import Figure, Goal
 from bench.run import Run, median
 from bench.server_process import Server
-from pns.stores.migrate import migrate
+from pns.adapters.stores.sqlite.migrate import migrate
 
 EACH = 50
 """Notifications of a usual user: one page."""

@@ -7,7 +7,7 @@ fleet breaks to within a factor, not to a tenth: measure yours, and put your fig
 from __future__ import annotations
 
 from bench.simulate.layout import EACH, ONE, Layout, Limit, Traffic
-from pns.buses.interest import SHARDS
+from pns.adapters.buses.interest import SHARDS
 from pns.settings import Settings
 
 SESSIONS_OF_NODE = 6

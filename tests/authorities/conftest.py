@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pns.authorities.application import ApplicationLogin
+from pns.adapters.authorities.application import ApplicationLogin
 from pns.contracts.authority import Credentials
 from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings

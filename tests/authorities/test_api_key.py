@@ -5,9 +5,9 @@ import hmac
 
 import pytest
 
-from pns.authorities import api_key
-from pns.authorities.any_of import AnyOf
-from pns.authorities.api_key import ApiKeys
+from pns.adapters.authorities import api_key
+from pns.adapters.authorities.any_of import AnyOf
+from pns.adapters.authorities.api_key import ApiKeys
 from pns.errors import AuthUnavailable, Unauthorized
 
 KEYS = ("old-key-8c1e", "new-key-77aa")

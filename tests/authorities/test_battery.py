@@ -315,7 +315,7 @@ async def test_a_doubt_is_logged_once_and_without_any_header(
             with pytest.raises(AuthUnavailable):
                 await authority.login(cookie(canary + "\nset-cookie: x"))
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [record.name for record in warnings] == ["pns.authorities.application"] * 2
+    assert [record.name for record in warnings] == ["pns.adapters.authorities.application"] * 2
     assert "RemoteProtocolError" in warnings[0].getMessage()
     assert "4 more" in warnings[1].getMessage()
     assert "canary" not in caplog.text

@@ -11,7 +11,7 @@ from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from pns.authorities.callback import CallbackLogin, FixedUser
+from pns.adapters.authorities.callback import CallbackLogin, FixedUser
 from pns.contracts.authority import Credentials, Login, UserOf
 from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
 from pns.settings import AuthSettings

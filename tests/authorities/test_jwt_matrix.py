@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from pns.authorities.any_of import AnyOf
-from pns.authorities.api_key import ApiKeys
-from pns.authorities.oauth2 import OAuth2
+from pns.adapters.authorities.any_of import AnyOf
+from pns.adapters.authorities.api_key import ApiKeys
+from pns.adapters.authorities.oauth2 import OAuth2
 from pns.errors import Unauthorized
 from pns.testing.clock import FakeClock
 

@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from pns.authorities.issuer_keys import IssuerKeys, _jwks_uri
-from pns.authorities.jwks import verifying_keys
-from pns.authorities.oauth2 import OAuth2
-from pns.authorities.outbound import Doubt
+from pns.adapters.authorities.issuer_keys import IssuerKeys, _jwks_uri
+from pns.adapters.authorities.jwks import verifying_keys
+from pns.adapters.authorities.oauth2 import OAuth2
+from pns.adapters.authorities.outbound import Doubt
 from pns.errors import AuthUnavailable, SettingsError, Unauthorized
 from pns.settings import OAuth2Settings
 from pns.testing.clock import FakeClock
@@ -298,7 +298,7 @@ async def test_never_fetched_and_away_is_a_doubt_and_then_heals(clock: FakeClock
 
 
 async def test_an_issuer_that_hangs(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pns.authorities.issuer_keys._FETCH_SECONDS", 0.05)
+    monkeypatch.setattr("pns.adapters.authorities.issuer_keys._FETCH_SECONDS", 0.05)
     async with issuing() as issuer:
         issuer.backend.behaviour = hang
         with pytest.raises(AuthUnavailable):

@@ -8,9 +8,9 @@ import random
 import httpx2 as httpx
 import pytest
 
-from pns.authorities.application import ApplicationLogin
-from pns.authorities.outbound import Doubt, Outbound
-from pns.authorities.yeses import Yeses
+from pns.adapters.authorities.application import ApplicationLogin
+from pns.adapters.authorities.outbound import Doubt, Outbound
+from pns.adapters.authorities.yeses import Yeses
 from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, SettingsError, StoreUnavailable, Unauthorized
 from pns.settings import AuthSettings

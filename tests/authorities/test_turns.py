@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pns.authorities.turns import WAITING_BYTES, WEIGHT, Turn, Turns
+from pns.adapters.authorities.turns import WAITING_BYTES, WEIGHT, Turn, Turns
 from pns.contracts.authority import Credentials
 from pns.errors import Overloaded
 

@@ -10,12 +10,12 @@ from typing import NamedTuple, Protocol
 import pytest
 import pytest_asyncio
 
-from pns.buses.local import LocalBus
-from pns.buses.nats import NATSWire
-from pns.buses.postgres import PostgresWire
-from pns.buses.redis import RedisWire
-from pns.buses.signal_bus import SignalBus
-from pns.buses.wire import Wire
+from pns.adapters.buses.local import LocalBus
+from pns.adapters.buses.nats import NATSWire
+from pns.adapters.buses.postgres import PostgresWire
+from pns.adapters.buses.redis import RedisWire
+from pns.adapters.buses.signal_bus import SignalBus
+from pns.adapters.buses.wire import Wire
 from pns.contracts.bus import Bus
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics

@@ -10,7 +10,7 @@ from functools import partial
 import psutil
 import pytest
 
-from pns.buses.signal_bus import CANARY_SECONDS, PATIENCE_SECONDS, SignalBus
+from pns.adapters.buses.signal_bus import CANARY_SECONDS, PATIENCE_SECONDS, SignalBus
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
 from tests.buses.conftest import WIRES, Broker, Ear, NewNode, Node

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pns.buses.signal_bus import SignalBus
+from pns.adapters.buses.signal_bus import SignalBus
 from pns.contracts.bus import Bus
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis as Client
 
-from pns.buses.postgres import PostgresWire
+from pns.adapters.buses.postgres import PostgresWire
 from pns.errors import SettingsError
 from tests.buses.conftest import WIRES, Broker, NewNode, PostgresBroker
 from tests.harness import eventually

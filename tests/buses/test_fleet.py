@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from pns.buses.interest import channel_of
-from pns.buses.signal_bus import CANARY_SECONDS, MOST_WAITING, PATIENCE_SECONDS, SignalBus
+from pns.adapters.buses.interest import channel_of
+from pns.adapters.buses.signal_bus import CANARY_SECONDS, MOST_WAITING, PATIENCE_SECONDS, SignalBus
 from tests.buses.conftest import Broker, NewNode
 from tests.harness import eventually
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pns.buses import hint
+from pns.adapters.buses import hint
 
 user_ids = st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255))
 

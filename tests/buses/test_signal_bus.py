@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Collection
 
 import pytest
 
-from pns.buses.interest import channel_of
-from pns.buses.signal_bus import (
+from pns.adapters.buses.interest import channel_of
+from pns.adapters.buses.signal_bus import (
     AWAY,
     CANARY_SECONDS,
     CHUNK,
@@ -19,7 +19,7 @@ from pns.buses.signal_bus import (
     SignalBus,
     _pause,
 )
-from pns.buses.wire import Heard, WireError
+from pns.adapters.buses.wire import Heard, WireError
 from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
 from tests.buses.conftest import Ear
@@ -193,7 +193,7 @@ async def test_a_broker_that_does_not_answer_is_not_waited_for(
 async def test_who_joined_late_is_told_of_once_the_broker_delivers(
     wire: MemoryWire, clock: FakeClock, metrics: Metrics, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pns.buses.signal_bus.JOIN_SECONDS", 0.01)
+    monkeypatch.setattr("pns.adapters.buses.signal_bus.JOIN_SECONDS", 0.01)
     bus = SignalBus(wire, clock=clock, metrics=metrics)
     await bus.start(ear)
     wire.gate.clear()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from pns.adapters.gateways.fcm.message import MOST_BYTES
+from pns.adapters.gateways.webpush.message import MAX_TEXT
 from pns.contracts.audiences import Change
-from pns.gateways.fcm_message import MOST_BYTES
-from pns.gateways.webpush_message import MAX_TEXT
 from pns.model.device import MAX_ADDRESS, Registration
 from pns.model.push import (
     APNsControls,

@@ -14,12 +14,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Cursor, Submission
 from pns.errors import StoreUnavailable
 from pns.model.notification import Notification
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
-from pns.stores.sqlite import SQLiteStore
 
 SMALL = 3 * 2**20
 LARGE = 64 * 2**20

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Cursor, Submission
 from pns.errors import PNSError, SchemaError, StoreUnavailable
 from pns.model.notification import Notification
 from pns.runtime.metrics import Metrics
-from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 
 ALL = Cursor(limit=10_000, max_bytes=2**30)
@@ -120,7 +120,7 @@ import asyncio, os, sys
 from pns.runtime.clock import SystemClock
 from pns.errors import StoreUnavailable
 from pns.runtime.metrics import Metrics
-from pns.stores.sqlite import SQLiteStore
+from pns.adapters.stores.sqlite.store import SQLiteStore
 
 async def main(path):
     store = SQLiteStore(path, clock=SystemClock(), metrics=Metrics())

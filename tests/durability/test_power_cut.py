@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores.sqlite.migrate import migrate
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Submission
 from pns.model.notification import Notification
 from pns.runtime.metrics import Metrics
-from pns.stores.migrate import migrate
-from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 
 from .power import Acknowledged, Event, Rows, content, images, replay

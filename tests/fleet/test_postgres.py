@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from pns.stores.postgres_connection import PATIENCE_SECONDS
+from pns.adapters.stores.postgres.connection import PATIENCE_SECONDS
 from tests.fleet import actions, faults
 from tests.fleet.fleet import Fleet, running
 from tests.fleet.ordeal import LONG_SECONDS, endure, endure_a_bus_that_swallows, go_on, stay

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from pns.adapters.gateways.apns.gateway import APNs
 from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateways.apns import APNs
 from pns.model.device import Registration
 from pns.settings import APNsSettings
 from pns.testing import FakeClock

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from pns.adapters.gateways.apns.answers import CAUSES
+from pns.adapters.gateways.apns.gateway import APNs
 from pns.contracts.gateway import Outcome, Receipt
-from pns.gateways.apns import APNs
-from pns.gateways.apns_answers import CAUSES
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import TOPIC, Reply
 from tests.gateways.fake_apns import FakeAPNs

@@ -12,11 +12,12 @@ import httpcore2 as httpcore
 import httpx2 as httpx
 import pytest
 
+from pns.adapters.gateways.apns import connection as apns_connection
+from pns.adapters.gateways.apns import line as apns_line
+from pns.adapters.gateways.apns.connection import Answer, Connection, NoAnswer, NoConnection, Question
+from pns.adapters.gateways.apns.gateway import APNs
+from pns.adapters.gateways.apns.line import IDLE_SECONDS
 from pns.contracts.gateway import Outcome
-from pns.gateways import apns_connection, apns_line
-from pns.gateways.apns import APNs
-from pns.gateways.apns_connection import Answer, Connection, NoAnswer, NoConnection, Question
-from pns.gateways.apns_line import IDLE_SECONDS
 from pns.model.push import Push
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import Act, Reply

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pns.gateways.apns_message import headers, payload
+from pns.adapters.gateways.apns.message import headers, payload
 from pns.model.push import APNsAlert, APNsControls, Origin, Push, PushControls
 from tests.gateways.peers import push
 from tests.gateways.peers.apns import device

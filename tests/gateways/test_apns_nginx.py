@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pns.adapters.gateways.apns.gateway import APNs
 from pns.contracts.gateway import Outcome
-from pns.gateways.apns import APNs
 from pns.model.push import Push
 from pns.settings import APNsSettings
 from pns.testing import FakeClock

@@ -10,8 +10,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from pns.adapters.gateways.apns.gateway import APNs
 from pns.contracts.gateway import Outcome
-from pns.gateways.apns import APNs
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import KEY_ID, TEAM_ID, Reply
 from tests.gateways.fake_apns import FakeAPNs

@@ -12,10 +12,10 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
+from pns.adapters.gateways.azure import gateway as azure_gateway
+from pns.adapters.gateways.azure.gateway import Azure
 from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateways import azure as azure_gateway
-from pns.gateways.azure import Azure
 from pns.model.device import Registration, Subscription, SubscriptionKeys
 from pns.model.push import APNsControls, PushControls
 from pns.settings import AzureSettings
@@ -83,7 +83,7 @@ async def test_what_cannot_be_registered(azure: Azure, registration: Registratio
 def test_it_needs_no_extra() -> None:
     """Who goes through a hub needs neither Google's library nor HTTP/2."""
     absent = "import sys; sys.modules.update(dict.fromkeys(['google', 'h2', 'paho']))"
-    command = [sys.executable, "-c", f"{absent}; import pns.gateways.azure"]
+    command = [sys.executable, "-c", f"{absent}; import pns.adapters.gateways.azure.gateway"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from pns.adapters.gateways.apns import message as apns_message
+from pns.adapters.gateways.azure.signature import Access, sign
+from pns.adapters.gateways.fcm import message as fcm_message
 from pns.contracts.gateway import Outcome
-from pns.gateways import apns_message, fcm_message
-from pns.gateways.azure_signature import Access, sign
 from pns.model.push import APNsControls, PushControls
 from pns.testing import FakeClock
 from tests.gateways import npm

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from pns.adapters.gateways.azure.signature import (
+    LIFETIME_SECONDS,
+    MARGIN_SECONDS,
+    Access,
+    Signatures,
+    parse,
+    sign,
+)
 from pns.errors import SettingsError
-from pns.gateways.azure_signature import LIFETIME_SECONDS, MARGIN_SECONDS, Access, Signatures, parse, sign
 from pns.testing import FakeClock
 
 NAME = "SharedAccessKeyName=PushPolicy"

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from pns.adapters.stores.dismissed import UntoldRow, tell
 from pns.contracts.gateway import Outcome
 from pns.model.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
-from pns.stores.dismissed import UntoldRow, tell
 from tests.gateways.peers import NAMES, UNSPEAKABLE, Answer, Peer, push
 
 NOT_NOW = {Outcome.RETRY, Outcome.UNAVAILABLE}

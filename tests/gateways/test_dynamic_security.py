@@ -10,9 +10,9 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from pns.gateways.dynamic_security import CONTROL, RESPONSE, DynamicSecurity
-from pns.gateways.mqtt_connection import BrokerAway, BrokerRefuses
-from pns.gateways.mqtt_line import Line
+from pns.adapters.gateways.mqtt.connection import BrokerAway, BrokerRefuses
+from pns.adapters.gateways.mqtt.dynamic_security import CONTROL, RESPONSE, DynamicSecurity
+from pns.adapters.gateways.mqtt.line import Line
 
 FOREIGN = [{"command": "modifyClient", "error": "of another node", "correlationData": "another"}]
 

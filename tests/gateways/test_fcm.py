@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from pns.adapters.gateways.fcm.gateway import FCM
 from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateways.fcm import FCM
 from pns.model.device import Registration, Subscription, SubscriptionKeys
 from pns.model.push import FCMControls, FCMNotification, Push, PushControls
 from pns.settings import FCMSettings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pns.gateways.fcm_message import message, shape, target
+from pns.adapters.gateways.fcm.message import message, shape, target
 from pns.model.device import Device
 from pns.model.push import FCMControls, FCMNotification, Origin, Push, PushControls, check_fcm_data
 from pns.testing import FakeClock

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
+from pns.adapters.gateways.fcm.google import AccessTokens, NoAccess, service_account
 from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateways.google import AccessTokens, NoAccess, service_account
 from pns.testing import FakeClock
 from tests.gateways.fake_google import KEY, LIFETIME, PROJECT, SCOPE, Google, Reply, Says
 from tests.harness.server import free_port
@@ -250,10 +250,10 @@ def test_without_google_auth_the_import_names_what_is_missing(monkeypatch: pytes
     """So that ops/compose.py can say which extra to install."""
     for name in [name for name in sys.modules if name.split(".")[0] == "google"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "pns.gateways.google")
+    monkeypatch.delitem(sys.modules, "pns.adapters.gateways.fcm.google")
     monkeypatch.setitem(sys.modules, "google.auth", None)
     with pytest.raises(ModuleNotFoundError) as missing:
-        import_module("pns.gateways.google")
+        import_module("pns.adapters.gateways.fcm.google")
     assert str(missing.value.name).startswith("google")
 
 

@@ -12,11 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from pns.adapters.gateways.apns.credentials import tls_context
+from pns.adapters.gateways.apns.token import ProviderToken
+from pns.adapters.gateways.fcm.google import service_account
+from pns.adapters.gateways.http import trusted
 from pns.errors import SettingsError
-from pns.gateways.apns_credentials import tls_context
-from pns.gateways.apns_token import ProviderToken
-from pns.gateways.google import service_account
-from pns.gateways.http import trusted
 from pns.runtime.clock import SystemClock
 from pns.settings import APNsSettings
 from tests.gateways.certificates import Authority, private_pem

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pns.gateways import lookups
-from pns.gateways.lookups import MOST_OF_DOMAIN, SLOW_SECONDS, Crowded, Lookups, Slow
+from pns.adapters.gateways.webpush import lookups
+from pns.adapters.gateways.webpush.lookups import MOST_OF_DOMAIN, SLOW_SECONDS, Crowded, Lookups, Slow
 from pns.testing import FakeClock
 from tests.harness.waiting import eventually
 

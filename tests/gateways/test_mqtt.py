@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from pns.adapters.gateways.mqtt.gateway import MQTT
 from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
-from pns.gateways.mqtt import MQTT
 from pns.model.device import Registration, Subscription, SubscriptionKeys
 from pns.model.push import MQTTControls, Origin, PushControls
 from pns.settings import MQTTSettings

@@ -10,10 +10,10 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from pns.adapters.gateways.mqtt import dynamic_security
+from pns.adapters.gateways.mqtt.gateway import MQTT
 from pns.contracts.gateway import Outcome
 from pns.errors import Unavailable
-from pns.gateways import dynamic_security
-from pns.gateways.mqtt import MQTT
 from pns.model.device import Device
 from pns.model.push import MQTTControls, PushControls
 from pns.testing import FakeClock

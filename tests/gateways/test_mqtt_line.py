@@ -12,10 +12,10 @@ import psutil
 import pytest
 import uvloop
 
+from pns.adapters.gateways.mqtt import connection as mqtt_connection
+from pns.adapters.gateways.mqtt.connection import Broker, BrokerAway, Connection
+from pns.adapters.gateways.mqtt.line import Line
 from pns.contracts.gateway import Outcome
-from pns.gateways import mqtt_connection
-from pns.gateways.mqtt_connection import Broker, BrokerAway, Connection
-from pns.gateways.mqtt_line import Line
 from pns.model.device import Address, Device
 from pns.testing import FakeClock
 from tests.gateways.peers import push

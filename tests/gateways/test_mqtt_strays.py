@@ -7,11 +7,11 @@ from typing import cast
 
 import pytest
 
-from pns.gateways import dynamic_security
-from pns.gateways.dynamic_security import DynamicSecurity
-from pns.gateways.mqtt import MQTT
-from pns.gateways.mqtt_line import Line
-from pns.gateways.mqtt_strays import APART_SECONDS, EVERY_SECONDS, MOST_DOUBTFUL, Strays
+from pns.adapters.gateways.mqtt import dynamic_security
+from pns.adapters.gateways.mqtt.dynamic_security import DynamicSecurity
+from pns.adapters.gateways.mqtt.gateway import MQTT
+from pns.adapters.gateways.mqtt.line import Line
+from pns.adapters.gateways.mqtt.strays import APART_SECONDS, EVERY_SECONDS, MOST_DOUBTFUL, Strays
 from pns.testing import FakeClock
 from tests.gateways.peers.mqtt import REGISTRATION, device, gateway, subscriber
 from tests.harness.mosquitto import Mosquitto

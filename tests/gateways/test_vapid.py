@@ -7,8 +7,15 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey
 
-from pns.gateways import p256, vapid
-from pns.gateways.vapid import Vapid, check_private_key, check_subject, new_private_key, public_key
+from pns.adapters.gateways import p256
+from pns.adapters.gateways.webpush import vapid
+from pns.adapters.gateways.webpush.vapid import (
+    Vapid,
+    check_private_key,
+    check_subject,
+    new_private_key,
+    public_key,
+)
 from pns.settings.rules import Origin, parse_origin
 from pns.testing import FakeClock
 from tests.harness.push_service import Message

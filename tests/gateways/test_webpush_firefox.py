@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from pns.adapters.gateways.webpush.gateway import WebPush
+from pns.adapters.gateways.webpush.message import MAX_TEXT, text
 from pns.contracts.gateway import Outcome
-from pns.gateways.webpush import WebPush
-from pns.gateways.webpush_message import MAX_TEXT, text
 from pns.model.device import Address, Device, Registration
 from pns.model.push import PushControls
 from pns.runtime.clock import SystemClock

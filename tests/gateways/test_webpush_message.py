@@ -9,9 +9,10 @@ import http_ece
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pns.adapters.gateways import p256
+from pns.adapters.gateways.webpush import message as webpush_message
+from pns.adapters.gateways.webpush.message import MAX_TEXT, Unsendable, encrypted, headers, text
 from pns.contracts.gateway import Outcome
-from pns.gateways import p256, webpush_message
-from pns.gateways.webpush_message import MAX_TEXT, Unsendable, encrypted, headers, text
 from pns.model.device import Address
 from pns.model.push import Origin, Push, PushControls, WebPushControls
 from pns.testing import FakeClock

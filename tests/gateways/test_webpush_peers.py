@@ -10,10 +10,10 @@ import httpx2 as httpx
 import pytest
 from msgspec.structs import replace
 
+from pns.adapters.gateways.webpush import message as webpush_message
+from pns.adapters.gateways.webpush.gateway import WebPush
+from pns.adapters.gateways.webpush.vapid import Vapid, new_private_key, public_key
 from pns.contracts.gateway import Outcome
-from pns.gateways import webpush_message
-from pns.gateways.vapid import Vapid, new_private_key, public_key
-from pns.gateways.webpush import WebPush
 from pns.model.device import Device, Registration, Subscription, SubscriptionKeys
 from pns.model.push import PushControls, WebPushControls
 from pns.runtime.clock import Clock, SystemClock

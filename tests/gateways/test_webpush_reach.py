@@ -17,13 +17,20 @@ import httpcore2 as httpcore
 import pytest
 from msgspec.structs import replace
 
+from pns.adapters.gateways.endpoint import (
+    MAX_ENDPOINT,
+    NOT_PUBLIC,
+    Endpoint,
+    ForbiddenEndpoint,
+    Reach,
+    is_public,
+)
+from pns.adapters.gateways.webpush import lookups, public_line
+from pns.adapters.gateways.webpush.gateway import WebPush
+from pns.adapters.gateways.webpush.public_line import PublicLine
+from pns.adapters.gateways.webpush.vapid import new_private_key, public_key
 from pns.contracts.gateway import Outcome
 from pns.errors import Unavailable
-from pns.gateways import lookups, public_line
-from pns.gateways.endpoint import MAX_ENDPOINT, NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach, is_public
-from pns.gateways.public_line import PublicLine
-from pns.gateways.vapid import new_private_key, public_key
-from pns.gateways.webpush import WebPush
 from pns.model.device import Address, Device, Registration, Subscription, SubscriptionKeys
 from pns.testing import FakeClock
 from tests.gateways.peers import push

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from pns.adapters.gateways import p256
+from pns.adapters.gateways.webpush.gateway import WebPush
+from pns.adapters.gateways.webpush.vapid import new_private_key, public_key
 from pns.contracts.gateway import NO_FACTS
 from pns.errors import SettingsError
-from pns.gateways import p256
-from pns.gateways.vapid import new_private_key, public_key
-from pns.gateways.webpush import WebPush
 from pns.model.device import Registration, Subscription, SubscriptionKeys
 from pns.settings import WebPushSettings
 from pns.testing import FakeClock

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from pns.adapters.stores.sqlite import connection as sqlite_connection
 from pns.ops import cli
-from pns.stores import sqlite_connection
 
 
 def main() -> None:

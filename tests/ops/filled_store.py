@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from pns.stores.migrate import migrate
+from pns.adapters.stores.sqlite.migrate import migrate
 from tests.harness.postgres import Postgres
 
 FAR = 4_000_000_000_000_000

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores.sqlite import archive as sqlite_archive
+from pns.adapters.stores.sqlite.archive import SQLiteArchive
+from pns.adapters.stores.sqlite.migrate import migrate
+from pns.adapters.stores.statements import load
 from pns.compose import make_archive, make_store
 from pns.contracts.archive import TABLES, Mark, Numbers, Row, Table, UserRow
 from pns.contracts.outbox import Claim
@@ -24,10 +28,6 @@ from pns.ops.copy.comparison import compare
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
 from pns.settings import Settings, StoreSettings
-from pns.stores import sqlite_archive
-from pns.stores.migrate import migrate
-from pns.stores.sqlite_archive import SQLiteArchive
-from pns.stores.statements import load
 from tests.harness.postgres import Postgres
 
 from .filled_store import FAR, change, contents, file, filled
@@ -384,11 +384,11 @@ def test_a_database_that_is_none(source: str, new: Callable[[str], str], postgre
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_every_statement_is_used(engine: str) -> None:
-    stores = Path(sqlite_archive.__file__).parent
-    source = (stores / f"{engine}_archive.py").read_text()
+    stores = Path(sqlite_archive.__file__).parents[1]
+    source = (stores / engine / "archive.py").read_text()
     each = {f"{verb}_{table.name}" for verb in ("read", "write", "count") for table in TABLES}
     assert [
-        name for name in load(f"{engine}_archive.sql") if f'"{name}"' not in source and name not in each
+        name for name in load(f"{engine}/archive.sql") if f'"{name}"' not in source and name not in each
     ] == []
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.gateway import Gateway, Outcome, Receipt
 from pns.contracts.store import Store, StoreReport, Submission
 from pns.errors import PNSError, SchemaError, SettingsError
@@ -21,7 +22,6 @@ from pns.ops.push.devices import print_device, print_devices
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.metrics import Metrics
 from pns.settings import FCMSettings, PushSettings, Settings, StoreSettings
-from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 from tests.gateways.fake_google import Google, error, fcm_error
@@ -391,7 +391,7 @@ def test_a_new_vapid_key() -> None:
 
 
 def test_the_public_key_is_that_of_the_private_one() -> None:
-    from pns.gateways import vapid
+    from pns.adapters.gateways.webpush import vapid
 
     made = used("webpush", "keygen")
     assert made.err.strip().endswith(vapid.public_key(made.out.strip()))

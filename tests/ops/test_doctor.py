@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pns.buses.redis import RedisWire
+from pns.adapters.buses.redis import RedisWire
 from pns.ops.doctor import examine
 from pns.ops.doctor.application import check_application
 from pns.ops.doctor.broker import check_bus

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import pns.push.dispatcher
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store, Submission
 from pns.model.device import Device, Network
 from pns.model.notification import Notification
 from pns.model.push import PushState, PushTerms
 from pns.push.dispatcher import Dispatcher
 from pns.runtime.metrics import Metrics
-from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 from tests.push.scripted import ScriptedGateway

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from pns.buses.local import LocalBus
+from pns.adapters.buses.local import LocalBus
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
 from pns.inbox.changes import Publisher
@@ -17,7 +18,6 @@ from pns.push.engine import Pushing
 from pns.push.registrar import MOST_DEVICES, Registrar
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
-from pns.stores.sqlite import SQLiteStore
 from pns.testing import FakeClock
 from pns.web.application import erase_user
 from tests.harness.leaving import left

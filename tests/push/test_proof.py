@@ -7,10 +7,10 @@ import json
 import httpx2 as httpx
 import pytest
 
+from pns.adapters.gateways.fcm.answers import Answer
+from pns.adapters.gateways.fcm.gateway import FCM
+from pns.adapters.gateways.fcm.message import Message
 from pns.contracts.store import Store
-from pns.gateways.fcm import FCM
-from pns.gateways.fcm_answer import Answer
-from pns.gateways.fcm_message import Message
 from pns.model.push import PushState
 from pns.push.dispatcher import Dispatcher
 from pns.settings import FCMSettings

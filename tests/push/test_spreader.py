@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pns.buses.local import LocalBus
+from pns.adapters.buses.local import LocalBus
 from pns.contracts.audiences import EVERYBODY, Publication, Subscriber
 from pns.contracts.store import Store, Submission
 from pns.errors import StoreUnavailable

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from pns.gateways import fcm_message
+from pns.adapters.gateways.fcm import message as fcm_message
 from pns.testing import FakeClock
 from tests.gateways.fake_google import Google
 from tests.harness import HostApplication, ServerProcess, eventually
@@ -231,6 +231,6 @@ async def test_a_push_is_a_hint_and_its_details_are_fetched(tmp_path: Path) -> N
 
 
 def as_apns_brings_it(push: Any) -> dict[str, Any]:
-    from pns.gateways import apns_message
+    from pns.adapters.gateways.apns import message as apns_message
 
     return apns_message.payload(push)

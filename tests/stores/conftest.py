@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores.postgres.migrate import migrate as migrate_postgres
+from pns.adapters.stores.postgres.store import PostgresStore
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Appended, Cursor, Store, Submission
 from pns.model.notification import Notification, Page
 from pns.runtime.metrics import Metrics
-from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_migrate import migrate as migrate_postgres
-from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 from pns.testing.temporary import empty_store
 from tests.harness.postgres import Postgres

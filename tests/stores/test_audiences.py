@@ -121,8 +121,8 @@ async def test_subscriptions_are_the_users_own_in_the_order_of_names(store: Stor
 async def test_removing_an_audience_ends_all_its_subscriptions(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("sqlite_audiences", "postgres_audiences"):
-        monkeypatch.setattr(f"pns.stores.{module}.REMOVED_AT_ONCE", 2)
+    for engine in ("sqlite", "postgres"):
+        monkeypatch.setattr(f"pns.adapters.stores.{engine}.audiences.REMOVED_AT_ONCE", 2)
     for count in range(6):
         for number in range(count):
             await store.audiences.subscribe(TOPIC, f"user {number}", make=True)

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pns.adapters.stores.postgres.store import PostgresStore
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store
 from pns.errors import NotificationIdConflict
 from pns.model.notification import Notification
 from pns.runtime.metrics import Metrics
-from pns.stores.postgres import PostgresStore
-from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 from pns.testing.temporary import empty_store
 from tests.harness.postgres import Postgres

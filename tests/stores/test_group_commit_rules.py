@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from pns.adapters.stores.group_commit import COMMIT_BYTES, GroupCommit, Rejected, Unknown
 from pns.errors import Overloaded, StoreUnavailable
 from pns.runtime.metrics import Metrics
-from pns.stores.group_commit import COMMIT_BYTES, GroupCommit, Rejected, Unknown
 from pns.testing.clock import FakeClock
 
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import pytest
 
-import pns.stores.postgres
-import pns.stores.sqlite
-from pns.buses.local import LocalBus
+import pns.adapters.stores.postgres.store
+import pns.adapters.stores.sqlite.store
+from pns.adapters.buses.local import LocalBus
 from pns.contracts.audiences import Publication, Subscriber
 from pns.contracts.store import State, Store, Submission
 from pns.inbox.changes import Publisher
@@ -83,7 +83,7 @@ class Stage:
 async def stage(
     store: Store, clock: FakeClock, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Stage]:
-    for engine in (pns.stores.sqlite, pns.stores.postgres):
+    for engine in (pns.adapters.stores.sqlite.store, pns.adapters.stores.postgres.store):
         monkeypatch.setattr(engine, "MARKED_AT_ONCE", 2)
         monkeypatch.setattr(engine, "REMOVED_AT_ONCE", 2)
     stage = Stage(store, clock, metrics)

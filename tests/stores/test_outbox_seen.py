@@ -7,9 +7,9 @@ import json
 
 import pytest
 
+from pns.adapters.stores.dismissed import DISMISSED_AT_ONCE
 from pns.contracts.store import Presence, Store
 from pns.model.push import PushState, PushTerms
-from pns.stores.dismissed import DISMISSED_AT_ONCE
 from pns.testing.clock import FakeClock
 
 from .conftest import append

@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import asyncpg
 import pytest
 
-from pns.buses.local import LocalBus
+from pns.adapters.buses.local import LocalBus
+from pns.adapters.stores.postgres.migrate import migrate
+from pns.adapters.stores.postgres.store import PostgresStore
 from pns.contracts.store import State
 from pns.errors import StoreUnavailable
 from pns.inbox.changes import Publisher
 from pns.model.notification import Notification
 from pns.runtime.metrics import Metrics
-from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_migrate import migrate
 from pns.testing.clock import FakeClock
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually

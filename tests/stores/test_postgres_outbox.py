@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from pns.adapters.stores.postgres.batch import number_of
+from pns.adapters.stores.postgres.connection import connect
+from pns.adapters.stores.postgres.rows import SQL
+from pns.adapters.stores.postgres.store import PostgresStore
 from pns.contracts.audiences import Publication
 from pns.contracts.outbox import Settlement
 from pns.model.notification import Notification
 from pns.model.push import Push, PushState
 from pns.runtime.metrics import Metrics
-from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_batch import number_of
-from pns.stores.postgres_connection import connect
-from pns.stores.postgres_rows import SQL
 from pns.testing.clock import FakeClock
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually

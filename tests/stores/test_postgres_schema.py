@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
+from pns.adapters.stores import schema
+from pns.adapters.stores.postgres.migrate import migrate
+from pns.adapters.stores.postgres.store import PostgresStore
+from pns.adapters.stores.schema import SCHEMA_VERSION, folder
 from pns.errors import SchemaError, StoreUnavailable
 from pns.runtime.metrics import Metrics
-from pns.stores import schema
-from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_migrate import migrate
-from pns.stores.schema import SCHEMA_VERSION, folder
 from pns.testing.clock import FakeClock
 from tests.harness.postgres import Postgres
 
@@ -76,7 +76,7 @@ def test_every_table_and_index_stands_in_a_schema_of_its_own(postgres: Postgres,
 
 _MIGRATE = """
 import sys
-from pns.stores.postgres_migrate import migrate
+from pns.adapters.stores.postgres.migrate import migrate
 print("ready", flush=True)
 sys.stdin.readline()
 migrate(sys.argv[1])

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from pns.adapters.stores.group_commit import REMOVED_AT_ONCE
+from pns.adapters.stores.postgres import store as module
+from pns.adapters.stores.postgres.connection import PostgresConnections, connect
+from pns.adapters.stores.postgres.migrate import migrate
+from pns.adapters.stores.postgres.rows import SQL
+from pns.adapters.stores.postgres.store import PostgresStore
+from pns.adapters.stores.sqlite.rows import SQL as SQLITE
 from pns.errors import StoreUnavailable
 from pns.model.notification import Notification
 from pns.runtime.metrics import Metrics
-from pns.stores import postgres as module
-from pns.stores.group_commit import REMOVED_AT_ONCE
-from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_connection import PostgresConnections, connect
-from pns.stores.postgres_migrate import migrate
-from pns.stores.postgres_rows import SQL
-from pns.stores.sqlite_rows import SQL as SQLITE
 from pns.testing.clock import FakeClock
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually
@@ -161,7 +161,7 @@ async def test_what_is_asked_every_second_reads_an_index_though_its_plan_is_kept
 
 
 def test_every_statement_is_used() -> None:
-    source = "".join(path.read_text() for path in Path(module.__file__).parent.glob("postgres*.py"))
+    source = "".join(path.read_text() for path in Path(module.__file__).parent.glob("*.py"))
     kinds = {f"{kind}_{way}" for kind in ("seen", "inbox") for way in ("after", "before")} | {"unseen_after"}
     assert [name for name in SQL if f'"{name}"' not in source and name not in kinds] == []
 

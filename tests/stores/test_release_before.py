@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores import schema
+from pns.adapters.stores.postgres.migrate import migrate as migrate_postgres
+from pns.adapters.stores.postgres.store import PostgresStore
+from pns.adapters.stores.sqlite.migrate import migrate
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store
 from pns.runtime.metrics import Metrics
-from pns.stores import schema
-from pns.stores.migrate import migrate
-from pns.stores.postgres import PostgresStore
-from pns.stores.postgres_migrate import migrate as migrate_postgres
-from pns.stores.sqlite import SQLiteStore
 from pns.testing.clock import FakeClock
 from tests.harness.postgres import Postgres
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from pns.buses.local import LocalBus
+from pns.adapters.buses.local import LocalBus
+from pns.adapters.stores.group_commit import SMALL_WRITE
+from pns.adapters.stores.postgres.store import PostgresStore
 from pns.contracts.audiences import Publication
 from pns.contracts.store import Store, Submission
 from pns.inbox.changes import Publisher
@@ -16,8 +18,6 @@ from pns.inbox.spreader import STEP_ROWS, Spreader
 from pns.model.notification import Notification
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
-from pns.stores.group_commit import SMALL_WRITE
-from pns.stores.postgres import PostgresStore
 from pns.testing import FakeClock
 from tests.harness.proxy import FaultProxy
 from tests.harness.waiting import eventually

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores import schema
+from pns.adapters.stores.schema import SCHEMA_VERSION, folder
+from pns.adapters.stores.sqlite.migrate import migrate
+from pns.adapters.stores.sqlite.rows import SQL
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.errors import SchemaError, SettingsError, StoreUnavailable
 from pns.model.notification import Notification
 from pns.runtime.metrics import Metrics
-from pns.stores import schema
-from pns.stores.migrate import migrate
-from pns.stores.schema import SCHEMA_VERSION, folder
-from pns.stores.sqlite import SQLiteStore
-from pns.stores.sqlite_rows import SQL
 from pns.testing.clock import FakeClock
 
 from .conftest import append, inbox, new_store
@@ -51,7 +51,7 @@ from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
 from pns.model.notification import Notification
 from pns.contracts.store import Submission
-from pns.stores.sqlite import SQLiteStore
+from pns.adapters.stores.sqlite.store import SQLiteStore
 
 async def main():
     store = SQLiteStore(sys.argv[1], clock=SystemClock(), metrics=Metrics())
@@ -101,7 +101,7 @@ async def test_many_stores_of_one_process_open_one_new_file(tmp_path: Path) -> N
 _KILLED = """
 import os, sqlite3, sys
 from pathlib import Path
-from pns.stores import migrate
+from pns.adapters.stores.sqlite import migrate
 
 connect, left = migrate._connect, [int(sys.argv[2])]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores.sqlite import migrate as migrating
+from pns.adapters.stores.sqlite.rows import SQL
 from pns.errors import SchemaError, StoreUnavailable
 from pns.model.notification import Notification
-from pns.stores import migrate as migrating
-from pns.stores.sqlite_rows import SQL
 
 from .conftest import append, inbox, new_store
 

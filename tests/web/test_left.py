@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pns.authorities.callback import FixedUser
+from pns.adapters.authorities.callback import FixedUser
 from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
 from pns.testing import FakeClock
 from tests.push.scripted import ScriptedGateway

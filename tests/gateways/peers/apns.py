@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from pns.gateways.apns import APNs
+from pns.adapters.gateways.apns.gateway import APNs
 from pns.model.device import Device, Registration
 from pns.testing import FakeClock
 from tests.gateways.apns_rules import Act, Reply

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pns.gateways.azure import Azure
+from pns.adapters.gateways.azure.gateway import Azure
 from pns.model.device import Device, Registration
 from pns.settings import AzureSettings
 from pns.testing import FakeClock

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from pns.gateways.fcm import FCM
+from pns.adapters.gateways.fcm.gateway import FCM
 from pns.model.device import Device, Registration
 from pns.settings import FCMSettings
 from pns.testing import FakeClock

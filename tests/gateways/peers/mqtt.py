@@ -12,7 +12,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from pns.gateways.mqtt import MQTT
+from pns.adapters.gateways.mqtt.gateway import MQTT
 from pns.model.device import Address, Device, Registration
 from pns.settings import MQTTSettings
 from pns.testing import FakeClock

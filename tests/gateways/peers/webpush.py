@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pns.gateways.vapid import new_private_key
-from pns.gateways.webpush import WebPush
+from pns.adapters.gateways.webpush.gateway import WebPush
+from pns.adapters.gateways.webpush.vapid import new_private_key
 from pns.model.device import Address, Device, Registration, Subscription, SubscriptionKeys
 from pns.runtime.clock import Clock
 from pns.settings import WebPushSettings

@@ -1,0 +1,250 @@
+"""The application's own login, asked over HTTP: who sent these headers?
+
+Owns the questions under way and the yeses still good, so that equal requests are one question. It never
+decides by itself: 200 with a `user_id` is a yes, 401 and 403 are a no, everything else is a doubt, and a
+doubt never lets anybody in. Its way over the wire: outbound.py. Which headers it carries:
+pns/model/forwarding.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+
+import httpx2 as httpx
+import msgspec
+
+from pns.adapters.authorities.doubts import DoubtLog, PageLog, refusal
+from pns.adapters.authorities.outbound import Answer, Doubt, Header, Outbound
+from pns.adapters.authorities.turns import Turns
+from pns.adapters.authorities.yeses import Yeses
+from pns.contracts.authority import Credentials, Login
+from pns.errors import AuthUnavailable, Forbidden, Overloaded, SettingsError, Unauthorized
+from pns.model.device import parse_user_id
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
+from pns.settings import AuthSettings
+
+log = logging.getLogger(__name__)
+
+_BODY_LIMIT = 65_536
+
+
+class ApplicationLogin:
+    """A DeviceAuthority that asks `auth.url` (docs/protocol.md, section 3.2 and 3.3).
+
+    Equal requests (all headers but `x-pns-device-id` and `x-pns-question`, byte for byte) asked at the same
+    time are one question; a recheck is always one of its own, which a login may join. Whoever waits may be
+    cancelled at any time: the question goes on for the others. Raises what `newest_revocation` raises, too:
+    without the store nobody is let in. SettingsError for an impossible URL.
+    """
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        newest_revocation: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._settings = settings
+        self._url = _checked_url(settings.url)
+        self._metrics = metrics
+        self._newest_revocation = newest_revocation
+        self._turns = Turns(settings.max_concurrency)
+        self._yeses = Yeses(settings.cache_seconds, clock=clock)
+        self._doubts = DoubtLog(log, clock=clock)
+        self._crowds = DoubtLog(log, clock=clock)
+        self._pages = PageLog(log, clock=clock)
+        self._newest: dict[bytes, _Question] = {}
+        self._tasks: set[asyncio.Task[Login]] = set()
+        self._outbound: Outbound | None = None
+
+    async def start(self) -> None:
+        if self._outbound is None:
+            self._outbound = Outbound(connections=self._settings.max_concurrency, body_limit=_BODY_LIMIT)
+
+    async def stop(self) -> None:
+        """Whoever still waits gets AuthUnavailable."""
+        outbound, self._outbound = self._outbound, None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._yeses.clear()
+        if outbound is not None:
+            await outbound.close()
+
+    async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
+        key = _digest(credentials)
+        if not recheck and (kept := self._yeses.get(key, not_before=not_before)) is not None:
+            self._count("cached")
+            return kept
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                if not recheck and (question := await self._under_way(key, not_before)) is not None:
+                    self._count("joined")
+                    return await question.answer()
+        except TimeoutError:
+            raise AuthUnavailable from None
+        return await self._begin(key, _Question(credentials, deadline, recheck=recheck)).answer()
+
+    async def _under_way(self, key: bytes, not_before: int) -> _Question | None:
+        """A question that was asked late enough to be joined. Ends: each turn meets a newer question."""
+        while (question := self._newest.get(key)) is not None:
+            if not_before == 0:
+                return question
+            revocation = await question.asked_after()
+            if revocation is not None and revocation >= not_before:
+                return question
+            if self._newest.get(key) is question:
+                return None
+        return None
+
+    def _begin(self, key: bytes, question: _Question) -> _Question:
+        question.task = task = asyncio.create_task(self._run(key, question), name="pns login")
+        self._newest[key] = question
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return question
+
+    def _ended(self, task: asyncio.Task[Login]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here, because all who waited may have left
+
+    async def _run(self, key: bytes, question: _Question) -> Login:
+        try:
+            login = await self._ask(question)
+        except (Unauthorized, Forbidden):
+            self._count("asked_no")
+            if self._newest.get(key) is question:
+                self._yeses.drop(key)
+            raise
+        else:
+            self._count("asked_yes")
+            if self._newest.get(key) is question:  # a newer question's answer is worth more
+                self._yeses.put(key, login)
+            return login
+        finally:
+            if self._newest.get(key) is question:
+                del self._newest[key]
+            question.revocation_known.set()
+
+    async def _ask(self, question: _Question) -> Login:
+        """The deadline is the question's own, so it holds after everybody who waited has left."""
+        try:
+            async with asyncio.timeout_at(question.deadline):
+                with await self._turns.take(question.credentials):
+                    question.revocation = await self._newest_revocation()
+                    question.revocation_known.set()
+                    answer = await self._send(question)
+                    self._pages.look(answer, place=self._place)
+                    return Login(_user_id(answer), question.revocation)
+        except TimeoutError:
+            waited = "no turn" if question.revocation is None else "no answer"
+            reason = f"{waited} within {self._settings.timeout_seconds:g} s"
+        except Doubt as doubt:
+            reason = str(doubt)
+        except Overloaded as overloaded:
+            self._count("turned_away")
+            self._crowds.write("logins are turned away", str(overloaded))
+            raise
+        self._count("asked_doubt")
+        self._doubts.write(f"the application at auth.url did not say who a device is, {self._place}", reason)
+        raise AuthUnavailable
+
+    async def _send(self, question: _Question) -> Answer:
+        if self._outbound is None:
+            raise Doubt("PNS is not started")
+        method = self._settings.method
+        return await self._outbound.ask(method, self._url, headers=_headers(method, question))
+
+    @property
+    def _place(self) -> str:
+        return f"{self._url.scheme}://{self._url.netloc.decode()}{self._url.path}"
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.logins.labels(outcome).inc()
+
+
+class _Question:
+    """One question under way. `task` is its own, so whoever waits may leave without disturbing it."""
+
+    __slots__ = ("credentials", "deadline", "recheck", "revocation", "revocation_known", "task")
+
+    task: asyncio.Task[Login]
+
+    def __init__(self, credentials: Credentials, deadline: float, *, recheck: bool) -> None:
+        self.credentials = credentials
+        self.deadline = deadline
+        self.recheck = recheck
+        self.revocation: int | None = None
+        self.revocation_known = asyncio.Event()
+
+    async def asked_after(self) -> int | None:
+        """The newest revocation when it was asked; None if it came to nothing before that was known."""
+        await self.revocation_known.wait()
+        return self.revocation
+
+    async def answer(self) -> Login:
+        await asyncio.wait([self.task])  # unlike awaiting the task, does not cancel it with the waiter
+        if self.task.cancelled():
+            raise AuthUnavailable
+        return self.task.result()
+
+
+def _checked_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SettingsError("auth.url must be an absolute URL that begins with http:// or https://")
+    return url
+
+
+def _headers(method: str, question: _Question) -> list[Header]:
+    """Everything that the application is told, but `host`."""
+    headers = [
+        *question.credentials.headers,
+        *question.credentials.said_by_pns(recheck=question.recheck),
+        (b"accept", b"application/json"),
+        (b"accept-encoding", b"identity"),
+    ]
+    if method not in ("GET", "HEAD"):  # RFC 9110 §8.6: where no body is expected, it is not sent
+        headers.append((b"content-length", b"0"))
+    return headers
+
+
+def _digest(credentials: Credentials) -> bytes:
+    digest = hashlib.sha256()
+    for headers in (credentials.headers, credentials.forwarded):
+        digest.update(b"%d;" % len(headers))
+        for name, value in headers:
+            digest.update(b"%d,%d:%b%b" % (len(name), len(value), name, value))
+    return digest.digest()
+
+
+def _user_id(answer: Answer) -> str:
+    """The user whom the answer names. Raises Unauthorized or Forbidden for a no, Doubt for all else."""
+    if answer.status == 401:
+        raise Unauthorized
+    if answer.status == 403:
+        raise Forbidden
+    if answer.status != 200:
+        raise Doubt(refusal(answer))
+    try:
+        content = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Doubt("its answer is not JSON") from None
+    if not isinstance(content, dict) or "user_id" not in content:
+        raise Doubt("its answer is not a JSON object with user_id")
+    try:
+        return parse_user_id(content["user_id"])
+    except ValueError as error:
+        raise Doubt(f"its user_id {error}") from None

@@ -1,0 +1,65 @@
+"""The log of doubts: one warning a question that had no answer, but never a flood of them.
+
+When the application is away, every open tab is a doubt; the log then says so once a second, with how many. A
+no that is a web page is told as well: most likely it is not the endpoint's own word.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pns.adapters.authorities.outbound import Answer
+from pns.model import csrf
+from pns.runtime.clock import Clock
+from pns.runtime.one_line import printable
+from pns.runtime.quiet_log import QuietLog
+
+_QUIET_SECONDS = 1.0
+
+
+class DoubtLog:
+    """Writes the first doubt at once and then at most one line a second."""
+
+    def __init__(self, log: logging.Logger, *, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._quiet_until = float("-inf")
+        self._unwritten = 0
+
+    def write(self, what: str, reason: str) -> None:
+        now = self._clock.monotonic()
+        if now < self._quiet_until:
+            self._unwritten += 1
+            return
+        more = f" ({self._unwritten} more since the line before)" if self._unwritten else ""
+        self._log.warning("%s: %s%s", what, reason, more)
+        self._quiet_until, self._unwritten = now + _QUIET_SECONDS, 0
+
+
+class PageLog:
+    """Tells of a 403 that is an HTML page, once a minute: the user may be logged in and yet is refused."""
+
+    def __init__(self, log: logging.Logger, *, clock: Clock) -> None:
+        self._log = QuietLog(log, clock=clock)
+
+    def look(self, answer: Answer, *, place: str) -> None:
+        """`place`: which URL answered, without its secrets."""
+        if answer.status != 403:
+            return
+        text = answer.body.decode(errors="replace")
+        if not csrf.is_page(text):
+            return
+        likely = "it speaks of CSRF" if csrf.is_csrf(answer.status, text) else "most likely it is CSRF"
+        self._log.write(
+            "page",
+            f"the application at auth.url refuses with a page, {printable(place, 200)}: "
+            f"403 and HTML, {likely}; {csrf.REMEDY}",
+        )
+
+
+def refusal(answer: Answer) -> str:
+    """An answer that is neither a yes nor a no, in words for the log."""
+    told = f"it answered {answer.status}"
+    if csrf.is_csrf(answer.status, answer.body.decode(errors="replace")):
+        return f"{told}, most likely CSRF; {csrf.REMEDY}"
+    return told

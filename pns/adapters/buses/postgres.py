@@ -1,0 +1,102 @@
+"""The line to PostgreSQL: one connection of its own, with LISTEN and NOTIFY.
+
+PostgreSQL wakes every listener of a database for every NOTIFY in it, so all nodes share one channel.
+A pooler in transaction mode between the two carries nothing, which the canary finds out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+import asyncpg
+
+from pns.adapters.buses import address
+from pns.adapters.buses.wire import Heard, WireError
+from pns.errors import SettingsError
+
+PUBLISH = "SELECT pg_notify(name, content) FROM unnest($1::text[], $2::text[]) AS message (name, content)"
+PREFIX = "pns:"
+SESSION = {
+    "application_name": "pns bus",
+    "synchronous_commit": "off",  # a NOTIFY is a commit, and a hint need not survive anything
+    "tcp_keepalives_idle": "30",  # or a listener that lost power fills the queue of all notifications
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
+
+class PostgresWire:
+    """See pns.adapters.buses.wire.Wire. The URL may have all that asyncpg takes."""
+
+    max_bytes = 7_900
+    interests = False
+
+    def __init__(self, url: str) -> None:
+        """Raises SettingsError for a URL that cannot be."""
+        if not address.split(url).hostname and "host=" not in url:
+            raise SettingsError("bus.url must name a host")
+        self._url = url
+        self._heard: Heard | None = None
+        self._connection: asyncpg.Connection | None = None
+        self._broken: asyncio.Future[None] | None = None
+
+    async def connect(self, heard: Heard) -> None:
+        self._heard = heard
+        self._broken = asyncio.get_running_loop().create_future()
+        try:
+            self._connection = await asyncpg.connect(self._url, server_settings=SESSION)
+        except _ERRORS as error:
+            raise WireError(_text(error)) from None
+        self._connection.add_termination_listener(self._ended)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def listen(self) -> None:
+        assert self._broken is not None
+        await self._broken
+        raise WireError("PostgreSQL closed the connection")
+
+    async def subscribe(self, channels: Collection[str]) -> None:
+        try:
+            for channel in channels:
+                await self._open.add_listener(PREFIX + channel, self._take)
+        except _ERRORS as error:
+            raise WireError(_text(error)) from None
+
+    async def unsubscribe(self, channels: Collection[str]) -> None:
+        try:
+            for channel in channels:
+                await self._open.remove_listener(PREFIX + channel, self._take)
+        except _ERRORS as error:
+            raise WireError(_text(error)) from None
+
+    async def publish(self, messages: Collection[tuple[str, str]]) -> None:
+        names = [PREFIX + channel for channel, _ in messages]
+        try:
+            await self._open.execute(PUBLISH, names, [text for _, text in messages])
+        except _ERRORS as error:
+            raise WireError(_text(error)) from None
+
+    @property
+    def _open(self) -> asyncpg.Connection:
+        if self._connection is None:
+            raise WireError("PostgreSQL is not connected")
+        return self._connection
+
+    def _take(self, connection: object, pid: int, channel: str, text: str) -> None:
+        assert self._heard is not None
+        self._heard(channel.removeprefix(PREFIX), text)
+
+    def _ended(self, connection: object) -> None:
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_result(None)
+
+
+def _text(error: Exception) -> str:
+    return f"PostgreSQL: {error or type(error).__name__}"

@@ -1,0 +1,144 @@
+"""The line to Redis or Valkey: one connection that listens, one that publishes.
+
+Plain connections of redis-py, without its pool and its PubSub: those connect again behind one's back, and
+nobody learns what was lost meanwhile. A connection on which anything went wrong is thrown away, so that no
+reply waits in it for the next command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio.connection import Connection, parse_url
+from redis.exceptions import RedisError
+
+from pns.adapters.buses import address
+from pns.adapters.buses.wire import Heard, WireError
+from pns.errors import SettingsError
+
+MESSAGES_IN_A_ROW = 100
+"""After so many messages the rest of the node gets its turn."""
+
+
+class RedisWire:
+    """See pns.adapters.buses.wire.Wire. `rediss://` is TLS; options after `?` are those of redis-py's
+    URLs.
+    """
+
+    max_bytes = 32_768
+    interests = True
+
+    def __init__(self, url: str) -> None:
+        """Raises SettingsError for a URL that cannot be."""
+        self._make, self._options = _parse(url)
+        self._prefix = f"pns:{self._options.get('db', 0)}:"
+        self._heard: Heard = _unheard
+        self._listening: Connection | None = None
+        self._publishing: Connection | None = None
+        self._confirmed: dict[str, asyncio.Future[None]] = {}
+
+    async def connect(self, heard: Heard) -> None:
+        self._heard = heard
+        self._confirmed.clear()
+        self._listening, self._publishing = self._make(**self._options), self._make(**self._options)
+        for connection in (self._listening, self._publishing):
+            try:
+                await connection.connect()  # type: ignore[no-untyped-call]
+            except (RedisError, OSError) as error:
+                raise WireError(_text(error)) from None
+
+    async def close(self) -> None:
+        for connection in (self._listening, self._publishing):
+            if connection is None:
+                continue
+            # Without this, a connection with unsent bytes lives on until a dead broker takes them.
+            if (writer := getattr(connection, "_writer", None)) is not None:
+                writer.transport.abort()
+            with suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+        self._listening = self._publishing = None
+
+    async def listen(self) -> None:
+        connection = _open(self._listening)
+        while True:
+            for _ in range(MESSAGES_IN_A_ROW):
+                try:
+                    reply = await connection.read_response(timeout=math.inf)
+                except (RedisError, OSError) as error:
+                    raise WireError(_text(error)) from None
+                self._take(*reply[:3])
+            await asyncio.sleep(0)
+
+    async def subscribe(self, channels: Collection[str]) -> None:
+        """Redis confirms channel by channel, in order: the last one's confirmation stands for all."""
+        names = [self._prefix + channel for channel in channels]
+        confirmed = self._confirmed[names[-1]] = asyncio.get_running_loop().create_future()
+        await self._command("SUBSCRIBE", names)
+        await confirmed
+
+    async def unsubscribe(self, channels: Collection[str]) -> None:
+        await self._command("UNSUBSCRIBE", [self._prefix + channel for channel in channels])
+
+    async def publish(self, messages: Collection[tuple[str, str]]) -> None:
+        connection = _open(self._publishing)
+        commands = [("PUBLISH", self._prefix + channel, text) for channel, text in messages]
+        try:
+            await connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                await connection.read_response()
+        except (RedisError, OSError) as error:
+            raise WireError(_text(error)) from None
+
+    async def _command(self, command: str, names: list[str]) -> None:
+        connection = _open(self._listening)
+        try:
+            await connection.send_command(command, *names)
+        except (RedisError, OSError) as error:
+            raise WireError(_text(error)) from None
+
+    def _take(self, kind: bytes, channel: bytes, content: bytes | int) -> None:
+        name = channel.decode()
+        if kind == b"message" and isinstance(content, bytes):
+            self._heard(name.removeprefix(self._prefix), content.decode(errors="replace"))
+        elif kind == b"subscribe" and name in self._confirmed:
+            self._confirmed.pop(name).set_result(None)
+
+
+def _parse(url: str) -> tuple[type[Connection], dict[str, Any]]:
+    path = address.parse(url, port=6379).path
+    if path and not path.isdecimal():
+        raise SettingsError("bus.url must end in the number of a database, such as redis://host:6379/1")
+    try:
+        options: dict[str, Any] = dict(parse_url(url))
+        make = options.pop("connection_class", Connection)
+        options |= {
+            "protocol": 2,
+            "decode_responses": False,
+            "socket_timeout": None,  # SignalBus bounds all waiting
+            "socket_connect_timeout": None,
+            "socket_keepalive": True,
+            "socket_keepalive_options": address.KEEPALIVE,
+        }
+        make(**options)
+    except (ValueError, TypeError, RedisError):
+        raise SettingsError("bus.url has an option after ? that redis-py does not take") from None
+    return make, options
+
+
+def _open(connection: Connection | None) -> Connection:
+    """redis-py would connect again at the next command; what was subscribed would be lost unnoticed."""
+    if connection is None or not connection.is_connected:
+        raise WireError("Redis closed the connection")
+    return connection
+
+
+def _text(error: Exception) -> str:
+    return f"Redis: {error or type(error).__name__}"
+
+
+def _unheard(channel: str, text: str) -> None:
+    """Nobody listens yet."""

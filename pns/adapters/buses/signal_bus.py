@@ -1,0 +1,303 @@
+"""The bus between machines, on any broker: what is worth saying, to whom it goes, and whether it arrives.
+
+Knows no broker: that is the Wire's part. It keeps a line to one, for ever, and believes in it from when a
+canary, a message to itself, came back, and only as long as they do. On each new line it subscribes first and
+then says "anybody may have changed". Hints that wait for the broker are few; when they are too many, they
+become that same sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+
+from pns.adapters.buses import hint
+from pns.adapters.buses.interest import Interest, channel_of
+from pns.adapters.buses.wire import Wire, WireError
+from pns.contracts.bus import Listener
+from pns.runtime.clock import Clock
+from pns.runtime.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+EVERYBODY = "all"
+"""The channel that every node listens to; the only one of a broker that cannot deliver by channel."""
+CANARY_SECONDS = 4.0
+MISSED_CANARIES = 3
+PATIENCE_SECONDS = 5.0
+"""How long the broker may take for an answer."""
+JOIN_SECONDS = 1.0
+"""How long a new connection waits for the broker; if that is late, its count is compared once more."""
+FIRST_BACKOFF_SECONDS = 0.5
+MOST_BACKOFF_SECONDS = 5.0
+MOST_WAITING = 10_000
+"""Users whose hints wait for the broker."""
+CHUNK = 500
+"""Users, or channels, in one go: what the event loop and the broker take without anybody noticing."""
+
+AWAY = "the bus is away, so nodes learn of each other's changes at heartbeats"
+
+
+class SignalBus:
+    """See pns.contracts.bus.Bus."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        canary_seconds: float = CANARY_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        """A broker that carries nothing is noticed when an answer takes longer than `patience_seconds`, or
+        after MISSED_CANARIES times `canary_seconds`, which is looked at once in `canary_seconds`.
+        """
+        self._wire = wire
+        self._clock = clock
+        self._metrics = metrics
+        self._sent, self._heard = (metrics.hints.labels(way) for way in ("sent", "heard"))
+        self._canary_seconds = canary_seconds
+        self._patience_seconds = patience_seconds
+        self._name = secrets.token_hex(8)
+        self._canary = f"canary-{self._name}"
+        self._canary_at = 0.0
+        self._carried = asyncio.Event()
+        self._listener: Listener | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._trouble: str | None = "the bus is not connected yet"
+        self._settled = asyncio.Event()
+        self._interest = Interest()
+        self._moved = asyncio.Event()  # users joined, or left some time ago
+        self._waiting: dict[str, None] = {}
+        self._overflowed = False
+        self._news = asyncio.Event()
+        self._publishing = asyncio.Lock()
+
+    # ── the contract ──────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, listener: Listener) -> None:
+        self._listener = listener
+        self._metrics.bus_up.set(0)
+        self._task = asyncio.create_task(self._run(), name="pns bus")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_seconds):
+                await self._settled.wait()
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        self._listener = None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def join(self, user_id: str) -> None:
+        if not self._wire.interests:
+            return
+        answer = self._interest.join(user_id)
+        if answer is None or self._trouble is not None:
+            return
+        self._moved.set()
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                await asyncio.shield(answer)
+        except TimeoutError:
+            answer.add_done_callback(lambda _: self._tell([user_id]))
+
+    def leave(self, user_id: str) -> None:
+        """The broker is told with the next canary: most come back at once, to the next page."""
+        if self._wire.interests:
+            self._interest.leave(user_id)
+
+    def signal(self, user_ids: Collection[str]) -> None:
+        if self._listener is None:
+            return
+        self._listener(user_ids)
+        if not self._overflowed:
+            self._waiting.update(dict.fromkeys(user_ids))
+        if len(self._waiting) > MOST_WAITING:
+            self._waiting.clear()
+            self._overflowed = True
+        self._news.set()
+
+    def status(self) -> str | None:
+        return self._trouble
+
+    # ── the line ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        """Keep a line, for ever."""
+        attempts = 0
+        try:
+            while not self._cancelled():
+                began = self._clock.monotonic()
+                try:
+                    await self._hold_line()
+                except* (WireError, TimeoutError) as errors:
+                    self._note(_first(errors))
+                except* Exception as errors:  # an edge: a library's surprise must not end the bus
+                    log.exception("a turn of the loop failed", extra={"loop": "bus"})
+                    self._metrics.loop_errors.labels("bus").inc()
+                    self._note(_first(errors))
+                await self._wire.close()
+                lasted = self._clock.monotonic() - began
+                attempts = 0 if lasted > MOST_BACKOFF_SECONDS else attempts + 1
+                await self._clock.sleep(_pause(attempts))
+        finally:
+            self._note("the bus is stopped", quietly=True)
+            await self._wire.close()
+
+    async def _hold_line(self) -> None:
+        """Make a line and use it until it breaks."""
+        await self._ask(self._wire.connect(self._hear))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wire.listen(), name="pns bus listen")
+            await self._prove()
+            await self._resubscribe()
+            self._canary_at = self._clock.monotonic()
+            self._note(None)
+            # What was lost while nobody listened is found by asking for everything, now that somebody does.
+            self._tell(None)
+            self._moved.set()
+            tasks.create_task(self._send(), name="pns bus send")
+            tasks.create_task(self._follow_interest(), name="pns bus interest")
+            tasks.create_task(self._look_after(), name="pns bus canary")
+
+    async def _prove(self) -> None:
+        """Hear the canary once: some take and answer everything, and carry nothing."""
+        self._carried.clear()
+        await self._ask(self._wire.subscribe([self._canary]))
+        await self._publish([(self._canary, "")])
+        try:
+            await self._ask(self._carried.wait())
+        except TimeoutError:
+            raise WireError("it carries nothing") from None
+
+    async def _resubscribe(self) -> None:
+        self._interest.start_over()
+        subscribed: set[str] = set()
+        while missing := (self._interest.channels | {EVERYBODY}) - subscribed:
+            some = set(islice(missing, CHUNK))
+            await self._ask(self._wire.subscribe(some))
+            subscribed |= some
+
+    def _hear(self, channel: str, text: str) -> None:
+        if channel == self._canary:
+            self._canary_at = self._clock.monotonic()
+            self._carried.set()
+            return
+        found = hint.parse(text)
+        if found is None or found[0] == self._name:
+            return
+        _, user_ids = found
+        self._heard.inc(len(user_ids))
+        self._tell(user_ids or None)
+
+    async def _send(self) -> None:
+        while True:
+            while self._waiting or self._overflowed:
+                await self._send_some()
+            self._news.clear()
+            await self._news.wait()
+
+    async def _send_some(self) -> None:
+        overflowed, self._overflowed = self._overflowed, False
+        some = list(islice(self._waiting, CHUNK))
+        for user_id in some:
+            del self._waiting[user_id]
+        everybody = [(EVERYBODY, hint.text(self._name, []))] if overflowed else []
+        try:
+            await self._publish([*everybody, *self._messages(some)])
+        except BaseException:
+            self._overflowed |= overflowed
+            self._waiting.update(dict.fromkeys(some))
+            raise
+        self._sent.inc(len(some))
+
+    async def _follow_interest(self) -> None:
+        """Subscribe what was joined, all that came meanwhile in one go; unsubscribe what was left."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            asked, unused = self._interest.take()
+            if unused:
+                await self._ask(self._wire.unsubscribe(unused))
+            if asked:
+                await self._ask(self._wire.subscribe(asked))
+            self._interest.answer(asked)
+
+    async def _look_after(self) -> None:
+        while True:
+            await self._publish([(self._canary, "")])
+            await self._clock.sleep(self._canary_seconds)
+            silence = self._clock.monotonic() - self._canary_at
+            if silence >= MISSED_CANARIES * self._canary_seconds:
+                raise WireError(f"it has carried nothing for {silence:.0f} s")
+            self._moved.set()
+
+    async def _publish(self, messages: Collection[tuple[str, str]]) -> None:
+        async with self._publishing:
+            await self._ask(self._wire.publish(messages))
+
+    async def _ask(self, answer: Awaitable[object]) -> None:
+        """Wait for the broker, but not for ever."""
+        async with asyncio.timeout(self._patience_seconds):
+            await answer
+        if self._cancelled():
+            raise asyncio.CancelledError
+
+    def _cancelled(self) -> bool:
+        """Whether this task was, though a library may have lost it: asyncio.wait_for before 3.12 can.
+
+        Of the bus's own task `stop` knows it; its count is not to be trusted after a TaskGroup of 3.11.
+        """
+        task = asyncio.current_task()
+        return self._task is None or (task is not self._task and task is not None and task.cancelling() > 0)
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _messages(self, user_ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        by_channel: dict[str, list[str]] = {}
+        for user_id in user_ids:
+            channel = channel_of(user_id) if self._wire.interests else EVERYBODY
+            by_channel.setdefault(channel, []).append(user_id)
+        for channel, some in by_channel.items():
+            for text in hint.texts(self._name, some, max_bytes=self._wire.max_bytes):
+                yield channel, text
+
+    def _tell(self, user_ids: Collection[str] | None) -> None:
+        if self._listener is not None:
+            self._listener(user_ids)
+
+    def _note(self, trouble: str | None, *, quietly: bool = False) -> None:
+        """The line is there (None), or it is not, and why."""
+        was, self._trouble = self._trouble, None if trouble is None else AWAY
+        self._settled.set()
+        self._metrics.bus_up.set(trouble is None)
+        if trouble is None:
+            log.info("the bus is there")
+            return
+        self._interest.start_over()
+        if was is None and not quietly:
+            self._metrics.bus_losses.inc()
+        if was != AWAY and not quietly:
+            log.error("the bus is away: %s", trouble)
+
+
+def _pause(attempts: int, draw: Callable[[float, float], float] = random.uniform) -> float:
+    """Full jitter from the first time on: many nodes lose one broker at the same moment."""
+    return draw(0.05, min(MOST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(attempts, 10)))
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    return str(error) or type(error).__name__

@@ -1,0 +1,88 @@
+"""The line to one host of APNs: requests over one HTTP/2 connection at a time, replaced when it is lost.
+
+APNs ends connections by GOAWAY, and h2 then refuses every answer still under way. What was on the connection
+is sent again on a new one, with the same headers and so the same apns-id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+
+import httpx2 as httpx
+
+from pns.adapters.gateways.apns.connection import (
+    LOSSES,
+    Answer,
+    Connection,
+    NoAnswer,
+    NoConnection,
+    NoTLS,
+    Question,
+    connect,
+    named,
+)
+from pns.runtime.clock import Clock
+
+MOST_RETRIES = 5
+IDLE_SECONDS = 180.0
+"""Apple wants connections kept. But NATs forget one after some minutes, and what is sent then is lost."""
+
+
+class Line:
+    """POST to one host. Whoever posts sets the deadline, by cancelling."""
+
+    def __init__(self, url: str, context: ssl.SSLContext, *, streams: int, clock: Clock) -> None:
+        """At most `streams` requests are under way; the others wait. Connects when there is one."""
+        self._url = url.rstrip("/")
+        self._context = context
+        self._clock = clock
+        self._streams = asyncio.Semaphore(streams)
+        self._connecting = asyncio.Lock()
+        self._newest: Connection | None = None
+        self._closed = False
+
+    async def post(self, path: str, headers: Mapping[str, str], content: bytes) -> Answer:
+        """The answer, whatever its status.
+
+        Raises NoConnection if the request never went out, and NoAnswer if it did, and the connection was
+        lost more than MOST_RETRIES times. One that was lost while the request still waited for a stream
+        counts only if nothing came of that connection at all.
+        """
+        question, lost, went = Question(httpx.URL(self._url + path), headers, content), 0, False
+        async with self._streams:
+            while not self._closed:
+                connection = await self._connection()
+                try:
+                    return await connection.ask(question)
+                except LOSSES as error:
+                    if isinstance(error, ssl.SSLError) and not connection.answers:
+                        # In TLS 1.3 a server that refuses our certificate says so after the handshake.
+                        raise NoTLS(named(error)) from None
+                    went |= question.went
+                    lost += question.went or not connection.answers
+                    if lost > MOST_RETRIES:
+                        raise (NoAnswer if went else NoConnection)(named(error)) from None
+        raise NoAnswer("PNS goes down")
+
+    async def renew(self) -> None:
+        """Send what comes from now on over a new connection; what is under way may end on this one."""
+        if self._newest is not None:
+            await self._newest.retire()
+
+    async def close(self) -> None:
+        """End it, and what is under way. For good: a line is not opened again."""
+        self._closed = True
+        if self._newest is not None:
+            await self._newest.close()
+
+    async def _connection(self) -> Connection:
+        async with self._connecting:
+            if self._newest is not None and self._newest.idle_seconds > IDLE_SECONDS:
+                await self._newest.retire()
+            if self._newest is None or self._newest.retired:
+                self._newest = await connect(httpx.URL(self._url), self._context, self._clock)
+            if self._closed:
+                await self._newest.close()  # and what is asked there fails
+            return self._newest

@@ -1,0 +1,179 @@
+"""Azure Notification Hubs between PNS and FCM or APNs: a push goes to the hub as it would to the network.
+
+The hub is given the device's own token with each push (direct send) and keeps no devices of ours. That it has
+taken a push says nothing of the device, and a dead token is never heard of: devices that are gone stay until
+they are uninstalled or forgotten. Which APNs it asks, the sandbox or the other, is the hub's setting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote
+
+import httpx2 as httpx
+import msgspec
+
+from pns.adapters.gateways.apns import message as apns_message
+from pns.adapters.gateways.apns.credentials import BUNDLE_ID
+from pns.adapters.gateways.azure import answers as azure_answer
+from pns.adapters.gateways.azure.signature import Signatures, parse
+from pns.adapters.gateways.fcm import message as fcm_message
+from pns.adapters.gateways.http import lost, make_client, trusted
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.errors import SettingsError
+from pns.model.device import Address, Device, Network, Registration
+from pns.model.push import Push
+from pns.runtime.clock import Clock
+from pns.settings import AzureSettings
+
+API_VERSION = "2020-06"
+TRIAL_SECONDS = 10
+CONTENT_TYPE = "application/json;charset=utf-8"
+
+_TOKENS = {"fcm": re.compile(r"[!-~]+"), "apns": re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")}
+_SAFE = re.compile(r"[ -~]*")
+
+
+class _Native(NamedTuple):
+    """A push in the form of its network."""
+
+    format: str
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+class _Line(NamedTuple):
+    """What a started gateway sends with."""
+
+    hub: str
+    client: httpx.AsyncClient
+    signatures: Signatures
+
+
+class Azure:
+    """See pns.contracts.gateway.Gateway. A push that Azure refuses for its signature is sent once more, with
+    a new one.
+    """
+
+    name = "azure"
+    facts = NO_FACTS
+
+    def __init__(self, settings: AzureSettings, *, clock: Clock) -> None:
+        self.networks: frozenset[Network] = frozenset(settings.networks)
+        self._settings = settings
+        self._clock = clock
+        self._line: _Line | None = None
+
+    async def start(self) -> None:
+        settings = self._settings
+        access = parse(settings.connection_string)
+        if not settings.hub:
+            raise SettingsError("push.azure.hub must be the name of the notification hub")
+        context = trusted(settings.ca_file, "push.azure.ca_file")
+        self._line = _Line(
+            access.url + quote(settings.hub, safe=""),
+            make_client(context, connections=settings.concurrency),
+            Signatures(access, clock=self._clock),
+        )
+
+    async def stop(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.client.aclose()
+
+    # ── devices ───────────────────────────────────────────────────────────────────────────────────────
+
+    def check(self, registration: Registration) -> None:
+        if registration.subscription is not None:
+            raise wrong("/subscription", "must be left out: the hub reaches a device by its token")
+        if registration.token_kind != "token":
+            raise wrong("/token_kind", 'must be "token": the hub knows no installation ids')
+        form = _TOKENS.get(registration.network)
+        if form is None or registration.token is None or not form.fullmatch(registration.token):
+            raise wrong("/token", f"must be the token that {registration.network} gave the app")
+        if registration.network == "apns" and registration.app and not BUNDLE_ID.fullmatch(registration.app):
+            raise wrong("/app", "must be the app's bundle id: letters, digits, dots and hyphens")
+
+    def circuit(self, device: Device) -> str:
+        return ""
+
+    async def install(self, registration: Registration, device_id: str) -> Address:
+        """The address is the one that the network's own gateway would keep, so that either can take over."""
+        self.check(registration)
+        token = registration.token or ""
+        return Address(token.lower() if registration.network == "apns" else token)
+
+    async def uninstall(self, device: Device) -> None:
+        """The hub keeps nothing of it."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
+
+    # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def push(self, push: Push) -> Receipt:
+        now, address = self._clock.now(), push.device.address
+        try:
+            native = _native(push, now)
+        except ValueError as error:
+            return Receipt(Outcome.FAILED, str(error))
+        headers = {
+            **native.headers,
+            "content-type": CONTENT_TYPE,
+            "servicebusnotification-format": native.format,
+            "servicebusnotification-devicehandle": address,
+        }
+        if not all(map(_SAFE.fullmatch, headers.values())):
+            return Receipt(Outcome.FAILED, "the device's address or app cannot stand in a header of HTTP")
+        try:
+            return azure_answer.receipt(await self._send(headers, native.body), address, now)
+        except httpx.HTTPError as error:
+            return lost(error)
+
+    async def trouble(self) -> str:
+        """Looks at the hub, which no push comes from."""
+        line = self._use
+        url, signed = f"{line.hub}?api-version={API_VERSION}", _signed(line.signatures.current())
+        try:
+            async with (
+                asyncio.timeout(TRIAL_SECONDS),
+                line.client.stream("GET", url, headers=signed) as response,
+            ):
+                return await azure_answer.trouble(response)
+        except (httpx.HTTPError, TimeoutError) as error:
+            return f"Azure Notification Hubs does not answer ({type(error).__name__})"
+
+    async def _send(self, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+        line = self._use
+        url = f"{line.hub}/messages/?api-version={API_VERSION}&direct=true"
+        signature = line.signatures.current()
+        response = await line.client.post(url, content=body, headers={**headers, **_signed(signature)})
+        if response.status_code == 401:
+            line.signatures.drop(signature)
+            signature = line.signatures.current()
+            response = await line.client.post(url, content=body, headers={**headers, **_signed(signature)})
+        return response
+
+    @property
+    def _use(self) -> _Line:
+        assert self._line is not None, "the gateway was not started"
+        return self._line
+
+
+def _signed(signature: str) -> dict[str, str]:
+    return {"authorization": signature, "x-ms-version": API_VERSION}
+
+
+def _native(push: Push, now: int) -> _Native:
+    """Raises ValueError, its text the reason, for what the network would never take."""
+    if push.device.keys.get("kind", "token") != "token":  # it was registered for the network's own gateway
+        raise ValueError("the hub knows no installation ids: the app must register its token")
+    if push.device.network == "fcm":
+        return _Native("fcmv1", msgspec.json.encode({"message": fcm_message.message(push, now)}))
+    body = msgspec.json.encode(apns_message.payload(push))
+    if len(body) > apns_message.MOST_BYTES:
+        raise ValueError(f"{len(body)} bytes, and APNs takes {apns_message.MOST_BYTES}")
+    return _Native("apple", body, apns_message.headers(push, push.device.app, now))

@@ -1,0 +1,129 @@
+"""What FCM's answer to a message means: its error codes first, then the status of HTTP.
+
+https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode. Of FCM's own words only those are kept that
+cannot quote the message: an operator reads them, and a message is somebody's mail.
+"""
+
+from __future__ import annotations
+
+import httpx2 as httpx
+import msgspec
+from msgspec import field
+
+from pns.adapters.gateways.http import reason, retry_after
+from pns.contracts.gateway import Outcome, Receipt
+
+THIRD_PARTY = ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR")
+"""Of the project's APNs key or VAPID key, kept at Firebase: it concerns the devices behind these alone."""
+SENDER_ID_MISMATCH = "SENDER_ID_MISMATCH"
+"""The token is of another Firebase project than our key."""
+THIRD_PARTY_SECONDS = 900.0
+QUOTA_SECONDS = 60.0
+"""What Google asks for where 429 comes without Retry-After."""
+
+_BY_CODE = {
+    "UNREGISTERED": Outcome.DEVICE_INVALID,
+    SENDER_ID_MISMATCH: Outcome.DEVICE_INVALID,
+    "INVALID_ARGUMENT": Outcome.FAILED,
+    **dict.fromkeys(THIRD_PARTY, Outcome.REFUSED),
+    "QUOTA_EXCEEDED": Outcome.UNAVAILABLE,
+    "UNAVAILABLE": Outcome.UNAVAILABLE,
+    "INTERNAL": Outcome.UNAVAILABLE,
+}
+_BY_STATUS = {
+    400: Outcome.FAILED,
+    401: Outcome.REFUSED,
+    403: Outcome.REFUSED,
+    404: Outcome.REFUSED,  # no such project; an unknown device is UNREGISTERED
+    413: Outcome.FAILED,
+}
+
+
+class _Violation(msgspec.Struct):
+    field: str = ""
+
+
+class _Detail(msgspec.Struct, rename="camel"):
+    """google.firebase.fcm.v1.FcmError has an error code, google.rpc.BadRequest has violations."""
+
+    error_code: str = ""
+    field_violations: list[_Violation] = []
+
+
+class _Error(msgspec.Struct):
+    status: str = ""
+    message: str = ""
+    details: list[_Detail] = []
+
+
+class _Body(msgspec.Struct):
+    """`name`: of a message that FCM took."""
+
+    name: str = ""
+    error: _Error = field(default_factory=_Error)
+
+
+class Answer:
+    """What came back for one message."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._status = response.status_code
+        try:
+            self._body: _Body | None = msgspec.json.decode(response.content, type=_Body)
+        except msgspec.DecodeError:
+            self._body = None
+
+    @property
+    def refuses_access(self) -> bool:
+        """Google does not take the access token. A 401 with a code of FCM's is about something else."""
+        return self._status == 401 and not self._code
+
+    @property
+    def names_another_project(self) -> bool:
+        return self._code == SENDER_ID_MISMATCH
+
+    def receipt(self, now: int, *, proven: bool, known: bool) -> Receipt:
+        """`proven`: FCM has taken a message of this shape for another device, so this one's form is good.
+        `known`: it has taken any at all, so our account is good.
+        """
+        body = self._body
+        if body is None or (self._status == 200 and not body.name):
+            return self._unavailable(reason(self._status, "not in FCM's own form"), now)
+        if self._status == 200:
+            return Receipt(Outcome.ACCEPTED, provider_id=body.name)
+        outcome = _BY_CODE.get(self._code) or _BY_STATUS.get(self._status, Outcome.UNAVAILABLE)
+        if outcome is Outcome.UNAVAILABLE:
+            return self._unavailable(self._words(body.error), now)
+        if known and self._code in THIRD_PARTY:
+            words = self._words(body.error, body.error.message)
+            return Receipt(Outcome.RETRY, words, retry_after=THIRD_PARTY_SECONDS)
+        if self.names_another_project and not known:
+            remedy = "is push.fcm.credentials a key of the app's own Firebase project?"
+            return Receipt(Outcome.REFUSED, f"{self._words(body.error)}: {remedy}")
+        if outcome is Outcome.REFUSED:
+            return Receipt(outcome, self._words(body.error, body.error.message))
+        if proven and self._code == "INVALID_ARGUMENT" and _names_the_token(body.error):
+            outcome = Outcome.DEVICE_INVALID
+        return Receipt(outcome, self._words(body.error))
+
+    @property
+    def _code(self) -> str:
+        """FCM's own error code; empty where Google refused before FCM looked."""
+        details = self._body.error.details if self._body else []
+        return next((detail.error_code for detail in details if detail.error_code), "")
+
+    def _words(self, error: _Error, message: str = "") -> str:
+        fields = [violation.field for detail in error.details for violation in detail.field_violations]
+        return reason(self._status, " ".join([self._code or error.status, *fields, message]))
+
+    def _unavailable(self, words: str, now: int) -> Receipt:
+        wait = retry_after(self._response, now)
+        if wait is None and self._status == 429:
+            wait = QUOTA_SECONDS
+        return Receipt(Outcome.UNAVAILABLE, words, wait)
+
+
+def _names_the_token(error: _Error) -> bool:
+    """FCM says INVALID_ARGUMENT of a malformed token and of a bad message alike; only its words differ."""
+    return "registration token" in error.message.lower()

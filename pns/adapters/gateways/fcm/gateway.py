@@ -1,0 +1,151 @@
+"""The gateway to Firebase Cloud Messaging, HTTP v1: one request for each push.
+
+What is sent: message.py. What an answer means: answers.py. With which access token: google.py.
+https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import httpx2 as httpx
+import msgspec
+
+from pns.adapters.gateways.fcm.answers import Answer
+from pns.adapters.gateways.fcm.google import AccessTokens, NoAccess, service_account
+from pns.adapters.gateways.fcm.message import Message, message, shape, target
+from pns.adapters.gateways.http import lost, make_client, trusted
+from pns.adapters.gateways.proof import Proof
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.errors import SettingsError
+from pns.model.device import Address, Device, Network, Registration
+from pns.model.push import Push
+from pns.runtime.clock import Clock
+from pns.settings import FCMSettings
+
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+
+_ACCOUNT = ""
+"""There is one, and its trouble is everybody's."""
+_TOKEN = re.compile(r"[!-~]+")
+"""Google says nothing of its form. What is no visible ASCII it has not made, nor can every store keep it."""
+
+_REMEDIES = {
+    Outcome.REFUSED: "set this machine's clock, or make a new key for push.fcm.credentials",
+    Outcome.UNAVAILABLE: "see that this machine reaches the token_uri of push.fcm.credentials",
+}
+
+
+class _Line(NamedTuple):
+    """What a started gateway sends with."""
+
+    url: str
+    client: httpx.AsyncClient
+    tokens: AccessTokens
+
+
+class FCM:
+    """See pns.contracts.gateway.Gateway. A push that Google refuses for its access token is sent once more,
+    with a new one.
+    """
+
+    name = "fcm"
+    networks: frozenset[Network] = frozenset({"fcm"})
+
+    def __init__(self, settings: FCMSettings, *, clock: Clock) -> None:
+        self.facts: Mapping[str, str] = NO_FACTS
+        self._settings = settings
+        self._clock = clock
+        self._line: _Line | None = None
+        self._taken: set[frozenset[str]] = set()
+        self._proof = Proof()
+
+    async def start(self) -> None:
+        account = service_account(self._settings.credentials, SCOPE, "push.fcm.credentials")
+        project = self._settings.project or account.project
+        if not project:
+            raise SettingsError("push.fcm.project must be set: the key of push.fcm.credentials names none")
+        trust = trusted("", "push.fcm.url")
+        self.facts = {"project": project}
+        self._line = _Line(
+            f"{self._settings.url.rstrip('/')}/v1/projects/{project}/messages:send",
+            make_client(trust, connections=self._settings.concurrency),
+            AccessTokens(account.credentials, trust, clock=self._clock),
+        )
+
+    async def stop(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.tokens.stop()
+            await line.client.aclose()
+
+    # ── devices ───────────────────────────────────────────────────────────────────────────────────────
+
+    def check(self, registration: Registration) -> None:
+        if registration.subscription is not None:
+            raise wrong("/subscription", "must not be given: FCM reaches a device by its token")
+        if not _TOKEN.fullmatch(registration.token or ""):
+            raise wrong("/token", "must be the token, or the installation id, that Firebase gave the app")
+
+    def circuit(self, device: Device) -> str:
+        return self._proof.circuit(_ACCOUNT, device)
+
+    async def install(self, registration: Registration, device_id: str) -> Address:
+        self.check(registration)
+        return Address(registration.token or "", keys={"kind": registration.token_kind})
+
+    async def uninstall(self, device: Device) -> None:
+        """Firebase keeps what it gave: only the app itself can give a token back."""
+
+    async def tidy(self, is_registered: IsRegistered) -> None:
+        """There is nothing to take back."""
+
+    # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def push(self, push: Push) -> Receipt:
+        try:
+            made = message(push, self._clock.now())
+        except ValueError as error:
+            return Receipt(Outcome.FAILED, str(error))
+        try:
+            answer = await self._send({"message": {**target(push.device), **made}})
+        except NoAccess as error:
+            return error.receipt
+        except httpx.HTTPError as error:
+            return lost(error)
+        form = shape(made)
+        known = self._proof.has(_ACCOUNT)
+        receipt = answer.receipt(self._clock.now(), proven=form in self._taken, known=known)
+        self._proof.note(_ACCOUNT, receipt, of_a_device=answer.names_another_project)
+        if receipt.outcome is Outcome.ACCEPTED:
+            self._taken.add(form)
+        return receipt
+
+    async def trouble(self) -> str:
+        try:
+            await self._started.tokens.token()
+        except NoAccess as error:
+            outcome, words = error.receipt.outcome, error.receipt.reason
+            return f"Google gives no access token for FCM ({words}): {_REMEDIES[outcome]}."
+        return ""
+
+    async def _send(self, body: Message) -> Answer:
+        tokens = self._started.tokens
+        token = await tokens.token()
+        answer = await self._post(body, token)
+        if not answer.refuses_access:
+            return answer
+        tokens.drop(token)
+        return await self._post(body, await tokens.token())
+
+    async def _post(self, body: Message, token: str) -> Answer:
+        line = self._started
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json; charset=utf-8"}
+        return Answer(await line.client.post(line.url, content=msgspec.json.encode(body), headers=headers))
+
+    @property
+    def _started(self) -> _Line:
+        assert self._line is not None, "the gateway was not started"
+        return self._line

@@ -1,0 +1,224 @@
+"""Access tokens for Google's interfaces, of a service account.
+
+One token is kept and shared, one question for it runs at a time, and it is renewed before its end.
+google-auth signs and knows the form of the question; it asks in a thread, but over the HTTP library of all
+gateways, so that trust, redirects and proxies are the same here. No key or token is ever logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from codecs import BOM_UTF8
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+import httpx2 as httpx
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from google.auth.transport import Request
+from google.oauth2.service_account import Credentials
+from msgspec import Meta
+
+from pns.adapters.gateways import key_files
+from pns.adapters.gateways.http import lost, reason, retry_after
+from pns.contracts.gateway import Outcome, Receipt
+from pns.errors import SettingsError
+from pns.runtime.clock import Clock
+
+SECONDS = 10.0
+"""For each step of the question: a thread cannot be cancelled."""
+EARLY_SECONDS = 300.0
+"""So long before its end a token is renewed, but not before half its life."""
+
+
+class NoAccess(Exception):
+    """There is no access token. `receipt` says what that means for a push."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        super().__init__(receipt.reason)
+        self.receipt = receipt
+
+
+class ServiceAccount(NamedTuple):
+    """What a key file says. `project`: the one that the account belongs to; may be empty."""
+
+    credentials: Credentials
+    project: str
+
+
+_URL = Annotated[str, Meta(pattern="^https?://")]
+
+
+class _KeyFile(msgspec.Struct):
+    client_email: str
+    token_uri: _URL
+    private_key: str
+    private_key_id: str | None = None
+    project_id: str = ""
+
+
+def service_account(path: str, scope: str, key: str) -> ServiceAccount:
+    """The account whose key file is at `path`. Raises SettingsError naming `key`, the setting of the path."""
+    remedy = "the JSON file of a service account's key (Firebase console, project settings, service accounts)"
+    if not path:
+        raise SettingsError(f"{key} must be set: {remedy}")
+    content = key_files.read(path, key, remedy)
+    try:
+        found = msgspec.json.decode(content, type=_KeyFile)
+        httpx.URL(found.token_uri)
+        info = msgspec.to_builtins(found)
+        credentials = Credentials.from_service_account_info(info, scopes=[scope])  # type: ignore[no-untyped-call]
+        credentials.sign_bytes(b"")  # so that a key of the wrong kind is found now
+    except (
+        msgspec.DecodeError,
+        httpx.InvalidURL,
+        UnsupportedAlgorithm,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ):
+        raise SettingsError(f"{key} is not {remedy}: {_why_not(content)}") from None
+    return ServiceAccount(credentials, found.project_id)
+
+
+def _why_not(content: bytes) -> str:
+    """Which part of a file is not as a service account's key has it."""
+    if content.startswith(BOM_UTF8):
+        return "it starts with a byte order mark; save it as UTF-8 without one"
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        cut = content and "truncated" in str(error)
+        return "its JSON is cut short" if cut else "it is not JSON" if content else "it is empty"
+    if not isinstance(found, dict):
+        return "its JSON is no object"
+    if "project_info" in found:
+        return "it is a google-services.json, which is for the app"
+    for field in msgspec.structs.fields(_KeyFile):
+        if field.required and field.name not in found:
+            return f"it has no {field.name}"
+        if not isinstance(found.get(field.name, ""), str):
+            return f"its {field.name} is no text"
+    return _wrong_text(found["token_uri"], found["private_key"])
+
+
+def _wrong_text(token_uri: str, private_key: str) -> str:
+    try:
+        msgspec.convert(token_uri, _URL)
+        httpx.URL(token_uri)
+    except (msgspec.ValidationError, httpx.InvalidURL):
+        return "its token_uri is no URL"
+    key = key_files.described(private_key.encode())
+    return "its private_key cannot sign" if key == key_files.RSA else f"its private_key {key}"
+
+
+class AccessTokens:
+    """The account's access token, always one that is good for minutes."""
+
+    def __init__(self, credentials: Credentials, trust: ssl.SSLContext, *, clock: Clock) -> None:
+        self._credentials = credentials
+        self._trust = trust
+        self._clock = clock
+        self._token = ""
+        self._renew_at = 0.0
+        self._question: asyncio.Task[str] | None = None
+
+    async def token(self) -> str:
+        """Raises NoAccess. Whoever waits may be cancelled: the question goes on for the others."""
+        if self._token and self._clock.monotonic() < self._renew_at:
+            return self._token
+        if (question := self._question) is None:
+            question = self._question = asyncio.create_task(self._ask(), name="pns access token")
+            question.add_done_callback(self._answered)
+        await asyncio.wait([question])
+        return question.result()
+
+    def drop(self, token: str) -> None:
+        """`token` was refused: ask for another, unless that has happened."""
+        if token == self._token:
+            self._token = ""
+
+    async def stop(self) -> None:
+        """End the question, and whoever waits for its answer with it. Safe to call twice."""
+        if (question := self._question) is not None:
+            question.cancel()
+            await asyncio.wait([question])
+
+    async def _ask(self) -> str:
+        question = _Question(self._trust, self._clock)
+        asked_at = self._clock.monotonic()
+        await asyncio.to_thread(self._credentials.refresh, question)
+        token, lifetime = question.grant.access_token, question.grant.expires_in
+        self._token = token
+        self._renew_at = asked_at + max(lifetime - EARLY_SECONDS, lifetime / 2)
+        return token
+
+    def _answered(self, question: asyncio.Task[str]) -> None:
+        self._question = None
+        if not question.cancelled():
+            question.exception()  # seen here, because all who waited may have left
+
+
+class _Grant(msgspec.Struct):
+    access_token: Annotated[str, Meta(pattern=r"^[\x21-\x7e]+$")]
+    expires_in: Annotated[int, Meta(gt=0)] = 3600
+
+
+class _Refusal(msgspec.Struct):
+    """RFC 6749 §5.2."""
+
+    error: str
+    error_description: str = ""
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class _Question(Request):
+    """google-auth's way out. Asks once: left to itself, google-auth asks again, and sleeps in its thread."""
+
+    grant: _Grant
+
+    def __init__(self, trust: ssl.SSLContext, clock: Clock) -> None:
+        self._trust = trust
+        self._clock = clock
+
+    def __call__(
+        self,
+        url: Any,
+        method: Any = "GET",
+        body: Any = None,
+        headers: Any = None,
+        timeout: Any = None,
+        **_: Any,
+    ) -> _Answer:
+        """Raises NoAccess for every answer without an access token."""
+        try:
+            with httpx.Client(verify=self._trust, trust_env=False, timeout=SECONDS) as client:
+                response = client.request(method, url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise NoAccess(lost(error)) from None
+        if response.status_code != 200:
+            raise NoAccess(_refusal(response, self._clock.now()))
+        try:
+            self.grant = msgspec.json.decode(response.content, type=_Grant)
+        except msgspec.DecodeError:
+            raise NoAccess(Receipt(Outcome.UNAVAILABLE, reason(200, "without an access token"))) from None
+        return _Answer(200, response.headers, response.content)
+
+
+def _refusal(response: httpx.Response, now: int) -> Receipt:
+    """A refusal in OAuth's own form is an operator's affair; anything else may pass."""
+    status = response.status_code
+    try:
+        said = msgspec.json.decode(response.content, type=_Refusal)
+    except msgspec.DecodeError:
+        return Receipt(Outcome.UNAVAILABLE, reason(status), retry_after(response, now))
+    words = reason(status, f"{said.error} {said.error_description}")
+    if status in (400, 401, 403):
+        return Receipt(Outcome.REFUSED, words)
+    return Receipt(Outcome.UNAVAILABLE, words, retry_after(response, now))

@@ -1,0 +1,155 @@
+"""Appending to PostgreSQL: all that a batch appends, decided in memory, then stored by one statement.
+
+Its outcome is that of the requests one after the other. The users that are named or collapsed for must be
+locked before, so that what is known of them stays so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pns.adapters.stores.drafts import Draft, by_user, for_known, fresh, keyed
+from pns.adapters.stores.postgres.rows import Session, change, only, rows, tuple_of
+from pns.contracts.store import Appended
+from pns.errors import NotificationIdConflict
+from pns.model.push import PushTerms
+
+
+class Append(NamedTuple):
+    """One request to append."""
+
+    wanted: Sequence[Draft]
+    now: int
+    terms: PushTerms | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing that is stored already can matter to it."""
+        return not any(
+            draft.named or draft.collapse_key is not None or draft.user_key is not None
+            for draft in self.wanted
+        )
+
+
+class _Added(NamedTuple):
+    """A notification to store, and the terms of its pushes. Requests of one batch may differ in them."""
+
+    draft: Draft
+    now: int
+    terms: PushTerms | None
+
+    def columns(self) -> tuple[object, ...]:
+        """As the statement wants it."""
+        if self.terms is None:
+            return *self.draft[:8], None, None, self.now
+        due_at = self.now + self.terms.delay
+        return *self.draft[:8], due_at, due_at + self.terms.lifetime, self.now
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """What matters of one user's inbox: what the batch names, and what it adds."""
+
+    data: dict[str, str] = field(default_factory=dict)
+    """By id."""
+    replaceable: dict[str, str] = field(default_factory=dict)
+    """Collapse key by id, of the unseen."""
+    added: dict[str, _Added] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
+    """Collapse keys whose stored notifications go."""
+
+    def add(self, new: Sequence[Draft], request: Append) -> None:
+        keys = {draft.collapse_key for draft in new if draft.collapse_key is not None}
+        for id in [id for id, key in self.replaceable.items() if key in keys]:
+            del self.replaceable[id], self.data[id]
+            self.added.pop(id, None)
+        self.replaced |= keys
+        for draft in new:
+            self.data[draft.notification_id] = draft.data
+            self.added[draft.notification_id] = _Added(draft, request.now, request.terms)
+            if draft.collapse_key is not None:
+                self.replaceable[draft.notification_id] = draft.collapse_key
+
+
+async def append(session: Session, requests: Sequence[Append]) -> list[Appended | NotificationIdConflict]:
+    """Store what of each request is new and has not expired. A conflict is one request's outcome alone."""
+    inboxes = {draft.user_id: _Inbox() for request in requests for draft in request.wanted}
+    await _look_up(session, inboxes, [d for r in requests for d in r.wanted if d.named])
+    keys = await _keys(session, keyed([draft for request in requests for draft in request.wanted]))
+    outcomes = [_decide(inboxes, request, keys) for request in requests]
+    changed = {user_id: inbox for user_id, inbox in inboxes.items() if inbox.added}
+    if changed:
+        await _store(session, changed, await _collapse(session, changed))
+    return outcomes
+
+
+async def _look_up(session: Session, inboxes: dict[str, _Inbox], named: Sequence[Draft]) -> None:
+    if not named:
+        return
+    asked = {
+        "user_ids": [draft.user_id for draft in named],
+        "notification_ids": [draft.notification_id for draft in named],
+    }
+    for user_id, id, data, collapse_key in await rows(session, "known_notifications", asked, tuple_of):
+        inboxes[user_id].data[id] = data
+        if collapse_key is not None:
+            inboxes[user_id].replaceable[id] = collapse_key
+
+
+async def _keys(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
+    """The keys of users, who are locked; one who was made for it has a new one."""
+    if not user_ids:
+        return {}
+    return dict(await rows(session, "user_keys", {"user_ids": user_ids}, tuple_of))
+
+
+def _decide(
+    inboxes: dict[str, _Inbox], request: Append, keys: Mapping[str, int]
+) -> Appended | NotificationIdConflict:
+    try:
+        new = {
+            user_id: fresh(some, inboxes[user_id].data, request.now)
+            for user_id, some in by_user(for_known(request.wanted, keys)).items()
+        }
+    except NotificationIdConflict as conflict:
+        return conflict
+    for user_id, some in new.items():
+        inboxes[user_id].add(some, request)
+    return Appended(
+        [draft.notification_id for draft in request.wanted],
+        created=sum(map(len, new.values())),
+        changed=frozenset(user_id for user_id, some in new.items() if some),
+    )
+
+
+async def _collapse(session: Session, inboxes: dict[str, _Inbox]) -> Counter[str]:
+    """Remove what is replaced; returns how many that were, by user."""
+    keys = [(user_id, key) for user_id, inbox in inboxes.items() for key in inbox.replaced]
+    if not keys:
+        return Counter()
+    newer = {"user_ids": [user_id for user_id, _ in keys], "collapse_keys": [key for _, key in keys]}
+    return Counter(await rows(session, "delete_collapsed", newer, only))
+
+
+async def _store(session: Session, inboxes: dict[str, _Inbox], replaced: Counter[str]) -> None:
+    added = [
+        (*i.added[id].columns(), len(i.added) - place)
+        for i in inboxes.values()
+        for place, id in enumerate(i.added, 1)
+    ]
+    users = {
+        "users": list(inboxes),
+        "counts": [len(inbox.added) for inbox in inboxes.values()],
+        "replaced": [replaced[user_id] for user_id in inboxes],
+    }
+    await change(session, "append", {**users, **dict(zip(_COLUMNS, zip(*added, strict=True), strict=True))})
+
+
+_COLUMNS = (
+    *("user_ids", "notification_ids", "data", "create_dates", "categories", "collapse_keys", "expire_dates"),
+    *("pushes", "due_at", "expires_at", "nows", "later"),
+)
+"""Of `_Added.columns`, and how many come after it."""

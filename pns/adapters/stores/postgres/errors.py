@@ -1,0 +1,94 @@
+"""What PostgreSQL's errors mean to PNS: which end a batch, which are worth another try, a sentence for each.
+
+No sentence names a host, a user or a password: a client may see it. The one at the start, which an operator
+reads, begins with the server's address.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from pns.adapters.stores.group_commit import Unknown
+from pns.errors import StoreUnavailable
+
+_AWAY = "The store's server is away. PNS goes on by itself when it is back."
+_SLOW = "The store's server does not answer in time. PNS goes on when it does."
+_BUSY = "The store is locked by another program. PNS goes on when it lets go."
+_REFUSED = "The store's server lets nobody in with this name and password. Correct store.url."
+_UNKNOWN = "The store's server went away meanwhile. Repeat the request with its notification_ids."
+_SENTENCES = {
+    "08": _AWAY,
+    "53": "The store's server has no room for another connection or more data. Give it more; PNS goes on.",
+    "53100": "The store's disk is full. Free some space; PNS goes on by itself.",
+    "57": _AWAY,
+    "57014": _SLOW,
+    "58": "The store's disk failed to read or write. Look at the server's log; PNS retries.",
+    "XX": "The store's data is damaged. Look at the server's log, and restore it from a backup.",
+    "25006": "The store's server can only be read. It is a standby: point store.url at the one that writes.",
+    "25P03": _SLOW,
+    "28": _REFUSED,
+    "3D000": "The store's database is not there. Make it with `createdb`, or correct store.url.",
+    "42501": "The store's user may not do what PNS must. Let it own the schema pns, or create it.",
+    "42P01": "The store's tables are not there. Run `pns migrate`, or restore a backup.",
+    "3F000": "The store's tables are not there. Run `pns migrate`, or restore a backup.",
+    "55P03": _BUSY,
+}
+_WORTH_ANOTHER_TRY = {"40001", "40P01", "0A000"}
+_SAME_CONNECTION = {"55P03", "57014", "53100"}
+
+ENGINE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""What the engine, its client or the way to it raises."""
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Whether the engine itself is away, so that trying part of a batch again is no use."""
+    return _sentence(error) is not None
+
+
+def lost(error: BaseException) -> bool:
+    """Whether the connection must be made anew before it can be trusted."""
+    return concerns_all(error) and _code(error) not in _SAME_CONNECTION
+
+
+def uncertain(error: BaseException) -> bool:
+    """Whether the server was not heard to the end: what it was asked for may have been done."""
+    return lost(error) and _code(error)[:2] in ("", "08")
+
+
+def worth_another_try(error: BaseException) -> bool:
+    """Whether two transactions, or one and a migration, were in each other's way, and this one was undone."""
+    return _code(error) in _WORTH_ANOTHER_TRY
+
+
+def unavailable(error: BaseException, place: str = "") -> StoreUnavailable:
+    """What the caller is told of `error`, with `place` where an operator reads it."""
+    sentence = _sentence(error) or f"The store refused a statement ({type(error).__name__})."
+    return StoreUnavailable(f"{place}: {sentence}" if place else sentence)
+
+
+def unknown() -> Unknown:
+    """What the caller is told when the connection broke at a moment when its write may have been stored."""
+    return Unknown(_UNKNOWN)
+
+
+def _sentence(error: BaseException) -> str | None:
+    code = _code(error)
+    if code:
+        return _SENTENCES.get(code) or _SENTENCES.get(code[:2])
+    if isinstance(error, TimeoutError):
+        return _SLOW
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return _SENTENCES["25006"]
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return None  # a parameter that PostgreSQL has no value for
+    return _AWAY
+
+
+def _code(error: BaseException) -> str:
+    return getattr(error, "sqlstate", None) or ""

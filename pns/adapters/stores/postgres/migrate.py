@@ -1,0 +1,78 @@
+"""Brings a PostgreSQL database's schema up to date: one transaction, made by whichever node comes first.
+
+Which schema that is, and how it is made, stands in schema.py. PNS's tables stand in a PostgreSQL schema of
+their own named `pns`, so that an application may keep its tables in the same database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pns.adapters.stores.postgres.connection import PATIENCE_SECONDS as CONNECT_SECONDS
+from pns.adapters.stores.postgres.connection import connect
+from pns.adapters.stores.postgres.errors import ENGINE_ERRORS, unavailable
+from pns.adapters.stores.postgres.reads import place_in
+from pns.adapters.stores.postgres.rows import SQL, Session, only, rows, tuple_of
+from pns.adapters.stores.schema import ALEMBIC, PATIENCE_SECONDS, is_current, run_migrations
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+def migrate(url: str, *, patience: float = PATIENCE_SECONDS, connect_within: float = CONNECT_SECONDS) -> None:
+    """Make PNS's schema in the database at `url` one of at least SCHEMA_VERSION.
+
+    All or nothing, and safe to run in many processes at once: one upgrades, the others wait for it. A schema
+    that is newer and lets this code run stays as it is. Blocks: call it in a thread.
+    Raises SchemaError when code and schema do not fit, StoreUnavailable when the database cannot be used.
+    """
+    asyncio.run(_migrate(url, patience, connect_within))
+
+
+async def _migrate(url: str, patience: float, connect_within: float) -> None:
+    place = place_in(url)
+    try:
+        async with asyncio.timeout(connect_within):
+            connection = await connect(url, patience=connect_within)
+            try:
+                current = await _is_current(connection, place)
+            finally:
+                connection.terminate()
+        if not current:
+            with ALEMBIC:
+                await _upgrade(url, place, patience)
+    except ENGINE_ERRORS as error:
+        raise unavailable(error, place) from error
+
+
+async def _is_current(session: Session, place: str) -> bool:
+    if not (await rows(session, "has_schema", {}, only))[0]:
+        return False
+    version, oldest_code = (await rows(session, "schema", {}, tuple_of))[0]
+    return is_current(version, oldest_code, place)
+
+
+async def _upgrade(url: str, place: str, patience: float) -> None:
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    async def creator(*_: object, **__: object) -> Any:
+        return await connect(url, patience=patience)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
+    try:
+        async with engine.begin() as transaction:
+            await _run_alone(transaction, place)
+    except DBAPIError as error:
+        raise unavailable(getattr(error.orig, "__cause__", None) or error, place) from error
+
+
+async def _run_alone(transaction: AsyncConnection, place: str) -> None:
+    """Upgrade, unless another process did it while this one waited for it."""
+    for name in ("begin_migration", "take_time", "make_schema"):
+        await transaction.exec_driver_sql(SQL[name].text)
+    session: Session = (await transaction.get_raw_connection()).driver_connection  # type: ignore[assignment]
+    if not await _is_current(session, place):
+        await transaction.run_sync(run_migrations)

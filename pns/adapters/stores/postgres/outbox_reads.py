@@ -1,0 +1,102 @@
+"""Reading the outbox: devices, what is due, what became of pushes; and who is to be locked before a write.
+
+Every function runs a statement or two, those that find for a write inside its transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pns.adapters.stores.due import DeviceRow, StatusRow, device_of, status_of
+from pns.adapters.stores.postgres.rows import Session, askable, rows, tuple_of
+from pns.adapters.stores.postgres.writes import Found
+from pns.contracts.outbox import Backlog
+from pns.model.device import Device, address_hash
+from pns.model.push import PushState, PushStatus
+
+
+async def devices(session: Session, user_id: str) -> list[Device]:
+    """See Outbox.devices."""
+    return await found_devices(session, "devices", {"user_id": askable(user_id)})
+
+
+async def device(session: Session, device_id: str) -> Device | None:
+    """See Outbox.device."""
+    found = await found_devices(session, "device", {"device_id": askable(device_id)})
+    return found[0] if found else None
+
+
+async def all_devices(session: Session, after: str, limit: int) -> list[Device]:
+    """See Outbox.all_devices."""
+    return await found_devices(session, "all_devices", {"after": askable(after), "limit": limit})
+
+
+async def found_devices(session: Session, name: str, parameters: Mapping[str, object]) -> list[Device]:
+    """The devices that statement `name` finds."""
+    return [device_of(row) for row in await rows(session, name, parameters, DeviceRow)]
+
+
+async def device_at(session: Session, network: str, address: str) -> Device | None:
+    """See Outbox.device_at."""
+    where = {"address_hash": address_hash(address), "network": network}
+    found = await found_devices(session, "device_at", where)
+    return found[0] if found else None
+
+
+async def any_untold(session: Session, user_id: str) -> bool:
+    """Whether there is anything to dismiss."""
+    return bool(await rows(session, "untold", {"user_id": askable(user_id), "limit": 1}, tuple_of))
+
+
+async def next_due(session: Session) -> Mapping[str, int]:
+    """See Outbox.next_due."""
+    return dict(await rows(session, "next_due", {}, tuple_of))
+
+
+async def pushes(session: Session, user_id: str, notification_id: str) -> list[PushStatus]:
+    """See Outbox.pushes."""
+    asked = {"user_id": askable(user_id), "notification_id": askable(notification_id)}
+    return [status_of(row) for row in await rows(session, "pushes", asked, StatusRow)]
+
+
+async def stale(session: Session, after: int, limit: int) -> tuple[list[str], int]:
+    """See Outbox.stale. The last user found may have more than was looked at, and is named in any case."""
+    found = await rows(session, "stale", {"after": after, "limit": limit}, tuple_of)
+    users = dict.fromkeys(user_id for _, user_id, untold in found if untold)
+    if len(found) < limit:
+        return list(users), 0
+    return list(users | {found[-1][1]: None}), found[-1][0]
+
+
+async def backlog(session: Session) -> list[Backlog]:
+    """See Outbox.backlog."""
+    found = await rows(session, "backlog", {}, tuple_of)
+    return [
+        Backlog(gateway, PushState(state), count, oldest, reason)
+        for gateway, state, count, oldest, reason in found
+    ]
+
+
+# ── whom to lock ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def owners(session: Session, device_ids: Sequence[str]) -> Found:
+    """Whose devices these are."""
+    return await rows(session, "owners", {"device_ids": [*map(askable, device_ids)]}, tuple_of)
+
+
+async def owner_of_address(session: Session, network: str, address_hash: str) -> Found:
+    """Who is registered with an address."""
+    where = {"network": network, "address_hash": address_hash}
+    return await rows(session, "owner_of_address", where, tuple_of)
+
+
+async def at_gateway(session: Session, source: str, network: str, limit: int) -> Found:
+    """Some devices at a gateway, after their owners' keys."""
+    where = {"source": source, "network": network, "limit": limit}
+    return await rows(session, "at_gateway", where, tuple_of)
+
+
+async def ended_devices(session: Session, now: int, limit: int) -> Found:
+    """Some devices whose registration has ended by itself, after their owners' keys."""
+    return await rows(session, "ended_devices", {"now": now, "limit": limit}, tuple_of)

@@ -1,0 +1,202 @@
+"""Writing the outbox: registering devices, claiming and settling pushes. Enqueueing is a part of appending.
+
+Every function runs inside the writer's transaction, after the users that its request names or finds were
+locked; `found` is what it found. A claim locks no user, takes what nobody holds, and waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from pns.adapters.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
+from pns.adapters.stores.due import DueRow, decide_all, keys_text
+from pns.adapters.stores.postgres.outbox_reads import found_devices
+from pns.adapters.stores.postgres.rows import Session, askable, change, only, row, rows, tuple_of
+from pns.adapters.stores.postgres.writes import Found
+from pns.contracts.outbox import Claim, Settlement
+from pns.model.device import Device, address_hash, new_device_id
+from pns.model.push import Push, PushState
+
+# ── devices ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def install(session: Session, found: Found, *, device: Device, now: int) -> Device:
+    """See Outbox.install."""
+    user_key: int = (await rows(session, "user_key", {"user_id": device.user_id}, only))[0]
+    columns = _columns(device, user_key)
+    owner = await row(session, "owner", columns, tuple_of)
+    if owner is not None and owner[1] == user_key:
+        return await _refreshed(session, owner[0], columns)
+    if owner is not None:
+        await _remove(session, [owner[0]], now=now)
+    same: bool | None = await row(session, "same_device", columns, only)
+    if same:
+        return await _refreshed(session, device.device_id, columns)
+    if same is not None:
+        device = replace(device, device_id=new_device_id())
+    await change(session, "insert_device", _columns(device, user_key))
+    return device
+
+
+async def _refreshed(session: Session, device_id: str, columns: dict[str, object]) -> Device:
+    await change(session, "refresh_device", {**columns, "device_id": device_id})
+    await change(session, "move_pushes", {"target": columns["gateway"], "device_ids": [device_id]})
+    return (await found_devices(session, "device", {"device_id": device_id}))[0]
+
+
+def _columns(device: Device, user_key: int) -> dict[str, object]:
+    return {
+        **{name: getattr(device, name) for name in device.__struct_fields__},
+        "user_key": user_key,
+        "address_hash": address_hash(device.address),
+        "keys": keys_text(device.keys),
+    }
+
+
+async def _remove(session: Session, device_ids: Sequence[str], *, now: int) -> None:
+    await change(session, "delete_devices", {"device_ids": device_ids})
+    await change(session, "cancel_pushes", {"device_ids": device_ids, "now": now})
+
+
+async def uninstall(session: Session, user_id: str, device_id: str, *, now: int) -> Device | None:
+    """See Outbox.uninstall."""
+    found = await found_devices(session, "device", {"device_id": askable(device_id)})
+    if not found or found[0].user_id != user_id:
+        return None
+    await _remove(session, [device_id], now=now)
+    return found[0]
+
+
+async def set_badge(
+    session: Session, found: Found, *, device_id: str, badge: int, user_id: str | None
+) -> bool:
+    """See Outbox.set_badge."""
+    asked = {"device_id": askable(device_id), "badge": badge}
+    if user_id is None:
+        return await change(session, "set_badge", asked) > 0
+    return await change(session, "set_badge_of", {**asked, "user_id": askable(user_id)}) > 0
+
+
+async def regateway(session: Session, found: Found, *, source: str, target: str, limit: int) -> int:
+    """See Outbox.regateway. Some that were found may have gone meanwhile; there may be more all the same."""
+    move = {**_owned(found), "source": source, "target": target}
+    moved = await rows(session, "regateway", move, only)
+    await change(session, "move_pushes", {"target": target, "device_ids": moved})
+    return limit if len(found) == limit else len(moved)
+
+
+def _owned(found: Found) -> dict[str, object]:
+    user_keys = [user_key for user_key, _ in found]
+    return {"user_keys": user_keys, "device_ids": [device_id for _, device_id in found]}
+
+
+# ── pushes ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def claim(session: Session, *, claim: Claim, now: int) -> list[Push]:
+    """See Outbox.claim."""
+    where = {"gateway": claim.gateway, "now": now, "limit": claim.limit}
+    decided = decide_all(await rows(session, "due", where, DueRow), claim, now)
+    if leased := decided.leased:
+        lease = {"push_keys": [*leased], "badges": [*leased.values()], "until": claim.until, "now": now}
+        await change(session, "lease_push", lease)
+    if dropped := decided.dropped:
+        states, reasons = zip(*dropped.values(), strict=True)
+        drop = {"push_keys": [*dropped], "states": states, "reasons": reasons, "now": now}
+        await change(session, "drop_push", drop)
+    if moved := decided.moved:
+        await change(session, "move_push", {"push_keys": [*moved], "gateways": [*moved.values()]})
+    if counted := decided.badges:
+        await change(session, "count_badge", {"device_ids": [*counted], "badges": [*counted.values()]})
+    return decided.pushes
+
+
+async def settle(session: Session, *, settlements: Sequence[Settlement], now: int) -> None:
+    """See Outbox.settle."""
+    invalid = [s.push.device for s in settlements if s.state is PushState.DEVICE_INVALID]
+    removed, live = await _remove_dead(session, invalid)
+    settled = [_unless_live(settlement, live, now) for settlement in settlements]
+    await _accept(session, [s for s in settled if s.state is PushState.ACCEPTED], now)
+    await _settle(session, [s for s in settled if s.state is not PushState.ACCEPTED], now)
+    if removed:
+        await change(session, "cancel_pushes", {"device_ids": removed, "now": now})
+
+
+async def _remove_dead(session: Session, devices: Sequence[Device]) -> tuple[list[str], set[str]]:
+    """Which of `devices` were removed, and which are there still: they were registered again."""
+    if not devices:
+        return [], set()
+    dead = {
+        "device_ids": [device.device_id for device in devices],
+        "user_ids": [device.user_id for device in devices],
+        "registered_at": [device.registered_at for device in devices],
+    }
+    removed = await rows(session, "delete_dead_device", dead, only)
+    return removed, set(await rows(session, "live_device", dead, only))
+
+
+def _unless_live(settlement: Settlement, live: set[str], now: int) -> Settlement:
+    if settlement.state is PushState.DEVICE_INVALID and settlement.push.device.device_id in live:
+        return settlement._replace(state=PushState.RETRY, due_at=now)
+    return settlement
+
+
+async def _accept(session: Session, settlements: Sequence[Settlement], now: int) -> None:
+    if settlements:
+        await change(session, "accept_push", {**_results(settlements), "now": now})
+
+
+async def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> None:
+    if settlements:
+        attempts = {
+            "attempts": [settlement.push.attempt for settlement in settlements],
+            "states": [settlement.state for settlement in settlements],
+            "due_at": [settlement.due_at for settlement in settlements],
+            "unsent": [int(not settlement.sent) for settlement in settlements],
+        }
+        settled = {**_results(settlements), **attempts, "now": now}
+        counted = await rows(session, "settle_push", settled, only)
+        if failed := [push_key for push_key in counted if push_key is not None]:
+            await change(session, "uncount_push", {"push_keys": failed})
+
+
+def _results(settlements: Sequence[Settlement]) -> dict[str, object]:
+    return {
+        "push_keys": [settlement.push.push_key for settlement in settlements],
+        "reasons": [settlement.reason or None for settlement in settlements],
+        "provider_ids": [settlement.provider_id for settlement in settlements],
+    }
+
+
+# ── seen elsewhere, upkeep ────────────────────────────────────────────────────────────────────────────
+
+
+async def dismiss(session: Session, user_id: str, expires_at: int, *, now: int) -> int:
+    """See Outbox.dismiss."""
+    asked = {"user_id": askable(user_id), "limit": DISMISSED_AT_ONCE}
+    told = tell(await rows(session, "untold", asked, UntoldRow))
+    if not told.words:
+        return 0
+    states = {"push_keys": [*told.states], "states": [*told.states.values()], "now": now}
+    await change(session, "tell_push", states)
+    counts = {"device_ids": [*told.counts], "counts": [*told.counts.values()], "user_id": user_id}
+    await change(session, "lower_badge", counts)
+    device_ids, dismissed = zip(*told.words, strict=True)
+    words = {"device_ids": device_ids, "dismissed": dismissed, "user_id": user_id}
+    return await change(session, "enqueue_dismissal", {**words, "expires_at": expires_at, "now": now})
+
+
+async def prune_devices(session: Session, found: Found, *, now: int) -> int:
+    """Remove devices whose registration has ended; returns how many there were."""
+    if not found:
+        return 0
+    ended = await rows(session, "prune_devices", {**_owned(found), "now": now}, only)
+    await change(session, "cancel_pushes", {"device_ids": ended, "now": now})
+    return len(ended)
+
+
+async def prune(session: Session, *, settled_before: int, limit: int) -> int:
+    """The rest of Outbox.prune_pushes."""
+    return await change(session, "prune_pushes", {"settled_before": settled_before, "limit": limit})

@@ -1,0 +1,130 @@
+"""Reading from PostgreSQL: pages of an inbox, states of users, who is connected where.
+
+Every function runs outside any transaction: each statement sees one commit's truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from pns.adapters.stores.postgres.rows import Session, askable, only, row, rows, tuple_of
+from pns.adapters.stores.schema import SCHEMA_VERSION
+from pns.contracts.store import Cursor, Presence, State, StoreReport
+from pns.errors import UnknownNotification
+from pns.model.notification import Page, StoredNotification
+
+_FIRST, _LAST = 0, 2**63 - 1
+_ANY_TIME = -(2**63)
+
+
+async def page(session: Session, user_id: str, cursor: Cursor, *, kind: str, now: int) -> Page:
+    """A page of the user's "unseen", "seen" or whole "inbox". Raises UnknownNotification."""
+    user_key = await _user_key(session, user_id)
+    if user_key is None:
+        if cursor.after or cursor.before:
+            raise UnknownNotification
+        return Page(0, ())
+    if cursor.place is not None and cursor.place.user_key != user_key:
+        return Page(user_key, ())
+    where = {
+        "user_key": user_key,
+        "seq": await _start(session, user_key, cursor),
+        "received_after": _ANY_TIME if cursor.received_after is None else min(cursor.received_after, _LAST),
+        "now": now,
+        "limit": min(cursor.limit, _LAST),
+        "max_bytes": min(cursor.max_bytes, _LAST),
+    }
+    direction = "after" if cursor.before is None else "before"
+    return Page(user_key, tuple(await rows(session, f"{kind}_{direction}", where, StoredNotification)))
+
+
+async def _user_key(session: Session, user_id: str) -> int | None:
+    return await row(session, "user_key", {"user_id": askable(user_id)}, only)
+
+
+async def _start(session: Session, user_key: int, cursor: Cursor) -> int:
+    if cursor.place is not None:
+        return cursor.place.seq
+    backwards = cursor.before is not None
+    notification_id = cursor.before if cursor.before is not None else cursor.after
+    if not notification_id:
+        return _LAST if backwards else _FIRST
+    return await _place(session, user_key, notification_id)
+
+
+async def _place(session: Session, user_key: int, notification_id: str) -> int:
+    place = {"user_key": user_key, "notification_id": askable(notification_id)}
+    found: int | None = await row(session, "place", place, only)
+    if found is None:
+        raise UnknownNotification
+    return found
+
+
+async def place_of(session: Session, user_id: str, notification_id: str) -> tuple[int, int]:
+    """The user's key, and the place of one notification. Raises UnknownNotification."""
+    user_key = await _user_key(session, user_id)
+    if user_key is None:
+        raise UnknownNotification
+    return user_key, await _place(session, user_key, notification_id)
+
+
+async def states(session: Session, user_ids: Collection[str]) -> dict[str, State]:
+    """See Store.states."""
+    found = dict.fromkeys(user_ids, State())
+    revocations: dict[str, dict[str, int]] = {}
+    asked = {"user_ids": [user_id for user_id in found if "\0" not in user_id]}
+    for user_id, user_key, version, unseen, device_id, revocation in await rows(
+        session, "states", asked, tuple_of
+    ):
+        of_user = revocations.setdefault(user_id, {})
+        if device_id is not None:
+            of_user[device_id] = revocation
+        found[user_id] = State(user_key or 0, version or 0, unseen or 0, of_user)
+    return found
+
+
+async def newest_revocation(session: Session) -> int:
+    """See Store.newest_revocation."""
+    return await row(session, "newest_revocation", {}, only) or 0
+
+
+async def presences(session: Session, user_id: str, *, except_node: str, now: int) -> list[Presence]:
+    """See Store.presences."""
+    where = {"user_id": askable(user_id), "except_node": except_node, "now": now}
+    return await rows(session, "presences", where, Presence)
+
+
+async def any_expired(session: Session, now: int) -> bool:
+    """Whether a notification's `expire_date` has passed. One read of an index."""
+    return await row(session, "any_expired", {"now": now}, only) is not None
+
+
+async def secret(session: Session, name: str) -> str | None:
+    """The secret of this name, if one was made already."""
+    return await row(session, "read_secret", {"name": name}, only)
+
+
+async def copy_mark(session: Session) -> str | None:
+    """The mark of a copy into this store that is not complete."""
+    return await row(session, "copy_mark", {}, only)
+
+
+async def report(session: Session, place: str) -> StoreReport:
+    """See Store.report."""
+    version, oldest_code = (await rows(session, "schema", {}, tuple_of))[0]
+    server, size, synchronous, fsync, whole_pages = (await rows(session, "server", {}, tuple_of))[0]
+    return StoreReport(
+        place=f"{place}, {size / 2**20:.1f} MiB, PostgreSQL {server}",
+        schema=version,
+        oldest_code=oldest_code,
+        code=SCHEMA_VERSION,
+        durability=f"synchronous_commit {synchronous}, fsync {fsync}, full_page_writes {whole_pages}",
+        durable=(synchronous, fsync, whole_pages) == ("on", "on", "on"),
+    )
+
+
+def place_in(url: str) -> str:
+    """Server and database of `url`, as an operator may read them: without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"

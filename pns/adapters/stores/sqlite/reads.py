@@ -1,0 +1,175 @@
+"""Reading: pages of an inbox, states of users, who is connected where.
+
+Every function takes a raw connection and runs in its thread, outside any transaction: each statement sees one
+commit's truth. A page is read row by row and left as soon as it is full.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from pns.adapters.stores.drafts import byte_length
+from pns.adapters.stores.schema import SCHEMA_VERSION
+from pns.adapters.stores.sqlite.rows import all_rows, json_array, row, rows
+from pns.contracts.store import Cursor, Presence, State, StoreReport
+from pns.errors import UnknownNotification
+from pns.model.notification import Page, StoredNotification
+
+_FIRST, _LAST = 0, 2**63 - 1
+_ANY_TIME = -(2**63)
+_STATES_AT_ONCE = 500
+_SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
+
+
+class _Stored(NamedTuple):
+    seq: int
+    notification_id: str
+    data: str
+    create_date: int
+    seen_date: int | None
+    category: str | None
+    collapse_key: str | None
+    expire_date: int | None
+
+
+class _State(NamedTuple):
+    user_id: str
+    user_key: int | None
+    version: int | None
+    unseen: int | None
+    device_id: str | None
+    revocation: int | None
+
+
+def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: str, now: int) -> Page:
+    """A page of the user's "unseen", "seen" or whole "inbox". Raises UnknownNotification."""
+    user_key = _user_key(connection, user_id)
+    if user_key is None:
+        if cursor.after or cursor.before:
+            raise UnknownNotification
+        return Page(0, ())
+    if cursor.place is not None and cursor.place.user_key != user_key:
+        return Page(user_key, ())
+    where = {
+        "user_key": user_key,
+        "seq": _start(connection, user_key, cursor),
+        "received_after": _ANY_TIME if cursor.received_after is None else min(cursor.received_after, _LAST),
+        "now": now,
+        "limit": min(cursor.limit, _LAST),
+    }
+    direction = "after" if cursor.before is None else "before"
+    items: list[StoredNotification] = []
+    room = cursor.max_bytes
+    for stored in rows(connection, f"{kind}_{direction}", where, _Stored):
+        room -= byte_length(stored.data)
+        if items and room < 0:
+            break
+        items.append(StoredNotification(*stored))
+    return Page(user_key, tuple(items))
+
+
+def _user_key(connection: sqlite3.Connection, user_id: str) -> int | None:
+    found = row(connection, "user_key", {"user_id": user_id}, tuple[int])
+    return None if found is None else found[0]
+
+
+def _start(connection: sqlite3.Connection, user_key: int, cursor: Cursor) -> int:
+    if cursor.place is not None:
+        return cursor.place.seq
+    backwards = cursor.before is not None
+    notification_id = cursor.before if cursor.before is not None else cursor.after
+    if not notification_id:
+        return _LAST if backwards else _FIRST
+    return _place(connection, user_key, notification_id)
+
+
+def _place(connection: sqlite3.Connection, user_key: int, notification_id: str) -> int:
+    place = {"user_key": user_key, "notification_id": notification_id}
+    found = row(connection, "place", place, tuple[int])
+    if found is None:
+        raise UnknownNotification
+    return found[0]
+
+
+def place_of(connection: sqlite3.Connection, user_id: str, notification_id: str) -> tuple[int, int]:
+    """The user's key, and the place of one notification. Raises UnknownNotification."""
+    user_key = _user_key(connection, user_id)
+    if user_key is None:
+        raise UnknownNotification
+    return user_key, _place(connection, user_key, notification_id)
+
+
+def states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[str, State]:
+    """See Store.states."""
+    found = dict.fromkeys(user_ids, State())
+    asked = [user_id for user_id in found if "\0" not in user_id]  # json_each would cut it off there
+    for start in range(0, len(asked), _STATES_AT_ONCE):
+        found.update(_some_states(connection, asked[start : start + _STATES_AT_ONCE]))
+    return found
+
+
+def _some_states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[str, State]:
+    found: dict[str, State] = {}
+    revocations: dict[str, dict[str, int]] = {}
+    for user_id, user_key, version, unseen, device_id, revocation in rows(
+        connection, "states", {"user_ids": json_array(user_ids)}, _State
+    ):
+        of_user = revocations.setdefault(user_id, {})
+        if device_id is not None and revocation is not None:
+            of_user[device_id] = revocation
+        found[user_id] = State(user_key or 0, version or 0, unseen or 0, of_user)
+    return found
+
+
+def newest_revocation(connection: sqlite3.Connection) -> int:
+    """See Store.newest_revocation."""
+    found = row(connection, "newest_revocation", (), tuple[int])
+    return 0 if found is None else found[0]
+
+
+def presences(connection: sqlite3.Connection, user_id: str, *, except_node: str, now: int) -> list[Presence]:
+    """See Store.presences."""
+    where = {"user_id": user_id, "except_node": except_node, "now": now}
+    found = all_rows(connection, "presences", where, tuple[str, str, int, int])
+    return [Presence(*presence) for presence in found]
+
+
+def any_expired(connection: sqlite3.Connection, now: int) -> bool:
+    """Whether a notification's `expire_date` has passed. One read of an index."""
+    return row(connection, "any_expired", {"now": now}, tuple[int]) is not None
+
+
+def secret(connection: sqlite3.Connection, name: str) -> str | None:
+    """The secret of this name, if one was made already."""
+    found = row(connection, "read_secret", {"name": name}, tuple[str])
+    return None if found is None else found[0]
+
+
+def copy_mark(connection: sqlite3.Connection) -> str | None:
+    """The mark of a copy into this store that is not complete."""
+    found = row(connection, "copy_mark", (), tuple[str])
+    return None if found is None else found[0]
+
+
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that changes when another connection has committed."""
+    found: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return found
+
+
+def report(connection: sqlite3.Connection, path: Path) -> StoreReport:
+    """See Store.report; `connection` was prepared as all of the store's are."""
+    version, oldest_code = all_rows(connection, "schema", (), tuple[int, int])[0]
+    journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    return StoreReport(
+        place=f"{path}, {path.stat().st_size / 2**20:.1f} MiB, SQLite {sqlite3.sqlite_version}",
+        schema=version,
+        oldest_code=oldest_code,
+        code=SCHEMA_VERSION,
+        durability=f"journal_mode {journal}, synchronous {_SYNCHRONOUS[synchronous]}",
+        durable=journal == "wal" and synchronous >= 2,
+    )
