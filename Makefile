@@ -97,7 +97,7 @@ PROGRAMS = $(FLEET) strace:strace curl:curl openssl:openssl chromium:chromium na
 packages: .venv/test
 	@command -v npm >/dev/null || { echo "the tests of the browser need Node 20 or newer, with npm" >&2; exit 1; }
 	@$(call programs,$(PROGRAMS))
-	@for folder in tests/browser tests/docs tests/gateways; do \
+	@for folder in tests/browser tests/docs tests/adapters/gateways; do \
 		test $$folder/node_modules -nt $$folder/package-lock.json || \
 		{ echo "· installing what $$folder needs of npm"; npm ci --prefix $$folder --silent; } || exit 1; done
 	@$(BIN)/python -m tests.browser.e2e.packages

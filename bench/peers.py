@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from bench.server_process import SERVER_CORE, on_cores
-from tests.gateways.nginx import nginx as nginx_of_tests
+from tests.adapters.gateways.nginx import nginx as nginx_of_tests
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.server import free_port
 

@@ -16,17 +16,16 @@ import resource
 import sys
 from unittest.mock import patch
 
-# First: what websockets reads when it is imported.
-import pns.ops.websocket_protocol  # noqa: F401  isort: skip
-
 import uvicorn
 
+# First: what websockets reads when it is imported.
 from bench.bare import Bare
 from bench.stores import MemoryStore, one_by_one
 from pns.compose import make_store
 from pns.contracts.store import Store
-from pns.ops import logs, service
-from pns.ops.server import BACKLOG, PING_SECONDS, listen
+from pns.ops.serve import logs
+from pns.ops.serve import run as service
+from pns.ops.serve.server import BACKLOG, PING_SECONDS, listen
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.settings import Settings

@@ -19,10 +19,10 @@ from pns.errors import (
     StoreUnavailable,
     Unauthorized,
 )
+from pns.library import PNS
 from pns.model.device import Registration
 from pns.model.notification import Notification
 from pns.model.push import APNsControls, FCMControls, MQTTControls, PushControls, WebPushControls
-from pns.ops.embedded import PNS
 from pns.settings import Settings
 
 __version__ = "0.2.0"

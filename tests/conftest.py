@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pns.adapters.stores.sqlite.store import SQLiteStore
+from pns.contracts.store import Store
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
+from pns.testing.temporary import empty_store
 from tests.harness import Backend, HostApplication, ServerProcess
 from tests.harness.release import build, install
 from tests.releases.past import RELEASES, Release
@@ -31,6 +34,15 @@ def clock() -> FakeClock:
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: FakeClock, metrics: Metrics) -> AsyncIterator[Store]:
+    """An empty store on SQLite."""
+    store = SQLiteStore(empty_store(tmp_path / "pns.db"), clock=clock, metrics=metrics)
+    await store.open()
+    yield store
+    await store.close()
 
 
 @pytest.fixture(scope="session")

@@ -37,11 +37,11 @@ from pns.model.messages import (
     SeenItem,
 )
 from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
-from pns.ops.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.cli import cli
-from pns.ops.http_protocol import HTTPProtocol
-from pns.ops.server import PING_SECONDS
-from pns.ops.service import make_service
+from pns.ops.serve.answers import MAX_HEADERS, MAX_LINE_BYTES
+from pns.ops.serve.http_protocol import HTTPProtocol
+from pns.ops.serve.run import make_service
+from pns.ops.serve.server import PING_SECONDS
 from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings, Settings
 from pns.settings import sources as configuration

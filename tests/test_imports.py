@@ -20,7 +20,7 @@ MODULES = {
 
 ROOMS = (
     *("errors", "runtime", "settings", "model", "contracts", "adapters", "inbox", "live", "push"),
-    *("node", "web", "compose", "ops", "testing"),
+    *("node", "web", "compose", "library", "ops", "testing"),
 )
 """Each may import those before it; only compose imports adapters; live and push do not know each other."""
 FORBIDDEN = {("live", "push"), ("push", "live")} | {

@@ -44,7 +44,7 @@ from pns.model.notification import new_notification_id
 from pns.model.push import Push
 from pns.runtime.clock import SystemClock
 from pns.settings import APNsSettings, AzureSettings, FCMSettings, MQTTSettings, WebPushSettings
-from tests.gateways.certificates import private_pem
+from tests.adapters.gateways.certificates import private_pem
 from tests.harness.mosquitto import PASSWORD, USERNAME
 
 Loop = Callable[[Watch], Awaitable[float]]

@@ -1,7 +1,7 @@
 """The Gateway contract: one way to devices of some push networks. Implementations stand in gateways/.
 
 A gateway knows one service and its wire; it keeps no state of a push, touches no store, and decides nothing
-about when to send. `tests/gateways/` holds one suite for all. What every implementation promises:
+about when to send. `tests/adapters/gateways/` holds one suite for all. What every implementation promises:
 
 - `push` returns a Receipt for whatever the service said or did not say. It raises nothing but CancelledError.
 - It sends the payload once; trying again is the dispatcher's. An outcome that nobody knows (the line was lost

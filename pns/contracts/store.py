@@ -1,6 +1,6 @@
 """The Store contract: the truth of PNS. Everything else is a hint or a view.
 
-`tests/stores/` holds one suite for all implementations in stores/. What every implementation promises:
+`tests/adapters/stores/` holds one suite for all implementations. What every implementation promises:
 
 - **Durable.** A writing method returns after its rows are on disk, or raises and has written nothing.
 - **Group commit.** Writes that wait at the same time share one commit; each is whole or not at all, and

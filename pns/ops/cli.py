@@ -14,9 +14,10 @@ from typing import Annotated
 import typer
 
 from pns.errors import PNSError, SettingsError
-from pns.ops.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
-from pns.ops.commands import devices, push, webpush
-from pns.ops.loading import load, own_url
+from pns.ops.commands import devices, webpush
+from pns.ops.commands.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
+from pns.ops.commands.loading import load, own_url
+from pns.ops.commands.push import command as push
 from pns.push.engine import Role
 from pns.settings import rules as constraint
 
@@ -70,7 +71,7 @@ def serve(
     ] = "all",
 ) -> None:
     """Run the server. SIGTERM or Ctrl-C drains it: connections move on, requests are answered."""
-    from pns.ops.service import run
+    from pns.ops.serve.run import run
 
     raise typer.Exit(run(load(config, host=host, port=port), count=workers, role=role))
 
@@ -78,7 +79,7 @@ def serve(
 @cli.command()
 def migrate(config: Config = None) -> None:
     """Bring the store's schema up to date. `pns serve` does it by itself; this does only that."""
-    from pns.ops.service import migrate as migrate_store
+    from pns.ops.serve.run import migrate as migrate_store
 
     typer.echo(migrate_store(load(config)))
 
@@ -106,7 +107,7 @@ def copy(
     config: Config = None,
 ) -> None:
     """Copy a store into another, SQLite or PostgreSQL. Stop PNS first; repeat it if it was interrupted."""
-    from pns.ops.copy import run
+    from pns.ops.commands.copy import run
 
     settings = load(config)
     try:
@@ -141,7 +142,7 @@ def notify(
     config: Config = None,
 ) -> None:
     """Send a notification through a running server; prints its id."""
-    from pns.ops.client import send_notification
+    from pns.ops.commands.client import send_notification
 
     settings = load(config)
     key = key or next(iter(settings.app.api_keys), "")
@@ -174,7 +175,7 @@ def listen(
     config: Config = None,
 ) -> None:
     """Connect as a device and print what it is sent, a message a line. Ends with Ctrl-C."""
-    from pns.ops.client import listen as listen_to
+    from pns.ops.commands.client import listen as listen_to
 
     address = url or own_url(load(config))
     with contextlib.suppress(KeyboardInterrupt):
@@ -221,7 +222,7 @@ def doctor(
     origin: Annotated[str, typer.Option(metavar="ORIGIN", help="The origin of the pages that use PNS.")] = "",
 ) -> None:
     """Ask the running deployment the questions that a stuck operator has; each failure with its remedy."""
-    from pns.ops.doctor import examine
+    from pns.ops.commands.doctor import examine
 
     settings = load(config)
     url, cookies, headers = url or own_url(settings), cookie or [], header or []

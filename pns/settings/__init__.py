@@ -1,6 +1,6 @@
 """The settings: every key of config.toml, its type, its default and what is allowed.
 
-The one root module that reads a file, and only in `Settings.load`; how that works is in configuration.py.
+The one module that reads a file, and only in `Settings.load`; how that works is in sources.py.
 What each key means stands in config.toml itself. No value of a secret ever appears in a `repr` or an error.
 """
 

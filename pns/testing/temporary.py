@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pns.contracts.authority import UserOf
-from pns.ops.embedded import PNS
-from pns.ops.service import migrate
+from pns.library import PNS
+from pns.ops.serve.run import migrate
 from pns.runtime.clock import Clock
 from pns.settings import Settings, StoreSettings
 from pns.testing.clock import FakeClock

@@ -16,22 +16,22 @@ from pns.contracts.authority import ApplicationAuthority, DeviceAuthority
 from pns.errors import NotFound, NotStarted, Problem
 from pns.node import Node
 from pns.push.engine import Role
-from pns.web.application import ApplicationEndpoints
 from pns.web.audiences import AudienceEndpoints
 from pns.web.authorization import Authorization
 from pns.web.browser import BrowserFiles
 from pns.web.contract.endpoints import ContractEndpoints
 from pns.web.cookie import DeviceCookie
-from pns.web.devices import DeviceEndpoints
+from pns.web.devices import InstallationEndpoints
 from pns.web.entrance import SUBSCRIBE, Entrance
 from pns.web.genero import TokenMaintainer, is_addressed
-from pns.web.installations import InstallationEndpoints
-from pns.web.messages import MessageEndpoints
 from pns.web.operations import Exposition, OperatorEndpoints
 from pns.web.problems import problem_response, refuse_websocket
-from pns.web.pushes import PushEndpoints
 from pns.web.routing import Endpoint, Route, Routes, encoded_path
+from pns.web.single_message import MessageEndpoints
+from pns.web.subscribe import DeviceEndpoints
 from pns.web.tickets import Tickets
+from pns.web.user_devices import PushEndpoints
+from pns.web.users import ApplicationEndpoints
 
 log = logging.getLogger(__name__)
 

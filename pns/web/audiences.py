@@ -10,10 +10,9 @@ from starlette.responses import Response
 
 from pns.errors import NotFound
 from pns.node import Node
-from pns.web import audience_calls as calls
-from pns.web.application import answer
-from pns.web.audience_calls import Subscriptions
+from pns.web import audience_schemas as calls
 from pns.web.audience_names import bucket, named, topic
+from pns.web.audience_schemas import Subscriptions
 from pns.web.authorization import Authorization
 from pns.web.body import decode, path_user_id, query, read_body
 from pns.web.publications import (
@@ -24,6 +23,7 @@ from pns.web.publications import (
     notify_topic,
 )
 from pns.web.routing import Route
+from pns.web.users import answer
 
 T = TypeVar("T")
 

@@ -1,228 +1,150 @@
-"""The endpoints of devices: POST /subscribe says whether one may connect, GET opens the connection.
+"""Devices at push networks, as devices themselves register them: with the login of /subscribe.
 
-Both run the same check (entrance.py). A GET is answered by a WebSocket, or where proxies refuse that by an
-event stream (events.py), which is the same connection in other clothes.
+What the application may do with them stands in pushes.py.
 """
 
 from __future__ import annotations
 
-import logging
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from pns.contracts.authority import DeviceAuthority
-from pns.contracts.store import State
-from pns.errors import (
-    Draining,
-    Invalid,
-    OriginNotAllowed,
-    Problem,
-    TooManyConnections,
-    Unavailable,
-    UpgradeRequired,
-)
-from pns.live.connection import Connection
-from pns.model.messages import SUBPROTOCOL, CloseCode
-from pns.model.ticket import TICKET_SECONDS
+from pns.errors import Invalid, NotFound, OriginNotAllowed, RateLimited, Unavailable
+from pns.model.device import Registration
 from pns.node import Node
-from pns.web.application import answer
-from pns.web.application_calls import READING_BODY
-from pns.web.contract.operation import DEVICE, Answer, Operation, Parameter
-from pns.web.entrance import SUBSCRIBE, Entrance
-from pns.web.events import MEDIA_TYPE, EventStream, wants_events
-from pns.web.problems import Headers, refuse_websocket
+from pns.web.body import name, query
+from pns.web.contract.operation import DEVICE, Answer, Operation
+from pns.web.entrance import DEVICES, Entrance, Turnstile
+from pns.web.problems import Headers
+from pns.web.registrations import (
+    MAX_BODY_BYTES,
+    NO_DEVICE,
+    Registered,
+    read,
+    read_registration,
+    registered,
+)
 from pns.web.routing import Route
-from pns.web.tickets import MAX_BODY_BYTES, MEDIA_TYPES, SubscribeBody, offered_ticket, read_subscribe_body
-
-log = logging.getLogger(__name__)
-
-
-class Subscribed(Struct, frozen=True):
-    """Yes, you may connect; a line without a message for 1.5 × heartbeat_seconds + 5 s is dead.
-
-    The rest only where a ticket was asked for. `ticket`: worth one connection, or one renewal, within
-    `ticket_seconds`. `device_token`: to be sent when asking again. `renew_seconds`: how long a connection
-    stays without a renewal; null: it needs none.
-    """
-
-    user_id: str
-    device_id: str
-    heartbeat_seconds: float
-    ticket: str | UnsetType = UNSET
-    ticket_seconds: int | UnsetType = UNSET
-    device_token: str | UnsetType = UNSET
-    renew_seconds: float | UnsetType | None = UNSET
+from pns.web.subscribe import COOKIE, PREFLIGHT
+from pns.web.user_schemas import READING_BODY
+from pns.web.users import answer
 
 
-COOKIE = {"Set-Cookie": "The signed device cookie."}
-PERHAPS_COOKIE = {"Set-Cookie": "The signed device cookie; none where a ticket is asked for or shown."}
+class BadgeBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the device's icon shows now. From then on PNS counts on from there, for this device alone."""
 
-_SUBSCRIBE = Operation(
+    badge: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class Networks(Struct, frozen=True):
+    """Each network that devices may be registered for, and what an app must know to do it."""
+
+    networks: dict[str, dict[str, str]]
+
+
+_BADGE = msgspec.json.Decoder(BadgeBody)
+
+_NETWORKS = Operation(
+    caller="anyone",
+    answers=(Answer(200, "The networks.", body=Networks),),
+    problems=(OriginNotAllowed, Invalid),
+)
+_INSTALL = Operation(
     caller="device",
-    body=SubscribeBody,
-    body_required=False,
+    body=Registration,
     body_limit=MAX_BODY_BYTES,
-    media_types=MEDIA_TYPES,
-    answers=(Answer(200, "This device may connect.", body=Subscribed, may_have=PERHAPS_COOKIE),),
-    problems=(*DEVICE, *READING_BODY, Invalid, TooManyConnections),
+    answers=(Answer(201, "Registered, or registered again.", body=Registered, headers=COOKIE),),
+    problems=(*DEVICE, *READING_BODY, Invalid, RateLimited, Unavailable),
 )
-_TICKET = Parameter(
-    "ticket",
-    "Of an event stream: a ticket, in place of a login. A WebSocket offers it as the subprotocol "
-    "`pns.ticket.<ticket>`.",
-    str,
-)
-_OPEN = Operation(
+_UNINSTALL = Operation(
     caller="device",
-    parameters=(_TICKET,),
-    answers=(
-        Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", may_have=PERHAPS_COOKIE),
-        Answer(
-            200,
-            "With `Accept: text/event-stream`: every count as `data:`, in JSON as on a WebSocket, and again "
-            'as heartbeat; at the end `event: close` with `data: {"code","reason"}`.',
-            body=str,
-            media_type=MEDIA_TYPE,
-            may_have=PERHAPS_COOKIE,
-        ),
-    ),
-    problems=(*DEVICE, UpgradeRequired, TooManyConnections),
+    answers=(Answer(204, "Removed: nothing is pushed there any more.", headers=COOKIE),),
+    problems=(*DEVICE, NotFound, Invalid, RateLimited),
 )
-PREFLIGHT = Operation(
-    caller="device", answers=(Answer(204, "A page of this origin may ask."),), problems=(OriginNotAllowed,)
+_BADGE_SET = Operation(
+    caller="device",
+    body=BadgeBody,
+    body_limit=MAX_BODY_BYTES,
+    answers=(Answer(204, "Kept.", headers=COOKIE),),
+    problems=(*DEVICE, *READING_BODY, NotFound, Invalid, RateLimited),
 )
 
 
-class DeviceEndpoints:
-    """What a device may ask of a node before it is connected."""
+class InstallationEndpoints:
+    """Registering, removing, and the badge."""
 
     def __init__(self, node: Node, entrance: Entrance) -> None:
-        self._node = node
         self._entrance = entrance
+        self._turnstile = Turnstile(node, entrance)
+        self._registrar = node.pushing.registrar
+        self._outbox = node.store.outbox
 
     @property
     def routes(self) -> list[Route]:
+        device = f"{DEVICES}/{{device_id}}"
         return [
-            Route("POST", SUBSCRIBE, self.subscribe, _SUBSCRIBE),
-            Route("GET", SUBSCRIBE, self.open, _OPEN),
-            Route("OPTIONS", SUBSCRIBE, self.preflight, PREFLIGHT),
+            Route("GET", f"{DEVICES}/networks", self.networks, _NETWORKS),
+            Route("POST", DEVICES, self.install, _INSTALL),
+            Route("DELETE", device, self.uninstall, _UNINSTALL),
+            Route("PUT", f"{device}/badge", self.set_badge, _BADGE_SET),
+            Route("OPTIONS", DEVICES, self.preflight_install, PREFLIGHT),
+            Route("OPTIONS", device, self.preflight_uninstall, PREFLIGHT),
+            Route("OPTIONS", f"{device}/badge", self.preflight_badge, PREFLIGHT),
         ]
 
-    # ── over HTTP ─────────────────────────────────────────────────────────────────────────────────────
+    async def networks(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The push networks of this PNS, and what an app must know to register there."""
+        cors = self._entrance.check(request.scope)
+        query(request, ())
+        found: dict[str, dict[str, str]] = {
+            network: dict(facts) for network, facts in sorted(self._registrar.networks.items())
+        }
+        return _with(answer(Networks(found)), cors)
 
-    async def subscribe(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Whether this device may connect, and the device cookie; or a ticket, where no cookies are sent."""
-        self._entrance.check(request.scope)
-        if self._node.draining:
-            raise Draining
-        asked = await read_subscribe_body(request)
-        if asked.ticket:
-            return await self._give_ticket(request, asked)
-        self._node.check_open()
-        device, _, headers = await self._entrance.admit(request.scope)
-        if await self._node.crowded(device.user_id, new=1):
-            raise TooManyConnections
-        seconds = self._node.settings.server.heartbeat_seconds
-        response = answer(Subscribed(device.user_id, device.device_id, seconds))
-        response.raw_headers.extend(headers)
-        return response
+    async def install(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Register this app or browser, so that pushes reach its user there. Do it at each start."""
+        device, _, headers = await self._turnstile.enter(request.scope)
+        registration = await read_registration(request)
+        installed = await self._registrar.install(device.user_id, registration, device.device_id)
+        return _with(answer(registered(installed), status=201), headers)
 
-    async def _give_ticket(self, request: Request, asked: SubscribeBody) -> Response:
-        # A renewal opens no connection: it is for one that is counted already.
-        if not asked.renew:
-            self._node.check_open()
-        device, ticket, device_token, headers = await self._entrance.admit_for_ticket(request.scope, asked)
-        if not asked.renew and await self._node.crowded(device.user_id, new=1):
-            raise TooManyConnections
-        settings = self._node.settings
-        said = Subscribed(
-            device.user_id,
-            device.device_id,
-            settings.server.heartbeat_seconds,
-            ticket=ticket,
-            ticket_seconds=TICKET_SECONDS,
-            device_token=device_token,
-            renew_seconds=settings.auth.recheck_seconds or None,
-        )
-        response = answer(said)
-        response.raw_headers.extend(headers)
-        return response
+    async def uninstall(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Remove a device of this user."""
+        device, _, headers = await self._turnstile.enter(request.scope)
+        query(request, ())
+        device_id = name("device_id", parameters["device_id"])
+        if not await self._registrar.uninstall(device.user_id, device_id):
+            raise NotFound(NO_DEVICE)
+        return _with(answer(None, status=204), headers)
 
-    async def open(self, request: Request, parameters: dict[str, str]) -> Response:
-        """The connection: a WebSocket, or an event stream where a proxy refuses that."""
-        self._entrance.check(request.scope)
-        if request.method != "GET" or not wants_events(request):
-            raise UpgradeRequired
-        ticket = request.query_params.get("ticket")
-        connection, state, headers = await (
-            self._entrance.join(request.scope)
-            if ticket is None
-            else self._entrance.join_by_ticket(request.scope, ticket)
-        )
-        return EventStream(self._node, connection, state, headers)
+    async def set_badge(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Set the badge of a device of this user."""
+        device, _, headers = await self._turnstile.enter(request.scope)
+        device_id = name("device_id", parameters["device_id"])
+        badge = (await read(request, _BADGE)).badge
+        if not await self._outbox.set_badge(device_id, badge, user_id=device.user_id):
+            raise NotFound(NO_DEVICE)
+        return _with(answer(None, status=204), headers)
 
-    async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
-        """CORS: whether a page of another origin may ask. Nobody is logged in for it."""
-        headers = self._entrance.preflight(request.scope)
-        response = answer(None, status=204)
-        response.raw_headers.extend(headers)
-        return response
+    async def preflight_install(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may register."""
+        return self._preflight(request)
 
-    # ── over a WebSocket ──────────────────────────────────────────────────────────────────────────────
+    async def preflight_uninstall(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may remove a device."""
+        return self._preflight(request)
 
-    async def connect(
-        self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
-    ) -> None:
-        """Serve one WebSocket until it ends. `authority`, if given, answers instead of the node's own, and
-        instead of a ticket.
-        """
-        ticket = None if authority else offered_ticket(scope.get("subprotocols", ()))
-        try:
-            connection, state, headers = await (
-                self._entrance.join(scope, authority)
-                if ticket is None
-                else self._entrance.join_by_ticket(scope, ticket)
-            )
-        except Problem as problem:
-            self._node.metrics.refusals.labels(problem.code).inc()
-            self._entrance.tell(problem)
-            await self._refuse(scope, send, problem)
-            return
-        try:
-            # Before anything is awaited: a count that comes meanwhile must find where to go.
-            connection.plug_in(send, (scope.get("extensions") or {}).get("pns.socket"))
-            await self._accept(scope, receive, send, headers)
-            await self._run(connection, state, receive)
-        finally:
-            self._node.leave(connection)
+    async def preflight_badge(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may set a badge."""
+        return self._preflight(request)
 
-    async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
-        """Before the 101 with an HTTP status; a connection that its host accepted is closed instead."""
-        if not scope.get("pns.accepted"):
-            await refuse_websocket(scope, send, problem, self._cors(scope))
-            return
-        again = isinstance(problem, Unavailable)
-        code = CloseCode.TRY_AGAIN_LATER if again else CloseCode.LOGGED_OUT
-        await send({"type": "websocket.close", "code": int(code), "reason": problem.code})
+    def _preflight(self, request: Request) -> Response:
+        return _with(answer(None, status=204), self._entrance.preflight(request.scope))
 
-    def _cors(self, scope: Scope) -> Headers:
-        """Wherever its host routed it, a WebSocket is a device's."""
-        try:
-            return self._entrance.check(scope)
-        except OriginNotAllowed:
-            return []
 
-    async def _accept(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        if scope.get("pns.accepted"):
-            return
-        await receive()
-        subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
-        await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
-
-    async def _run(self, connection: Connection, state: State, receive: Receive) -> None:
-        if await self._node.crowded(connection.user_id):
-            connection.end(CloseCode.TOO_MANY_CONNECTIONS)
-        await connection.run(receive, state)
+def _with(response: Response, headers: Headers) -> Response:
+    response.raw_headers.extend(headers)
+    return response

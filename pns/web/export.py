@@ -16,7 +16,7 @@ from pns.model.messages import InboxItem, inbox_item
 from pns.node import Node
 from pns.web.audience_names import Named, named
 from pns.web.contract.operation import USER, Answer, Operation
-from pns.web.push_calls import InstalledDevice, devices_of
+from pns.web.push_schemas import InstalledDevice, devices_of
 
 
 class ExportLine(Struct, frozen=True):

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from pns.node import Node
 from pns.runtime.metrics import Metrics
-from pns.web.application import answer
 from pns.web.contract.operation import APPLICATION, Answer, Operation
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
+from pns.web.users import answer
 
 Exposition = Callable[[], Awaitable[bytes]]
 

@@ -14,8 +14,8 @@ from pns.model.notification import Notification, new_notification_id
 from pns.model.push import Origin
 from pns.model.timestamp import format_timestamp
 from pns.node import Node
-from pns.web.audience_calls import Changed, PublicationInfo, Published, ToAll
 from pns.web.audience_names import bucket, named, topic
+from pns.web.audience_schemas import Changed, PublicationInfo, Published, ToAll
 from pns.web.body import check, name
 
 NO_TOPIC = "there is no such topic; make it with PUT /topics/{topic}"

@@ -17,7 +17,7 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from pns.ops.doctor import examine
+from pns.ops.commands.doctor import examine
 from pns.settings import Settings
 from tests.deploy.files import DEPLOY
 from tests.deploy.fronts import Front, caddy_command, front, nginx_command

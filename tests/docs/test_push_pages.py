@@ -19,11 +19,11 @@ from pns.model.push import (
     PushState,
     WebPushControls,
 )
-from pns.ops.server import PING_SECONDS
+from pns.ops.serve.server import PING_SECONDS
 from pns.push.circuit import FAILURES, RETRY_SECONDS
 from pns.push.engine import SETTLED_SECONDS
 from pns.push.registrar import MOST_DEVICES
-from pns.web.audience_calls import Changed
+from pns.web.audience_schemas import Changed
 from pns.web.registrations import MAX_BODY_BYTES
 from tests.harness.mosquitto import SETUP
 

@@ -30,19 +30,19 @@ from pns.model.messages import DATA_SEEN, FROM_PNS, REQUESTS, SEEN_REQUEST, UNSE
 from pns.model.push import PushControls
 from pns.settings import Settings
 from pns.testing import FakeClock, temporary_pns
-from pns.web.application_calls import Inbox, Notified, UserInfo
-from pns.web.audience_calls import Changed, PublicationInfo, Published, ToAll
+from pns.web.audience_schemas import Changed, PublicationInfo, Published, ToAll
 from pns.web.body import NotifyBody, decode_seen
 from pns.web.contract.asyncapi import message_name
-from pns.web.devices import Subscribed
+from pns.web.devices import Networks
 from pns.web.export import ExportLine
-from pns.web.installations import Networks
 from pns.web.operations import Health
 from pns.web.problems import ProblemBody
-from pns.web.push_calls import Pushes, UserDevices
+from pns.web.push_schemas import Pushes, UserDevices
 from pns.web.registrations import Registered
+from pns.web.subscribe import Subscribed
 from pns.web.tickets import SubscribeBody
-from tests.gateways.fake_google import Google
+from pns.web.user_schemas import Inbox, Notified, UserInfo
+from tests.adapters.gateways.fake_google import Google
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.postgres import Postgres
 from tests.harness.release import run

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from pns.ops.embedded import PNS
+from pns.library import PNS
 from tests.e2e.conftest import House
 from tests.harness import HostApplication, ServerProcess
 

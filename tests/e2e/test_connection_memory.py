@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pns.ops.heap import FEWER, PAUSE_SECONDS, Heap
+from pns.ops.serve.heap import FEWER, PAUSE_SECONDS, Heap
 from pns.testing.clock import FakeClock
 from tests.harness import Device, HostApplication, ServerProcess, eventually
 from tests.harness.events import EventDevice

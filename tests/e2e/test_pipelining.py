@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from pns.ops.http_protocol import MAX_WAITING
+from pns.ops.serve.http_protocol import MAX_WAITING
 from tests.harness import HostApplication, ServerProcess, eventually
 from tests.harness.gauges import sockets
 from tests.harness.hasty import command

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx2 as httpx
 
 from pns.testing import FakeClock
-from tests.gateways.fake_google import Google
+from tests.adapters.gateways.fake_google import Google
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.push_service import PushService, Subscriber
 from tests.harness.waiting import stays

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from pns.testing import FakeClock
-from tests.gateways.fake_google import Google
+from tests.adapters.gateways.fake_google import Google
 from tests.harness import Backend, HostApplication, ServerProcess, eventually
 
 USERS = ("alice", "bob", "carol", "dave")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pns.ops.server import listen
+from pns.ops.serve.server import listen
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.gauges import metric, resident, sockets
 from tests.harness.hasty import command

@@ -14,8 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
 
-from pns.ops import http_protocol, server, service, websocket_protocol
-from pns.ops.logs import configure
+from pns.ops.serve import http_protocol, server, websocket_protocol
+from pns.ops.serve import run as service
+from pns.ops.serve.logs import configure
 from pns.settings import Settings
 
 DEFAULTS = {

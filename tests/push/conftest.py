@@ -1,16 +1,14 @@
-"""A store, and dispatchers that send its pushes through scripted gateways."""
+"""Dispatchers that send the pushes of a store through scripted gateways."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
 import pns.push.dispatcher
-from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store, Submission
 from pns.model.device import Device, Network
 from pns.model.notification import Notification
@@ -18,21 +16,12 @@ from pns.model.push import PushState, PushTerms
 from pns.push.dispatcher import Dispatcher
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
-from pns.testing.temporary import empty_store
 from tests.push.scripted import ScriptedGateway
 
 DAY = 86_400 * 1_000_000
 NOW = PushTerms(0, DAY)
 
 Dispatch = Callable[..., Awaitable[Dispatcher]]
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: FakeClock, metrics: Metrics) -> AsyncIterator[Store]:
-    store = SQLiteStore(empty_store(tmp_path / "pns.db"), clock=clock, metrics=metrics)
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from pns.push.registrar import MOST_DEVICES, Registrar
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
 from pns.testing import FakeClock
-from pns.web.application import erase_user
+from pns.web.users import erase_user
 from tests.harness.leaving import left
 from tests.push.conftest import install
 from tests.push.scripted import ScriptedGateway

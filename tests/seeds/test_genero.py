@@ -1,6 +1,7 @@
 """What Genero's guide asks of a token maintainer and a push provider, played through on PNS.
 
-The endpoints by themselves are tried in tests/web/test_genero.py, the wire of FCM and APNs in tests/gateways.
+The endpoints by themselves are tried in tests/web/test_genero.py, the wire of FCM and APNs in
+tests/adapters/gateways.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 
 from pns.adapters.gateways.fcm import message as fcm_message
 from pns.testing import FakeClock
-from tests.gateways.fake_google import Google
+from tests.adapters.gateways.fake_google import Google
 from tests.harness import HostApplication, ServerProcess, eventually
 from tests.seeds.genero_app import GeneroApp, other_info
 from tests.seeds.world import World, a_world, gateway

@@ -8,8 +8,8 @@ import pytest
 
 from pns.model.device import Device
 from pns.model.push import PushState
-from pns.ops.copy.progress import Progress
-from pns.ops.push.regateway import move
+from pns.ops.commands.copy.progress import Progress
+from pns.ops.commands.push.regateway import move
 from pns.settings import PushSettings, Settings
 from pns.testing import FakeClock
 from tests.seeds.world import a_world, gateway

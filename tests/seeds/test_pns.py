@@ -16,7 +16,7 @@ import pytest
 from pns.contracts.store import Appended, Committed
 from pns.testing import Device as InProcess
 from pns.testing import FakeClock
-from tests.authorities.issuer import issuing, token
+from tests.adapters.authorities.issuer import issuing, token
 from tests.harness import Backend, Device, HostApplication, ServerProcess
 from tests.seeds.world import URL, a_world
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from pns.ops.service import make_service
+from pns.ops.serve.run import make_service
 from pns.settings import (
     AppSettings,
     AuthSettings,

@@ -9,7 +9,7 @@ import httpx2 as httpx
 import msgspec
 import pytest
 
-from pns.ops.service import make_service
+from pns.ops.serve.run import make_service
 from pns.runtime.metrics import Metrics
 from pns.settings import ServerSettings, Settings
 from pns.web.app import Web

@@ -1,163 +1,300 @@
-"""The endpoints of devices, called in process: CORS on every answer, and what asks the application."""
+"""Devices register themselves at push networks: whose they are, when their address changes, who may not."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import MutableMapping
-from http import HTTPMethod
+import json
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 
-from pns.contracts.authority import Credentials, Login
-from pns.contracts.store import Presence
-from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
-from pns.settings import LimitsSettings
-from tests.engine import StubAuthority
-from tests.web.edge import FOREIGN, an_edge
+from pns.contracts.gateway import wrong
+from pns.errors import Unavailable
+from pns.model.device import Address, Registration
+from pns.push.registrar import MOST_DEVICES
+from tests.push.scripted import ScriptedGateway
+from tests.web.edge import Edge, an_edge
 
-CORS = {
-    "access-control-allow-origin": FOREIGN,
-    "access-control-allow-credentials": "true",
-    "access-control-expose-headers": "Retry-After",
-    "vary": "Origin",
+TOKEN = {"network": "fcm", "token": "a-token", "platform": "android"}
+
+
+class Phones(ScriptedGateway):
+    """Takes tokens alone; `away` once it cannot register anybody."""
+
+    facts: Mapping[str, str] = {"sender": "1234"}
+    away = False
+
+    def check(self, registration: Registration) -> None:
+        if registration.token is None:
+            raise wrong("/token", "must be given")
+
+    async def install(self, registration: Registration, device_id: str) -> Address:
+        if self.away:
+            raise Unavailable
+        return await super().install(registration, device_id)
+
+
+class Broker(ScriptedGateway):
+    """Gives a login away, which only the device itself is told."""
+
+    async def install(self, registration: Registration, device_id: str) -> Address:
+        return Address(f"pns/{device_id}", reply={"topic": f"pns/{device_id}", "password": "only once"})
+
+
+@pytest.fixture
+def phones() -> Phones:
+    return Phones("fcm")
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker("mqtt")
+
+
+@pytest.fixture
+async def edge(tmp_path: Path, phones: Phones, broker: Broker) -> AsyncIterator[Edge]:
+    async with an_edge(tmp_path, gateways=[phones, broker]) as edge:
+        yield edge
+
+
+async def install(device: httpx.AsyncClient, registration: Mapping[str, Any] = TOKEN, **more: Any) -> str:
+    answer = await device.post("/devices", json={**registration, **more})
+    assert answer.status_code == 201, answer.text
+    device_id: str = answer.json()["device_id"]
+    return device_id
+
+
+async def devices(edge: Edge, user: str) -> dict[str, str]:
+    """The user's devices and their addresses, as the store has them."""
+    return {device.device_id: device.address for device in await edge.node.store.outbox.devices(user)}
+
+
+# ── registering ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_device_is_the_one_of_its_cookie(edge: Edge) -> None:
+    phone = edge.device("alice")
+    subscribed = (await phone.post("/subscribe")).json()["device_id"]
+    answer = await phone.post("/devices", json=TOKEN)
+    assert (answer.status_code, answer.json()) == (201, {"device_id": subscribed})
+    assert "pns_device=" in answer.headers["set-cookie"]
+    assert await devices(edge, "alice") == {subscribed: "a-token"}
+
+
+async def test_registering_at_each_start_changes_nothing_but_the_time(edge: Edge) -> None:
+    phone = edge.device("alice")
+    first = await install(phone)
+    before = (await edge.node.store.outbox.devices("alice"))[0].registered_at
+    assert await install(phone) == first
+    assert await install(edge.device("alice")) == first, "the app was installed anew, its token stayed"
+    (device,) = await edge.node.store.outbox.devices("alice")
+    assert device.registered_at > before
+
+
+async def test_a_new_address_replaces_the_old_one(edge: Edge) -> None:
+    with_cookie, without = edge.device("alice"), edge.device("alice")
+    first = await install(with_cookie)
+    assert await install(with_cookie, token="another-token") == first
+    assert await devices(edge, "alice") == {first: "another-token"}
+    assert await install(without, token="a-third-token", device_id=first) == first
+    assert await devices(edge, "alice") == {first: "a-third-token"}
+
+
+async def test_a_user_has_many_devices(edge: Edge) -> None:
+    phone, tablet = edge.device("alice"), edge.device("alice")
+    ids = [await install(phone), await install(tablet, token="of-the-tablet")]
+    ids.append(await install(phone, {"network": "mqtt"}))
+    assert len(set(ids)) == 3, "one device_id is one address"
+    assert list(await devices(edge, "alice")) == ids
+
+
+async def test_the_oldest_makes_room_for_one_too_many(edge: Edge, phones: Phones) -> None:
+    user = edge.device("alice")
+    for number in range(MOST_DEVICES + 1):
+        answer = await edge.application.post("/users/alice/devices", json={**TOKEN, "token": f"{number}"})
+        assert answer.status_code == 201
+    assert len(await devices(edge, "alice")) == MOST_DEVICES
+    assert [device.address for device in phones.released] == ["0"]
+    await install(user, token="0")
+    assert [device.address for device in phones.released] == ["0", "1"]
+
+
+async def test_the_last_user_to_register_owns_the_address(edge: Edge) -> None:
+    hers = await install(edge.device("alice"))
+    his = await install(edge.device("bob"))
+    assert his != hers
+    assert (await devices(edge, "alice"), await devices(edge, "bob")) == ({}, {his: "a-token"})
+
+
+async def test_one_browser_two_users_one_after_the_other(edge: Edge) -> None:
+    browser = edge.device("alice")
+    hers = await install(browser)
+    browser.cookies.set("user", "bob")
+    his = await install(browser)
+    assert his != hers
+    assert (await devices(edge, "alice"), await devices(edge, "bob")) == ({}, {his: "a-token"})
+
+
+async def test_nobody_takes_a_device_by_its_id(edge: Edge) -> None:
+    hers = await install(edge.device("alice"))
+    his = await install(edge.device("bob"), token="of-bob", device_id=hers)
+    assert his != hers
+    assert (await devices(edge, "alice"), await devices(edge, "bob")) == ({hers: "a-token"}, {his: "of-bob"})
+
+
+async def test_what_the_network_gives_is_told_once(edge: Edge) -> None:
+    phone = edge.device("alice")
+    answer = await phone.post("/devices", json={"network": "mqtt"})
+    device_id = answer.json()["device_id"]
+    assert answer.json()["mqtt"] == {"topic": f"pns/{device_id}", "password": "only once"}
+    shown = await edge.application.get("/users/alice/devices")
+    assert "only once" not in shown.text
+    (kept,) = await edge.node.store.outbox.devices("alice")
+    assert "only once" not in repr(kept)
+
+
+async def test_what_the_network_gives_is_for_the_device_that_is_kept(edge: Edge) -> None:
+    hers = await install(edge.device("alice"), {"network": "mqtt"})
+    answer = await edge.device("bob").post("/devices", json={"network": "mqtt", "device_id": hers})
+    his = answer.json()["device_id"]
+    assert his != hers
+    assert answer.json()["mqtt"]["topic"] == f"pns/{his}"
+    assert await devices(edge, "bob") == {his: f"pns/{his}"}
+
+
+# ── removing, and the badge ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_device_is_removed_once(edge: Edge, phones: Phones) -> None:
+    phone = edge.device("alice")
+    path = f"/devices/{await install(phone)}"
+    assert (await phone.delete(path)).status_code == 204
+    assert [device.address for device in phones.released] == ["a-token"]
+    again = await phone.delete(path)
+    assert (again.status_code, again.json()["code"]) == (404, "not_found")
+    assert await devices(edge, "alice") == {}
+
+
+async def test_another_users_device_is_none_of_mine(edge: Edge) -> None:
+    hers = await install(edge.device("alice"))
+    bob = edge.device("bob")
+    for answer in (
+        await bob.delete(f"/devices/{hers}"),
+        await bob.put(f"/devices/{hers}/badge", json={"badge": 9}),
+        await bob.delete("/devices/of-nobody"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    (device,) = await edge.node.store.outbox.devices("alice")
+    assert (device.device_id, device.badge) == (hers, None)
+
+
+async def test_a_badge_of_its_own(edge: Edge) -> None:
+    phone = edge.device("alice")
+    device_id = await install(phone)
+    for badge in (7, 0):
+        answer = await phone.put(f"/devices/{device_id}/badge", json={"badge": badge})
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert (await edge.node.store.outbox.devices("alice"))[0].badge == badge
+    await install(phone, token="another-token")
+    assert (await edge.node.store.outbox.devices("alice"))[0].badge == 0, "a new address keeps the badge"
+    await install(edge.device("bob"), token="another-token")
+    assert (await edge.node.store.outbox.devices("bob"))[0].badge is None, "a new owner begins anew"
+
+
+# ── what is refused ───────────────────────────────────────────────────────────────────────────────────
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "null": (None, ""),
+    "no network": ({"token": "x"}, "/network"),
+    "a network that there is not": ({"network": "pigeon", "token": "x"}, "/network"),
+    "a network that is not set": ({"network": "apns", "token": "x"}, "/network"),
+    "what its gateway refuses": ({"network": "fcm"}, "/token"),
+    "an empty token": ({**TOKEN, "token": ""}, "/token"),
+    "a long token": ({**TOKEN, "token": "x" * 4097}, "/token"),
+    "an unknown member": ({**TOKEN, "tokken": "x"}, "/tokken"),
+    "an id that is none": ({**TOKEN, "device_id": "a/b"}, "/device_id"),
+    "a line break in a label": ({**TOKEN, "platform": "a\n"}, "/platform"),
+    "an environment that there is not": ({**TOKEN, "environment": "test"}, "/environment"),
+    "a subscription without keys": (
+        {"network": "fcm", "subscription": {"endpoint": "https://push.example/1"}},
+        "/subscription/keys",
+    ),
+    "a key that is no text": (
+        {
+            "network": "fcm",
+            "subscription": {"endpoint": "https://push.example/1", "keys": {"p256dh": 1, "auth": ""}},
+        },
+        "/subscription/keys/p256dh",
+    ),
 }
 
 
-def cors_of(response: httpx.Response) -> dict[str, str]:
-    return {name: response.headers[name] for name in CORS if name in response.headers}
+@pytest.mark.parametrize(("body", "at"), WRONG.values(), ids=WRONG)
+async def test_a_wrong_body_names_the_field(edge: Edge, body: Any, at: str) -> None:
+    for client, path in (
+        (edge.device("alice"), "/devices"),
+        (edge.application, "/users/alice/devices"),
+        (edge.application, "/pseudo_users"),
+    ):
+        headers = {"content-type": "application/json"}
+        answer = await client.post(path, content=json.dumps(body), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+        assert [error["at"] for error in answer.json()["errors"]] == [at]
+    assert await devices(edge, "alice") == {}
 
 
-ERRORS: dict[int, Exception] = {
-    401: Unauthorized(),
-    403: Forbidden(),
-    503: AuthUnavailable(),
-    500: RuntimeError("a fault of the code"),
-}
+@pytest.mark.parametrize("badge", [-1, 2**31, 1.5, "1", None, True])
+async def test_a_badge_is_a_count(edge: Edge, badge: object) -> None:
+    phone = edge.device("alice")
+    answer = await phone.put(f"/devices/{await install(phone)}/badge", json={"badge": badge})
+    assert answer.status_code == 422
+    assert [error["at"] for error in answer.json()["errors"]] == ["/badge"]
 
 
-@pytest.mark.parametrize("status", ERRORS)
-async def test_an_allowed_page_can_read_every_error(tmp_path: Path, status: int) -> None:
-    async with an_edge(tmp_path, StubAuthority(ERRORS[status])) as edge:
-        response = await edge.ask("POST")
-    assert response.status_code == status
-    assert cors_of(response) == CORS
+@pytest.mark.parametrize(
+    ("content", "media_type", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b'{"network":"fcm","token":"' + b"x" * 16_384, "application/json", 413),
+    ],
+)
+async def test_what_is_no_registration(edge: Edge, content: bytes, media_type: str, status: int) -> None:
+    phone = edge.device("alice")
+    headers = {"content-type": media_type}
+    for method, path in (("POST", "/devices"), ("PUT", f"/devices/{await install(phone)}/badge")):
+        answer = await phone.request(method, path, content=content, headers=headers)
+        assert answer.status_code == status
+        if status == 413:
+            assert "16384 bytes" in answer.json()["detail"]
 
 
-async def test_an_allowed_page_can_read_that_the_user_has_too_many(tmp_path: Path) -> None:
-    limits = LimitsSettings(connections_per_user=1)
-    async with an_edge(tmp_path, StubAuthority(Login("42", 0), Login("42", 0)), limits=limits) as edge:
-        other, _ = await edge.node.join(Credentials(headers=(), forwarded=(), device_id="other"), None)
-        response = await edge.ask("POST")
-        edge.node.leave(other)
-    assert response.status_code == 429
-    assert int(response.headers["retry-after"]) > 0
-    assert cors_of(response) == CORS
+async def test_a_name_in_the_path_that_is_none(edge: Edge) -> None:
+    phone = edge.device("alice")
+    for method, path in (("DELETE", "/devices/a%2Fb"), ("PUT", "/devices/a%2Fb/badge")):
+        answer = await phone.request(method, path, json={"badge": 1})
+        assert answer.status_code == 422
+        assert [error["at"] for error in answer.json()["errors"]] == ["device_id"]
 
 
-async def test_a_yes_has_the_headers_once(tmp_path: Path) -> None:
-    async with an_edge(tmp_path, StubAuthority(Login("42", 0))) as edge:
-        response = await edge.ask("POST")
-    assert response.status_code == 200
-    assert response.json()["user_id"] == "42"
-    assert "set-cookie" in response.headers
-    assert cors_of(response) == CORS
+async def test_a_gateway_that_cannot_now(edge: Edge, phones: Phones) -> None:
+    phones.away = True
+    answer = await edge.device("alice").post("/devices", json=TOKEN)
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert await devices(edge, "alice") == {}
 
 
-async def test_a_plain_get_says_what_is_wanted(tmp_path: Path) -> None:
-    authority = StubAuthority()
-    async with an_edge(tmp_path, authority) as edge:
-        for origin in (FOREIGN, "http://pns.example", None):
-            response = await edge.ask("GET", origin)
-            assert (response.status_code, response.json()["code"]) == (426, "upgrade_required")
-            assert response.headers["upgrade"] == "websocket"
-            assert cors_of(response) == (CORS if origin == FOREIGN else {})
-    assert authority.calls == []
+async def test_without_a_gateway_nobody_can_register(tmp_path: Path) -> None:
+    async with an_edge(tmp_path) as edge:
+        assert (await edge.client.get("/devices/networks")).json() == {"networks": {}}
+        answer = await edge.device("alice").post("/devices", json=TOKEN)
+        assert "[push.fcm] is not set" in answer.json()["detail"]
 
 
-async def test_a_wrong_method_too(tmp_path: Path) -> None:
-    authority = StubAuthority()
-    async with an_edge(tmp_path, authority) as edge:
-        for method in ("PUT", "DELETE", "PATCH"):
-            response = await edge.ask(method)
-            assert response.status_code == 405
-            assert response.headers["allow"] == "GET, OPTIONS, POST"
-            assert cors_of(response) == CORS
-
-
-async def test_the_preflight_asks_nobody(tmp_path: Path) -> None:
-    authority = StubAuthority()
-    async with an_edge(tmp_path, authority) as edge:
-        response = await edge.ask("OPTIONS")
-        refused = await edge.ask("OPTIONS", "https://evil.example")
-    assert (response.status_code, response.content) == (204, b"")
-    assert cors_of(response) == CORS
-    assert response.headers["access-control-allow-methods"] == "GET, POST, PUT, PATCH, DELETE"
-    assert (refused.status_code, cors_of(refused)) == (403, {})
-    assert authority.calls == []
-
-
-async def test_a_refused_page_can_read_nothing_and_asks_nobody(tmp_path: Path) -> None:
-    authority = StubAuthority()
-    async with an_edge(tmp_path, authority) as edge:
-        for method in ("GET", "POST", "OPTIONS", "PUT"):
-            for origin in ("https://evil.example", "null"):
-                response = await edge.ask(method, origin)
-                assert response.status_code == (405 if method == "PUT" else 403)
-                assert cors_of(response) == {}
-                assert "set-cookie" not in response.headers
-    assert authority.calls == []
-
-
-APPLICATION_ENDPOINTS = [
-    (HTTPMethod.POST, "/notify"),
-    (HTTPMethod.GET, "/users/42"),
-    (HTTPMethod.DELETE, "/users/42"),
-    (HTTPMethod.GET, "/users/42/notifications"),
-    (HTTPMethod.POST, "/users/42/seen"),
-    (HTTPMethod.GET, "/users/42/export"),
-    (HTTPMethod.DELETE, "/users/42/connections"),
-    (HTTPMethod.GET, "/users/42/devices"),
-    (HTTPMethod.POST, "/pseudo_users"),
-    (HTTPMethod.PUT, "/topics/app:news"),
-    (HTTPMethod.POST, "/broadcast"),
-    (HTTPMethod.OPTIONS, "/notify"),
-    (HTTPMethod.GET, "/metrics"),
-    (HTTPMethod.GET, "/nothing"),
-]
-
-
-async def test_what_is_not_for_devices_is_for_no_page(tmp_path: Path) -> None:
-    authority = StubAuthority()
-    async with an_edge(tmp_path, authority) as edge:
-        for method, path in APPLICATION_ENDPOINTS:
-            response = await edge.ask(method, path=path)
-            assert response.status_code in (401, 404, 405)
-            assert not [name for name in response.headers if name.startswith("access-control-")]
-
-
-async def test_a_store_that_cannot_tell_of_other_nodes_ends_no_connection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may go away at any moment, also between the first count and the limit's check."""
-
-    async def away(user_id: str, *, except_node: str) -> list[Presence]:
-        raise StoreUnavailable
-
-    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    events.put_nowait({"type": "websocket.connect"})
-    sent: list[MutableMapping[str, Any]] = []
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message)
-        if message["type"] == "websocket.send":
-            events.put_nowait({"type": "websocket.disconnect", "code": 1006})
-
-    scope = {"type": "websocket", "scheme": "ws", "path": "/subscribe", "raw_path": b"/subscribe"}
-    headers = [(b"host", b"pns.example")]
-    async with an_edge(tmp_path, StubAuthority(Login("42", 0))) as edge:
-        monkeypatch.setattr(edge.node.store, "presences", away)
-        await edge.web({**scope, "client": ("127.0.0.1", 1), "headers": headers}, events.get, send)
-    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send"]
+async def test_the_networks_are_told_to_everybody(edge: Edge) -> None:
+    told = await edge.client.get("/devices/networks")
+    assert told.json() == {"networks": {"fcm": {"sender": "1234"}, "mqtt": {}}}
+    assert (await edge.client.get("/devices/networks?x=1")).status_code == 422

@@ -13,7 +13,7 @@ from pns.testing import FakeClock
 from tests.engine import StubAuthority
 from tests.push.scripted import ScriptedGateway
 from tests.web.edge import FOREIGN, CookieLogin, Edge, an_edge
-from tests.web.test_devices import CORS, cors_of
+from tests.web.test_subscribe import CORS, cors_of
 
 TOKEN = {"network": "fcm", "token": "a-token"}
 CALLS = [("POST", "/devices"), ("DELETE", "/devices/some"), ("PUT", "/devices/some/badge")]

@@ -14,7 +14,7 @@ from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorize
 from pns.testing import FakeClock
 from tests.push.scripted import ScriptedGateway
 from tests.web.edge import FOREIGN, Edge, an_edge
-from tests.web.test_devices import CORS
+from tests.web.test_subscribe import CORS
 from tests.web.ways import (
     EVERY_NO,
     EVERY_WAY,

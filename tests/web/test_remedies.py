@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pns.errors import BadJSON, Invalid
 from pns.model.device import NETWORKS, Registration
 from pns.model.push import APNsControls, FCMControls
-from pns.ops.given import converted
-from pns.web.audience_calls import CHANGE, TO_ALL, Changed
+from pns.web.audience_schemas import CHANGE, TO_ALL, Changed
 from pns.web.body import NotifyBodies, decode
+from pns.web.host_values import converted
 
 NOTIFY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(NotifyBodies)
 REGISTRATION = msgspec.json.Decoder(Registration)

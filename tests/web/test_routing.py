@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pns.ops.service import make_service
+from pns.ops.serve.run import make_service
 from pns.settings import Settings
 from pns.web.routing import encoded_path
 from tests.harness import ServerProcess

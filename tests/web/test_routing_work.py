@@ -13,11 +13,11 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Scope
 
-from pns.ops.wrap import Wrapped
 from pns.settings import Settings
 from pns.web import genero, routing
 from pns.web.genero import is_addressed
 from pns.web.routing import encoded_path
+from pns.web.wrap import Wrapped
 from tests.web.test_routing import behind_root_path, cut_path, hello, in_starlette, mounted, without_raw_path
 
 LENGTH = 4000

@@ -9,8 +9,8 @@ import typer
 
 from pns.errors import PNSError, SettingsError
 from pns.model.device import Network, parse_user_id
-from pns.ops.arguments import Config, GatewayName, checked
-from pns.ops.loading import load
+from pns.ops.commands.arguments import Config, GatewayName, checked
+from pns.ops.commands.loading import load
 
 User = Annotated[
     str | None,
@@ -28,7 +28,7 @@ cli = typer.Typer(
 @cli.command("list")
 def list_devices(user: User = None, config: Config = None) -> None:
     """List devices, a line each; of tokens only the beginning, since a token lets anybody push."""
-    from pns.ops.push.devices import print_devices
+    from pns.ops.commands.push.devices import print_devices
 
     asyncio.run(print_devices(load(config), user_id=user, echo=typer.echo))
 
@@ -39,7 +39,7 @@ def show(
     config: Config = None,
 ) -> None:
     """Show what is known of one device."""
-    from pns.ops.push.devices import print_device
+    from pns.ops.commands.push.devices import print_device
 
     asyncio.run(print_device(load(config), device, echo=typer.echo))
 
@@ -58,7 +58,7 @@ def try_devices(
     config: Config = None,
 ) -> None:
     """Send a test push straight through the gateway and say what became of it. Nothing is stored."""
-    from pns.ops.push.trial import try_out
+    from pns.ops.commands.push.trial import try_out
 
     if bool(devices) == bool(user):
         raise SettingsError("name devices, or a user with --user; `pns devices list` shows both")
@@ -82,7 +82,7 @@ def regateway(
     config: Config = None,
 ) -> None:
     """Move devices, and what waits for them, to another gateway. Repeat it for what registered meanwhile."""
-    from pns.ops.push.regateway import run
+    from pns.ops.commands.push.regateway import run
 
     settings = load(config)
     try:

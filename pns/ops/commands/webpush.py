@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from pns.ops.arguments import Config
-from pns.ops.loading import load
+from pns.ops.commands.arguments import Config
+from pns.ops.commands.loading import load
 
 cli = typer.Typer(
     name="webpush",

@@ -18,15 +18,15 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from pns.errors import PNSError
-from pns.ops import logs
+from pns.library import PNS
 from pns.ops.demo.application import make_application
 from pns.ops.demo.banner import banner
 from pns.ops.demo.process import PUSH_SUBJECT, PNSProcess, port_of, reserve
 from pns.ops.demo.remote import RemotePNS
 from pns.ops.demo.server import Server
 from pns.ops.demo.sessions import Sessions
-from pns.ops.embedded import PNS
-from pns.ops.server import address_of, listen
+from pns.ops.serve import logs
+from pns.ops.serve.server import address_of, listen
 from pns.settings import AppSettings, LogSettings, PushSettings, Settings
 
 HOST = "127.0.0.1"

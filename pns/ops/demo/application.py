@@ -20,10 +20,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pns.errors import PNSError
+from pns.library import PNS
 from pns.ops.demo.page import ASSETS, page
 from pns.ops.demo.process import PNSProcess
 from pns.ops.demo.sessions import MAX_AGE_SECONDS, Sessions
-from pns.ops.embedded import PNS
 
 USERS = {"alice": "Alice", "bob": "Bob"}
 MANY = 50

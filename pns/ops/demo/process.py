@@ -21,7 +21,7 @@ from typing import Self
 import httpx2 as httpx
 
 from pns.errors import PNSError
-from pns.ops.server import listen
+from pns.ops.serve.server import listen
 
 HOST = "127.0.0.1"
 PUSH_SUBJECT = "mailto:demo@example.com"

@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator
 import uvicorn
 from starlette.types import ASGIApp
 
-from pns.ops.http_protocol import HTTPProtocol
-from pns.ops.websocket_protocol import WebSocketProtocol
+from pns.ops.serve.http_protocol import HTTPProtocol
+from pns.ops.serve.websocket_protocol import WebSocketProtocol
 
 
 class Server(uvicorn.Server):

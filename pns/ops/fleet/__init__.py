@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pns.errors import PNSError
-from pns.ops import logs
 from pns.ops.demo.application import make_application
 from pns.ops.demo.process import PNSProcess, port_of, reserve
 from pns.ops.demo.remote import RemotePNS
@@ -24,7 +23,8 @@ from pns.ops.fleet.banner import banner
 from pns.ops.fleet.nodes import Nodes
 from pns.ops.fleet.pages import FleetPages
 from pns.ops.fleet.servers import front, postgres, redis
-from pns.ops.server import listen
+from pns.ops.serve import logs
+from pns.ops.serve.server import listen
 from pns.settings import LogSettings
 
 HOST = "127.0.0.1"

@@ -1,0 +1,59 @@
+"""`pns doctor`: asks a running deployment what a stuck operator would; each bad answer has its remedy.
+
+It changes nothing that stays: the one notification that it sends is withdrawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from pns.ops.commands.doctor.application import check_application
+from pns.ops.commands.doctor.broker import check_bus
+from pns.ops.commands.doctor.database import check_database
+from pns.ops.commands.doctor.finding import Finding, Verdict
+from pns.ops.commands.doctor.push import check_push
+from pns.ops.commands.doctor.site import check_site
+from pns.ops.commands.doctor.way import Way
+from pns.settings import Settings
+
+
+async def examine(
+    settings: Settings, *, url: str, cookies: Sequence[str], origin: str, headers: Sequence[str] = ()
+) -> int:
+    """Ask everything, print the report, and return the exit code: 0 when nothing is wrong, else 1.
+
+    `url` is where devices reach PNS, `origin` that of the pages. `cookies` (`name=value`) and `headers`
+    (`Name: value`) are those of a logged-in user.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    findings: list[Finding] = []
+    login = _login(cookies, headers)
+    way = Way(settings, url=url, login=login, origin=origin)
+    beside = (check_database(settings), check_bus(settings), check_push(settings, url=url))
+    for answers in (check_application(settings, login, url=url), *beside, way.check()):
+        async for finding in answers:
+            findings.append(finding)
+            _print(console, finding)
+    for finding in check_site(settings, url=url, origin=origin):
+        findings.append(finding)
+        _print(console, finding)
+    failed = sum(finding.verdict is Verdict.BAD for finding in findings)
+    left_out = sum(finding.verdict is Verdict.NOT_ASKED for finding in findings)
+    console.print(f"\n{len(findings)} questions, {failed} with a bad answer, {left_out} not asked.")
+    return 1 if failed else 0
+
+
+def _login(cookies: Sequence[str], headers: Sequence[str]) -> dict[str, str]:
+    """What a logged-in browser sends, names in lower case."""
+    lines = [line.partition(":") for line in headers]
+    login = {name.strip().lower(): value.strip() for name, _, value in lines}
+    return login | ({"cookie": "; ".join(cookies)} if cookies else {})
+
+
+def _print(console: Console, finding: Finding) -> None:
+    console.print(f"{finding.verdict.value} {finding.question}: {escape(finding.answer)}")
+    if finding.remedy:
+        console.print(f"    → {escape(finding.remedy)}")

@@ -1,0 +1,28 @@
+"""From the options of a command to its settings; what has been loaded also says how to log."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pns.settings import Settings
+
+
+def load(path: Path | None, *, host: str | None = None, port: int | None = None) -> Settings:
+    """The settings of `--config`, or of wherever else they are; options go before. Raises SettingsError."""
+    from pns.ops.serve import logs
+
+    given = {"PNS_SERVER__HOST": host, "PNS_SERVER__PORT": port}
+    environ = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
+    settings = Settings.load(path, environ)
+    logs.configure(settings.log)
+    return settings
+
+
+def own_url(settings: Settings) -> str:
+    """Where a server of these settings is reached from this machine."""
+    host = settings.server.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return (
+        f"http://[{host}]:{settings.server.port}" if ":" in host else f"http://{host}:{settings.server.port}"
+    )

@@ -1,0 +1,74 @@
+"""`pns push status`: which gateways are set, and what is in the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pns.compose import make_gateways
+from pns.contracts.outbox import Backlog
+from pns.model.push import WAITING, PushState
+from pns.ops.commands.push.beside import store_beside
+from pns.ops.commands.push.columns import Columns
+from pns.ops.commands.push.devices import Echo
+from pns.runtime.clock import SystemClock
+from pns.settings import Settings
+
+
+async def print_status(settings: Settings, *, echo: Echo) -> None:
+    """Raises PNSError when the store cannot be read, SettingsError when a gateway cannot be set up."""
+    clock = SystemClock()
+    async with store_beside(settings, clock=clock) as store:
+        gateways = make_gateways(settings, store, clock=clock)
+        backlog = await store.outbox.backlog()
+    names = [f"{gateway.name} ({', '.join(sorted(gateway.networks))})" for gateway in gateways]
+    echo(f"gateways: {', '.join(names) or 'none is set, so nothing is pushed'}")
+    rows = [_row(found, clock.now()) for found in backlog]
+    for line in Columns("GATEWAY", "STATE", "PUSHES", "NEXT", "SUCH AS").lines(rows):
+        echo(line)
+    echo(summary(backlog, clock.now()))
+    known = {gateway.name for gateway in gateways}
+    for name in sorted({found.gateway for found in backlog if found.state in WAITING} - known):
+        echo(
+            f"what is for {name} waits until [push.{name}] is set, or its devices are moved: "
+            "see `pns devices regateway --help`"
+        )
+
+
+def waiting(backlog: Sequence[Backlog]) -> tuple[int, int | None]:
+    """How many pushes wait, and when the first of them was or is due."""
+    found = [each for each in backlog if each.state in WAITING]
+    oldest = min((each.oldest for each in found if each.oldest is not None), default=None)
+    return sum(each.pushes for each in found), oldest
+
+
+def ago(due_at: int, now: int) -> str:
+    """When something was or is due, for people."""
+    seconds = abs(now - due_at) // 1_000_000
+    size, unit = next(
+        ((size, unit) for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")) if seconds >= size),
+        (1, "s"),
+    )
+    told = f"{seconds // size} {unit}"
+    return f"due {told} ago" if due_at <= now else f"due in {told}"
+
+
+def _row(found: Backlog, now: int) -> tuple[str, ...]:
+    oldest = "" if found.oldest is None else ago(found.oldest, now)
+    return found.gateway, str(found.state), f"{found.pushes:,}", oldest, found.reason or ""
+
+
+def _put_off(backlog: Sequence[Backlog]) -> str:
+    """What waits after it was tried or put off, and why one of each gateway does."""
+    return "; ".join(
+        f"{found.pushes:,} of {found.gateway} again, such as: {found.reason}"
+        for found in backlog
+        if found.state is PushState.RETRY and found.reason
+    )
+
+
+def summary(backlog: Sequence[Backlog], now: int) -> str:
+    """How many wait and when it goes on, in one line."""
+    count, oldest = waiting(backlog)
+    if oldest is None:
+        return "nothing waits"
+    return "; ".join(filter(None, (f"{count:,} wait, the first {ago(oldest, now)}", _put_off(backlog))))

@@ -1,0 +1,165 @@
+"""What PNS adds to uvicorn's WebSocket protocol, because it owns the server: an end for peers that stop
+reading.
+
+uvicorn closes a connection by flushing first, so a peer that never reads keeps it; ASGI has no abort.
+`scope["extensions"]["pns.socket"]` is the protocol itself, as a pns.live.outlet.Socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, ClassVar
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
+from websockets.frames import Frame
+from websockets.protocol import State
+
+from pns.ops.serve.answers import BAD_REQUEST, MAX_HEADERS, MAX_LINE_BYTES, answer
+
+# websockets' own 8 KiB a line and 128 headers refuse cookies that browsers send. It reads them from the
+# environment when it is imported, which may have happened before.
+http11.MAX_LINE_LENGTH = MAX_LINE_BYTES
+http11.MAX_NUM_HEADERS = MAX_HEADERS
+
+MAX_EARLY_BYTES = 16_384
+"""How much a peer may send before its 101. A client waits for that (RFC 6455, section 4.1)."""
+MAX_FRAGMENTS = 1024
+"""Of one message. `limits.max_message_bytes` does not bound fragments that are empty."""
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket whose peer must read: what it does not take is dropped with the connection."""
+
+    flush_seconds: ClassVar[float] = 20.0
+    """How long the peer of an ended connection may take to read what was sent before it is dropped."""
+
+    _flush: asyncio.TimerHandle | None = None
+    _early_bytes = 0
+
+    def abort(self) -> None:
+        """Drop the connection and what is buffered for it, now."""
+        self.transport.abort()
+
+    def send_text(self, text: str) -> None:
+        """See pns.live.outlet.Socket. What `send` does, without its coroutine and its frame objects."""
+        conn = self.conn
+        if self.close_sent or conn.state is not State.OPEN or self.transport.is_closing():
+            return
+        payload = text.encode()
+        if len(payload) < 126 and not conn.extensions:
+            # RFC 6455 §5.2: FIN and the text opcode, then the length; what a server sends has no mask.
+            self.transport.write(bytes((0x81, len(payload))) + payload)
+        else:
+            conn.send_text(payload)
+            self.transport.write(b"".join(conn.data_to_send()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+        super().connection_lost(exc)
+        self.conn.parser.close()  # a generator that holds `conn`
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        # It holds this protocol: many that end at once would stay until garbage is collected.
+        self.scope["extensions"].clear()
+        if not self.disconnected:
+            # Closing flushes first: a peer that takes a byte now and then would hold the rest for days.
+            self._flush = self.loop.call_later(self.flush_seconds, self.abort)
+
+    def handle_connect(self, event: http11.Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions["pns.socket"] = self
+            # The scope has them as bytes now; websockets would keep its own copy, cookie and all, for good.
+            event.headers.clear()
+
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        self.response.headers.clear()  # sent just now
+
+    def data_received(self, data: bytes) -> None:
+        if not self.handshake_complete and self.handshake_initiated:
+            self._early_bytes += len(data)
+            if self._early_bytes > MAX_EARLY_BYTES:
+                self.abort()
+                return
+        super().data_received(data)
+        # The HTTP protocol hands over a complete head: a handshake that has not begun now was refused, and
+        # uvicorn would leave the peer without an answer.
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self.transport.write(b"".join(self.conn.data_to_send()) or answer(BAD_REQUEST))
+            self.transport.close()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < MAX_FRAGMENTS:
+            super().handle_cont(event)
+        elif not self.close_sent:
+            self.frames = []
+            self.conn.fail(1009, f"more than {MAX_FRAGMENTS} fragments")
+            self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:
+            # A broken frame before the 101: there is no WebSocket yet that could be closed with a code.
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+            self.transport.close()
+            return
+        super().handle_parser_exception()
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
+            self.frames = []
+            self.conn.fail(1007, "not UTF-8")
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        # Not a coroutine of its own: this is the way of every message.
+        if message["type"] == "websocket.http.response.body":
+            return self._refuse(message)
+        return super().send(message)
+
+    async def _refuse(self, message: Any) -> None:
+        await super().send(message)
+        # uvicorn takes a refusal that was answered for a handshake that nobody finished: an error in its log.
+        self.handshake_complete = True
+
+    # A peer that sends pings and reads no pongs would fill the buffer without end, so whoever does not read
+    # is not read from.
+
+    async def receive(self) -> Any:
+        event = await super().receive()
+        if not self.writable.is_set():
+            self._stop_reading()
+        return event
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _stop_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

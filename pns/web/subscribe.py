@@ -1,0 +1,228 @@
+"""The endpoints of devices: POST /subscribe says whether one may connect, GET opens the connection.
+
+Both run the same check (entrance.py). A GET is answered by a WebSocket, or where proxies refuse that by an
+event stream (events.py), which is the same connection in other clothes.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec import UNSET, Struct, UnsetType
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from pns.contracts.authority import DeviceAuthority
+from pns.contracts.store import State
+from pns.errors import (
+    Draining,
+    Invalid,
+    OriginNotAllowed,
+    Problem,
+    TooManyConnections,
+    Unavailable,
+    UpgradeRequired,
+)
+from pns.live.connection import Connection
+from pns.model.messages import SUBPROTOCOL, CloseCode
+from pns.model.ticket import TICKET_SECONDS
+from pns.node import Node
+from pns.web.contract.operation import DEVICE, Answer, Operation, Parameter
+from pns.web.entrance import SUBSCRIBE, Entrance
+from pns.web.events import MEDIA_TYPE, EventStream, wants_events
+from pns.web.problems import Headers, refuse_websocket
+from pns.web.routing import Route
+from pns.web.tickets import MAX_BODY_BYTES, MEDIA_TYPES, SubscribeBody, offered_ticket, read_subscribe_body
+from pns.web.user_schemas import READING_BODY
+from pns.web.users import answer
+
+log = logging.getLogger(__name__)
+
+
+class Subscribed(Struct, frozen=True):
+    """Yes, you may connect; a line without a message for 1.5 × heartbeat_seconds + 5 s is dead.
+
+    The rest only where a ticket was asked for. `ticket`: worth one connection, or one renewal, within
+    `ticket_seconds`. `device_token`: to be sent when asking again. `renew_seconds`: how long a connection
+    stays without a renewal; null: it needs none.
+    """
+
+    user_id: str
+    device_id: str
+    heartbeat_seconds: float
+    ticket: str | UnsetType = UNSET
+    ticket_seconds: int | UnsetType = UNSET
+    device_token: str | UnsetType = UNSET
+    renew_seconds: float | UnsetType | None = UNSET
+
+
+COOKIE = {"Set-Cookie": "The signed device cookie."}
+PERHAPS_COOKIE = {"Set-Cookie": "The signed device cookie; none where a ticket is asked for or shown."}
+
+_SUBSCRIBE = Operation(
+    caller="device",
+    body=SubscribeBody,
+    body_required=False,
+    body_limit=MAX_BODY_BYTES,
+    media_types=MEDIA_TYPES,
+    answers=(Answer(200, "This device may connect.", body=Subscribed, may_have=PERHAPS_COOKIE),),
+    problems=(*DEVICE, *READING_BODY, Invalid, TooManyConnections),
+)
+_TICKET = Parameter(
+    "ticket",
+    "Of an event stream: a ticket, in place of a login. A WebSocket offers it as the subprotocol "
+    "`pns.ticket.<ticket>`.",
+    str,
+)
+_OPEN = Operation(
+    caller="device",
+    parameters=(_TICKET,),
+    answers=(
+        Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", may_have=PERHAPS_COOKIE),
+        Answer(
+            200,
+            "With `Accept: text/event-stream`: every count as `data:`, in JSON as on a WebSocket, and again "
+            'as heartbeat; at the end `event: close` with `data: {"code","reason"}`.',
+            body=str,
+            media_type=MEDIA_TYPE,
+            may_have=PERHAPS_COOKIE,
+        ),
+    ),
+    problems=(*DEVICE, UpgradeRequired, TooManyConnections),
+)
+PREFLIGHT = Operation(
+    caller="device", answers=(Answer(204, "A page of this origin may ask."),), problems=(OriginNotAllowed,)
+)
+
+
+class DeviceEndpoints:
+    """What a device may ask of a node before it is connected."""
+
+    def __init__(self, node: Node, entrance: Entrance) -> None:
+        self._node = node
+        self._entrance = entrance
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", SUBSCRIBE, self.subscribe, _SUBSCRIBE),
+            Route("GET", SUBSCRIBE, self.open, _OPEN),
+            Route("OPTIONS", SUBSCRIBE, self.preflight, PREFLIGHT),
+        ]
+
+    # ── over HTTP ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def subscribe(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Whether this device may connect, and the device cookie; or a ticket, where no cookies are sent."""
+        self._entrance.check(request.scope)
+        if self._node.draining:
+            raise Draining
+        asked = await read_subscribe_body(request)
+        if asked.ticket:
+            return await self._give_ticket(request, asked)
+        self._node.check_open()
+        device, _, headers = await self._entrance.admit(request.scope)
+        if await self._node.crowded(device.user_id, new=1):
+            raise TooManyConnections
+        seconds = self._node.settings.server.heartbeat_seconds
+        response = answer(Subscribed(device.user_id, device.device_id, seconds))
+        response.raw_headers.extend(headers)
+        return response
+
+    async def _give_ticket(self, request: Request, asked: SubscribeBody) -> Response:
+        # A renewal opens no connection: it is for one that is counted already.
+        if not asked.renew:
+            self._node.check_open()
+        device, ticket, device_token, headers = await self._entrance.admit_for_ticket(request.scope, asked)
+        if not asked.renew and await self._node.crowded(device.user_id, new=1):
+            raise TooManyConnections
+        settings = self._node.settings
+        said = Subscribed(
+            device.user_id,
+            device.device_id,
+            settings.server.heartbeat_seconds,
+            ticket=ticket,
+            ticket_seconds=TICKET_SECONDS,
+            device_token=device_token,
+            renew_seconds=settings.auth.recheck_seconds or None,
+        )
+        response = answer(said)
+        response.raw_headers.extend(headers)
+        return response
+
+    async def open(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The connection: a WebSocket, or an event stream where a proxy refuses that."""
+        self._entrance.check(request.scope)
+        if request.method != "GET" or not wants_events(request):
+            raise UpgradeRequired
+        ticket = request.query_params.get("ticket")
+        connection, state, headers = await (
+            self._entrance.join(request.scope)
+            if ticket is None
+            else self._entrance.join_by_ticket(request.scope, ticket)
+        )
+        return EventStream(self._node, connection, state, headers)
+
+    async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
+        """CORS: whether a page of another origin may ask. Nobody is logged in for it."""
+        headers = self._entrance.preflight(request.scope)
+        response = answer(None, status=204)
+        response.raw_headers.extend(headers)
+        return response
+
+    # ── over a WebSocket ──────────────────────────────────────────────────────────────────────────────
+
+    async def connect(
+        self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
+    ) -> None:
+        """Serve one WebSocket until it ends. `authority`, if given, answers instead of the node's own, and
+        instead of a ticket.
+        """
+        ticket = None if authority else offered_ticket(scope.get("subprotocols", ()))
+        try:
+            connection, state, headers = await (
+                self._entrance.join(scope, authority)
+                if ticket is None
+                else self._entrance.join_by_ticket(scope, ticket)
+            )
+        except Problem as problem:
+            self._node.metrics.refusals.labels(problem.code).inc()
+            self._entrance.tell(problem)
+            await self._refuse(scope, send, problem)
+            return
+        try:
+            # Before anything is awaited: a count that comes meanwhile must find where to go.
+            connection.plug_in(send, (scope.get("extensions") or {}).get("pns.socket"))
+            await self._accept(scope, receive, send, headers)
+            await self._run(connection, state, receive)
+        finally:
+            self._node.leave(connection)
+
+    async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
+        """Before the 101 with an HTTP status; a connection that its host accepted is closed instead."""
+        if not scope.get("pns.accepted"):
+            await refuse_websocket(scope, send, problem, self._cors(scope))
+            return
+        again = isinstance(problem, Unavailable)
+        code = CloseCode.TRY_AGAIN_LATER if again else CloseCode.LOGGED_OUT
+        await send({"type": "websocket.close", "code": int(code), "reason": problem.code})
+
+    def _cors(self, scope: Scope) -> Headers:
+        """Wherever its host routed it, a WebSocket is a device's."""
+        try:
+            return self._entrance.check(scope)
+        except OriginNotAllowed:
+            return []
+
+    async def _accept(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        if scope.get("pns.accepted"):
+            return
+        await receive()
+        subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+        await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
+
+    async def _run(self, connection: Connection, state: State, receive: Receive) -> None:
+        if await self._node.crowded(connection.user_id):
+            connection.end(CloseCode.TOO_MANY_CONNECTIONS)
+        await connection.run(receive, state)

@@ -1,0 +1,245 @@
+"""The SQLite schema: made once by whoever comes first, all or nothing; strange files are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pns.adapters.stores import schema
+from pns.adapters.stores.schema import SCHEMA_VERSION, folder
+from pns.adapters.stores.sqlite.migrate import migrate
+from pns.adapters.stores.sqlite.rows import SQL
+from pns.adapters.stores.sqlite.store import SQLiteStore
+from pns.errors import SchemaError, SettingsError, StoreUnavailable
+from pns.model.notification import Notification
+from pns.runtime.metrics import Metrics
+from pns.testing.clock import FakeClock
+from tests.adapters.stores.conftest import append, inbox, new_store
+
+# ── migrations ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_migrating_twice_changes_nothing(file: Path) -> None:
+    before = file.read_bytes()
+    migrate(file)
+    assert file.read_bytes() == before
+
+
+def test_the_newest_migration_is_the_schema_of_this_code(connection: sqlite3.Connection) -> None:
+    files = sorted((folder() / "versions").glob("*.py"))
+    assert int(files[-1].name[:4]) == len(files) == SCHEMA_VERSION
+    assert connection.execute(SQL["schema"]).fetchall() == [(SCHEMA_VERSION, 1)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [
+        (f"{SCHEMA_VERSION:04}",)
+    ]
+
+
+_OPEN = """
+import asyncio, sys
+from pathlib import Path
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
+from pns.model.notification import Notification
+from pns.contracts.store import Submission
+from pns.adapters.stores.sqlite.store import SQLiteStore
+
+async def main():
+    store = SQLiteStore(sys.argv[1], clock=SystemClock(), metrics=Metrics())
+    sys.stdin.readline()
+    await store.open()
+    await store.append([Submission("42", (Notification(sys.argv[2]),))])
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_many_processes_open_one_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "pns.db"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", _OPEN, str(path), str(i)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(6)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert outputs == [""] * 6
+    assert [process.returncode for process in processes] == [0] * 6
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM schema").fetchone() == (1,)
+        assert connection.execute("SELECT unseen FROM users").fetchall() == [(6,)]
+
+
+async def test_many_stores_of_one_process_open_one_new_file(tmp_path: Path) -> None:
+    stores = [new_store(tmp_path / "pns.db") for _ in range(5)]
+    others = [new_store(tmp_path / f"other{i}.db") for i in range(3)]
+    await asyncio.gather(*(store.open() for store in stores + others))
+    await append(stores[0], "42", "a")
+    assert await inbox(stores[4], "42") == ["a"]
+    assert await inbox(others[0], "42") == []
+    await asyncio.gather(*(store.close() for store in stores + others))
+
+
+_KILLED = """
+import os, sqlite3, sys
+from pathlib import Path
+from pns.adapters.stores.sqlite import migrate
+
+connect, left = migrate._connect, [int(sys.argv[2])]
+
+def killing(path, patience):
+    def count(statement):
+        if left[0] == 0:
+            os.kill(os.getpid(), 9)
+        left[0] -= 1
+    connection = connect(path, patience)
+    connection.set_trace_callback(count)
+    return connection
+
+migrate._connect = killing
+migrate.migrate(Path(sys.argv[1]))
+print(int(sys.argv[2]) - left[0])
+"""
+
+
+def _killed_at(path: Path, statement: int) -> subprocess.CompletedProcess[str]:
+    run = [sys.executable, "-c", _KILLED, str(path), str(statement)]
+    return subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_migration_killed_at_any_statement_is_all_or_nothing(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.db"
+    total = int(_killed_at(whole, 10_000).stdout)
+    assert total > 20
+    points = sorted({0, 1, 2, 3, *range(4, total, max(1, total // 4)), total - 2, total - 1})
+    for point in points:
+        path = tmp_path / f"{point}.db"
+        assert _killed_at(path, point).returncode == -9
+        with closing(sqlite3.connect(path)) as connection:
+            tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        assert tables == 0 or _schema(path) == _schema(whole)
+        migrate(path)
+        assert _schema(path) == _schema(whole)
+
+
+def _schema(path: Path) -> list[tuple[str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+def test_a_newer_schema_that_lets_this_code_run_is_left_alone(
+    file: Path, connection: sqlite3.Connection
+) -> None:
+    connection.execute("UPDATE schema SET version = 7, oldest_code = ?", (SCHEMA_VERSION,))
+    connection.execute("UPDATE alembic_version SET version_num = '0007'")
+    migrate(file)
+    assert connection.execute(SQL["schema"]).fetchall() == [(7, SCHEMA_VERSION)]
+
+
+async def test_a_schema_that_is_too_new_is_refused_by_name(
+    file: Path, connection: sqlite3.Connection
+) -> None:
+    connection.execute("UPDATE schema SET version = 9, oldest_code = 8")
+    store = new_store(file)
+    with pytest.raises(SchemaError, match="pns migrate") as caught:
+        await store.open()
+    assert str(file) in str(caught.value)
+    await store.close()
+
+
+async def test_an_older_schema_is_brought_up_to_date(
+    file: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    number = SCHEMA_VERSION + 1
+    target = tmp_path / "next"
+    shutil.copytree(folder(), target)
+    (target / "versions" / f"{number:04}_more.py").write_text(
+        f'from alembic import op\nrevision, down_revision = "{number:04}", "{SCHEMA_VERSION:04}"\n'
+        f'def upgrade():\n    op.execute("UPDATE schema SET version = {number}")\n'
+    )
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", number)
+    monkeypatch.setattr(schema, "folder", lambda: target)
+    store = new_store(file)
+    await store.open()
+    await store.close()
+    assert connection.execute(SQL["schema"]).fetchall() == [(number, 1)]
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = tmp_path / "bad" / "versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "bad" / "env.py").write_text((folder() / "env.py").read_text())
+    source = (folder() / "versions" / "0001_core.py").read_text()
+    (versions / "0001_core.py").write_text(source.replace("_nodes()\n", 'op.execute("nonsense")\n', 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "folder", lambda: tmp_path / "bad")
+        with pytest.raises(StoreUnavailable):
+            migrate(tmp_path / "pns.db")
+    with closing(sqlite3.connect(tmp_path / "pns.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    migrate(tmp_path / "pns.db")
+
+
+# ── files that are not ours ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE customers (name)")
+    before = path.read_bytes()
+    store = new_store(path)
+    with pytest.raises(SchemaError, match=re.escape(str(path))):
+        await store.open()
+    await store.close()
+    assert path.read_bytes() == before
+
+
+async def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_bytes(b"Dear diary, " * 1_000)
+    store = new_store(path)
+    with pytest.raises(StoreUnavailable, match=re.escape(str(path))) as caught:
+        await store.open()
+    assert "backup" in str(caught.value)
+    await store.close()
+    assert path.read_bytes() == b"Dear diary, " * 1_000
+
+
+async def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "missing" / "pns.db")
+    with pytest.raises(StoreUnavailable, match="missing"):
+        await store.open()
+    await store.close()
+
+
+@pytest.mark.parametrize("path", ["", ":memory:"])
+def test_a_store_needs_a_file(path: str) -> None:
+    with pytest.raises(SettingsError, match="file"):
+        SQLiteStore(path, clock=FakeClock(), metrics=Metrics())
+
+
+@pytest.mark.parametrize("name", ["a b.db", "100%.db", "ü?#.db", "c&d=e.db"])
+async def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+    store = new_store(tmp_path / name)
+    await store.open()
+    await append(store, "42", Notification("a"))
+    await store.close()
+    assert os.listdir(tmp_path) == [name]

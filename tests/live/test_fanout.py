@@ -1,0 +1,233 @@
+"""Fan-out: which reads hints cost, who is told, and what a lost hint leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+
+import pytest
+
+from pns.contracts.store import State
+from pns.live.fanout import RETRY_SECONDS, Fanout
+from pns.live.hub import Hub
+from pns.runtime.metrics import Metrics
+from pns.testing.clock import FakeClock
+from tests.engine import StubConnection, StubStore, turns
+from tests.live.test_connection import Line
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@pytest.fixture
+def store() -> StubStore:
+    return StubStore()
+
+
+@pytest.fixture
+async def fanout(hub: Hub, store: StubStore, clock: FakeClock, metrics: Metrics) -> AsyncIterator[Fanout]:
+    fanout = Fanout(hub, store.store, clock=clock, metrics=metrics)
+    fanout.start()
+    yield fanout
+    await fanout.stop()
+    await fanout.stop()
+
+
+def joined(hub: Hub, *user_ids: str) -> list[StubConnection]:
+    connections = [StubConnection(user_id) for user_id in user_ids]
+    for connection in connections:
+        hub.attach(connection.connection)
+    return connections
+
+
+async def test_every_connection_of_a_changed_user_is_told_once(
+    fanout: Fanout, hub: Hub, store: StubStore
+) -> None:
+    phone, desk, other = joined(hub, "alice", "alice", "bob")
+    store.by_user["alice"] = State(1, 5, 3)
+    fanout.changed(["alice"])
+    await turns()
+    assert phone.told == desk.told == [State(1, 5, 3)]
+    assert other.told == []
+    assert store.asked == [["alice"]]
+
+
+async def test_users_without_a_connection_cost_no_read(fanout: Fanout, hub: Hub, store: StubStore) -> None:
+    joined(hub, "alice")
+    fanout.changed(["bob", "carol"])
+    await turns()
+    assert store.asked == []
+
+
+async def test_hints_during_a_read_share_the_next_one(fanout: Fanout, hub: Hub, store: StubStore) -> None:
+    joined(hub, "alice", "bob")
+    store.gate.clear()
+    fanout.changed(["alice"])
+    await turns()
+    for _ in range(1000):
+        fanout.changed(["alice", "bob"])
+    store.gate.set()
+    await turns(20)
+    assert store.asked == [["alice"], ["alice", "bob"]]
+
+
+async def test_none_means_anybody(fanout: Fanout, hub: Hub, store: StubStore) -> None:
+    joined(hub, "alice", "bob")
+    fanout.changed(None)
+    await turns()
+    assert store.asked == [["alice", "bob"]]
+
+
+async def test_a_store_that_is_away_is_asked_again(
+    fanout: Fanout, hub: Hub, store: StubStore, clock: FakeClock
+) -> None:
+    (phone,) = joined(hub, "alice")
+    store.away = True
+    fanout.changed(["alice"])
+    await turns()
+    assert phone.told == []
+    store.away = False
+    clock.advance(RETRY_SECONDS)
+    await turns()
+    assert len(phone.told) == 1
+
+
+async def test_after_a_surprise_it_goes_on(
+    fanout: Fanout,
+    hub: Hub,
+    store: StubStore,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else all who change later would be marked for it, and so be compared no more either."""
+    (phone,) = joined(hub, "alice")
+
+    async def surprises(user_ids: Collection[str]) -> dict[str, State]:
+        raise EOFError("what?")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fanout._store, "states", surprises)
+        fanout.changed(["alice"])
+        await turns()
+    assert "a turn of the loop failed" in caplog.text
+    assert metrics.registry.get_sample_value("pns_loop_errors_total", {"loop": "fanout"}) == 1
+    await fanout.compare()
+    assert len(phone.told) == 1, "whoever was not told is found by comparing"
+    fanout.changed(["alice"])
+    await turns()
+    assert len(phone.told) == 2
+
+
+async def test_a_lost_hint_is_found_by_comparing_and_counted(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    (phone,) = joined(hub, "alice")
+    store.by_user["alice"] = State(1, 1, 1)
+    await fanout.compare()
+    assert phone.told == [State(1, 1, 1)], "told at once"
+    phone.news = False
+    await fanout.compare()
+    assert b"pns_count_drift_total 1.0" in metrics.text(), "and counted when no hint explained it"
+
+
+async def test_a_hint_that_is_merely_late_is_no_drift(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    joined(hub, "alice")
+    await fanout.compare()
+    fanout.changed(["alice"])
+    await fanout.compare()
+    assert b"pns_count_drift_total 0.0" in metrics.text()
+
+
+def drift(metrics: Metrics) -> float:
+    return metrics.registry.get_sample_value("pns_count_drift_total") or 0.0
+
+
+async def test_a_connection_that_is_being_opened_has_not_drifted(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    """It is offered its state by a comparison before it begins, and was told no other one."""
+    line = Line()
+    hub.attach(line.connection)
+    store.by_user["alice"] = State(1, 6, 1)
+    await fanout.compare()
+    line.peer.leaves()
+    await line.start(State(1, 5, 0))
+    assert [message["newNotificationCountChanged"] for message in line.peer.messages] == [1]
+    await fanout.compare()
+    assert drift(metrics) == 0
+
+
+async def test_an_open_connection_beside_one_that_is_being_opened_may_have(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    opening, told = Line(), Line()
+    task = told.start(State(1, 5, 0))
+    await turns()
+    hub.attach(opening.connection)
+    hub.attach(told.connection)
+    store.by_user["alice"] = State(1, 6, 1)
+    await fanout.compare()
+    assert told.peer.messages[-1] == {"newNotificationCountChanged": 1}
+    await fanout.compare()
+    assert drift(metrics) == 1, "a hint was lost, and found once"
+    await fanout.compare()
+    assert drift(metrics) == 1
+    told.peer.leaves()
+    await task
+
+
+class InTurn(StubStore):
+    """Each read is answered when its test says so, whatever came before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[asyncio.Event] = []
+
+    async def states(self, user_ids: Collection[str]) -> dict[str, State]:
+        self.answers.append(asyncio.Event())
+        await self.answers[-1].wait()
+        return await super().states(user_ids)
+
+
+async def test_a_hint_whose_read_is_under_way_explains_a_change(
+    hub: Hub, clock: FakeClock, metrics: Metrics
+) -> None:
+    """The comparison's own read comes back first."""
+    store = InTurn()
+    fanout = Fanout(hub, store.store, clock=clock, metrics=metrics)
+    fanout.start()
+    joined(hub, "alice")
+    fanout.changed(["alice"])
+    await turns()
+    comparing = asyncio.create_task(fanout.compare())
+    await turns()
+    of_hint, of_comparison = store.answers
+    of_comparison.set()
+    await comparing
+    of_hint.set()
+    await turns()
+    hub.detach(hub.of("alice")[0])
+    await fanout.compare()
+    assert drift(metrics) == 0
+    await fanout.stop()
+
+
+@pytest.mark.parametrize("late", [["alice"], None])
+async def test_a_late_hint_explains_also_where_the_user_has_left(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics, late: list[str] | None
+) -> None:
+    (phone,) = joined(hub, "alice")
+    await fanout.compare()
+    hub.detach(phone.connection)
+    fanout.changed(late)
+    await fanout.compare()
+    assert drift(metrics) == 0
+
+
+async def test_stop_is_safe_before_start(hub: Hub, store: StubStore) -> None:
+    await Fanout(hub, store.store, clock=FakeClock(), metrics=Metrics()).stop()

@@ -1,0 +1,80 @@
+"""Which gateways are on: told at the start, and what was half set is told, too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from pns.compose import _TURNS_ON, half_set, make_gateways, make_store
+from pns.errors import SettingsError
+from pns.ops.commands.arguments import GatewayName
+from pns.runtime.clock import SystemClock
+from pns.runtime.metrics import Metrics
+from pns.settings import PushSettings, Settings
+from tests.harness import HostApplication, ServerProcess
+
+
+def push(name: str, **keys: Any) -> PushSettings:
+    return msgspec.convert({name: keys}, PushSettings)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "missing"),
+    [
+        ("azure", {"hub": "shop"}, "push.azure.connection_string"),
+        ("apns", {"key_id": "ABCDEFGHIJ"}, "push.apns.key_file or push.apns.certificate_file"),
+        ("fcm", {"project": "shop", "concurrency": 5}, "push.fcm.credentials"),
+        ("webpush", {"private_key": "x"}, "push.webpush.subject"),
+        ("mqtt", {"username": "pns"}, "push.mqtt.url"),
+    ],
+)
+def test_a_gateway_that_is_half_set(name: str, keys: dict[str, Any], missing: str) -> None:
+    (found,) = half_set(push(name, **keys))
+    assert found == (f"push.{name}.{next(iter(keys))}", f"push.{name}", missing)
+
+
+def test_a_gateway_that_is_set_or_is_not() -> None:
+    assert list(half_set(PushSettings())) == []
+    assert set(_TURNS_ON) == set(get_args(GatewayName))
+    for name, main in _TURNS_ON.items():
+        for key in main:
+            assert list(half_set(push(name, concurrency=5, **{key: "x"}))) == []
+
+
+def test_a_gateway_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h2", None)
+    settings = Settings(push=push("apns", key_file="x"))
+    clock = SystemClock()
+    store = make_store(settings, clock=clock, metrics=Metrics())
+    with pytest.raises(SettingsError) as refused:
+        make_gateways(settings, store, clock=clock)
+    assert str(refused.value) == (
+        "push.apns needs the package h2: install it with `pip install '.[apns]'` in the folder that PNS was "
+        "installed from"
+    )
+
+
+async def test_the_start_names_the_gateways(application: HostApplication, tmp_path: Path) -> None:
+    server = ServerProcess(
+        tmp_path,
+        auth_url=application.url,
+        push__webpush__subject="mailto:you@example.com",
+        push__azure__hub="shop",
+    )
+    async with server:
+        lines = server.output.splitlines()
+        (ready,) = [line for line in lines if "PNS is ready" in line]
+        assert ready.endswith(" push=webpush")
+        (warning,) = [line for line in lines if "WARNING" in line]
+        assert warning.endswith(
+            ": push.azure.hub is set, but push.azure is off: push.azure.connection_string is not set"
+        )
+
+
+async def test_the_start_says_that_push_is_off(server: ServerProcess) -> None:
+    (ready,) = [line for line in server.output.splitlines() if "PNS is ready" in line]
+    assert ready.endswith(" push=off")
