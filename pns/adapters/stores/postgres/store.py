@@ -22,7 +22,7 @@ from pns.adapters.stores.postgres.batch import Request, commit
 from pns.adapters.stores.postgres.connection import PATIENCE_SECONDS, PostgresConnections
 from pns.adapters.stores.postgres.migrate import migrate
 from pns.adapters.stores.postgres.outbox import PostgresOutbox
-from pns.adapters.stores.postgres.writes import Mark, Name, Place, Write
+from pns.adapters.stores.postgres.writes import MarkSent, Name, Write
 from pns.adapters.stores.schema import require_whole
 from pns.adapters.stores.secrets import PUSH_KEY, SESSION_SECRET, new_push_key, new_secret
 from pns.contracts.store import (
@@ -30,6 +30,7 @@ from pns.contracts.store import (
     Appended,
     Committed,
     Cursor,
+    Place,
     Presence,
     State,
     StoreReport,
@@ -129,7 +130,7 @@ class PostgresStore:
     async def mark_sent_seen(
         self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
     ) -> int:
-        mark = Mark(user_key, seqs, self._clock.now())
+        mark = MarkSent(user_key, seqs, self._clock.now())
         return cast(int, await self._commits.write(mark, size=SMALL_WRITE, committed=committed))
 
     async def mark_seen(
@@ -150,12 +151,11 @@ class PostgresStore:
         return 0 if place is None else await self._mark_oldest(cast(Place, place), committed)
 
     async def _mark_oldest(self, place: Place, committed: Committed[int] | None) -> int:
-        user_key, last_seq = place
         now = self._clock.now()
         mark = partial(
-            writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
+            writes.mark_oldest, user_key=place.user_key, last_seq=place.seq, limit=MARKED_AT_ONCE, now=now
         )
-        return await self._repeat(Write(mark, user_keys=(user_key,)), MARKED_AT_ONCE, committed)
+        return await self._repeat(Write(mark, user_keys=(place.user_key,)), MARKED_AT_ONCE, committed)
 
     async def withdraw(
         self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None

@@ -12,7 +12,7 @@ from functools import partial
 
 from pns.adapters.stores.drafts import size
 from pns.adapters.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
-from pns.adapters.stores.publications import PublicationRow, columns_of, drafts_of, publication_of, step_of
+from pns.adapters.stores.publications import StoredPublication, columns_of, drafts_of, publication_of, step_of
 from pns.adapters.stores.sqlite.append import append
 from pns.adapters.stores.sqlite.outbox import Read, Write
 from pns.adapters.stores.sqlite.rows import all_rows, change, row
@@ -142,5 +142,5 @@ def _publication(connection: sqlite3.Connection, publication_id: str) -> Publica
 
 
 def _one(connection: sqlite3.Connection, name: str, where: dict[str, object]) -> Publication | None:
-    found = row(connection, name, where, PublicationRow)
+    found = row(connection, name, where, StoredPublication)
     return None if found is None else publication_of(found)
