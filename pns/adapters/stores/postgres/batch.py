@@ -26,7 +26,7 @@ from pns.adapters.stores.postgres.rows import SQL, Session, affected, safe_id, s
 from pns.adapters.stores.postgres.writes import MarkSent, Name, Write, mark_places
 
 T = TypeVar("T")
-Request = Append | MarkSent | Write
+Request = Append | MarkSent | Write[Any]
 
 TRIES = 5
 """How often a batch is tried that another node's transactions were in the way of."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pns.adapters.stores.postgres.rows import (
     Session,
@@ -22,6 +22,8 @@ from pns.adapters.stores.postgres.rows import (
     single_value,
 )
 from pns.contracts.store import EVERY_DEVICE, Place, Presence
+
+T = TypeVar("T")
 
 DAY = 24 * 3600 * 1_000_000
 SKEW = 5 * 60 * 1_000_000
@@ -39,14 +41,14 @@ class Name(NamedTuple):
     shared: bool = False
 
 
-class Write(NamedTuple):
+class Write(NamedTuple, Generic[T]):
     """One request to write. Before `run` are locked: `names`, the users with these ids and keys, those of
     `makes`, who are made if need be, and those whom `find` returns; its rows are handed to `run`.
 
     `last`: takes only rows that nobody holds, and no users; all that may wait comes before it.
     """
 
-    run: Callable[..., Awaitable[object]]
+    run: Callable[..., Awaitable[T]]
     user_ids: tuple[str, ...] = ()
     user_keys: tuple[int, ...] = ()
     makes: tuple[str, ...] = ()
