@@ -21,7 +21,7 @@ from pns.adapters.authorities.api_key import ApiKeys
 from pns.adapters.buses.local import WATCH_SECONDS
 from pns.adapters.stores.postgres import errors as postgres_errors
 from pns.adapters.stores.sqlite.connection import BUSY_SECONDS
-from pns.adapters.stores.sqlite.errors import _SENTENCES, Moved, unavailable
+from pns.adapters.stores.sqlite.errors import _SENTENCES, FileMoved, unavailable
 from pns.live.conversation import BURST
 from pns.live.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
 from pns.model.device import MAX_USER_ID
@@ -305,7 +305,7 @@ def test_an_idle_connection_takes_what_the_benchmark_found() -> None:
 
 def test_what_the_503_says() -> None:
     told = {
-        "detail": {str(unavailable(Moved())), *_SENTENCES.values()},
+        "detail": {str(unavailable(FileMoved())), *_SENTENCES.values()},
         "detail, with PostgreSQL": {str(postgres_errors.unknown()), *postgres_errors._SENTENCES.values()},
     }
     for heading, sentences in told.items():
