@@ -40,7 +40,7 @@ from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, N
 from pns.ops.cli import cli
 from pns.ops.serve.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.serve.http_protocol import HTTPProtocol
-from pns.ops.serve.run import make_service
+from pns.ops.serve.run import assemble
 from pns.ops.serve.server import PING_SECONDS
 from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings, Settings
@@ -122,7 +122,7 @@ def test_every_setting_and_variable_that_is_named_exists(path: Path) -> None:
 
 @pytest.fixture
 def routes(tmp_path: Path) -> tuple[Route, ...]:
-    node, _ = make_service(Settings(auth=AuthSettings(url="http://127.0.0.1:9/pns-auth")))
+    node, _ = assemble(Settings(auth=AuthSettings(url="http://127.0.0.1:9/pns-auth")))
     return Web(node, ApiKeys([])).routes.routes
 
 

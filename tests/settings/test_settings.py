@@ -331,7 +331,7 @@ def test_a_variable_that_is_no_port(text: str) -> None:
 
 def test_an_unknown_name_is_told_a_near_one_or_where_to_look() -> None:
     assert _refusal(None, {"PNS_SERVER__PROT": "1"}).endswith("did you mean PNS_SERVER__PORT?")
-    assert _refusal(None, {"PNS_FOO__BAR": "1"}).endswith("config.toml lists what there is")
+    assert _refusal(None, {"PNS_FOO__BAR": "1"}).endswith("config.toml lists every setting")
 
 
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────────
