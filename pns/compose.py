@@ -27,9 +27,27 @@ from pns.contracts.bus import Bus
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
 from pns.errors import SettingsError
+from pns.node import Adapters
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings, Settings
+
+
+def make_adapters(
+    settings: Settings, *, user: UserOf | None = None, clock: Clock, metrics: Metrics
+) -> Adapters:
+    """The adapters of a node, not started yet. Raises SettingsError.
+
+    `user`: the host's own function that says who a request comes from, in place of the login call.
+    """
+    store = make_store(settings, clock=clock, metrics=metrics)
+    authority = (
+        make_device_authority(settings, store, clock=clock, metrics=metrics)
+        if user is None
+        else make_callback_authority(user, settings, store, clock=clock)
+    )
+    bus = make_bus(settings, store, clock=clock, metrics=metrics)
+    return Adapters(store, bus, authority, make_gateways(settings, store, clock=clock))
 
 
 def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:

@@ -18,14 +18,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from pns.compose import (
     fixed_user,
+    make_adapters,
     make_application_authority,
-    make_bus,
-    make_callback_authority,
-    make_device_authority,
-    make_gateways,
-    make_store,
 )
-from pns.contracts.authority import DeviceAuthority, UserOf
+from pns.contracts.authority import UserOf
 from pns.contracts.store import EVERY_DEVICE
 from pns.errors import NotStarted, PNSError
 from pns.model.messages import InboxItem
@@ -132,7 +128,7 @@ class PNS(PushMethods):
         if not wanted:
             return []
         checked = submission(user_id, wanted, limits=self.settings.limits, clock=self._clock)
-        return (await node.publisher.notify([checked])).notification_ids
+        return (await node.changes.notify([checked])).notification_ids
 
     def notify_sync(self, user_id: str | int, notifications: Notifications) -> list[str]:
         """`notify` from any other thread, a sync view for example; returns when it is on disk."""
@@ -179,14 +175,14 @@ class PNS(PushMethods):
         """Mark these seen, or all that are unseen now; returns how many are unseen afterwards."""
         node, user = self._started, given_user(user_id)
         if notification_ids is None:
-            await node.publisher.mark_all_seen(user)
+            await node.changes.mark_all_seen(user)
         else:
-            await node.publisher.mark_seen(user, notification_ids)
+            await node.changes.mark_seen(user, notification_ids)
         return (await node.store.states([user]))[user].unseen
 
     async def withdraw(self, user_id: str | int, notification_id: str) -> None:
         """Take one notification back; nothing happens if it is not kept any more."""
-        await self._started.publisher.withdraw(given_user(user_id), notification_id)
+        await self._started.changes.withdraw(given_user(user_id), notification_id)
 
     async def export(self, user_id: str | int) -> AsyncIterator[InboxItem]:
         """Every notification that PNS keeps of the user, oldest first, read in pages.
@@ -199,7 +195,7 @@ class PNS(PushMethods):
 
     async def disconnect(self, user_id: str | int, device_id: str = EVERY_DEVICE) -> None:
         """End the user's connections, or one device's, and every login answer from before."""
-        await self._started.publisher.revoke(given_user(user_id), device_id)
+        await self._started.changes.revoke(given_user(user_id), device_id)
 
     async def erase(self, user_id: str | int) -> None:
         """Erase the user with everything PNS keeps of them, and end their connections."""
@@ -234,22 +230,8 @@ class PNS(PushMethods):
 
     def _compose(self) -> tuple[Node, Web]:
         settings, clock, metrics = self.settings, self._clock, Metrics()
-        store = make_store(settings, clock=clock, metrics=metrics)
-        authority: DeviceAuthority
-        if self._user is None:
-            authority = make_device_authority(settings, store, clock=clock, metrics=metrics)
-        else:
-            authority = make_callback_authority(self._user, settings, store, clock=clock)
-        bus = make_bus(settings, store, clock=clock, metrics=metrics)
-        node = Node(
-            settings,
-            store=store,
-            bus=bus,
-            authority=authority,
-            metrics=metrics,
-            clock=clock,
-            gateways=make_gateways(settings, store, clock=clock),
-        )
+        adapters = make_adapters(settings, user=self._user, clock=clock, metrics=metrics)
+        node = Node(settings, adapters, metrics=metrics, clock=clock)
         return node, Web(node, make_application_authority(settings, clock=clock))
 
 

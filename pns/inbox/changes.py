@@ -6,7 +6,7 @@ a change is told also where its caller was cancelled meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pns.contracts.audiences import Publication, Reached, Subscriber
@@ -14,11 +14,10 @@ from pns.contracts.bus import Bus
 from pns.contracts.store import EVERY_DEVICE, Appended, Committed, Store, Submission
 from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
 from pns.model.push import PushTerms
-from pns.push.dismissals import Dismissals
 from pns.runtime.metrics import Metrics
 
 
-class Publisher:
+class Changes:
     """Writes to the store and signals the bus. Raises what the store raises; then nothing was changed, unless
     the error says that this is unknown.
 
@@ -32,11 +31,14 @@ class Publisher:
         metrics: Metrics,
         *,
         terms: PushTerms | None = None,
-        dismissals: Dismissals | None = None,
+        on_seen: Callable[[str], None] | None = None,
     ) -> None:
-        """`terms`: of the pushes of what is stored; None where nothing is pushed."""
+        """`terms`: of the pushes of what is stored; None where nothing is pushed.
+
+        `on_seen` is called with a user's id when notifications of the user were marked or withdrawn.
+        """
         self._terms = terms
-        self._dismissals = dismissals
+        self._on_seen = on_seen
         self._store = store
         self._bus = bus
         self._metrics = metrics
@@ -133,8 +135,8 @@ class Publisher:
         def changed(rows: int | None) -> None:
             if rows is None or rows:
                 self._bus.signal([user_id])
-                if self._dismissals is not None:
-                    self._dismissals.seen(user_id)
+                if self._on_seen is not None:
+                    self._on_seen(user_id)
 
         return changed
 

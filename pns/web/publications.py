@@ -87,7 +87,7 @@ async def _publish(node: Node, audience: str, body: ToAll, origin: Origin) -> Pu
     for id, data in zip(_ids(wanted), _data(wanted), strict=True):
         if by_id.setdefault(id, data) != data:
             raise NotificationIdConflict(f"{id} is the id of two of these, with different data; use a new id")
-    kept = await node.publisher.publish(wanted)
+    kept = await node.changes.publish(wanted)
     if kept.audience != audience or _data(kept) != _data(wanted):
         raise PublicationConflict
     return Published(kept.publication_id, _ids(kept))

@@ -139,7 +139,7 @@ class MessageEndpoints:
 
     async def _serve(self, user_id: str, message: Message) -> Response:
         if isinstance(message, DataSeen):
-            await self._node.publisher.mark_seen_up_to(user_id, message.up_to)
+            await self._node.changes.mark_seen_up_to(user_id, message.up_to)
             return _answer(encode_count((await self._node.store.states([user_id]))[user_id].unseen))
         async with self._node.page_turns:
             if isinstance(message, SeenRequest):
@@ -159,9 +159,7 @@ class MessageEndpoints:
 
     async def _mark(self, user_id: str, page: Page) -> None:
         try:
-            await self._node.publisher.mark_sent_seen(
-                user_id, page.user_key, [kept.seq for kept in page.items]
-            )
+            await self._node.changes.mark_sent_seen(user_id, page.user_key, [kept.seq for kept in page.items])
         except (StoreUnavailable, Overloaded):
             # They stay unseen and will be shown again: never lost, perhaps twice.
             return

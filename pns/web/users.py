@@ -61,7 +61,7 @@ class ApplicationEndpoints:
         """Store notifications durably and tell the users' devices."""
         limits = self._node.settings.limits
         body = await read_body(request, limits.max_body_bytes)
-        appended = await self._node.publisher.notify(decode_notify(body, limits, self._node.clock))
+        appended = await self._node.changes.notify(decode_notify(body, limits, self._node.clock))
         return answer(Notified(appended.notification_ids), status=201 if appended.created else 200)
 
     async def user(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -83,9 +83,9 @@ class ApplicationEndpoints:
         user_id = path_user_id(parameters["user_id"])
         body = decode_seen(await read_body(request, self._node.settings.limits.max_body_bytes))
         if body.notification_ids is None:
-            await self._node.publisher.mark_all_seen(user_id)
+            await self._node.changes.mark_all_seen(user_id)
         else:
-            await self._node.publisher.mark_seen(user_id, body.notification_ids)
+            await self._node.changes.mark_seen(user_id, body.notification_ids)
         return answer(Unseen(await self._unseen(user_id)))
 
     async def withdraw(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -93,7 +93,7 @@ class ApplicationEndpoints:
         user_id = path_user_id(parameters["user_id"])
         query(request, ())
         notification_id = name("notification_id", parameters["notification_id"])
-        await self._node.publisher.withdraw(user_id, notification_id)
+        await self._node.changes.withdraw(user_id, notification_id)
         return answer(None, status=204)
 
     async def export(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -113,7 +113,7 @@ class ApplicationEndpoints:
         wanted = query(request, {"device_id"}).get("device_id")
         # An empty one would mean all devices, which only leaving it out may mean.
         device_id = EVERY_DEVICE if wanted is None else name("device_id", wanted)
-        await self._node.publisher.revoke(user_id, device_id)
+        await self._node.changes.revoke(user_id, device_id)
         return answer(None, status=202)
 
     async def erase(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -154,7 +154,7 @@ async def _erase(node: Node, user_id: str) -> None:
     devices = await node.store.outbox.devices(user_id)
     erased: list[int | None] = []
     try:
-        await node.publisher.erase(user_id, committed=erased.append)
+        await node.changes.erase(user_id, committed=erased.append)
     finally:
         # The devices are gone with the first commit, also where a later one failed.
         if any(erased):

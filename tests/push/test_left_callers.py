@@ -11,7 +11,7 @@ from pns.adapters.buses.local import LocalBus
 from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.model.device import Registration
 from pns.node import Node
 from pns.push.engine import Pushing
@@ -68,7 +68,7 @@ class Erasing:
 
     def __init__(self, store: Store, clock: FakeClock, metrics: Metrics, gateway: ScriptedGateway) -> None:
         self.store = store
-        self.publisher = Publisher(store, LocalBus(None, clock=clock, metrics=metrics), metrics)
+        self.changes = Changes(store, LocalBus(None, clock=clock, metrics=metrics), metrics)
         self.pushing = Pushing(PushSettings(), [gateway], store, role="web", clock=clock, metrics=metrics)
 
     async def erase(self, user_id: str) -> None:
