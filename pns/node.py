@@ -17,7 +17,11 @@ from pns.contracts.bus import Bus
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import State, Store
 from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
+from pns.inbox.audiences import Subscribers
 from pns.inbox.changes import Changes
+from pns.inbox.erasure import Erasure
+from pns.inbox.publications import Publications
+from pns.inbox.reading import Reading
 from pns.inbox.retention import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
 from pns.inbox.spreader import SPREAD_SECONDS, Spreader
 from pns.live.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
@@ -90,6 +94,15 @@ class Node:
             terms=self.pushing.terms,
             on_seen=None if dismissals is None else dismissals.seen,
         )
+        self.erasure = Erasure(
+            self.store,
+            self.changes,
+            release=self.pushing.registrar.released,
+            shielded=self.pushing.registrar.shielded,
+        )
+        self.subscribers = Subscribers(self.store.audiences)
+        limits = self.settings.limits
+        self.publications = Publications(self.store, self.changes, limits=limits, clock=self.clock)
         self.pruner = Pruner(self.store, self.changes, self.settings, self.clock)
         self._spreader = None if role == "web" else Spreader(self.store, self.changes, self.clock)
 
@@ -97,6 +110,12 @@ class Node:
         self.hub = Hub()
         self.fanout = Fanout(self.hub, self.store, clock=self.clock, metrics=self.metrics)
         self.presence = PresenceReport(self.node_id, self.hub, self.store, self.clock)
+        self.reading = Reading(
+            self.store,
+            self.settings.limits,
+            connected=self.presence.devices,
+            here=self.hub.presences,
+        )
         self.departures = Departures(
             self.store,
             self.changes,

@@ -36,7 +36,7 @@ from pns.model.messages import (
     CloseCode,
     SeenItem,
 )
-from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
+from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, MAX_NOTIFICATIONS, Notification
 from pns.ops.cli import cli
 from pns.ops.serve.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.serve.http_protocol import HTTPProtocol
@@ -46,7 +46,6 @@ from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings, Settings
 from pns.settings import sources as configuration
 from pns.web.app import Web
-from pns.web.body import MAX_NOTIFICATIONS
 from pns.web.contract.asyncapi import message_name
 from pns.web.contract.openapi import problem_classes
 from pns.web.routing import Route

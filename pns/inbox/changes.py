@@ -54,6 +54,14 @@ class Changes:
             self._metrics.notifies.labels(error.code).inc()
             raise
 
+    async def seen(self, user_id: str, notification_ids: Sequence[str] | None = None) -> int:
+        """Mark these notifications seen, or all that are unseen now; returns the unseen count afterwards."""
+        if notification_ids is None:
+            await self.mark_all_seen(user_id)
+        else:
+            await self.mark_seen(user_id, notification_ids)
+        return await self._unseen(user_id)
+
     async def mark_sent_seen(self, user_id: str, user_key: int, seqs: Sequence[int]) -> int:
         """Mark what one connection was sent; returns how many changed."""
         return await self._store.mark_sent_seen(user_key, seqs, committed=self._told(user_id))
@@ -110,6 +118,9 @@ class Changes:
     async def expire(self, limit: int) -> int:
         """Remove what has expired, at most `limit`; returns the number of users concerned."""
         return len(await self._store.expire(limit, committed=self._expired))
+
+    async def _unseen(self, user_id: str) -> int:
+        return (await self._store.states([user_id]))[user_id].unseen
 
     def _stored(self, submissions: Sequence[Submission], appended: Appended | None) -> None:
         if appended is None:

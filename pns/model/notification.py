@@ -18,6 +18,8 @@ from pns.model.push import PushControls
 from pns.model.timestamp import Moment
 
 MAX_NOTIFICATION_BYTES = 65_536
+MAX_NOTIFICATIONS = 1000
+"""Notifications of one request or publication."""
 CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
 """Microseconds that a submitted `create_date` may lie ahead of PNS's own clock."""
 

@@ -24,6 +24,7 @@ from pns.errors import (
     UnknownNotification,
 )
 from pns.live.conversation import page_limit, seen_cursor
+from pns.model.answers import Count
 from pns.model.messages import (
     DATA_SEEN,
     RENEW_TICKET,
@@ -52,7 +53,7 @@ from pns.web.entrance import MESSAGES, Entrance, Turnstile
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
 from pns.web.subscribe import COOKIE, PREFLIGHT
-from pns.web.user_schemas import READING_BODY, Count
+from pns.web.user_schemas import READING_BODY
 
 _MEDIA_TYPES = ("application/json", "text/plain")
 
