@@ -36,14 +36,14 @@ from pns.model.messages import (
     CloseCode,
     SeenItem,
 )
-from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, MAX_NOTIFICATIONS, Notification
+from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATIONS, Notification
 from pns.ops.cli import cli
 from pns.ops.serve.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.serve.http_protocol import HTTPProtocol
 from pns.ops.serve.run import make_service
 from pns.ops.serve.server import PING_SECONDS
 from pns.runtime.metrics import Metrics
-from pns.settings import AuthSettings, Settings
+from pns.settings import AuthSettings, LimitsSettings, Settings
 from pns.settings import sources as configuration
 from pns.web.app import Web
 from pns.web.contract.asyncapi import message_name
@@ -191,7 +191,7 @@ def test_close_codes() -> None:
     ("name", "words"),
     [
         (PROTOCOL, f"at most {MAX_NOTIFICATIONS:,} notifications in all"),
-        (PROTOCOL, f"1 to {MAX_NOTIFICATION_BYTES:,} bytes of UTF-8"),
+        (PROTOCOL, f"1 to {LimitsSettings().max_notification_bytes:,} bytes of UTF-8"),
         (PROTOCOL, f"at most {CREATE_DATE_LEEWAY // 60_000_000} minutes ahead"),
         (PROTOCOL, f"a string of 1 to {MAX_USER_ID} characters"),
         (PROTOCOL, f"in bursts of {TIMES[BURST]} that"),

@@ -17,7 +17,6 @@ from pns.model.name import Name
 from pns.model.push import PushControls
 from pns.model.timestamp import Moment
 
-MAX_NOTIFICATION_BYTES = 65_536
 MAX_NOTIFICATIONS = 1000
 """Notifications of one request or publication."""
 CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
