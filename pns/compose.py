@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -27,15 +27,37 @@ from pns.contracts.bus import Bus
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
 from pns.errors import SettingsError
+from pns.node import Adapters
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings, Settings
+
+STORE_SCHEMES = ("sqlite", "postgresql")
+BROKER_SCHEMES = ("redis", "rediss", "nats", "postgresql")
+BUS_SCHEMES = ("local", *BROKER_SCHEMES)
+
+
+def make_adapters(
+    settings: Settings, *, user: UserOf | None = None, clock: Clock, metrics: Metrics
+) -> Adapters:
+    """The adapters of a node, not started yet. Raises SettingsError.
+
+    `user`: the host's own function that says who a request comes from, in place of the login call.
+    """
+    store = make_store(settings, clock=clock, metrics=metrics)
+    authority = (
+        make_device_authority(settings, store, clock=clock, metrics=metrics)
+        if user is None
+        else make_callback_authority(user, settings, store, clock=clock)
+    )
+    bus = make_bus(settings, store, clock=clock, metrics=metrics)
+    return Adapters(store, bus, authority, make_gateways(settings, store, clock=clock))
 
 
 def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
     """The store of `store.url`, not opened yet. Raises SettingsError."""
     url = settings.store.url
-    if urlsplit(url).scheme == "sqlite":
+    if _scheme(url, STORE_SCHEMES, at="store.url") == "sqlite":
         return SQLiteStore(sqlite_path(url), clock=clock, metrics=metrics)
     with _extra("postgres", "store.url"):
         from pns.adapters.stores.postgres.store import PostgresStore
@@ -49,7 +71,7 @@ def sqlite_path(url: str) -> str:
 
 def make_archive(url: str) -> Archive:
     """The store at `url` as rows, not opened yet. Raises SettingsError."""
-    if urlsplit(url).scheme == "sqlite":
+    if _scheme(url, STORE_SCHEMES, at="a store's URL") == "sqlite":
         return SQLiteArchive(sqlite_path(url))
     with _extra("postgres", "postgresql://"):
         from pns.adapters.stores.postgres.archive import PostgresArchive
@@ -59,7 +81,7 @@ def make_archive(url: str) -> Archive:
 def make_bus(settings: Settings, store: Store, *, clock: Clock, metrics: Metrics) -> Bus:
     """The bus of `bus.url`, not started yet. Raises SettingsError."""
     url = settings.bus.url
-    if urlsplit(url).scheme == "local":
+    if _scheme(url, BUS_SCHEMES, at="bus.url") == "local":
         return LocalBus(store.foreign_changes, clock=clock, metrics=metrics)
     return SignalBus(_make_wire(url), clock=clock, metrics=metrics)
 
@@ -70,7 +92,7 @@ async def bus_trouble(settings: Settings, *, seconds: float) -> str:
 
 
 def _make_wire(url: str) -> Wire:
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url, BROKER_SCHEMES, at="bus.url")
     if scheme == "nats":
         with _extra("nats", "bus.url"):
             from pns.adapters.buses.nats import NATSWire
@@ -82,6 +104,15 @@ def _make_wire(url: str) -> Wire:
     with _extra("redis", "bus.url"):
         from pns.adapters.buses.redis import RedisWire
     return RedisWire(url)
+
+
+def _scheme(url: str, known: Sequence[str], *, at: str) -> str:
+    """The scheme of `url`, one of `known`. Raises SettingsError, also for a setting that code has made."""
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme in known:
+        return scheme
+    remedy = "; of a file, write sqlite:/// and then its path" if "sqlite" in known else ""
+    raise SettingsError(f"{at} must start with {' or '.join(f'{each}://' for each in known)}{remedy}")
 
 
 @contextmanager

@@ -36,17 +36,16 @@ from pns.model.messages import (
     CloseCode,
     SeenItem,
 )
-from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
+from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATIONS, Notification
 from pns.ops.cli import cli
 from pns.ops.serve.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.serve.http_protocol import HTTPProtocol
 from pns.ops.serve.run import assemble
 from pns.ops.serve.server import PING_SECONDS
 from pns.runtime.metrics import Metrics
-from pns.settings import AuthSettings, Settings
+from pns.settings import AuthSettings, LimitsSettings, Settings
 from pns.settings import sources as configuration
 from pns.web.app import Web
-from pns.web.body import MAX_NOTIFICATIONS
 from pns.web.contract.asyncapi import message_name
 from pns.web.contract.openapi import problem_classes
 from pns.web.routing import Route
@@ -192,7 +191,7 @@ def test_close_codes() -> None:
     ("name", "words"),
     [
         (PROTOCOL, f"at most {MAX_NOTIFICATIONS:,} notifications in all"),
-        (PROTOCOL, f"1 to {MAX_NOTIFICATION_BYTES:,} bytes of UTF-8"),
+        (PROTOCOL, f"1 to {LimitsSettings().max_notification_bytes:,} bytes of UTF-8"),
         (PROTOCOL, f"at most {CREATE_DATE_LEEWAY // 60_000_000} minutes ahead"),
         (PROTOCOL, f"a string of 1 to {MAX_USER_ID} characters"),
         (PROTOCOL, f"in bursts of {TIMES[BURST]} that"),

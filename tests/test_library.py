@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -366,6 +367,39 @@ async def test_the_sync_twins_do_what_they_are_named_after(pns: PNS) -> None:
         for name, call in calls.items():
             with pytest.raises(RuntimeError, match=f"use `await {name}`"):
                 call()
+
+
+def in_a_thread(call: Callable[..., object], *arguments: object) -> asyncio.Future[object]:
+    """What `call` returns or raises in a thread that does not keep the process from ending."""
+    answer: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call(*arguments))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(answer)
+
+
+async def test_leaving_ends_the_wait_of_a_thread(pns: PNS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker thread that waited for ever would keep the host's process from ending."""
+    asked = asyncio.Event()
+
+    async def never(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with pns:
+        monkeypatch.setattr(pns._started.changes, "notify", never)
+        waiting = in_a_thread(pns.notify_sync, "42", "x")
+        await asked.wait()
+    with pytest.raises(NotStarted, match=r"was left while notify_sync waited"):
+        async with asyncio.timeout(5):
+            await waiting
+    with pytest.raises(NotStarted, match=r"lifespan=pns\.lifespan"):
+        await in_a_thread(pns.notify_sync, "42", "after the end")
 
 
 async def test_another_event_loop_is_told_what_to_use(pns: PNS) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from pns.contracts.authority import Credentials
 from pns.contracts.store import State, Store
 from pns.errors import Overloaded, StoreUnavailable, Unauthorized, UnknownNotification
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.live.admission import Admitted, use
 from pns.live.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Renew, Send
 from pns.live.outlet import Message, Outlet, SendCall, SlowReader, Socket
@@ -53,7 +53,7 @@ class Delivery:
 
     settings: Settings
     store: Store
-    publisher: Publisher
+    changes: Changes
     clock: Clock
     metrics: Metrics
     in_place: bool
@@ -229,7 +229,7 @@ class Connection:
     async def _mark(self, effect: MarkSeen, outlet: Outlet | None = None) -> None:
         """Mark what was shown. `outlet`: where a failure is told, when the device asked for the marking."""
         try:
-            await self._delivery.publisher.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
+            await self._delivery.changes.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
         except (StoreUnavailable, Overloaded):
             # Without `outlet` they stay unseen and will be shown again: never lost, perhaps twice.
             if outlet is not None:

@@ -1,4 +1,4 @@
-"""What a node does for devices that hold no connection: its gateways, their dispatchers, and what spreads.
+"""Push, for devices that hold no connection: a node's gateways, dispatchers and loops.
 
 A node of role "web" takes registrations and enqueues, one of role "push" sends; "all" does both. They meet in
 the store alone.
@@ -13,8 +13,6 @@ from typing import Literal
 
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
-from pns.inbox.changes import Publisher
-from pns.inbox.spreader import SPREAD_SECONDS, Spreader
 from pns.model.push import PushTerms
 from pns.push.dismissals import DISMISS_SECONDS, Dismissals
 from pns.push.dispatcher import Dispatcher
@@ -67,13 +65,13 @@ class Pushing:
         self._metrics = metrics
         self._stack = AsyncExitStack()
 
-    async def start(self, publisher: Publisher) -> None:
+    async def start(self) -> None:
         """Raises SettingsError when a gateway cannot work."""
         async with AsyncExitStack() as stack:
             for gateway in self.gateways:
                 stack.push_async_callback(gateway.stop)
                 await gateway.start()
-            for looper in self._loopers(publisher):
+            for looper in self._loopers():
                 stack.push_async_callback(looper.stop)
                 looper.start()
             stack.push_async_callback(self.registrar.shielded.stop)
@@ -104,13 +102,11 @@ class Pushing:
             for gateway in self.gateways
         ]
 
-    def _loopers(self, publisher: Publisher) -> list[Looper]:
+    def _loopers(self) -> list[Looper]:
         ticks = []
         if self.dismissals is not None and self._role != "push":
             ticks.append(("dismiss", self.dismissals.tell, DISMISS_SECONDS))
         if self._role != "web":
-            spreader = Spreader(self._store, publisher, self._clock)
-            ticks.append(("spread", spreader.tick, SPREAD_SECONDS))
             ticks.append(("prune pushes", self._prune, PRUNE_SECONDS))
             strays = Strays(self._store.outbox, {gateway.name for gateway in self.gateways}, self._clock)
             ticks.append(("stray pushes", strays.tick, STRAY_SECONDS))
@@ -135,8 +131,6 @@ class Pushing:
     async def _prune(self) -> None:
         before = self._clock.now() - round(self._settings.keep_days * DAY)
         while await self._store.outbox.prune_pushes(settled_before=before, limit=PRUNED) >= PRUNED:
-            await self._clock.sleep(0.05)
-        while await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED) >= PRUNED:
             await self._clock.sleep(0.05)
 
     async def _tidy(self) -> None:

@@ -13,16 +13,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pns.errors import Invalid, NotFound, OriginNotAllowed, RateLimited, Unavailable
+from pns.inbox import given
+from pns.model.answers import Registered
 from pns.model.device import Registration
 from pns.node import Node
-from pns.web.body import name, query
+from pns.web.body import query
 from pns.web.contract.operation import DEVICE, Answer, Operation
 from pns.web.entrance import DEVICES, Entrance, Turnstile
 from pns.web.problems import Headers
 from pns.web.registrations import (
     MAX_BODY_BYTES,
     NO_DEVICE,
-    Registered,
     read,
     read_registration,
     registered,
@@ -115,7 +116,7 @@ class InstallationEndpoints:
         """Remove a device of this user."""
         device, _, headers = await self._turnstile.enter(request.scope)
         query(request, ())
-        device_id = name("device_id", parameters["device_id"])
+        device_id = given.name("device_id", parameters["device_id"])
         if not await self._registrar.uninstall(device.user_id, device_id):
             raise NotFound(NO_DEVICE)
         return _with(answer(None, status=204), headers)
@@ -123,7 +124,7 @@ class InstallationEndpoints:
     async def set_badge(self, request: Request, parameters: dict[str, str]) -> Response:
         """Set the badge of a device of this user."""
         device, _, headers = await self._turnstile.enter(request.scope)
-        device_id = name("device_id", parameters["device_id"])
+        device_id = given.name("device_id", parameters["device_id"])
         badge = (await read(request, _BADGE)).badge
         if not await self._outbox.set_badge(device_id, badge, user_id=device.user_id):
             raise NotFound(NO_DEVICE)

@@ -8,6 +8,7 @@ import pytest
 from pns.adapters.gateways.fcm.message import MOST_BYTES
 from pns.adapters.gateways.webpush.message import MAX_TEXT
 from pns.contracts.audiences import Change
+from pns.inbox.publications import Changed
 from pns.model.device import MAX_ADDRESS, Registration
 from pns.model.push import (
     APNsControls,
@@ -23,7 +24,6 @@ from pns.ops.serve.server import PING_SECONDS
 from pns.push.circuit import FAILURES, RETRY_SECONDS
 from pns.push.engine import SETTLED_SECONDS
 from pns.push.registrar import MOST_DEVICES
-from pns.web.audience_schemas import Changed
 from pns.web.registrations import MAX_BODY_BYTES
 from tests.harness.mosquitto import SETUP
 

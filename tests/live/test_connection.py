@@ -11,7 +11,7 @@ import pytest
 
 from pns.contracts.store import State, Store
 from pns.errors import StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.live.admission import Admitted
 from pns.live.connection import Connection, Delivery
 from pns.live.outlet import Message
@@ -27,7 +27,7 @@ ITEM = StoredNotification(7, "id", "data", 0, None, None, None, None)
 
 
 class StubInbox:
-    """A store and a publisher: one page for everybody, and what was read and marked."""
+    """A store and its changes: one page for everybody, and what was read and marked."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -96,7 +96,7 @@ class Line:
         self.delivery = delivery or Delivery(
             settings=Settings(server=ServerSettings(send_timeout_seconds=timeout)),
             store=cast(Store, self.inbox),
-            publisher=cast(Publisher, self.inbox),
+            changes=cast(Changes, self.inbox),
             clock=FakeClock(),
             metrics=self.metrics,
             in_place=True,

@@ -1,4 +1,4 @@
-"""What a node does beside sending: strays, measures, and what has ended long ago."""
+"""What a node does beside sending: strays and measures."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from pns.contracts.audiences import Publication
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store
-from pns.inbox.changes import Publisher
-from pns.model.notification import Notification
 from pns.model.push import PushState, PushTerms
-from pns.push.engine import DAY, PRUNE_SECONDS, Pushing, Role
+from pns.push.engine import DAY, Pushing, Role
 from pns.push.unserved import STILL_SECONDS, STRAY_SECONDS, Strays
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
 from pns.testing import FakeClock
 from tests.harness import eventually
-from tests.inbox.test_spreader import Signals
 
 from .conftest import install, notify
 from .scripted import ScriptedGateway
@@ -34,7 +30,7 @@ async def start(store: Store, clock: FakeClock, metrics: Metrics) -> AsyncIterat
     async def start(role: Role) -> Pushing:
         pushing = Pushing(PushSettings(), [ScriptedGateway()], store, role=role, clock=clock, metrics=metrics)
         started.append(pushing)
-        await pushing.start(Publisher(store, Signals(), metrics))
+        await pushing.start()
         return pushing
 
     yield start
@@ -93,7 +89,7 @@ async def test_what_is_not_due_yet_is_no_stray(store: Store, clock: FakeClock) -
     assert push.state is PushState.QUEUED
 
 
-# ── measures, upkeep ──────────────────────────────────────────────────────────────────────────────────
+# ── measures ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_how_late_pushes_are_is_told_where_nobody_sends_them(
@@ -111,24 +107,3 @@ async def test_how_late_pushes_are_is_told_where_nobody_sends_them(
     await clock.until_sleeping(2)
     clock.advance(100)
     await eventually(lambda: overdue() == 100)
-
-
-async def test_all_publications_that_ended_long_ago_go_at_once(
-    store: Store, clock: FakeClock, start: Start
-) -> None:
-    for number in range(1_100):
-        id, notification = f"p{number}", Notification("x", notification_id="n")
-        kept = await store.audiences.publish(
-            Publication(publication_id=id, audience="bucket/b", notifications=(notification,), create_date=1)
-        )
-        await store.audiences.reach(kept, [], complete=True)
-    clock.jump(31 * DAY / 1_000_000)
-    await start("push")
-
-    async def gone() -> bool:
-        clock.advance(1)
-        return await store.audiences.publication("p1099") is None
-
-    clock.advance(PRUNE_SECONDS)
-    await eventually(gone)
-    assert await store.audiences.publication("p0") is None

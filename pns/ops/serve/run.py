@@ -16,10 +16,8 @@ import uvicorn
 
 from pns.compose import (
     half_set,
+    make_adapters,
     make_application_authority,
-    make_bus,
-    make_device_authority,
-    make_gateways,
     make_store,
 )
 from pns.errors import PNSError, SettingsError
@@ -46,18 +44,8 @@ def assemble(
 ) -> tuple[Node, Web]:
     """A node and its web edge, ready for `serve`. Raises SettingsError."""
     clock, metrics = SystemClock(), metrics or Metrics()
-    store = make_store(settings, clock=clock, metrics=metrics)
-    node = Node(
-        settings,
-        store=store,
-        bus=make_bus(settings, store, clock=clock, metrics=metrics),
-        authority=make_device_authority(settings, store, clock=clock, metrics=metrics),
-        metrics=metrics,
-        clock=clock,
-        in_place=True,
-        gateways=make_gateways(settings, store, clock=clock),
-        role=role,
-    )
+    adapters = make_adapters(settings, clock=clock, metrics=metrics)
+    node = Node(settings, adapters, metrics=metrics, clock=clock, in_place=True, role=role)
     authority = make_application_authority(settings, clock=clock)
     return node, Web(node, authority, exposition=exposition, role=role)
 
