@@ -20,7 +20,7 @@ from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
 from pns.inbox.changes import Publisher
 from pns.inbox.retention import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
 from pns.live.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
-from pns.live.connection import Connection, Delivery
+from pns.live.connection import Connection, Shared
 from pns.live.departures import Departures
 from pns.live.fanout import Fanout
 from pns.live.heartbeat import Sweep
@@ -59,7 +59,7 @@ class Node:
         gateways: Sequence[Gateway] = (),
         role: Role = "all",
     ) -> None:
-        """`in_place`: counts may go straight to the server's socket; see Outlet."""
+        """`in_place`: counts may go straight to the server's socket; see web/websocket.py."""
         self.settings = settings
         self.store = store
         self.bus = bus
@@ -80,19 +80,19 @@ class Node:
         self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
         self.pruner = Pruner(store, self.publisher, settings.retention, self.clock)
         self.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
-        self._delivery = Delivery(
+        self._shared = Shared(
             settings=settings,
             store=store,
             publisher=self.publisher,
             clock=self.clock,
             metrics=metrics,
-            in_place=in_place,
             page_turns=self.page_turns,
         )
         self._sweep = Sweep(self.hub, authority, settings, self.clock)
         self._stack = AsyncExitStack()
         self.started = False
         self.draining = False
+        self.in_place = in_place
         self._left = asyncio.Event()
         metrics.connections.set_function(lambda: len(self.hub))
         metrics.users_connected.set_function(lambda: len(self.hub.user_ids))
@@ -187,7 +187,7 @@ class Node:
             admitted = await admission.ask(credentials, known, deadline=deadline, not_before=not_before)
             self.check_open()
             connection = Connection(
-                self._delivery,
+                self._shared,
                 admitted,
                 credentials=None if authority else credentials,
                 recheck_at=self._sweep.next_recheck(),
@@ -215,7 +215,7 @@ class Node:
         """
         self.check_open()
         connection = Connection(
-            self._delivery,
+            self._shared,
             Admitted(ticket.user_id, ticket.device_id, ticket.revocation),
             credentials=None,
             recheck_at=renewed_until(self.clock.monotonic(), self.settings.auth.recheck_seconds),
