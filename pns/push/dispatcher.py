@@ -31,7 +31,10 @@ LEASE_MARGIN_SECONDS = 10.0
 """How long a claim outlives the last answer that is waited for."""
 AWAY_SECONDS = 2.0
 STOP_SECONDS = 2.0
-"""For what is under way when a node goes down: cut off, it would be sent again, perhaps a second time."""
+"""For pushes under way when a node goes down: a push that is cut off is sent again, perhaps a second time."""
+CLAIM_SECONDS = 15.0
+"""For a claim under way when a node goes down. A store gives a claim two turns of five seconds: the commit
+before the claim's, and the claim's own."""
 MOST_OF_USER = 8
 """Pushes under way to one user's devices, where these name their own services: those may all hang."""
 MOST_REASON = 300
@@ -78,6 +81,7 @@ class Dispatcher:
         self._circuits = Circuits()
         self._users = Room(MOST_OF_USER)
         self._sending: set[asyncio.Task[None]] = set()
+        self._claiming: asyncio.Task[list[Push]] | None = None
         self._done: list[Settlement] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -88,17 +92,23 @@ class Dispatcher:
             self._task = asyncio.create_task(self._run(), name=f"pns push {self._gateway.name}")
 
     async def stop(self) -> None:
-        """What is under way has STOP_SECONDS to be answered, and what was answered is settled. Safe to call
-        twice, and before `start`.
+        """End the work under way, and settle its results. Safe to call twice, and before `start`.
+
+        Pushes have STOP_SECONDS to be answered. The store has CLAIM_SECONDS more to answer a claim: the
+        claimed pushes are given back at once, and need not wait for the end of their lease.
         """
         task, self._task = self._task, None
         if task is None:
             return
         task.cancel()
-        await asyncio.wait([task, *self._sending], timeout=STOP_SECONDS)
-        for each in (task, *self._sending):
-            each.cancel()
-        await asyncio.wait([task, *self._sending])
+        await asyncio.wait([task])
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=STOP_SECONDS)
+        for sending in self._sending:
+            sending.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending)
+        await self._give_back()
         with contextlib.suppress(Unavailable):
             await self._settle()
 
@@ -155,15 +165,30 @@ class Dispatcher:
         return GATHER_SECONDS  # if there were none, all were cancelled or are held, and more may be due
 
     async def _claim(self, claim: Claim) -> list[Push]:
-        """What was leased. A store that was asked goes on when this is cancelled: then it is given back."""
-        claiming = asyncio.ensure_future(self._outbox.claim(claim))
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Unavailable):
-                for push in await claiming:
-                    self._put_off(push, "its node went down", 0.0)
-            raise
+        """The leased pushes. Cancelling this call does not cancel the claim: `_give_back` follows."""
+        self._claiming = asyncio.ensure_future(self._outbox.claim(claim))
+        claimed = await asyncio.shield(self._claiming)
+        self._claiming = None
+        return claimed
+
+    async def _give_back(self) -> None:
+        """Put off the pushes of a claim that was under way when this node went down."""
+        claiming, self._claiming = self._claiming, None
+        if claiming is None:
+            return
+        await asyncio.wait([claiming], timeout=CLAIM_SECONDS)
+        if not claiming.done():
+            claiming.cancel()
+            log.warning(
+                "a claim was not answered within %g s: its pushes wait for the end of their lease",
+                CLAIM_SECONDS,
+                extra={"gateway": self._gateway.name},
+            )
+        elif (
+            not claiming.cancelled() and claiming.exception() is None
+        ):  # a claim that failed has leased nothing
+            for push in claiming.result():
+                self._put_off(push, "its node went down", 0.0)
 
     async def _settle(self) -> None:
         done, self._done = self._done, []
