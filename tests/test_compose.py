@@ -1,4 +1,4 @@
-"""Which gateways are on: told at the start, and what was half set is told, too."""
+"""Which gateways are on: told at the start, and what is half configured is told, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from pns.compose import _TURNS_ON, half_set, make_gateways, make_store
+from pns.compose import half_configured, make_gateways, make_store
 from pns.errors import SettingsError
 from pns.ops.commands.arguments import GatewayName
 from pns.runtime.clock import SystemClock
@@ -32,17 +32,17 @@ def push(name: str, **keys: Any) -> PushSettings:
         ("mqtt", {"username": "pns"}, "push.mqtt.url"),
     ],
 )
-def test_a_gateway_that_is_half_set(name: str, keys: dict[str, Any], missing: str) -> None:
-    (found,) = half_set(push(name, **keys))
+def test_a_gateway_that_is_half_configured(name: str, keys: dict[str, Any], missing: str) -> None:
+    (found,) = half_configured(push(name, **keys))
     assert found == (f"push.{name}.{next(iter(keys))}", f"push.{name}", missing)
 
 
 def test_a_gateway_that_is_set_or_is_not() -> None:
-    assert list(half_set(PushSettings())) == []
-    assert set(_TURNS_ON) == set(get_args(GatewayName))
-    for name, main in _TURNS_ON.items():
-        for key in main:
-            assert list(half_set(push(name, concurrency=5, **{key: "x"}))) == []
+    assert list(half_configured(PushSettings())) == []
+    assert set(PushSettings().gateways) == set(get_args(GatewayName))
+    for name, section in PushSettings().gateways.items():
+        for key in section.switches:
+            assert list(half_configured(push(name, concurrency=5, **{key: "x"}))) == []
 
 
 def test_a_gateway_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

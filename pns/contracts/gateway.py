@@ -55,6 +55,13 @@ class Receipt(NamedTuple):
     provider_id: str | None = None
 
 
+class Throughput(NamedTuple):
+    """How much the operator lets a gateway send: pushes a second, and pushes under way at once."""
+
+    rate_per_second: float
+    concurrency: int
+
+
 class Gateway(Protocol):
     """See the module's docstring for what every method promises."""
 
@@ -66,6 +73,9 @@ class Gateway(Protocol):
 
     facts: Mapping[str, str]
     """What an app must know to register, such as the application server key; public."""
+
+    throughput: Throughput
+    """From the gateway's own section of the settings."""
 
     async def start(self) -> None:
         """Make ready to send. Raises SettingsError for settings that cannot work; asks nobody."""

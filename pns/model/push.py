@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, assert_never
 from uuid import UUID, uuid5
 
 import msgspec
 from msgspec import Meta, Struct
 
-from pns.model.device import Device
+from pns.model.device import Device, Network
 
 Scalar = str | int | float | bool
 Flat = dict[str, Scalar]
@@ -108,6 +108,9 @@ class MQTTControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     ttl_seconds: Seconds | None = None
 
 
+NetworkControls = FCMControls | APNsControls | WebPushControls | MQTTControls
+
+
 class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How a notification is pushed: `data` goes to every network, the others each to its own.
 
@@ -121,6 +124,20 @@ class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     apns: APNsControls | None = None
     webpush: WebPushControls | None = None
     mqtt: MQTTControls | None = None
+
+    def of(self, network: Network) -> NetworkControls | None:
+        """The control fields of one network; None where the notification has none for the network."""
+        match network:
+            case "fcm":
+                return self.fcm
+            case "apns":
+                return self.apns
+            case "webpush":
+                return self.webpush
+            case "mqtt":
+                return self.mqtt
+            case _:
+                assert_never(network)
 
     def check(self) -> tuple[str, str] | None:
         """(field, what is wrong with it), or None: what the types cannot say.

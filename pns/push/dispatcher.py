@@ -59,8 +59,6 @@ class Dispatcher:
         *,
         clock: Clock,
         metrics: Metrics,
-        rate: float,
-        concurrency: int,
         timeout: float,
         offline_only: bool,
     ) -> None:
@@ -74,8 +72,8 @@ class Dispatcher:
         }
         self._seconds = metrics.push_seconds.labels(gateway.name)
         self._circuits_open = metrics.push_circuits_open.labels(gateway.name)
-        self._pace = Pace(rate)
-        self._concurrency = concurrency
+        self._pace = Pace(gateway.throughput.rate_per_second)
+        self._concurrency = gateway.throughput.concurrency
         self._timeout = timeout
         self._offline_only = offline_only
         self._circuits = Circuits()

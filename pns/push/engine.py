@@ -96,8 +96,6 @@ class Pushing:
                 self._store.outbox,
                 clock=self._clock,
                 metrics=self._metrics,
-                rate=getattr(self._settings, gateway.name).rate_per_second,
-                concurrency=getattr(self._settings, gateway.name).concurrency,
                 timeout=self._settings.timeout_seconds,
                 offline_only=self._settings.when == "offline",
             )

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import Push
 
@@ -25,6 +25,7 @@ class ScriptedGateway:
     def __init__(self, name: Network = "fcm", script: Script = lambda push: ACCEPTED) -> None:
         self.name: str = name
         self.networks = frozenset({name})
+        self.throughput = Throughput(1_000_000, 100)
         self.script = script
         self.asked: list[Push] = []
         self.taken: Counter[tuple[str, str]] = Counter()

@@ -203,9 +203,9 @@ def kept_badge(wanted: Wanted, row: DueRow) -> int | None:
     return wanted.push.badge if wanted.counts else row.push_badge
 
 
-def enabled(controls: PushControls, network: str) -> bool:
+def enabled(controls: PushControls, network: Network) -> bool:
     """Whether the application wants this pushed there."""
-    own = getattr(controls, network)
+    own = controls.of(network)
     return controls.enabled and (own is None or own.enabled)
 
 

@@ -19,7 +19,7 @@ from pns.adapters.gateways.apns.line import Line
 from pns.adapters.gateways.apns.message import MOST_BYTES, headers, payload
 from pns.adapters.gateways.apns.token import ProviderToken
 from pns.adapters.gateways.proof import Proof
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.model.device import Address, Device, Environment, Network, Registration
 from pns.model.push import Push
 from pns.runtime.clock import Clock
@@ -42,6 +42,7 @@ class APNs:
     facts = NO_FACTS
 
     def __init__(self, settings: APNsSettings, *, clock: Clock) -> None:
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._token: ProviderToken | None = None

@@ -22,7 +22,7 @@ from pns.adapters.gateways.azure import answers as azure_answer
 from pns.adapters.gateways.azure.signature import Signatures, parse
 from pns.adapters.gateways.fcm import message as fcm_message
 from pns.adapters.gateways.http import lost, make_client, trusted
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import SettingsError
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import Push
@@ -63,6 +63,7 @@ class Azure:
 
     def __init__(self, settings: AzureSettings, *, clock: Clock) -> None:
         self.networks: frozenset[Network] = frozenset(settings.networks)
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._line: _Line | None = None

@@ -21,7 +21,7 @@ from pns.adapters.gateways.mqtt.connection import Broker, BrokerAway, BrokerRefu
 from pns.adapters.gateways.mqtt.dynamic_security import DynamicSecurity, Operator, Provisioner
 from pns.adapters.gateways.mqtt.line import Line
 from pns.adapters.gateways.mqtt.strays import Strays
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import Unavailable
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import MQTTControls, Push
@@ -66,6 +66,7 @@ class MQTT:
     facts = NO_FACTS
 
     def __init__(self, settings: MQTTSettings, *, clock: Clock) -> None:
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._started: _Started | None = None
