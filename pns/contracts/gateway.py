@@ -86,7 +86,7 @@ class Gateway(Protocol):
     def check(self, registration: Registration) -> None:
         """Return if this may be registered. Raises ValueError with (field, message), as `wrong` makes it.
 
-        Looks nothing up; `install` may find more.
+        Looks nothing up; `register` may find more.
         """
 
     def circuit(self, device: Device) -> str:
@@ -95,15 +95,16 @@ class Gateway(Protocol):
         An endpoint that a browser brought is its own service's, and must not stop the others.
         """
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         """The address to keep for the device. Raises ValueError as `check` does, Unavailable if it cannot."""
 
-    async def uninstall(self, device: Device) -> None:
-        """The device is not registered any more: take back what `install` gave. Raises nothing."""
+    async def unregister(self, device: Device) -> None:
+        """The device is not registered any more: take back what `register` gave. Raises nothing."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:
-        """Called once a minute: take back what `uninstall` could not. Raises nothing but what `is_registered`
-        does.
+        """Called once a minute: take back the logins that `unregister` could not.
+
+        Raises the errors of `is_registered`, nothing else.
         """
 
     async def push(self, push: Push) -> Receipt:
@@ -114,7 +115,7 @@ class Gateway(Protocol):
 
 
 def wrong(field: str, message: str) -> ValueError:
-    """What `check` and `install` raise: `field` is a JSON pointer into the registration, such as `/token`."""
+    """The error of `check` and `register`. `field`: a JSON pointer into a registration, such as `/token`."""
     return ValueError(field, message)
 
 

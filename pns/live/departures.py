@@ -178,7 +178,7 @@ class Departures:
         # A look first: mostly there is none, and a read costs the store's writer nothing.
         known = await self._store.outbox.device(device.device_id)
         if known is not None and known.user_id == device.user_id:
-            await self._registrar.uninstall(*device)
+            await self._registrar.unregister(*device)
         self._registered.discard(device)
 
     def _due(self) -> Iterator[Left]:

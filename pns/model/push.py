@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple, assert_never
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from pns.model.device import Device, Network
 
@@ -170,7 +170,7 @@ def check_fcm_data(data: Mapping[str, Scalar]) -> str | None:
     return None
 
 
-class Origin(Struct, frozen=True, omit_defaults=True, rename={"type_": "type"}):
+class Cause(Struct, frozen=True, omit_defaults=True, rename={"type_": "type"}):
     """Why a notification is there: the control fields that PNS itself adds, by their names on the wire.
 
     `origin`: EVENT for a changed bucket, EXPLICIT for all else. `when`: milliseconds since 1970.
@@ -189,7 +189,7 @@ class StoredPush(Struct, frozen=True, omit_defaults=True):
     """What the store keeps beside a notification for its pushes."""
 
     controls: PushControls = PushControls()
-    origin: Origin = Origin()
+    cause: Cause = field(default=Cause(), name="origin")
 
 
 # ── on its way ────────────────────────────────────────────────────────────────────────────────────────
@@ -267,7 +267,7 @@ class Push(Struct, frozen=True, kw_only=True):
     category: str | None = None
     collapse_key: str | None = None
     controls: PushControls = PushControls()
-    origin: Origin = Origin()
+    cause: Cause = Cause()
     dismissed: tuple[str, ...] = ()
 
     @property
@@ -285,7 +285,7 @@ class Push(Struct, frozen=True, kw_only=True):
 
     def control_fields(self) -> dict[str, str | int]:
         """The fields that PNS adds: what this is about. Those that are not known are left out."""
-        found: dict[str, str | int] = msgspec.to_builtins(self.origin)
+        found: dict[str, str | int] = msgspec.to_builtins(self.cause)
         found.setdefault("origin", "EXPLICIT")
         found.setdefault("when", self.create_date // 1000)
         if self.controls.sender is not None:

@@ -1,6 +1,6 @@
 """Registers devices at push networks and removes them: first at the gateway, then in the outbox.
 
-Kii's rules: several devices a user; the last user to install an address owns it; installing again at each
+Kii's rules: several devices a user; the last user to register an address owns it; registering again at each
 start refreshes; a pseudo user has one device.
 """
 
@@ -21,7 +21,7 @@ MOST_DEVICES = 50
 """Of one user; the oldest registration makes room for another."""
 
 
-class Installed(NamedTuple):
+class RegisteredDevice(NamedTuple):
     """A device as it is kept, and what it is told once."""
 
     device: Device
@@ -43,27 +43,29 @@ class Registrar:
 
     @property
     def networks(self) -> dict[Network, Mapping[str, str]]:
-        """The networks that devices can be installed for, and what an app must know to register there."""
+        """The networks that devices can be registered for, and what an app must know to register there."""
         return {
             network: gateway.facts
             for gateway in reversed(self._gateways.values())
             for network in sorted(gateway.networks)
         }
 
-    async def install(self, user_id: str, registration: Registration, device_id: str = "") -> Installed:
+    async def register(
+        self, user_id: str, registration: Registration, device_id: str = ""
+    ) -> RegisteredDevice:
         """Register a device of the user: the one that `registration` names, if it is theirs, else under
         `device_id`, which PNS itself gave out, if that is free or the same device.
 
         Raises Invalid naming the field, StoreUnavailable, or Unavailable when the gateway cannot now.
         """
-        return await self.shielded.run(self._install(user_id, registration, device_id))
+        return await self.shielded.run(self._register(user_id, registration, device_id))
 
-    async def _install(self, user_id: str, registration: Registration, device_id: str) -> Installed:
+    async def _register(self, user_id: str, registration: Registration, device_id: str) -> RegisteredDevice:
         gateway = self._gateway(registration.network)
         device_id = await self._device_id(user_id, registration, device_id)
         try:
             gateway.check(registration)
-            address = await gateway.install(registration, device_id)
+            address = await gateway.register(registration, device_id)
         except ValueError as error:
             raise Invalid([error.args]) from None
         device = await self._store.outbox.install(
@@ -82,22 +84,22 @@ class Registrar:
             )
         )
         await self._make_room(device)
-        return Installed(device, address.reply)
+        return RegisteredDevice(device, address.reply)
 
-    async def install_pseudo(self, registration: Registration) -> Installed:
+    async def register_pseudo(self, registration: Registration) -> RegisteredDevice:
         """Register a device of nobody: its user is made for it, the same one each time."""
         known = None
         if registration.device_id is not None:
             known = await self._store.outbox.device(registration.device_id)
         if known is not None and known.user_id.startswith(PSEUDO_USER):
-            return await self.install(known.user_id, registration)
-        return await self.install(await self._pseudo_user(registration), registration)
+            return await self.register(known.user_id, registration)
+        return await self.register(await self._pseudo_user(registration), registration)
 
-    async def uninstall(self, user_id: str, device_id: str) -> bool:
+    async def unregister(self, user_id: str, device_id: str) -> bool:
         """Remove a device of the user at once; returns whether there was one."""
-        return await self.shielded.run(self._uninstall(user_id, device_id))
+        return await self.shielded.run(self._unregister(user_id, device_id))
 
-    async def _uninstall(self, user_id: str, device_id: str) -> bool:
+    async def _unregister(self, user_id: str, device_id: str) -> bool:
         device = await self._store.outbox.uninstall(user_id, device_id)
         if device is None:
             return False
@@ -108,7 +110,7 @@ class Registrar:
         """A device was removed from the store: its gateway takes back what it gave."""
         gateway = self._gateways.get(device.gateway)
         if gateway is not None:
-            await gateway.uninstall(device)
+            await gateway.unregister(device)
 
     def _gateway(self, network: Network) -> Gateway:
         for gateway in self._gateways.values():
@@ -141,4 +143,4 @@ class Registrar:
         devices = await self._store.outbox.devices(device.user_id)
         others = [other for other in devices if other.device_id != device.device_id]
         for other in others[: max(0, len(devices) - most)]:
-            await self._uninstall(other.user_id, other.device_id)
+            await self._unregister(other.user_id, other.device_id)

@@ -48,12 +48,12 @@ class PushMethods(ABC):
         Raises Unavailable when the network's gateway cannot take it now.
         """
         node, wanted = self._started, converted(plain(registration), Registration)
-        return registered(await node.pushing.registrar.install(given_user(user_id), wanted))
+        return registered(await node.pushing.registrar.register(given_user(user_id), wanted))
 
     async def uninstall(self, user_id: str | int, device_id: str) -> bool:
         """Remove a device of the user: nothing is pushed there any more. Returns whether there was one."""
         registrar = self._started.pushing.registrar
-        return await registrar.uninstall(given_user(user_id), name("device_id", device_id))
+        return await registrar.unregister(given_user(user_id), name("device_id", device_id))
 
     async def devices(self, user_id: str | int) -> list[InstalledDevice]:
         """The user's devices at push networks, oldest registration first."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pns.contracts.audiences import EVERYBODY, Change, Publication
 from pns.errors import Invalid, NotFound, NotificationIdConflict, PublicationConflict
 from pns.model.notification import Notification, new_notification_id
-from pns.model.push import Origin
+from pns.model.push import Cause
 from pns.model.timestamp import format_timestamp
 from pns.node import Node
 from pns.web.audience_names import bucket, named, topic
@@ -29,7 +29,7 @@ async def notify_topic(node: Node, called: str, body: ToAll) -> Published:
     check(body.notifications, limits=node.settings.limits, clock=node.clock)
     if not await node.store.audiences.exists(audience):
         raise NotFound(NO_TOPIC)
-    return await _publish(node, audience, body, Origin(topic=called, sender=body.sender))
+    return await _publish(node, audience, body, Cause(topic=called, sender=body.sender))
 
 
 async def notify_everybody(node: Node, body: ToAll) -> Published:
@@ -38,7 +38,7 @@ async def notify_everybody(node: Node, body: ToAll) -> Published:
     Raises Invalid, NotificationIdConflict (one id twice, with different data) or PublicationConflict.
     """
     check(body.notifications, limits=node.settings.limits, clock=node.clock)
-    return await _publish(node, EVERYBODY, body, Origin(sender=body.sender))
+    return await _publish(node, EVERYBODY, body, Cause(sender=body.sender))
 
 
 async def notify_bucket(node: Node, called: str, body: Changed) -> Published:
@@ -47,14 +47,14 @@ async def notify_bucket(node: Node, called: str, body: Changed) -> Published:
     if (body.object_id is None) != (body.type is Change.BUCKET_DELETED):
         remedy = "must be given, except" if body.object_id is None else "must be left out"
         raise Invalid([("/object_id", f"{remedy} for {Change.BUCKET_DELETED}")])
-    origin = Origin("EVENT", sender=body.sender, bucketID=called, objectID=body.object_id, type_=body.type)
+    cause = Cause("EVENT", sender=body.sender, bucketID=called, objectID=body.object_id, type_=body.type)
     notification = Notification(
-        body.notification_data or msgspec.json.encode(origin).decode(),
+        body.notification_data or msgspec.json.encode(cause).decode(),
         collapse_key=called if body.collapse else None,
         push=body.push,
     )
     check([notification], at="", limits=node.settings.limits, clock=node.clock)
-    return await _publish(node, audience, ToAll([notification], publication_id=body.publication_id), origin)
+    return await _publish(node, audience, ToAll([notification], publication_id=body.publication_id), cause)
 
 
 async def find_publication(node: Node, publication_id: str) -> PublicationInfo:
@@ -74,13 +74,13 @@ async def find_publication(node: Node, publication_id: str) -> PublicationInfo:
     )
 
 
-async def _publish(node: Node, audience: str, body: ToAll, origin: Origin) -> Published:
+async def _publish(node: Node, audience: str, body: ToAll, cause: Cause) -> Published:
     now = node.clock.now()
     wanted = Publication(
         publication_id=body.publication_id or new_notification_id(now),
         audience=audience,
         notifications=_with_ids(body, now),
-        origin=origin,
+        cause=cause,
         create_date=now,
     )
     by_id: dict[str, str] = {}

@@ -44,11 +44,11 @@ class ScriptedGateway:
     def circuit(self, device: Device) -> str:
         return self.circuits(device)
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         token = registration.token or f"topic/{device_id}"
         return Address(token.lower() if registration.network == "apns" else token)  # as APNs' own does
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         self.released.append(device)
 
     async def tidy(self, is_registered: IsRegistered) -> None: ...

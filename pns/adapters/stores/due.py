@@ -170,7 +170,7 @@ def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
         category=row.category,
         collapse_key=row.collapse_key,
         controls=stored.controls,
-        origin=stored.origin,
+        cause=stored.cause,
         dismissed=_DISMISSED.decode(row.dismissed) if row.dismissed else (),
     )
     return Wanted(push, counts)

@@ -76,11 +76,11 @@ class APNs:
     def circuit(self, device: Device) -> str:
         return self._proof.circuit(self._account(device), device)
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         return Address(str(registration.token).lower())
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """APNs is told nothing: it learns from the device itself."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:

@@ -101,13 +101,13 @@ class Azure:
     def circuit(self, device: Device) -> str:
         return ""
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         """The address is the one that the network's own gateway would keep, so that either can take over."""
         self.check(registration)
         token = registration.token or ""
         return Address(token.lower() if registration.network == "apns" else token)
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """The hub keeps nothing of it."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:

@@ -93,11 +93,11 @@ class FCM:
     def circuit(self, device: Device) -> str:
         return self._proof.circuit(_ACCOUNT, device)
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         return Address(registration.token or "", keys={"kind": registration.token_kind})
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """Firebase keeps what it gave: only the app itself can give a token back."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:

@@ -101,7 +101,7 @@ class MQTT:
         """An app's own: its name is a part of the topic, and PNS may be refused there alone."""
         return device.app
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         topic = f"{self._settings.topic_prefix}/{registration.app or 'app'}/{device_id}"
         try:
@@ -120,7 +120,7 @@ class MQTT:
             reply["password"] = login.password
         return Address(topic, keys={"username": login.username}, reply=reply)
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         username = device.keys.get("username", "")
         try:
             await self._use.provisioner.revoke(username)
@@ -149,7 +149,7 @@ class MQTT:
         return await self._publish(push.device.address, payload, expires_in=self._seconds_left(push))
 
     async def trouble(self) -> str:
-        """Also tries what `push` and `install` need, with a word for nobody."""
+        """Also tries what `push` and `register` need, with a word for nobody."""
         try:
             async with asyncio.timeout(TRIAL_SECONDS):
                 await self._use.provisioner.try_out()

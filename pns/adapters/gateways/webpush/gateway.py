@@ -92,7 +92,7 @@ class WebPush:
         except ForbiddenEndpoint:
             return "forbidden"
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         subscription = _subscription(registration)
         await self._look_up(Endpoint.parse(subscription.endpoint))
@@ -102,7 +102,7 @@ class WebPush:
             expires_at=self._expires_at(subscription),
         )
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """There is nothing to take back: only the browser can end a subscription."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:

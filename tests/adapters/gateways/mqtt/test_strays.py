@@ -148,10 +148,10 @@ async def test_a_phone_that_was_removed_while_the_broker_was_away(
     """Read in pages, among logins that are none of PNS's."""
     monkeypatch.setattr(dynamic_security, "PAGE", 2)
     kept = {f"{number}" * 32 for number in range(3)}
-    installed = {one: await mqtt.install(REGISTRATION, one) for one in (*kept, "f" * 32)}
+    installed = {one: await mqtt.register(REGISTRATION, one) for one in (*kept, "f" * 32)}
     stolen = installed["f" * 32]
     await broker.stop()
-    await mqtt.uninstall(device(stolen, clock, device_id="f" * 32))
+    await mqtt.unregister(device(stolen, clock, device_id="f" * 32))
     await mqtt.tidy(lambda device_id: _is_in(kept, device_id))
     await broker.start()
     async with subscriber(dict(stolen.reply)):
