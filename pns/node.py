@@ -29,7 +29,7 @@ from pns.live.presence import PresenceReport
 from pns.model.device import new_device_id
 from pns.model.messages import CloseCode
 from pns.model.ticket import ReadTicket, Ticket, renewed_until
-from pns.push.engine import Pushing, Role
+from pns.push.engine import PushEngine, Role
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
@@ -65,10 +65,10 @@ class Node:
         self.bus = bus
         self.authority = authority
         self.metrics = metrics
-        self.clock = clock or SystemClock()
+        clock = self.clock = clock or SystemClock()
         self.node_id = new_device_id()
         self.hub = Hub()
-        self.pushing = Pushing(settings.push, gateways, store, role=role, clock=self.clock, metrics=metrics)
+        self.pushing = PushEngine(settings.push, gateways, store, role=role, clock=clock, metrics=metrics)
         self.publisher = Publisher(
             store, bus, metrics, terms=self.pushing.terms, dismissals=self.pushing.dismissals
         )

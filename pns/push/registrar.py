@@ -22,16 +22,16 @@ MOST_DEVICES = 50
 
 
 class RegisteredDevice(NamedTuple):
-    """A device as it is kept, and what it is told once."""
+    """A device as the store keeps it. `reply`: the gateway's answer to the device, told once."""
 
     device: Device
     reply: Mapping[str, object]
 
 
 class Registrar:
-    """Registers and removes, each to its end: a cancelled caller leaves no device half registered or removed.
+    """Registers and removes devices. Both go on to their end, also when the caller is cancelled.
 
-    `gateways` belong to the node, devices to the store. `shielded` must be stopped before both.
+    `gateways` belong to the node, devices to the store. You must stop `shielded` before both.
     """
 
     def __init__(self, gateways: Sequence[Gateway], store: Store, clock: Clock) -> None:
@@ -43,7 +43,7 @@ class Registrar:
 
     @property
     def networks(self) -> dict[Network, Mapping[str, str]]:
-        """The networks that devices can be registered for, and what an app must know to register there."""
+        """The networks of this node's gateways, with the facts that an app needs to register there."""
         return {
             network: gateway.facts
             for gateway in reversed(self._gateways.values())
@@ -53,8 +53,10 @@ class Registrar:
     async def register(
         self, user_id: str, registration: Registration, device_id: str = ""
     ) -> RegisteredDevice:
-        """Register a device of the user: the one that `registration` names, if it is theirs, else under
-        `device_id`, which PNS itself gave out, if that is free or the same device.
+        """Register a device of the user.
+
+        A device of the user that `registration` names keeps its id. Otherwise the device gets `device_id`,
+        an id that PNS itself gave out, if the id is free or belongs to the same device.
 
         Raises Invalid naming the field, StoreUnavailable, or Unavailable when the gateway cannot now.
         """
@@ -87,7 +89,7 @@ class Registrar:
         return RegisteredDevice(device, address.reply)
 
     async def register_pseudo(self, registration: Registration) -> RegisteredDevice:
-        """Register a device of nobody: its user is made for it, the same one each time."""
+        """Register a device without a user. PNS makes a user for the device, the same user each time."""
         known = None
         if registration.device_id is not None:
             known = await self._store.outbox.device(registration.device_id)
@@ -96,7 +98,7 @@ class Registrar:
         return await self.register(await self._pseudo_user(registration), registration)
 
     async def unregister(self, user_id: str, device_id: str) -> bool:
-        """Remove a device of the user at once; returns whether there was one."""
+        """Remove a device of the user at once. Returns whether the user had the device."""
         return await self.shielded.run(self._unregister(user_id, device_id))
 
     async def _unregister(self, user_id: str, device_id: str) -> bool:
@@ -107,7 +109,7 @@ class Registrar:
         return True
 
     async def released(self, device: Device) -> None:
-        """A device was removed from the store: its gateway takes back what it gave."""
+        """A device was removed from the store: the gateway takes back the login it gave."""
         gateway = self._gateways.get(device.gateway)
         if gateway is not None:
             await gateway.unregister(device)
@@ -123,7 +125,7 @@ class Registrar:
         asked = (user_id, registration.network, registration.app, registration.environment)
         for wanted in filter(None, (registration.device_id, given)):
             known = await self._store.outbox.device(wanted)
-            # An id that nobody has may be a former owner's: only one that PNS gave out is taken.
+            # A free id may be a former owner's: only an id that PNS gave out is taken.
             if known is None and wanted == given:
                 return given
             if known and (known.user_id, known.network, known.app, known.environment) == asked:

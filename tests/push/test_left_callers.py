@@ -14,7 +14,7 @@ from pns.errors import StoreUnavailable
 from pns.inbox.changes import Publisher
 from pns.model.device import Registration
 from pns.node import Node
-from pns.push.engine import Pushing
+from pns.push.engine import PushEngine
 from pns.push.registrar import MOST_DEVICES, Registrar
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
@@ -69,7 +69,7 @@ class Erasing:
     def __init__(self, store: Store, clock: FakeClock, metrics: Metrics, gateway: ScriptedGateway) -> None:
         self.store = store
         self.publisher = Publisher(store, LocalBus(None, clock=clock, metrics=metrics), metrics)
-        self.pushing = Pushing(PushSettings(), [gateway], store, role="web", clock=clock, metrics=metrics)
+        self.pushing = PushEngine(PushSettings(), [gateway], store, role="web", clock=clock, metrics=metrics)
 
     async def erase(self, user_id: str) -> None:
         await erase_user(cast(Node, self), user_id)
