@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PNSError } from "../../pns/browser/client.js";
-import { World, settle } from "./world.js";
+import { PNSError, World, settle } from "./world.js";
 
 const ids = (items) => items.map((item) => item.notification_id);
 const requests = ({ pns }) => pns.lines.flatMap(({ sent }) => sent ?? []).map((text) => JSON.parse(text));
