@@ -301,12 +301,15 @@ export class Line {
     this.#queue = this.#queue.filter(({ until }) => until > now);
     const [request] = this.#queue;
     if (!request) return;
+    const link = this.#link;
     const turn = (this.#turn = {});
     const text = JSON.stringify(request.message);
     // That something was seen has no answer of its own on a WebSocket, and must outlive its connection.
-    if (this.#link.via === "websocket" && !request.message.notificationDataSeen) {
-      this.#show("out", "websocket", text);
-      this.#link.send(text);
+    if (link.via === "websocket" && !request.message.notificationDataSeen) {
+      this.#show("out", link.via, text);
+      link.send(text);
+      // Answers bear no names: after a lost answer only a new connection tells the next answer from that one.
+      this.#later(() => this.#turn === turn && this.#closed(link, 1006), REQUEST_MS);
     } else {
       this.#postMessage(turn, text);
     }
