@@ -15,10 +15,10 @@ from msgspec import Meta
 
 from pns.model.name import Name
 from pns.model.push import PushControls
-from pns.model.timestamp import Moment
+from pns.model.timestamp import MINUTE, Moment
 
 MAX_NOTIFICATION_BYTES = 65_536
-CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
+CREATE_DATE_LEEWAY = 5 * MINUTE
 """Microseconds that a submitted `create_date` may lie ahead of PNS's own clock."""
 
 

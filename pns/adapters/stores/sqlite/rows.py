@@ -21,7 +21,7 @@ from pns.adapters.stores.sqlite.errors import Damaged
 from pns.adapters.stores.statements import load
 
 T = TypeVar("T")
-SQL = load("sqlite/store.sql", "sqlite/outbox.sql", "sqlite/audiences.sql")
+SQL = load("sqlite/session.sql", "sqlite/store.sql", "sqlite/outbox.sql", "sqlite/audiences.sql")
 Parameters = Mapping[str, object] | Sequence[object]
 
 
@@ -63,7 +63,7 @@ def row(connection: sqlite3.Connection, name: str, parameters: Parameters, kind:
     return found[0] if found else None
 
 
-def change(connection: sqlite3.Connection, name: str, parameters: Parameters) -> int:
+def affected(connection: sqlite3.Connection, name: str, parameters: Parameters) -> int:
     """Run a writing statement; returns how many rows it changed."""
     return connection.execute(SQL[name], parameters).rowcount
 
