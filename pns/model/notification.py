@@ -72,8 +72,11 @@ def _exists_in_utc(moment: datetime) -> bool:
     return True
 
 
-class StoredNotification(msgspec.Struct, frozen=True):
-    """One notification as the store keeps it. Dates are microseconds since the epoch; `seq` is its place."""
+class StoredNotification(msgspec.Struct, frozen=True, array_like=True):
+    """One notification as the store keeps it. Dates are microseconds since the epoch; `seq` is its place.
+
+    `array_like`: a page has many items, and msgspec checks an array faster than an object.
+    """
 
     seq: int
     notification_id: str

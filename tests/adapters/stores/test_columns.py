@@ -74,9 +74,16 @@ class Named(msgspec.Struct, frozen=True):
     second: int
 
 
-@pytest.mark.parametrize("kind", [Pair, Named])
+class Arrayed(msgspec.Struct, frozen=True, array_like=True):
+    first: int
+    second: int
+
+
+@pytest.mark.parametrize("kind", [Pair, Named, Arrayed])
 def test_sqlite_reads_a_row_by_name(
-    kind: type[Pair] | type[Named], connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    kind: type[Pair] | type[Named] | type[Arrayed],
+    connection: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
         sqlite_rows,

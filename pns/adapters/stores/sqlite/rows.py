@@ -38,9 +38,9 @@ def _arrangement(cursor: sqlite3.Cursor, kind: Any) -> Callable[[Sequence[object
     if get_origin(kind) is tuple:
         return None
     columns = [column[0] for column in cursor.description or ()]
-    if issubclass(kind, msgspec.Struct):
+    if issubclass(kind, msgspec.Struct) and not kind.__struct_config__.array_like:
         return lambda row: dict(zip(columns, row, strict=True))
-    fields = list(kind._fields)
+    fields = list(kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind._fields)
     return None if columns == fields else itemgetter(*map(columns.index, fields))
 
 
