@@ -39,7 +39,7 @@ _CHANNEL = {"$ref": "#/channels/connection"}
 
 
 def asyncapi(settings: Settings, *, version: str) -> Schema:
-    """The document. `send` is what PNS sends, `receive` what a device may send."""
+    """The document. `send` is a message from PNS, `receive` a message from a device."""
     messages = {**_from_pns(), **_requests()}
     return {
         "asyncapi": "3.0.0",
@@ -123,7 +123,7 @@ def _payload(name: str, request: type[Struct]) -> Schema:
 
 
 def _sends() -> Schema:
-    """What PNS sends without being asked."""
+    """The messages that PNS sends without a request."""
     return {"tellCount": {"action": "send", "channel": _CHANNEL, "messages": [_on_channel(CountChanged)]}}
 
 

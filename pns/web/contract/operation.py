@@ -1,6 +1,6 @@
-"""What a route says of itself beside its endpoint: parameters, body, answers, and the errors it may raise.
+"""A route's part of the contract, beside its endpoint: parameters, body, answers, and possible errors.
 
-Values only. Every route carries one, so that nothing can be served that the contract does not show.
+Values only. Every route carries an Operation, so the contract shows everything that PNS serves.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Problems = tuple[type[Problem], ...]
 
 STORE: Problems = (StoreUnavailable, Overloaded)
 APPLICATION: Problems = (Unauthorized, AuthUnavailable)
-"""What the authorization of an application may raise."""
+"""The errors of an application's authorization."""
 USER: Problems = (*APPLICATION, NotFound, Invalid, *STORE)
-"""What any endpoint below `/users/{user_id}` may raise: a path that is not UTF-8 is not found."""
+"""The errors of any endpoint below `/users/{user_id}`: a path that is not UTF-8 is not found."""
 DEVICE: Problems = (Unauthorized, Forbidden, OriginNotAllowed, AuthUnavailable, Draining, *STORE)
-"""What letting a device in may raise."""
+"""The errors of letting a device in."""
 
 
 class Parameter(Struct, frozen=True):
@@ -42,23 +42,23 @@ class Parameter(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A status that is no error. `body` is the type of the JSON, or of a line of it; None for no body."""
+    """A status that is no error. `body` is the type of the JSON, or of a line of JSON; None for no body."""
 
     status: int
     description: str
     body: Any = None
     media_type: str = "application/json"
     headers: dict[str, str] = {}
-    """Name → what it says."""
+    """Name → meaning."""
     may_have: dict[str, str] = {}
-    """Likewise, of headers that some answers have."""
+    """Likewise, for headers of some answers only."""
 
 
 class Operation(Struct, frozen=True, kw_only=True):
     """`caller` is "application", "device", "operator" or "anyone"; `body` is the type of a JSON body.
 
-    `body_limit` names the setting in `limits` that bounds it, or is the bound itself. A media type that is
-    not JSON is any text.
+    `body_limit` names the setting in `limits` that bounds the body, or is the bound itself. A media type
+    other than JSON is any text.
     """
 
     caller: str
