@@ -105,7 +105,7 @@ class Node:
         self.subscribers = Subscribers(self.store.audiences)
         limits = self.settings.limits
         self.publications = Publications(self.store, self.changes, limits=limits, clock=self.clock)
-        self.pruner = Pruner(self.store, self.changes, self.settings, self.clock)
+        self.pruner = Pruner(self.store, self.changes, settings=self.settings, clock=self.clock)
         self._spreader = None if role == "web" else Spreader(self.store, self.changes, self.clock)
 
     def _own_the_connections(self, in_place: bool) -> None:

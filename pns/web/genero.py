@@ -171,7 +171,7 @@ class TokenMaintainer:
             return failed
         if not any(there):
             return _result(-3, "Could not find token in database", said.token)
-        return _result(0, "Badge number updated for Token", said.token, f"\n New value:[{badge}]\n")
+        return _result(0, "Badge number updated for Token", said.token, more=f"\n New value:[{badge}]\n")
 
     async def _registered(self, token: str) -> list[Device]:
         """The devices registered here with `token`. Genero's table has one device for both networks."""
@@ -197,7 +197,7 @@ async def _body(request: Request) -> bytes:
     return await read_bytes(request, MOST_BODY_BYTES, media_types=(media_type,))
 
 
-def _result(status: int, words: str, token: str, more: str = "") -> Result:
+def _result(status: int, words: str, token: str, *, more: str = "") -> Result:
     return Result(status, f"{words}:\n [{token}]{more}")
 
 
