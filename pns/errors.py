@@ -1,4 +1,4 @@
-"""Every exception that PNS raises, in one tree.
+"""Every exception of PNS, in a single tree.
 
     PNSError
     ├── SettingsError            a setting is unknown, mistyped or impossible (exit code 2)
@@ -30,7 +30,7 @@ class PNSError(Exception):
 
 
 def text_of(kind: type[PNSError]) -> str:
-    """What an error of this class says where nothing better is known: its docstring, on one line."""
+    """The message of an error without a better message: the class's docstring, on a single line."""
     return " ".join((kind.__doc__ or "").split())
 
 
@@ -39,11 +39,11 @@ class SettingsError(PNSError):
 
 
 class NotStarted(PNSError):
-    """PNS was used before it was started. Add one of these lines to your application:
-    `app = Starlette(…, lifespan=pns.lifespan)`, or `async with pns:` inside your own lifespan, or
-    `application = pns.wrap(application, path="/pns")` around any ASGI application, Django's for example.
-    In a worker, a shell or a test, which run no such server, write
-    `async with PNS(store) as pns: await pns.notify(user_id, …)` with the same store: the open pages follow.
+    """PNS was used before it was started. Add one of these lines to your application: `app = Starlette(…,
+    lifespan=pns.lifespan)`, or `async with pns:` inside your own lifespan, or `application =
+    pns.wrap(application, path="/pns")` around any ASGI application, Django's for example. A worker, a shell
+    or a test runs no such server. Write there `async with PNS(store) as pns: await pns.notify(user_id, …)`
+    with the same store: the open pages follow.
     """
 
 
@@ -52,7 +52,7 @@ class SchemaError(PNSError):
 
 
 class UnknownNotification(PNSError):
-    """The notification that was named as a place is not kept any more. Start again without it."""
+    """The named notification is not kept any more. Start again without its id."""
 
 
 class Problem(PNSError):
@@ -62,7 +62,7 @@ class Problem(PNSError):
     code: ClassVar[str] = "internal_error"
     retry_after: int | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    """What the answer carries besides; set on an instance that nobody else raises."""
+    """Further headers of the answer. Set `headers` only on an instance that is raised once."""
 
     @property
     def title(self) -> str:
@@ -95,13 +95,13 @@ class OriginNotAllowed(Problem):
 
 
 class NotFound(Problem):
-    """There is nothing at this path. See /openapi.json for what there is."""
+    """There is nothing at this path. /openapi.json lists every path."""
 
     status, code = 404, "not_found"
 
 
 class MethodNotAllowed(Problem):
-    """This path does not take this method. The `Allow` header lists what it takes."""
+    """This path does not take this method. The `Allow` header lists the methods of this path."""
 
     status, code = 405, "method_not_allowed"
 
@@ -145,14 +145,14 @@ class Invalid(Problem):
 
 
 class NotificationNotKept(Problem):
-    """A message names a notification that is not kept any more. Start again without it."""
+    """A message names a notification that is not kept any more. Start again without its id."""
 
     status, code = 422, "unknown_notification"
 
 
 class UpgradeRequired(Problem):
-    """This path opens a connection. Send `Upgrade: websocket` or `Accept: text/event-stream`, or POST to ask
-    whether you may connect.
+    """This path opens a connection. Send `Upgrade: websocket` or `Accept: text/event-stream`. A POST only
+    asks whether you may connect.
     """
 
     status, code = 426, "upgrade_required"

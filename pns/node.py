@@ -27,7 +27,7 @@ from pns.inbox.reading import Reading
 from pns.inbox.retention import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
 from pns.inbox.spreader import SPREAD_SECONDS, Spreader
 from pns.live.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
-from pns.live.connection import Connection, Delivery
+from pns.live.connection import Connection, Shared
 from pns.live.departures import Departures
 from pns.live.fanout import Fanout
 from pns.live.heartbeat import Sweep
@@ -72,7 +72,7 @@ class Node:
         in_place: bool = False,
         role: Role = "all",
     ) -> None:
-        """`in_place`: counts may go straight to the server's socket; see Outlet."""
+        """`in_place`: counts may go straight to the server's socket; see web/websocket.py."""
         self.settings = settings
         self.metrics = metrics
         self.clock = clock or SystemClock()
@@ -82,10 +82,11 @@ class Node:
             settings.push, gateways, self.store, role=role, clock=self.clock, metrics=metrics
         )
         self._own_the_inbox(role)
-        self._own_the_connections(in_place)
+        self._own_the_connections()
         self._stack = AsyncExitStack()
         self.started = False
         self.draining = False
+        self.in_place = in_place
 
     def _own_the_inbox(self, role: Role) -> None:
         dismissals = self.pushing.dismissals
@@ -108,7 +109,7 @@ class Node:
         self.pruner = Pruner(self.store, self.changes, settings=self.settings, clock=self.clock)
         self._spreader = None if role == "web" else Spreader(self.store, self.changes, self.clock)
 
-    def _own_the_connections(self, in_place: bool) -> None:
+    def _own_the_connections(self) -> None:
         self.hub = Hub()
         self.fanout = Fanout(self.hub, self.store, clock=self.clock, metrics=self.metrics)
         self.presence = PresenceReport(self.node_id, self.hub, self.store, self.clock)
@@ -127,13 +128,12 @@ class Node:
         )
         self.admission = self._admission(self.authority)
         self.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
-        self._delivery = Delivery(
+        self._shared = Shared(
             settings=self.settings,
             store=self.store,
             changes=self.changes,
             clock=self.clock,
             metrics=self.metrics,
-            in_place=in_place,
             page_turns=self.page_turns,
         )
         self._sweep = Sweep(self.hub, self.authority, self.settings, self.clock)
@@ -234,7 +234,7 @@ class Node:
             admitted = await admission.ask(credentials, known, deadline=deadline, not_before=not_before)
             self.check_open()
             connection = Connection(
-                self._delivery,
+                self._shared,
                 admitted,
                 credentials=None if authority else credentials,
                 recheck_at=self._sweep.next_recheck(),
@@ -262,7 +262,7 @@ class Node:
         """
         self.check_open()
         connection = Connection(
-            self._delivery,
+            self._shared,
             Admitted(ticket.user_id, ticket.device_id, ticket.revocation),
             credentials=None,
             recheck_at=renewed_until(self.clock.monotonic(), self.settings.auth.recheck_seconds),

@@ -21,7 +21,7 @@ from pns.adapters.authorities.api_key import ApiKeys
 from pns.adapters.buses.local import WATCH_SECONDS
 from pns.adapters.stores.postgres import errors as postgres_errors
 from pns.adapters.stores.sqlite.connection import BUSY_SECONDS
-from pns.adapters.stores.sqlite.errors import _SENTENCES, Moved, unavailable
+from pns.adapters.stores.sqlite.errors import _SENTENCES, FileMoved, unavailable
 from pns.live.conversation import BURST
 from pns.live.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
 from pns.model.device import MAX_USER_ID
@@ -40,7 +40,7 @@ from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATIONS, Notifi
 from pns.ops.cli import cli
 from pns.ops.serve.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.serve.http_protocol import HTTPProtocol
-from pns.ops.serve.run import make_service
+from pns.ops.serve.run import assemble
 from pns.ops.serve.server import PING_SECONDS
 from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings, LimitsSettings, Settings
@@ -121,7 +121,7 @@ def test_every_setting_and_variable_that_is_named_exists(path: Path) -> None:
 
 @pytest.fixture
 def routes(tmp_path: Path) -> tuple[Route, ...]:
-    node, _ = make_service(Settings(auth=AuthSettings(url="http://127.0.0.1:9/pns-auth")))
+    node, _ = assemble(Settings(auth=AuthSettings(url="http://127.0.0.1:9/pns-auth")))
     return Web(node, ApiKeys([])).routes.routes
 
 
@@ -304,7 +304,7 @@ def test_an_idle_connection_takes_what_the_benchmark_found() -> None:
 
 def test_what_the_503_says() -> None:
     told = {
-        "detail": {str(unavailable(Moved())), *_SENTENCES.values()},
+        "detail": {str(unavailable(FileMoved())), *_SENTENCES.values()},
         "detail, with PostgreSQL": {str(postgres_errors.unknown()), *postgres_errors._SENTENCES.values()},
     }
     for heading, sentences in told.items():

@@ -545,6 +545,37 @@ class Impatient:
         await self.app(scope, receive, within)
 
 
+class Breaking:
+    """A host's middleware that fails when a count other than 0 is sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def broken(message: Message) -> None:
+            if message["type"] == "websocket.send" and message["text"] != '{"newNotificationCountChanged":0}':
+                raise ValueError("the middleware's own mistake")
+            await send(message)
+
+        await self.app(scope, receive, broken)
+
+
+async def test_a_middleware_that_fails_on_a_count_ends_the_connection(
+    pns: PNS, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fix: Connection takes what the writer cannot send for its own end, and logs it."""
+    app = mounted(pns, middleware=[Middleware(Breaking)])
+    async with Site(app) as site, Device.connect(f"{site.url}/pns", "42") as device:
+        await device.count_is(0)
+        await pns.notify(42, Notification("x"))
+        async with asyncio.timeout(5):
+            await device.socket.wait_closed()
+        assert device.socket.close_code == 1011
+        assert (await pns.user(42)).devices == []
+    failed = [record for record in caplog.records if record.exc_info]
+    assert [record.getMessage() for record in failed] == ["a connection failed"]
+
+
 class Chatty(BaseHTTPMiddleware):
     async def dispatch(self, request: Request, call_next: Any) -> Any:
         response = await call_next(request)

@@ -1,7 +1,7 @@
 """User ids, device ids, and devices at push networks.
 
-A device is one distinct cookied session of a user, or one installed app or browser that a push network
-reaches by an address, or both under one `device_id`. It may hold several connections.
+A device is a distinct cookied session of a user, or an installed app or browser with an address at a push
+network, or both under the same `device_id`. A device may hold several connections.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 from msgspec import Meta, Struct
@@ -20,10 +20,11 @@ from pns.model.name import Name
 MAX_USER_ID = 255
 
 USER_ID_PATTERN = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
-"""What `parse_user_id` takes, its length aside, as a regular expression of JSON Schema."""
+"""The texts that `parse_user_id` takes, apart from their length, as a regular expression of JSON Schema."""
 
 PSEUDO_USER = "pseudo:"
-"""How the id of a user begins whom PNS made for one device, where an app knows no logins."""
+"""The beginning of a pseudo user's id. PNS makes a pseudo user for a single device of an app without logins.
+"""
 
 Network = Literal["fcm", "apns", "webpush", "mqtt"]
 Environment = Literal["production", "sandbox"]
@@ -34,10 +35,11 @@ Label = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)"
 
 
 def parse_user_id(value: object) -> str:
-    """The user id that `value` names: a string as it is, an integer as its decimal digits.
+    """The user id of `value`: a string as given, an integer as its decimal digits.
 
-    Raises ValueError, with a message for the sender, for anything else: a user id has 1 to 255 characters,
-    no control characters and no lone surrogates, and is not `.` or `..`. Compared byte by byte, never folded.
+    Raises ValueError, with a message for the sender, for any other value. A user id has 1 to 255 characters,
+    no control characters and no lone surrogates, and is not `.` or `..`. User ids are compared byte by byte,
+    never folded.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 10**MAX_USER_ID:
@@ -55,8 +57,15 @@ def parse_user_id(value: object) -> str:
 
 
 def new_device_id() -> str:
-    """A device id that nobody can guess: 32 hexadecimal digits."""
+    """A device id beyond guessing: 32 hexadecimal digits."""
     return uuid4().hex
+
+
+class OwnedDevice(NamedTuple):
+    """A device, and the user whose device this is."""
+
+    device_id: str
+    user_id: str
 
 
 class SubscriptionKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +76,7 @@ class SubscriptionKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Subscription(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What a browser's `pushManager.subscribe()` returns; `expiration_time` in milliseconds since 1970."""
+    """The result of a browser's `pushManager.subscribe()`; `expiration_time` in milliseconds since 1970."""
 
     endpoint: str
     keys: SubscriptionKeys
@@ -75,12 +84,12 @@ class Subscription(Struct, frozen=True, forbid_unknown_fields=True, rename="came
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What an app or a browser asks for: to be reached at `token` or `subscription` of `network`.
+    """The request of an app or a browser: to be reached at `token` or `subscription` of `network`.
 
-    `token`: of FCM or APNs. `subscription`: of Web Push. An MQTT device brings neither: it is given one.
-    `token_kind`: "fid" for a Firebase installation id. `app`: the app's package or bundle id, where one
-    `[push]` section serves several. `platform`: the app's own word, such as "ios". `device_id`: which of the
-    user's devices this is, if its address has changed and it keeps no cookies.
+    `token`: of FCM or APNs. `subscription`: of Web Push. An MQTT device sends neither: PNS gives the device
+    its address. `token_kind`: "fid" for a Firebase installation id. `app`: the app's package or bundle id,
+    where a `[push]` section serves several apps. `platform`: the app's own word, such as "ios". `device_id`:
+    names the user's device when its address has changed and the app keeps no cookies.
     """
 
     network: Network
@@ -94,10 +103,11 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class Address(Struct, frozen=True):
-    """Where a network finds a device, as its gateway keeps it.
+    """Where a network finds a device, in the form that its gateway keeps.
 
-    `address`: the token, the endpoint, the MQTT topic. `keys`: what sending there needs beside it.
-    `expires_at`: microseconds since 1970, or None. `reply`: what the device is told once, kept nowhere.
+    `address`: the token, the endpoint, the MQTT topic. `keys`: the further values for sending there.
+    `expires_at`: microseconds since 1970, or None. `reply`: values for the device alone; they are answered
+    once and never kept.
     """
 
     address: str
@@ -107,11 +117,12 @@ class Address(Struct, frozen=True):
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """A device at a push network, as the store keeps it.
+    """A device at a push network, as the store keeps the device.
 
-    `gateway`: the one that reaches it, which another may replace (`pns devices regateway`). `badge`: the
-    device's own counter; None: its badge is the user's unseen count. `registered_at`: of the newest install,
-    in microseconds since 1970; what a network says of older times does not concern this registration.
+    `gateway`: the name of the gateway that reaches the device; `pns devices regateway` may replace the
+    gateway. `badge`: the device's own counter; with None the badge is the user's unseen count.
+    `registered_at`: the time of the newest registration, in microseconds since 1970. An answer of the network
+    about an older time does not concern this registration.
     """
 
     device_id: str
@@ -129,10 +140,10 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 def address_hash(address: str) -> str:
-    """What an address is compared by: its SHA-256, in hexadecimal digits."""
+    """The value by which addresses are compared: the SHA-256 of `address`, in hexadecimal digits."""
     return sha256(address.encode()).hexdigest()
 
 
 def shortened(address: str) -> str:
-    """As much of an address as people may see: the first ten characters (a token lets anybody push)."""
+    """The first ten characters of an address, for people to see: a whole token lets anybody push."""
     return address[:10] + ("…" if len(address) > 10 else "")

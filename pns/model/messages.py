@@ -1,5 +1,7 @@
-"""Every message of a connection, both ways, and the close codes. The words on the wire are PNS's own since
-its first design; docs/protocol.md lists them. Values and their JSON only: conversation.py says what follows.
+"""Every message of a connection, both ways, and the close codes: values and their JSON only.
+
+The words on the wire are PNS's own since its first design; docs/protocol.md lists the words.
+live/conversation.py decides the answer to each message.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pns.model.timestamp import Timestamp, format_timestamp, parse_timestamp
 
 SUBPROTOCOL = "pns.v1"
 TICKET_SUBPROTOCOL = "pns.ticket."
-"""How the subprotocol begins by which a client shows a ticket. PNS never selects it."""
+"""The beginning of the subprotocol by which a client shows a ticket. PNS never selects this subprotocol."""
 
 
 class CloseCode(IntEnum):
@@ -61,7 +63,7 @@ ERROR_CODES = tuple(value for name, value in vars(ErrorCode).items() if name.isu
 
 
 class NewItem(Struct, frozen=True, omit_defaults=True):
-    """One unseen notification. `category`, `collapse_key` and `expire_date` stand in it only when set."""
+    """An unseen notification. `category`, `collapse_key` and `expire_date` are left out unless set."""
 
     notification_id: str
     notification_data: str
@@ -72,13 +74,13 @@ class NewItem(Struct, frozen=True, omit_defaults=True):
 
 
 class SeenItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
-    """One seen notification."""
+    """A seen notification."""
 
     seen_date: Timestamp
 
 
 class InboxItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
-    """One notification, seen or not, as the application reads it; `seen_date` is null until it is seen."""
+    """A notification as the application reads its user's inbox; `seen_date` is null while unseen."""
 
     seen_date: Timestamp | None
 
@@ -114,7 +116,7 @@ class TicketRenewed(Struct, frozen=True):
 
 
 class ErrorDetail(Struct, frozen=True):
-    """What was wrong with a request: a stable `code`, and a sentence for people."""
+    """The fault of a request: a stable `code`, and a sentence for people."""
 
     code: str
     message: str
@@ -132,12 +134,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode(message: Struct) -> str:
-    """`message` as the text of one WebSocket message."""
+    """`message` as the text of a WebSocket message."""
     return _encode(message).decode()
 
 
 def encode_count(count: int) -> str:
-    """`encode(CountChanged(count))`, without building it: fan-out makes one for every changed user."""
+    """The same text as `encode(CountChanged(count))`, without building the message: fan-out makes a text for
+    every changed user.
+    """
     return f'{{"newNotificationCountChanged":{count}}}'
 
 
@@ -202,7 +206,7 @@ class SeenRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
 
 class DataSeen(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """I have shown what you sent me, up to this one."""
+    """I have shown all that you sent me, up to this notification."""
 
     up_to: str
 
@@ -227,7 +231,7 @@ REQUESTS: dict[str, type[UnseenRequest] | type[SeenRequest] | type[DataSeen] | t
 """Name → the type of its value; a RenewTicket is the whole message, for its value is a plain text."""
 
 InboxRequest = UnseenRequest | SeenRequest | DataSeen
-"""What a device may say without a connection, too."""
+"""The requests that a device may also send without a connection."""
 Request = InboxRequest | RenewTicket
 
 
@@ -241,7 +245,7 @@ class MessageRefused(Exception):
 
 
 def parse_request(text: str) -> Request:
-    """The request in one text message of a device. Raises MessageRefused, and nothing else."""
+    """The request in a text message of a device. Raises MessageRefused, and no other exception."""
     if text == UNSEEN_REQUEST:
         return UnseenRequest()
     value = _decode(text)
@@ -273,7 +277,7 @@ def _decode(text: str) -> object:
 
 
 def _checked(request: Request) -> Request:
-    """What the types cannot say of a SeenRequest."""
+    """`request`, after the checks of a SeenRequest that its types cannot make."""
     if isinstance(request, SeenRequest):
         if request.after and request.before is not None:
             raise MessageRefused(ErrorCode.BAD_REQUEST, f"{SEEN_REQUEST}: give `after` or `before`, not both")

@@ -1,7 +1,7 @@
-"""What a notification is: as the application submits it, as the store keeps it, as a page of an inbox.
+"""A notification: as the application submits it, as the store keeps it, and as a page of an inbox.
 
-PNS never looks inside `notification_data`. Shapes are checked by msgspec where they enter (web, library);
-`Notification.check` adds what a type cannot say. No I/O.
+PNS never looks inside `notification_data`. msgspec checks the shapes at the edges (web, library);
+`Notification.check` makes the checks that a type cannot make. No I/O.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from pns.model.timestamp import Moment
 MAX_NOTIFICATIONS = 1000
 """Notifications of one request or publication."""
 CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
-"""Microseconds that a submitted `create_date` may lie ahead of PNS's own clock."""
+"""How many microseconds a submitted `create_date` may lie ahead of PNS's own clock."""
 
 
 class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One notification as the application submits it. Never changed afterwards.
+    """A notification as the application submits it. Never changed afterwards.
 
     `notification_data`: 1 to `limits.max_notification_bytes` bytes of UTF-8 without U+0000; by convention
     the JSON text of `{"title", "body", "url", "icon"}`.
     `notification_id`: the application's own id, the key for safe repeats; PNS makes a UUIDv7 otherwise.
     `create_date`, `expire_date`: aware datetimes. `category`: the application's own label.
-    `collapse_key`: replaces the user's unseen notification with the same key. `push`: how it is pushed to
-    devices that hold no connection; not needed for that.
+    `collapse_key`: replaces the user's unseen notification with the same key. `push`: the form of its push
+    to devices without a connection; a notification without `push` is pushed, too.
     """
 
     notification_data: Annotated[str, Meta(min_length=1, extra_json_schema={"pattern": r"^[^\x00]*$"})]
@@ -43,7 +43,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     push: PushControls | None = None
 
     def check(self, *, max_bytes: int, latest_create_date: datetime) -> tuple[str, str] | None:
-        """(field, what is wrong with it), or None when the notification may be stored."""
+        """The first wrong field and its fault, or None when the notification may be stored."""
         data = self.notification_data
         try:
             size = len(data) if data.isascii() else len(data.encode())
@@ -74,7 +74,9 @@ def _exists_in_utc(moment: datetime) -> bool:
 
 
 class StoredNotification(msgspec.Struct, frozen=True):
-    """One notification as the store keeps it. Dates are microseconds since the epoch; `seq` is its place."""
+    """A notification as the store keeps it. Dates are microseconds since 1970; `seq` is the notification's
+    place.
+    """
 
     seq: int
     notification_id: str
@@ -87,7 +89,7 @@ class StoredNotification(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A stretch of one user's inbox, in the order asked for. An empty one is the end."""
+    """A stretch of a user's inbox, in the order of the request. An empty page is the end."""
 
     user_key: int
     items: tuple[StoredNotification, ...]

@@ -14,7 +14,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """On the wire: an RFC 3339 date-time, which always has an offset."""
 
 Timestamp = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-"""A text that `format_timestamp` made."""
+"""A text made by `format_timestamp`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)

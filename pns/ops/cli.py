@@ -1,6 +1,6 @@
-"""The commands. Each one is a few lines here; what it does stands in the module that it names.
+"""The commands. A command is a few lines here; its work stands in the module that the command calls.
 
-Exit codes: 0 done, 1 failed, 2 wrong use (an unknown option, a setting that is not possible).
+Exit codes: 0 done, 1 failed, 2 wrong use (an unknown option, an impossible setting).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def serve(
         ),
     ] = "all",
 ) -> None:
-    """Run the server. SIGTERM or Ctrl-C drains it: connections move on, requests are answered."""
+    """Run the server. SIGTERM or Ctrl-C drains the server: connections move on, requests are answered."""
     from pns.ops.serve.run import run
 
     raise typer.Exit(run(load(config, host=host, port=port), count=workers, role=role))
@@ -78,7 +78,7 @@ def serve(
 
 @cli.command()
 def migrate(config: Config = None) -> None:
-    """Bring the store's schema up to date. `pns serve` does it by itself; this does only that."""
+    """Bring the store's schema up to date, and do nothing else. `pns serve` does the same at its start."""
     from pns.ops.serve.run import migrate as migrate_store
 
     typer.echo(migrate_store(load(config)))
@@ -106,7 +106,7 @@ def copy(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Copy a store into another, SQLite or PostgreSQL. Stop PNS first; repeat it if it was interrupted."""
+    """Copy a store into another, SQLite or PostgreSQL. Stop PNS first. Repeat an interrupted copy."""
     from pns.ops.commands.copy import run
 
     settings = load(config)
@@ -174,7 +174,7 @@ def listen(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Connect as a device and print what it is sent, a message a line. Ends with Ctrl-C."""
+    """Connect as a device and print its messages, a message a line. Ends with Ctrl-C."""
     from pns.ops.commands.client import listen as listen_to
 
     address = url or own_url(load(config))
@@ -184,7 +184,7 @@ def listen(
 
 @cli.command()
 def keygen(config: Config = None) -> None:
-    """Print a new API key, and where to put it."""
+    """Print a new API key, and the setting for the key."""
     if config is not None:
         load(config)
     typer.echo(secrets.token_urlsafe(32))

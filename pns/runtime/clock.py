@@ -1,6 +1,6 @@
-"""The clock: the only place that asks what time it is.
+"""The clock: the only place of PNS that reads the time.
 
-Everything that waits or measures takes a `Clock`, so a test moves time itself (pns.testing.FakeClock)
+All code that waits or measures takes a `Clock`. A test therefore moves time itself (pns.testing.FakeClock)
 and never sleeps.
 """
 
@@ -15,7 +15,9 @@ class Clock(Protocol):
     """Wall time for people, monotonic time for deadlines."""
 
     def now(self) -> int:
-        """Microseconds since 1970 in UTC. May jump, forwards and back: never measure with it."""
+        """Microseconds since 1970 in UTC. This clock may jump, forwards and back: never measure with its
+        values.
+        """
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary point; never goes back."""

@@ -1,8 +1,8 @@
-"""A loop that runs a tick again and again: the one lifecycle of everything that works in the background.
+"""A loop that runs a tick again and again: the lifecycle of all work in the background.
 
-`stop` returns after the loop has ended; it may be called twice, and before `start`. A tick that raises is
-logged and counted (one that found the store away, only logged, and once), and the loop goes on: a background
-loop never takes the node down.
+`stop` returns after the loop has ended. `stop` may be called twice, and before `start`. A tick that raises is
+logged and counted, and the loop goes on: a background loop never ends the node. A tick that finds the store
+away is only logged, once for the whole trouble.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Looper:
-    """Calls `tick` every `seconds`, measured from the end of one tick to the start of the next."""
+    """Calls `tick` every `seconds`, measured from the end of a tick to the start of the next."""
 
     def __init__(
         self,

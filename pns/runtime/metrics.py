@@ -1,4 +1,4 @@
-"""Every metric of PNS, by name. One registry for each node: two nodes in one process do not meet.
+"""Every metric of PNS, by name. Each node has its own registry, so two nodes in the same process do not meet.
 
 No metric ever has a user, a cookie or notification data as a label.
 """

@@ -1,16 +1,17 @@
-"""Foreign text on one line: how names, headers and messages of others are shown in logs and errors.
+"""Foreign text on a single line: the form of foreign names, headers and messages in logs and errors.
 
-Pure. It escapes what could break a line or a terminal, and never decides what may be shown at all.
+Pure. The text is escaped where it could break a line or a terminal. Whether the text may be shown at all is
+the caller's decision.
 """
 
 from __future__ import annotations
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """`text` on one line: line breaks, control, format and surrogate characters as Python escapes.
+    """`text` on a single line: line breaks, control, format and surrogate characters as Python escapes.
 
-    Longer than `limit` characters, it ends in `…`. Backslashes stay as they are, so this is for reading,
-    not for decoding.
+    A text longer than `limit` characters ends in `…`. Backslashes stay as they are, so the result is for
+    reading, not for decoding.
     """
     cut = text if limit is None or len(text) <= limit else text[:limit] + "…"
     if cut.isprintable():

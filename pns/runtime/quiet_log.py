@@ -1,4 +1,4 @@
-"""What anybody can provoke, in the log: a line of each kind now and then, but never a flood of them."""
+"""The log of events that any stranger can provoke: a line of each kind now and then, never a flood."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ QUIET_SECONDS = 60.0
 
 
 class _Told(NamedTuple):
-    """When the next line of a kind may be written, and how many were left out since the last one."""
+    """When the next line of a kind may be written, and how many lines were left out since the last."""
 
     quiet_until: float
     left_out: int
 
 
 class QuietLog:
-    """Writes the first line of a kind at once, then at most one in QUIET_SECONDS, with the number left out.
+    """Writes the first line of a kind at once, then at most a line in QUIET_SECONDS, with the number left
+    out.
 
-    Kinds are the program's own and few: each is remembered for good. The caller has made printable and short
-    all that a line repeats of a stranger's text.
+    Kinds are the program's own and few, because each kind is remembered for good. Before calling, the caller
+    must make each foreign text printable and short.
     """
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger], *, clock: Clock) -> None:

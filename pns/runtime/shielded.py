@@ -1,6 +1,7 @@
-"""Work that goes on to its end when its caller has gone: what must follow a commit follows it.
+"""Work that goes on to its end when its caller has gone: the steps that must follow a commit follow the
+commit.
 
-It costs a task for each call, so it is for what is rare. See `Committed` in store.py for the rest.
+Each call costs a task, so this is for rare work. For frequent work see `Committed` in pns/contracts/store.py.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
-"""For work that is under way when a node goes down."""
+"""How long `stop` waits for work that is under way."""
 
 T = TypeVar("T")
 
 
 class Shielded:
-    """Owns the tasks of such work. Call `stop` before what the work uses is stopped."""
+    """Owns the tasks of such work. You must call `stop` before you stop the things that the work uses."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns, or raise what it raises. Cancelling this call cancels no `work`."""
+        """Return the result of `work`, or raise its exception. Cancelling this call cancels no `work`."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

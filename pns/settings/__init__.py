@@ -1,7 +1,7 @@
-"""The settings: every key of config.toml, its type, its default and what is allowed.
+"""The settings: every key of config.toml, its type, its default and its allowed values.
 
-The one module that reads a file, and only in `Settings.load`; how that works is in sources.py.
-What each key means stands in config.toml itself. No value of a secret ever appears in a `repr` or an error.
+Only `Settings.load` reads a file; sources.py does the reading. The meaning of each key stands in config.toml
+itself. No secret ever appears in a `repr` or an error.
 """
 
 from __future__ import annotations
@@ -192,9 +192,10 @@ class PushSettings(_Section, frozen=True):
 
 
 class Settings(_Section, frozen=True):
-    """All settings of one node. Immutable; the defaults run alone.
+    """All settings of a node. Immutable. A node starts with the defaults alone.
 
-    Built in code, the values are the caller's responsibility; `load` checks each of them.
+    Settings built in code are not checked: their values are the caller's responsibility. `load` checks each
+    value.
     """
 
     server: ServerSettings = ServerSettings()
@@ -213,8 +214,9 @@ class Settings(_Section, frozen=True):
         """The settings of the file at `path`, else `PNS_CONFIG`, else ./config.toml, else the defaults.
 
         Variables `PNS_<SECTION>__<KEY>` of `environ` (the process's own by default) win over the file; lists
-        are comma-separated. Raises SettingsError, one line without any value, for a file that was named and
-        cannot be read, an unknown key, a wrong type, an impossible value and a contradiction between keys.
+        are comma-separated. Raises SettingsError for a named file that cannot be read, an unknown key, a
+        wrong type, an impossible value and a contradiction between keys. The error is a single line without
+        any value.
         """
         settings, places = configuration.read(cls, path, os.environ if environ is None else environ)
         for key, cause, remedy in settings._contradictions():
@@ -223,7 +225,9 @@ class Settings(_Section, frozen=True):
         return settings
 
     def _contradictions(self) -> Iterator[tuple[str, str, str]]:
-        """Keys that do not go together: the key to change, the key that asks for it, and what is allowed."""
+        """Keys that contradict each other: the key to change, the key that requires the change, and the
+        remedy.
+        """
         oauth2, unset = self.app.oauth2, OAuth2Settings()
         changed = [name for name in oauth2.__struct_fields__ if getattr(oauth2, name) != getattr(unset, name)]
         for name in ("issuer", "audience"):

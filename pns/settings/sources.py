@@ -1,8 +1,9 @@
-"""Where settings come from: one TOML file and the environment, into one tree of structs.
+"""The sources of the settings: a TOML file and the environment, read into a tree of structs.
 
-It knows no single setting: what is allowed stands in the structs. Every error is a SettingsError of one
-line that names the file or variable, the key and what is allowed, and never repeats a value: it may be a
-secret. Nothing else in PNS reads a file or a variable of the environment for its settings.
+This module knows no single setting: the allowed values stand in the structs. Every error is a SettingsError
+on a single line. The line names the file or variable, the key and the allowed values. It never repeats a
+value, because a value may be a secret. No other module of PNS reads a file or a variable of the environment
+for its settings.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class Given(NamedTuple):
 
 
 def read(kind: type[T], path: str | Path | None, environ: Mapping[str, str]) -> tuple[T, dict[str, str]]:
-    """The settings, and for each dotted key that was given, which file or variable gave it.
+    """The settings, and for each given dotted key its file or variable.
 
-    The environment wins over the file; the file is `path`, else `PNS_CONFIG`, else ./config.toml, which
-    alone may be missing. Raises SettingsError.
+    The environment wins over the file. The file is `path`, else `PNS_CONFIG`, else ./config.toml. Only
+    ./config.toml may be missing. Raises SettingsError.
     """
     keys = dict(_keys(kind))
     named = path if path is not None else environ.get(CONFIG_VARIABLE) or None
@@ -54,7 +55,7 @@ def read(kind: type[T], path: str | Path | None, environ: Mapping[str, str]) -> 
 
 
 def found(environ: Mapping[str, str]) -> bool:
-    """Whether there is a file to read where none is named: that of `PNS_CONFIG`, else ./config.toml."""
+    """Whether a file would be read although none is named: the file of `PNS_CONFIG`, else ./config.toml."""
     return bool(environ.get(CONFIG_VARIABLE)) or Path(DEFAULT_FILE).exists()
 
 
@@ -135,7 +136,7 @@ def _from_environment(keys: Mapping[Key, Any], environ: Mapping[str, str]) -> di
     known = {PREFIX + "__".join(key).upper(): key for key in keys}
     given = {}
     for name, text in environ.items():
-        # Without the double underscore it is not ours: an orchestrator sets PNS_PORT and its like.
+        # A name without the double underscore is not ours: an orchestrator sets PNS_PORT and similar names.
         if not name.startswith(PREFIX) or "__" not in name:
             continue
         place = f"environment variable {printable(name, 80)}"
@@ -183,7 +184,7 @@ def _text(place: str, key: Key, text: str, kind: Any) -> str:
 
 
 def allowed(kind: Any) -> str:
-    """What values a setting of type `kind` takes, in words: `an integer from 1 to 65535`."""
+    """The values that a setting of type `kind` takes, in words: `an integer from 1 to 65535`."""
     match _plain(kind):
         case inspect.IntType() as number:
             return "an integer" + _range(number)
@@ -222,7 +223,7 @@ def _unknown(name: str, known: Mapping[str, object]) -> str:
         return f"is not a setting; did you mean {near[0]}?"
     few = len(known) < 12
     return "is not a setting; " + (
-        f"there are {', '.join(known)}" if few else "config.toml lists what there is"
+        f"there are {', '.join(known)}" if few else "config.toml lists every setting"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the tests of a host application want: a PNS for one test, devices without a network, a clock.
+"""The tools for the tests of a host application: a PNS for a test, devices without a network, a clock.
 
     clock = FakeClock()
     async with temporary_pns(user=by_header, clock=clock) as pns:
@@ -6,7 +6,7 @@
             await pns.notify("42", "Invoice ready")
             await device.count_is(1)
 
-Nothing here sleeps or guesses: a test awaits the message or the moment that it is about.
+Nothing here sleeps or guesses: a test awaits its message or its moment.
 """
 
 from pns.testing.clock import FakeClock

@@ -1,7 +1,7 @@
 """A clock whose time stands still until a test moves it.
 
-Fits pns.runtime.clock.Clock. Nothing here looks at the machine's clock, so a test that uses it cannot be
-flaky by time: `until_sleeping()` says when the code under test waits, `advance()` lets the time pass.
+Fits pns.runtime.clock.Clock. Nothing here reads the machine's clock, so a test with this clock cannot fail by
+time. `until_sleeping()` returns when the code under test waits; `advance()` lets the time pass.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class FakeClock:
                 self._sleepers.remove(sleeper)
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass on both clocks and wake whoever's deadline that reaches, earliest first.
+        """Let `seconds` pass on both clocks, and wake each sleeper with a reached deadline, earliest first.
 
-        The woken run when the caller next awaits; a loop that sleeps again does so from the new time.
+        Woken tasks run at the caller's next await. A loop that sleeps again sleeps from the new time on.
         """
         if seconds < 0:
             raise ValueError("time does not go back; the wall clock may: see jump()")

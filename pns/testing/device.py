@@ -1,8 +1,8 @@
 """A device without a browser, a socket or a server: an ASGI WebSocket client for the tests of a host.
 
-It speaks to any ASGI application in the same event loop: a PNS, or the host application with PNS inside. It
-waits for messages and never for time. What only a real server does, close codes before the 101 for example,
-it cannot show.
+A device speaks to any ASGI application in the same event loop: a PNS, or the host application with PNS
+inside. A device waits for messages and never for time. It cannot show the behaviour of a real server, such as
+close codes before the 101.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TIME_STANDS_STILL = (
 
 
 class Refused(Exception):
-    """The connection was not let in; `status` is the HTTP status."""
+    """The application refused the connection; `status` is the HTTP status."""
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(f"{status} {body.decode(errors='replace')}")
@@ -33,7 +33,7 @@ class Refused(Exception):
 
 
 class Closed(Exception):
-    """The connection was closed while a message was waited for; `code` is the close code."""
+    """The connection was closed during a wait for a message; `code` is the close code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"closed with {code}")
@@ -41,7 +41,7 @@ class Closed(Exception):
 
 
 class Device:
-    """One open connection. `counts` holds every count that was read, in order."""
+    """An open connection. `counts` holds every count that was read, in order."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Device:
         headers: Mapping[str, str] | None = None,
         ticket: str | None = None,
     ) -> None:
-        """`ticket`: what POST /subscribe answered to a client without cookies."""
+        """`ticket`: the ticket in the answer of POST /subscribe to a client without cookies."""
         self.counts: list[int] = []
         self.accept_headers: dict[str, str] = {}
         """The headers of the 101 answer, names in lower case."""
@@ -84,7 +84,9 @@ class Device:
             await device.leave()
 
     async def open(self) -> None:
-        """Make the opening handshake. Raises Refused. Whoever calls it must call `leave` or `vanish`."""
+        """Make the opening handshake. Raises Refused. After calling `open`, you must call `leave` or
+        `vanish`.
+        """
         self._task = asyncio.create_task(self._run())
         self._to_app.put_nowait({"type": "websocket.connect"})
         message = await self._next()
@@ -105,7 +107,9 @@ class Device:
                 await self._task
 
     async def vanish(self) -> None:
-        """Be gone without a word to the application, which is stopped where it is: the end of its process."""
+        """Disappear without a word to the application, as at the end of the application's process: its task
+        is cancelled.
+        """
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -120,7 +124,7 @@ class Device:
         return self._decoded(message)
 
     def received(self) -> list[dict[str, Any]]:
-        """Everything that has come and was not read yet, without waiting; a close is left to `receive`."""
+        """All messages that have come and were not read yet, without waiting. A close stays for `receive`."""
         messages = []
         while not self._from_app.empty():
             message = self._from_app.get_nowait()
@@ -131,9 +135,9 @@ class Device:
         return messages
 
     async def count_is(self, expected: int) -> None:
-        """Return when the newest count that was read is `expected`. PNS may skip intermediate ones.
+        """Return when the newest count that was read is `expected`. PNS may skip intermediate counts.
 
-        Raises TimeoutError, saying which count there was, when nothing comes for `PATIENCE_SECONDS`.
+        Raises TimeoutError, with the newest count, when no message comes for `PATIENCE_SECONDS`.
         """
         while not self.counts or self.counts[-1] != expected:
             try:

@@ -1,4 +1,4 @@
-"""A PNS for one test: on a store of its own that is gone afterwards, with time in the test's hand."""
+"""A PNS for a single test: on a store of its own, deleted afterwards, with time in the test's hand."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pns.testing.clock import FakeClock
 async def temporary_pns(
     *, user: UserOf | None = None, settings: Settings | None = None, clock: Clock | None = None
 ) -> AsyncIterator[PNS]:
-    """A started PNS with an empty store; takes what PNS takes.
+    """A started PNS with an empty store. Takes the arguments of PNS.
 
-    Time stands still unless a `clock` is given: keep your FakeClock and `advance` it to see publications
+    Without `clock`, time stands still. Keep your own FakeClock and `advance` the clock: then publications
     spread, pushes go out, notifications expire, heartbeats come and rechecks happen.
     """
     with TemporaryDirectory(prefix="pns-", ignore_cleanup_errors=True) as folder:
@@ -33,9 +33,9 @@ async def temporary_pns(
 
 
 def empty_store(path: Path) -> Path:
-    """Make a store with nothing in it at `path`, unless there is a file; returns `path`.
+    """Make an empty store at `path`, unless the file exists; returns `path`.
 
-    It is a copy of one that was made before: to make the schema takes longer than most tests.
+    The store is a copy of a store made once: making the schema takes longer than most tests.
     """
     if not path.exists():
         path.write_bytes(_empty_store())

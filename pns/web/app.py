@@ -109,11 +109,11 @@ class Web:
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
             self._entrance.tell(problem)
-            return problem_response(problem, self._entrance.cors(request.scope))
+            return problem_response(problem, extra=self._entrance.cors(request.scope))
         except Exception:
             log.exception("a request failed", extra={"method": request.method})
             failure = Problem("PNS failed; its log says why")
-            return problem_response(failure, self._entrance.cors(request.scope))
+            return problem_response(failure, extra=self._entrance.cors(request.scope))
 
     def _find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         """Genero's addresses begin with anything, so they come last: they take none of PNS's own."""

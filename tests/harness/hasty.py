@@ -14,8 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
 
-from pns.ops.serve import http_protocol, server, websocket_protocol
-from pns.ops.serve import run as service
+from pns.ops.serve import http_protocol, run, server, websocket_protocol
 from pns.ops.serve.logs import configure
 from pns.settings import Settings
 
@@ -48,7 +47,7 @@ def main(arguments: list[str]) -> None:
 
     settings = Settings.load()
     configure(settings.log)
-    node, web = service.make_service(settings)
+    node, web = run.assemble(settings)
     made = server.make_server(settings, node, web, http=Hasty, ping_seconds=float(options["ping"]))
     made.config.ws = Flushing
     made.config.timeout_keep_alive = int(options["keep_alive"])

@@ -77,6 +77,7 @@ IMPOSSIBLE = [
     ("auth.url", ['"http://a/#x"', '"http://a b"', '"http://[::1"', '"/me"']),
     ("auth.method", ['"post"', '""', '"HEAD"', '"CONNECT"', '"GET /"']),
     ("auth.forward_headers", ['["connection"]', '["Host"]', '["content-length"]', '["x-forwarded-for"]']),
+    ("auth.forward_headers", ['["accept-encoding"]', '["Accept"]', '["http2-settings"]', '["forwarded"]']),
     ("auth.forward_headers", ['["x-pns-device-id"]', '["te"]', '["a b"]', '["a:"]', '[""]', '["é"]']),
     ("auth.timeout_seconds", ["0", "61"]),
     ("app.api_keys", [f'["{CANARY}"]', f'["{CANARY} with spaces"]', f'["{CANARY}-ünïcödé"]', '[""]']),
@@ -331,7 +332,7 @@ def test_a_variable_that_is_no_port(text: str) -> None:
 
 def test_an_unknown_name_is_told_a_near_one_or_where_to_look() -> None:
     assert _refusal(None, {"PNS_SERVER__PROT": "1"}).endswith("did you mean PNS_SERVER__PORT?")
-    assert _refusal(None, {"PNS_FOO__BAR": "1"}).endswith("config.toml lists what there is")
+    assert _refusal(None, {"PNS_FOO__BAR": "1"}).endswith("config.toml lists every setting")
 
 
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────────

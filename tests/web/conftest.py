@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from pns.ops.serve.run import make_service
+from pns.ops.serve.run import assemble
 from pns.settings import (
     AppSettings,
     AuthSettings,
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def web(settings: Settings) -> AsyncIterator[Web]:
-    node, web = make_service(settings)
+    node, web = assemble(settings)
     async with node:
         yield web
 

@@ -9,7 +9,7 @@ import httpx2 as httpx
 import msgspec
 import pytest
 
-from pns.ops.serve.run import make_service
+from pns.ops.serve.run import assemble
 from pns.runtime.metrics import Metrics
 from pns.settings import ServerSettings, Settings
 from pns.web.app import Web
@@ -89,7 +89,7 @@ async def test_a_device_needs_its_login(client: httpx.AsyncClient) -> None:
 
 @pytest.fixture
 async def public(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    node, web = make_service(msgspec.structs.replace(settings, server=ServerSettings(public_metrics=True)))
+    node, web = assemble(msgspec.structs.replace(settings, server=ServerSettings(public_metrics=True)))
     transport = httpx.ASGITransport(app=web)
     async with node, httpx.AsyncClient(transport=transport, base_url="http://pns.test") as client:
         yield client
@@ -104,7 +104,7 @@ async def test_public_metrics_need_no_key(public: httpx.AsyncClient) -> None:
 
 
 async def test_without_any_key_nobody_is_let_in(settings: Settings) -> None:
-    node, web = make_service(msgspec.structs.replace(settings, app=Settings().app))
+    node, web = assemble(msgspec.structs.replace(settings, app=Settings().app))
     transport = httpx.ASGITransport(app=web)
     async with node, httpx.AsyncClient(transport=transport, base_url="http://pns.test") as client:
         for value in ("Bearer ", "Bearer", "Bearer None", f"Bearer {KEY}"):

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pns.ops.serve.run import make_service
+from pns.ops.serve.run import assemble
 from pns.settings import Settings
 from pns.web.routing import encoded_path
 from tests.harness import ServerProcess
@@ -144,7 +144,7 @@ def cut_path(web: ASGIApp) -> ASGIApp:
 
 @asynccontextmanager
 async def mounted(settings: Settings, mount: object) -> AsyncIterator[httpx.AsyncClient]:
-    node, web = make_service(settings)
+    node, web = assemble(settings)
     assert callable(mount)
     transport = httpx.ASGITransport(app=mount(web))
     headers = {"authorization": f"Bearer {API_KEY}"}

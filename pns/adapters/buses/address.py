@@ -17,7 +17,7 @@ KEEPALIVE = {
 
 
 class Address(NamedTuple):
-    """The parts of a URL, percent-decoded; `user` and `password` are "" where there are none."""
+    """The parts of a URL, percent-decoded; `user` and `password` are empty when the URL has none."""
 
     host: str
     port: int
@@ -27,7 +27,9 @@ class Address(NamedTuple):
 
 
 def parse(url: str, *, port: int) -> Address:
-    """Raises SettingsError, without any part of `url`, for one that names no host or an impossible port."""
+    """The address in `url`. Raises SettingsError, without any part of `url`, for a missing host or an
+    impossible port.
+    """
     parts = split(url)
     if not parts.hostname:
         raise SettingsError("bus.url must name a host")
@@ -41,12 +43,14 @@ def parse(url: str, *, port: int) -> Address:
 
 
 def split(url: str) -> SplitResult:
-    """The parts of a URL. Raises SettingsError, without any part of it, where they cannot be told apart."""
+    """The parts of `url`. Raises SettingsError, without any part of `url`, when the parts cannot be told
+    apart.
+    """
     try:
         parts = urlsplit(url)
         assert parts.port is None or parts.port > 0
     except (ValueError, AssertionError):
-        # The port is where the rest of a password lands that has an unescaped / or #.
+        # A password with an unescaped / or # ends here: its rest is read as the port.
         raise SettingsError(
             "bus.url must be scheme://user:password@host:port; in a password write @ / : # ? as %40 %2F …"
         ) from None

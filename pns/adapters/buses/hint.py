@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def texts(sender: str, user_ids: Iterable[str], *, max_bytes: int) -> Iterator[str]:
-    """Hints that name all `user_ids`, each of at most `max_bytes` (if that holds one user at all)."""
+    """Hints for all `user_ids`, each of at most `max_bytes`, if `max_bytes` holds a single user at all."""
     room = max_bytes - len(_encode([sender]))
     some: list[str] = []
     size = 0
@@ -30,12 +30,12 @@ def texts(sender: str, user_ids: Iterable[str], *, max_bytes: int) -> Iterator[s
 
 
 def text(sender: str, user_ids: Iterable[str]) -> str:
-    """One hint, of whatever size."""
+    """A single hint, of any size."""
     return _encode([sender, *user_ids]).decode()
 
 
 def parse(text: str) -> tuple[str, list[str]] | None:
-    """Sender and users of a hint; None for what is none, from whatever shares the broker with us."""
+    """Sender and users of a hint; None for a text that is no hint, from strangers on the same broker."""
     try:
         sender, *user_ids = _decode(text)
     except ValueError:  # msgspec's errors are ValueErrors, and so is an empty list's

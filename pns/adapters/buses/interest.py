@@ -1,7 +1,7 @@
-"""Which channels a node listens to: those of its users; and what the broker must still be told of them.
+"""The channels that a node listens to, by its users, and the changes that the broker must still hear of.
 
-A user belongs to one of SHARDS channels, so that a hint costs the nodes that hold the user and hardly any
-others, and no channel's name tells whom it is about. Holds no line and never waits.
+A user belongs to one of SHARDS channels. A hint therefore costs only the nodes that hold the user, and hardly
+any others. No channel's name tells the user. Interest holds no line and never waits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from zlib import crc32
 
 SHARDS = 1 << 24
-"""How many channels there are. Every node of a fleet counts alike, so this never changes."""
+"""The number of channels. Every node of a fleet counts alike, so this number never changes."""
 
 Answers = dict[str, asyncio.Future[None]]
 
@@ -21,7 +21,7 @@ def channel_of(user_id: str) -> str:
 
 
 class Interest:
-    """Channels by the users in them; those that came and went wait to be taken. About 0.5 KB a user."""
+    """Channels by their users. Joined and left channels wait for `take`. A user costs about 0.5 KB."""
 
     def __init__(self) -> None:
         self._users: dict[str, set[str]] = {}
@@ -30,11 +30,11 @@ class Interest:
 
     @property
     def channels(self) -> set[str]:
-        """Every channel with a user in it."""
+        """Every channel with a user."""
         return set(self._users)
 
     def join(self, user_id: str) -> asyncio.Future[None] | None:
-        """What is done once the broker delivers the user's channel; None where it does already."""
+        """A future, done once the broker delivers the user's channel; None when the broker already does."""
         channel = channel_of(user_id)
         known = channel in self._users and channel not in self._asked
         self._users.setdefault(channel, set()).add(user_id)
@@ -50,9 +50,9 @@ class Interest:
             self._left.add(channel)
 
     def take(self) -> tuple[Answers, set[str]]:
-        """Channels to subscribe, each with what `answer` is to be told then, and channels to unsubscribe."""
+        """Channels to subscribe, each with the future that `answer` completes; channels to unsubscribe."""
         left, self._left = self._left, set()
-        self.answer(set(self._asked).difference(self._users))  # all who asked have left again
+        self.answer(set(self._asked).difference(self._users))  # the users of these channels have left again
         return dict(self._asked), left.difference(self._users)
 
     def answer(self, channels: Iterable[str]) -> None:
@@ -61,6 +61,8 @@ class Interest:
             self._asked.pop(channel).set_result(None)
 
     def start_over(self) -> None:
-        """There is another line, or none: nobody waits for the old one, and nothing is to be ended on it."""
+        """Forget the old line: no future waits for the old line any more, and no channel is unsubscribed on
+        the new.
+        """
         self.answer(list(self._asked))
         self._left.clear()

@@ -1,8 +1,7 @@
-"""The bus of a single node, and of several processes on one SQLite file.
+"""The bus of a single node, and of several processes on the same SQLite file.
 
-Within the process a hint is a function call. Other processes cannot call: their writes are noticed by asking
-the store, several times a second, whether anybody else has written; the hint is then "anybody may have
-changed".
+Within the process a hint is a function call. Other processes cannot call. PNS asks the store several times a
+second whether another process has written. The hint is then "anybody may have changed".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The line to NATS: one connection, on subjects `pns.<path of the URL>.<channel>`.
+"""The line to NATS: a connection on subjects `pns.<path of the URL>.<channel>`.
 
-nats-py's own reconnecting is off: it would replay subscriptions without saying that messages were lost
-meanwhile. Each subscription takes about 5 KB here.
+nats-py's own reconnecting is off: it would replay subscriptions and hide the loss of messages in between.
+Each subscription takes about 5 KB here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pns.errors import SettingsError
 SUBSCRIBED_IN_A_ROW = 100
 """After so many subscriptions the rest of the node gets its turn."""
 SECONDS = 5
-"""The longest wait for the broker that nats-py is asked for; SignalBus bounds all waiting, too."""
+"""The longest wait of nats-py for the broker. SignalBus bounds all waiting as well."""
 
 _ERRORS = (errors.Error, OSError, TimeoutError)
 _PATH = re.compile(r"[A-Za-z0-9_-]*")
@@ -40,7 +40,7 @@ class NATSWire:
     interests = True
 
     def __init__(self, url: str) -> None:
-        """Raises SettingsError for a URL that cannot be."""
+        """Raises SettingsError for an impossible URL."""
         self._address = address.parse(url, port=4222)
         if not _PATH.fullmatch(self._address.path) or "?" in url:
             raise SettingsError(
@@ -106,8 +106,10 @@ class NATSWire:
             raise WireError(_text(error)) from None
 
     async def _flush(self) -> None:
-        """Return when the server has had all. nats-py sends its PING past what its flusher still holds,
-        so the one that counts is the one before which nothing was held.
+        """Return when the server has received everything.
+
+        nats-py sends its PING ahead of the bytes that its flusher still holds. Only a PING sent while the
+        flusher held nothing counts.
         """
         held = True
         while held:
@@ -134,7 +136,7 @@ class NATSWire:
         self._heard(message.subject.removeprefix(self._prefix), message.data.decode(errors="replace"))
 
     async def _failed(self, error: Exception) -> None:
-        """Of what NATS complains about, a forbidden subject for one, nothing may be left unsaid."""
+        """Every complaint of NATS, such as a forbidden subject, breaks the line, so no complaint is lost."""
         self._break(error)
 
     async def _closed(self) -> None:
@@ -153,7 +155,7 @@ class _Transport(TcpTransport):
         self._dropped = False
 
     def __bool__(self) -> bool:
-        return True  # Client makes one of its own in place of what is false
+        return True  # Client replaces a false value with a transport of its own
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         await super().connect(uri, buffer_size, connect_timeout)
@@ -173,7 +175,7 @@ class _Transport(TcpTransport):
             self._io_writer.transport.abort()
 
     async def wait_closed(self) -> None:
-        """It is, at the next turn of the loop."""
+        """Return at the next turn of the loop: the dropped connection is closed by then."""
 
 
 def _text(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""The line to PostgreSQL: one connection of its own, with LISTEN and NOTIFY.
+"""The line to PostgreSQL: a connection of its own, with LISTEN and NOTIFY.
 
-PostgreSQL wakes every listener of a database for every NOTIFY in it, so all nodes share one channel.
-A pooler in transaction mode between the two carries nothing, which the canary finds out.
+PostgreSQL wakes every listener of a database for every NOTIFY, so all nodes share a single channel. A pooler
+in transaction mode between the two carries no hints; the canary detects such a pooler.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PREFIX = "pns:"
 SESSION = {
     "application_name": "pns bus",
     "synchronous_commit": "off",  # a NOTIFY is a commit, and a hint need not survive anything
-    "tcp_keepalives_idle": "30",  # or a listener that lost power fills the queue of all notifications
+    "tcp_keepalives_idle": "30",  # a listener without power would fill the queue of all notifications
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
@@ -29,13 +29,13 @@ _ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClient
 
 
 class PostgresWire:
-    """See pns.adapters.buses.wire.Wire. The URL may have all that asyncpg takes."""
+    """See pns.adapters.buses.wire.Wire. The URL may have all options of asyncpg."""
 
     max_bytes = 7_900
     interests = False
 
     def __init__(self, url: str) -> None:
-        """Raises SettingsError for a URL that cannot be."""
+        """Raises SettingsError for an impossible URL."""
         if not address.split(url).hostname and "host=" not in url:
             raise SettingsError("bus.url must name a host")
         self._url = url

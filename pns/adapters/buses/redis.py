@@ -1,8 +1,8 @@
-"""The line to Redis or Valkey: one connection that listens, one that publishes.
+"""The line to Redis or Valkey: a connection that listens, and a second connection that publishes.
 
-Plain connections of redis-py, without its pool and its PubSub: those connect again behind one's back, and
-nobody learns what was lost meanwhile. A connection on which anything went wrong is thrown away, so that no
-reply waits in it for the next command.
+The connections are plain ones of redis-py, without its pool and its PubSub: pool and PubSub reconnect
+silently, and a loss of messages stays unnoticed. A connection with any error is thrown away, so that no reply
+waits on it for the next command.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ MESSAGES_IN_A_ROW = 100
 
 
 class RedisWire:
-    """See pns.adapters.buses.wire.Wire. `rediss://` is TLS; options after `?` are those of redis-py's
-    URLs.
-    """
+    """See pns.adapters.buses.wire.Wire. `rediss://` is TLS. The options after `?` are redis-py's own."""
 
     max_bytes = 32_768
     interests = True
 
     def __init__(self, url: str) -> None:
-        """Raises SettingsError for a URL that cannot be."""
+        """Raises SettingsError for an impossible URL."""
         self._make, self._options = _parse(url)
         self._prefix = f"pns:{self._options.get('db', 0)}:"
         self._heard: Heard = _unheard
@@ -130,7 +128,9 @@ def _parse(url: str) -> tuple[type[Connection], dict[str, Any]]:
 
 
 def _open(connection: Connection | None) -> Connection:
-    """redis-py would connect again at the next command; what was subscribed would be lost unnoticed."""
+    """The open connection, else WireError: redis-py would reconnect at the next command and lose all
+    subscriptions unnoticed.
+    """
     if connection is None or not connection.is_connected:
         raise WireError("Redis closed the connection")
     return connection

@@ -1,9 +1,9 @@
-"""The bus between machines, on any broker: what is worth saying, to whom it goes, and whether it arrives.
+"""The bus between machines, on any broker: which hints are sent, to which channels, and whether they arrive.
 
-Knows no broker: that is the Wire's part. It keeps a line to one, for ever, and believes in it from when a
-canary, a message to itself, came back, and only as long as they do. On each new line it subscribes first and
-then says "anybody may have changed". Hints that wait for the broker are few; when they are too many, they
-become that same sentence.
+SignalBus knows no broker: the Wire does. SignalBus always keeps a line to the broker. A line counts as good
+after the canary, a message to SignalBus itself, has come back, and as long as canaries come back. On each new
+line SignalBus first subscribes and then says "anybody may have changed". Few hints may wait for the broker;
+too many hints become the same sentence.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from pns.runtime.metrics import Metrics
 log = logging.getLogger(__name__)
 
 EVERYBODY = "all"
-"""The channel that every node listens to; the only one of a broker that cannot deliver by channel."""
+"""The channel of every node; the only channel of a broker that cannot deliver by channel."""
 CANARY_SECONDS = 4.0
 MISSED_CANARIES = 3
 PATIENCE_SECONDS = 5.0
 """How long the broker may take for an answer."""
 JOIN_SECONDS = 1.0
-"""How long a new connection waits for the broker; if that is late, its count is compared once more."""
+"""How long a new connection waits for the broker. If the broker is late, the count is compared once more."""
 FIRST_BACKOFF_SECONDS = 0.5
 MOST_BACKOFF_SECONDS = 5.0
 MOST_WAITING = 10_000
 """Users whose hints wait for the broker."""
 CHUNK = 500
-"""Users, or channels, in one go: what the event loop and the broker take without anybody noticing."""
+"""Users, or channels, in a single call: few enough to delay neither the event loop nor the broker."""
 
 AWAY = "the bus is away, so nodes learn of each other's changes at heartbeats"
 
@@ -55,8 +55,10 @@ class SignalBus:
         canary_seconds: float = CANARY_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """A broker that carries nothing is noticed when an answer takes longer than `patience_seconds`, or
-        after MISSED_CANARIES times `canary_seconds`, which is looked at once in `canary_seconds`.
+        """A silent broker is noticed when an answer takes longer than `patience_seconds`.
+
+        A broker that answers and carries nothing is noticed after MISSED_CANARIES times `canary_seconds`. The
+        check runs every `canary_seconds`.
         """
         self._wire = wire
         self._clock = clock
@@ -153,7 +155,7 @@ class SignalBus:
             await self._wire.close()
 
     async def _hold_line(self) -> None:
-        """Make a line and use it until it breaks."""
+        """Make a line and use the line until it breaks."""
         await self._ask(self._wire.connect(self._hear))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wire.listen(), name="pns bus listen")
@@ -161,7 +163,7 @@ class SignalBus:
             await self._resubscribe()
             self._canary_at = self._clock.monotonic()
             self._note(None)
-            # What was lost while nobody listened is found by asking for everything, now that somebody does.
+            # Hints were lost while no line listened. Asking for everybody now finds each change.
             self._tell(None)
             self._moved.set()
             tasks.create_task(self._send(), name="pns bus send")
@@ -169,7 +171,7 @@ class SignalBus:
             tasks.create_task(self._look_after(), name="pns bus canary")
 
     async def _prove(self) -> None:
-        """Hear the canary once: some take and answer everything, and carry nothing."""
+        """Hear the canary once: some brokers take and answer everything, and carry nothing."""
         self._carried.clear()
         await self._ask(self._wire.subscribe([self._canary]))
         await self._publish([(self._canary, "")])
@@ -220,7 +222,7 @@ class SignalBus:
         self._sent.inc(len(some))
 
     async def _follow_interest(self) -> None:
-        """Subscribe what was joined, all that came meanwhile in one go; unsubscribe what was left."""
+        """Subscribe the joined channels, all new ones together; unsubscribe the channels that were left."""
         while True:
             await self._moved.wait()
             self._moved.clear()
@@ -252,9 +254,11 @@ class SignalBus:
             raise asyncio.CancelledError
 
     def _cancelled(self) -> bool:
-        """Whether this task was, though a library may have lost it: asyncio.wait_for before 3.12 can.
+        """Whether this task was cancelled, even if a library lost the cancellation, as asyncio.wait_for
+        before 3.12 can.
 
-        Of the bus's own task `stop` knows it; its count is not to be trusted after a TaskGroup of 3.11.
+        For the bus's own task `stop` keeps the answer: after a TaskGroup of Python 3.11 the task's own count
+        of cancellations is wrong.
         """
         task = asyncio.current_task()
         return self._task is None or (task is not self._task and task is not None and task.cancelling() > 0)
@@ -275,7 +279,7 @@ class SignalBus:
             self._listener(user_ids)
 
     def _note(self, trouble: str | None, *, quietly: bool = False) -> None:
-        """The line is there (None), or it is not, and why."""
+        """Record that the line works (None), or the trouble that broke the line."""
         was, self._trouble = self._trouble, None if trouble is None else AWAY
         self._settled.set()
         self._metrics.bus_up.set(trouble is None)
@@ -290,7 +294,7 @@ class SignalBus:
 
 
 def _pause(attempts: int, draw: Callable[[float, float], float] = random.uniform) -> float:
-    """Full jitter from the first time on: many nodes lose one broker at the same moment."""
+    """Full jitter from the first try on: many nodes lose the broker at the same moment."""
     return draw(0.05, min(MOST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(attempts, 10)))
 
 

@@ -1,4 +1,4 @@
-"""Whether a broker carries a message, tried once; what SignalBus does for ever is not needed for that."""
+"""A single trial of a broker: does it carry a message? The trial needs nothing of SignalBus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pns.adapters.buses.wire import Wire, WireError
 
 
 async def trouble(wire: Wire, *, seconds: float) -> str:
-    """Why a message on `wire` to itself did not come back in time; empty when it did. No node heeds it."""
+    """Why a message from `wire` to itself did not come back in time; empty when it came back. Nodes ignore
+    the message.
+    """
     channel, back = f"trial-{secrets.token_hex(8)}", asyncio.Event()
     found = ""
     try:

@@ -1,7 +1,7 @@
-"""The line to a broker, as SignalBus uses it: channels of text, and nothing about users.
+"""The line to a broker, as SignalBus uses the line: channels of text, without users.
 
-One implementation for each broker, each with one third-party library. A wire does not come back by itself:
-SignalBus makes a new line after this one broke, so that there is one place where that is decided.
+Each broker has its own implementation with a third-party library of its own. A broken wire stays broken: only
+SignalBus decides when to make a new line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 Heard = Callable[[str, str], None]
-"""Called with channel and text of each message that arrives. Does not block and does not raise."""
+"""Called with channel and text of each message that arrives. `Heard` does not block and does not raise."""
 
 
 class WireError(Exception):
@@ -18,32 +18,36 @@ class WireError(Exception):
 
 
 class Wire(Protocol):
-    """A connection to a broker; one at a time. Every method but `close` may raise WireError.
+    """A connection to a broker; at most a single connection at a time. Every method but `close` may raise
+    WireError.
 
-    `listen` runs beside the others from `connect` on. Of `publish`, and of `subscribe` and `unsubscribe`
-    together, one call runs at a time. Whoever cancels one must `close`: half of it may have been sent.
+    `listen` runs beside the others from `connect` on. At most a single call of `publish` runs at a time, and
+    a single call of `subscribe` or `unsubscribe`. After cancelling a call, you must `close`: half of the call
+    may have been sent.
     """
 
     max_bytes: int
-    """How much UTF-8 fits into one message."""
+    """How many bytes of UTF-8 fit into a message."""
 
     interests: bool
-    """Whether the broker delivers by channel. Where it does not, SignalBus uses one channel for all."""
+    """Whether the broker delivers by channel. If not, SignalBus uses a single channel for all."""
 
     async def connect(self, heard: Heard) -> None:
-        """Make a line. Nothing is subscribed on it yet; what will be is given to `heard`."""
+        """Make a line, without subscriptions at first. Messages of later subscriptions go to `heard`."""
 
     async def close(self) -> None:
         """Let go of the line, broken or not, without waiting for the broker. Never raises."""
 
     async def listen(self) -> None:
-        """Take what arrives until the line breaks: then WireError."""
+        """Take messages until the line breaks, then raise WireError."""
 
     async def subscribe(self, channels: Collection[str]) -> None:
-        """Return when everything published to `channels` from now on will be heard."""
+        """Return when every message published to `channels` from now on will be heard."""
 
     async def unsubscribe(self, channels: Collection[str]) -> None:
-        """Hear no more of `channels`, soon. What is not subscribed does not matter."""
+        """Soon hear no more of `channels`. A channel without a subscription is ignored."""
 
     async def publish(self, messages: Collection[tuple[str, str]]) -> None:
-        """Hand (channel, text) pairs to the broker, in one go where it can; returns when it has them."""
+        """Hand (channel, text) pairs to the broker, together if the broker can, and return when the broker
+        has them.
+        """

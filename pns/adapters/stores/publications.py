@@ -1,6 +1,6 @@
 """A publication as a row: the part of the audiences that is the same for every engine.
 
-Knows no statement and touches no database. A row's columns stand in the order of the statements.
+Knows no statement and touches no database. A row takes the columns of the statements by name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Kept(Notification, frozen=True):
 _CONTENT = msgspec.json.Decoder(tuple[tuple[_Kept, ...], Origin])
 
 
-class PublicationRow(NamedTuple):
+class StoredPublication(NamedTuple):
     """A publication as the statements select it."""
 
     publication_id: str
@@ -53,7 +53,7 @@ def columns_of(publication: Publication) -> dict[str, object]:
     }
 
 
-def publication_of(row: PublicationRow) -> Publication:
+def publication_of(row: StoredPublication) -> Publication:
     """The publication of a row."""
     notifications, origin = _CONTENT.decode(row.content)
     return Publication(

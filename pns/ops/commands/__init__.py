@@ -1,4 +1,4 @@
 """Groups of commands: `pns devices …`, `pns push …`, `pns webpush …`.
 
-As in cli.py, each command is a few lines here; what it does stands in the module that it names.
+As in cli.py, a command is a few lines here; its work stands in the module that the command calls.
 """

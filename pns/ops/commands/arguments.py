@@ -1,6 +1,6 @@
-"""What the commands' arguments have in common: their types, their help, and what is wrong use of them.
+"""The common parts of the commands' arguments: their types, their help, and their refusals.
 
-A wrong one ends with exit code 2 and says what is allowed, before any command begins.
+A wrong argument ends the program with exit code 2 and the allowed values, before any command begins.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def checked(rule: Constraint) -> Callable[[str | list[str] | None], str | list[s
 
 
 def utf8(value: str) -> str:
-    """Text that can be sent as JSON: an argument whose bytes were not UTF-8 cannot."""
+    """`value`, if it can be sent as JSON; an argument with bytes outside UTF-8 cannot."""
     try:
         value.encode()
     except UnicodeError:

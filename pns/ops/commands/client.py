@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 async def send_notification(url: str, *, key: str, user_id: str, data: str) -> str:
-    """POST one notification to the server at `url`; returns its id. Raises PNSError with the reason."""
+    """POST a notification to the server at `url`; returns its id. Raises PNSError with the reason."""
     body = {"user_id": user_id, "notifications": [{"notification_data": data}]}
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:

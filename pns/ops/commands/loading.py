@@ -1,4 +1,4 @@
-"""From the options of a command to its settings; what has been loaded also says how to log."""
+"""From the options of a command to its settings. Loading also sets up the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pns webpush …`: what an operator needs for Web Push before it can be turned on."""
+"""`pns webpush …`: the preparations of an operator before turning Web Push on."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ cli = typer.Typer(
 
 @cli.callback()
 def webpush() -> None:
-    """Without it, typer would make the only command the group itself."""
+    """A group with a single command: without this callback, typer would make the command the group itself."""
 
 
 @cli.command()
 def keygen(config: Config = None) -> None:
-    """Print a new VAPID key, and where to put it. Browsers must subscribe anew when it changes."""
+    """Print a new VAPID key, and the setting for the key. After a change of the key, browsers must subscribe
+    anew.
+    """
     from pns.compose import new_webpush_key
 
     if config is not None:

@@ -1,8 +1,9 @@
-"""`pns demo`: an application with two users and a login of its own, and PNS beside it or inside it.
+"""`pns demo`: an application with two users and a login of its own, and PNS beside or inside the application.
 
-Beside it, PNS is `pns serve` in a process of its own, which asks the application over HTTP who a device is;
-embedded, it is mounted at /pns of the same server. Everything listens on loopback, and what is stored lies
-in a temporary folder and goes with it. Reads no settings but those of a file that is named.
+Beside the application, PNS is `pns serve` in a process of its own and asks the application over HTTP for each
+device's user. Embedded, PNS is mounted at /pns of the same server. All servers listen on loopback. Stored
+data lies in a temporary folder and is deleted with the folder. The demo reads no settings, except from a file
+that the user names.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ HOST = "127.0.0.1"
 
 
 def run(*, embedded: bool, port: int, echo: Callable[[str], object], config: Path | None = None) -> int:
-    """Run the demo on `port` of 127.0.0.1 (0: any free one) until Ctrl-C; returns the exit code.
+    """Run the demo on `port` of 127.0.0.1 (0: any free port) until Ctrl-C; returns the exit code.
 
-    `echo` is given what to tell the user once the page can be opened. `config` is a file of settings for PNS;
-    where PNS is, its key and its login are the demo's all the same. Raises PNSError when the port is taken,
-    or when PNS does not start or ends by itself.
+    `echo` receives the text for the user once the page can be opened. `config` is a file of settings for PNS;
+    PNS's address, its key and its login stay the demo's. Raises PNSError when the port is taken, or when PNS
+    does not start or ends by itself.
     """
     logs.configure(LogSettings(level="warning"))
     demo = _embedded if embedded else _separate
@@ -55,7 +56,7 @@ async def _separate(
 ) -> None:
     address, port, key = address_of(listener), port_of(listener), secrets.token_urlsafe(24)
     async with AsyncExitStack() as stack:
-        beside = stack.enter_context(reserve(port + 1, 0))  # the next one is easy to remember
+        beside = stack.enter_context(reserve(port + 1, 0))  # the next port is easy to remember
         process = await stack.enter_async_context(
             PNSProcess(folder, application_port=port, port=port_of(beside), key=key, config=config)
         )

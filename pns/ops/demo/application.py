@@ -1,8 +1,8 @@
-"""The demo application: its own login with two users, a page, and the two places where it meets PNS.
+"""The demo application: its own login with two users, a page, and the two endpoints where it meets PNS.
 
-These are `/pns-auth`, which PNS asks who a device is (an embedded PNS asks the sessions themselves), and
-`/notify`, which passes a form on to PNS. The buttons that break something are the demo's own; everything else
-would be in the application without PNS, too.
+PNS asks `/pns-auth` for a device's user (an embedded PNS asks the sessions themselves). `/notify` passes a
+form on to PNS. The buttons that break something belong to the demo; everything else would be in the
+application without PNS, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ AWAY_SECONDS = 8.0
 
 
 class Notifies(Protocol):
-    """What the application needs of PNS, which may be far (RemotePNS) or near (pns.PNS)."""
+    """The calls of the application to PNS, far (RemotePNS) or near (pns.PNS)."""
 
     async def notify(self, user_id: str, notifications: list[str], /) -> object: ...
 
@@ -46,8 +46,10 @@ def make_application(
     mounted: PNS | None = None,
     fleet: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The application. Its pages find PNS in `process`, a port beside this one, or at /pns: `mounted` there,
-    or put there by a proxy, together with the pages of its `fleet`.
+    """The application. Its pages find PNS in `process`, on a port beside this one, or at /pns.
+
+    PNS is at /pns when `mounted` there, or when a proxy serves PNS there together with the pages of its
+    `fleet`.
     """
     demo = _Demo(pns, sessions, process, where="process" if process else "fleet" if fleet else "mounted")
     routes: list[BaseRoute] = [
@@ -80,7 +82,7 @@ class _Demo:
         if user_id is None:
             return page("login.html")
         fleet = "/fleet" if self._where == "fleet" else "/"
-        # A service worker must come from the page's own origin, which a port beside it is not.
+        # A service worker must come from the page's own origin. Another port is another origin.
         worker = "/push-worker.js" if self._where == "process" else ""
         holes = {"pns": self._pns_address(request), "where": self._where, "fleet": fleet, "worker": worker}
         return page("inbox.html", name=USERS[user_id], **holes)
@@ -141,7 +143,7 @@ class _Demo:
         return Response(status_code=204)
 
     async def logout_elsewhere(self, request: Request) -> Response:
-        """The user's other sessions are over; PNS asks again about all, and this one comes back."""
+        """End the user's other sessions. PNS asks again about all connections; this session's come back."""
         user_id = self._sessions.end_others(request)
         if user_id is None:
             return PlainTextResponse("Log in first.", status_code=401)
@@ -152,7 +154,7 @@ class _Demo:
         return Response(status_code=204)
 
     async def who(self, request: Request) -> Response:
-        """Who the device is that PNS was asked by; PNS passes its cookies on."""
+        """The user of the device that asks PNS. PNS passes the device's cookies on."""
         user_id = await self._sessions.user(request)
         if user_id is None:
             return JSONResponse({}, status_code=401)
@@ -172,7 +174,7 @@ class _Demo:
 
 
 def _notifications(form: dict[str, str]) -> list[str]:
-    """What the form asks for: one, or many that are numbered."""
+    """The notifications of the form: a single one, or many with numbers."""
     times = MANY if form.get("times") == "many" else 1
     numbers = [f" {number}" if times > 1 else "" for number in range(1, times + 1)]
     said = {"body": form["body"]} if form.get("body") else {}

@@ -1,4 +1,4 @@
-"""What `pns demo` says when it runs: where to go, and what to try."""
+"""The text of a running `pns demo`: the address to open, and a few things to try."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typer
 
 
 def banner(address: str, *, pns: str, key: str, embedded: bool) -> str:
-    """The text for the terminal; `pns` is where PNS is and `key` an API key that it takes."""
+    """The text for the terminal. `pns` is the address of PNS, and `key` an API key of PNS."""
     where = (
         f"inside the application, at {pns}"
         if embedded

@@ -1,4 +1,4 @@
-"""`pns serve`, but only for as long as the parent lives: what PNSProcess runs, with `python -m`.
+"""`pns serve`, but only for as long as the parent lives. PNSProcess runs this module, with `python -m`.
 
 The parent may end in any way, `kill -9` included: its end of our standard input closes with it.
 """
@@ -14,7 +14,7 @@ from pns.ops.cli import main
 
 
 def _end_with_parent() -> None:
-    os.read(sys.stdin.fileno(), 1)  # nothing is ever written to it
+    os.read(sys.stdin.fileno(), 1)  # the parent never writes
     os.kill(os.getpid(), signal.SIGTERM)
 
 

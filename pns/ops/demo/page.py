@@ -1,4 +1,6 @@
-"""The demo's pages: files with holes in them, answered under a policy that runs no script but the demo's."""
+"""The demo's pages: files with placeholders, answered under a policy that runs only the
+demo's own scripts.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`pns serve` as a process beside the demo application: started before it, ended after it.
+"""`pns serve` as a process beside the demo application: started before the application, ended after it.
 
-The process itself is pns.ops.demo.child. Its standard input is a pipe that only this side holds.
+The process itself is pns.ops.demo.child. Its standard input is a pipe, held by this side alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ POLL_SECONDS = 0.02
 class PNSProcess:
     """PNS on a port of its own, its store in `folder`. Use as `async with`: ready on entry, gone on exit.
 
-    Raises PNSError on entry when it does not become ready.
+    Raises PNSError on entry when PNS does not become ready.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class PNSProcess:
         config: Path | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """It listens on `port`, which the caller reserves. `settings`, as `STORE__URL`, win over its own."""
+        """PNS listens on `port`, which the caller reserves. `settings`, such as `STORE__URL`, win over other
+        settings.
+        """
         self.port = port
         self.url = f"http://{HOST}:{self.port}"
         self._folder = folder
@@ -73,20 +75,20 @@ class PNSProcess:
 
     @property
     def running(self) -> bool:
-        """Whether there is a process now."""
+        """Whether the process runs now."""
         return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
-        """kill -9. It may be started again."""
+        """End the process by kill -9. The process may be started again."""
         async with self._restart:
             if self._process is not None and self.running:
                 self._process.kill()
                 await self._process.wait()
 
     async def restart(self, *, away_seconds: float = 0.0) -> None:
-        """End the process, start it again after `away_seconds`, and return when it is ready.
+        """End the process, start a new process after `away_seconds`, and return when PNS is ready.
 
-        Raises PNSError when it does not become ready. Two of these follow each other.
+        Raises PNSError when PNS does not become ready. Two concurrent restarts run one after the other.
         """
         async with self._restart:
             await self._stop()
@@ -94,7 +96,7 @@ class PNSProcess:
             await self._start()
 
     async def _start(self) -> None:
-        # A session of its own: Ctrl-C in the terminal is for the parent, which ends this one after itself.
+        # A session of its own: Ctrl-C in the terminal is for the parent. The parent ends this process last.
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "pns.ops.demo.child"),
             cwd=self._folder,
@@ -122,7 +124,7 @@ class PNSProcess:
             if not self._restart.locked():
                 break
             async with self._restart:
-                pass  # it is back, or has ended for good
+                pass  # PNS is back, or has ended for good
         tell()
 
     def check(self) -> None:
@@ -161,10 +163,10 @@ async def end(process: Process | None, *, sig: signal.Signals = signal.SIGTERM, 
 
 
 def reserve(*ports: int) -> socket.socket:
-    """A socket bound to the first of `ports` that is free (0: any is).
+    """A socket bound to the first free port of `ports` (0: any port is).
 
-    It keeps the port from others while it is open: not from a server that is told of it, which may listen
-    there as often as it likes (if it sets SO_REUSEADDR, as all do). Raises PNSError.
+    While the socket is open, other programs cannot take the port. A server that is told of the port may
+    listen there as often as it likes, if it sets SO_REUSEADDR, as all do. Raises PNSError.
     """
     for port in ports:
         with suppress(OSError, OverflowError):
@@ -173,5 +175,5 @@ def reserve(*ports: int) -> socket.socket:
 
 
 def port_of(reserved: socket.socket) -> int:
-    """The port that it keeps."""
+    """The port of `reserved`."""
     return int(reserved.getsockname()[1])

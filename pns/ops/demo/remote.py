@@ -1,4 +1,4 @@
-"""How the demo application calls a PNS that runs beside it: HTTP, with an API key."""
+"""The calls of the demo application to a PNS beside it: HTTP, with an API key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 class RemotePNS:
-    """The calls that the demo makes, as an embedded PNS has them. Use as `async with`."""
+    """The calls of the demo, named as in an embedded PNS. Use as `async with`."""
 
     def __init__(self, url: str, *, key: str) -> None:
         self._http = httpx.AsyncClient(
@@ -37,11 +37,11 @@ class RemotePNS:
         await self._call("POST", "/notify", json={"user_id": user_id, "notifications": items})
 
     async def disconnect(self, user_id: str) -> None:
-        """End the user's connections; each may come back that the application still knows."""
+        """End the user's connections. A device may come back if the application still knows its session."""
         await self._call("DELETE", f"/users/{user_id}/connections")
 
     async def user(self, user_id: str) -> dict[str, Any]:
-        """The user's count and devices, as the node knows them that answers."""
+        """The user's count and devices, from the view of the node that answers."""
         found: dict[str, Any] = (await self._call("GET", f"/users/{user_id}?here=true")).json()
         return found
 

@@ -14,7 +14,7 @@ from pns.ops.serve.websocket_protocol import WebSocketProtocol
 
 
 class Server(uvicorn.Server):
-    """Serves `application` until a signal or `stop`; calls `on_start` when it can be reached."""
+    """Serves `application` until a signal or `stop`; calls `on_start` when the server can be reached."""
 
     def __init__(self, application: ASGIApp, *, on_start: Callable[[], object]) -> None:
         config = uvicorn.Config(

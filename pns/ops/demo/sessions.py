@@ -1,7 +1,7 @@
-"""The demo application's logins: who is behind a signed session cookie.
+"""The demo application's logins: signed session cookies and their users.
 
-The cookie names a session that this process keeps, so that a logout ends it wherever the cookie went.
-PNS knows nothing of it: that is the point of the demo.
+The cookie names a session of this process, so a logout ends the session wherever the cookie went. PNS knows
+nothing of these sessions: this separation is the point of the demo.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ MAX_AGE_SECONDS = 86_400
 
 
 class Sessions:
-    """The sessions of one run of the demo; a restart ends them all."""
+    """The sessions of a single run of the demo; a restart ends all sessions."""
 
     def __init__(self, port: int) -> None:
-        # Cookies do not know ports: two demos on one machine must not log each other out.
+        # Cookies do not know ports: two demos on the same machine must not log each other out.
         self.cookie_name = f"demo_session_{port}"
         self._serializer = URLSafeSerializer(secrets.token_bytes(32), salt="demo session")
         self._users: dict[str, str] = {}
@@ -30,15 +30,15 @@ class Sessions:
         return str(self._serializer.dumps(session))
 
     async def user(self, request: HTTPConnection) -> str | None:
-        """Who is logged in, or None; what an embedded PNS is given as `user=`."""
+        """The logged-in user, or None. An embedded PNS takes this method as `user=`."""
         return self._users.get(self._session(request))
 
     def end(self, request: HTTPConnection) -> str | None:
-        """Log out; returns who it was."""
+        """Log out; returns the user of the session."""
         return self._users.pop(self._session(request), None)
 
     def end_others(self, request: HTTPConnection) -> str | None:
-        """Log the same user out everywhere else; returns who it is, None when nobody is logged in here."""
+        """Log the same user out everywhere else; returns the user, or None when nobody is logged in here."""
         here = self._session(request)
         user_id = self._users.get(here)
         for session in [each for each, user in self._users.items() if user == user_id and each != here]:

@@ -1,7 +1,7 @@
 """`make fleet`: three nodes of PNS on PostgreSQL and Redis behind nginx, with the demo application in front.
 
-Everything listens on loopback, and what is stored lies in a temporary folder and goes with it. The page
-/fleet shows which node holds which connection, and kills one when asked to.
+All servers listen on loopback. Stored data lies in a temporary folder and is deleted with the folder. The
+page /fleet shows the node of each connection, and kills a node on request.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ NODES = 3
 
 
 def run(*, port: int, echo: Callable[[str], object]) -> int:
-    """Run the fleet behind `port` of 127.0.0.1 (0: any free one) until Ctrl-C; returns the exit code.
+    """Run the fleet behind `port` of 127.0.0.1 (0: any free port) until Ctrl-C; returns the exit code.
 
-    `echo` is given what to tell the user once the page can be opened. Raises PNSError when the port is taken,
-    a program is not installed, or something does not start.
+    `echo` receives the text for the user once the page can be opened. Raises PNSError when the port is taken,
+    a program is not installed, or a server does not start.
     """
     logs.configure(LogSettings(level="warning"))
     with (
@@ -72,7 +72,7 @@ async def _run(folder: Path, port: int, echo: Callable[[str], object]) -> None:
 
 
 def _free(port: int) -> int:
-    """`port`, or any free one for 0. Raises PNSError when it is taken."""
+    """`port`, or any free port for 0. Raises PNSError when `port` is taken."""
     try:
         with listen(HOST, port) as probe:
             return int(probe.getsockname()[1])

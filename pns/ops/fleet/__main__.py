@@ -1,4 +1,4 @@
-"""`python -m pns.ops.fleet [PORT]`: what `make fleet` runs. Exit codes: 0 done, 1 failed."""
+"""`python -m pns.ops.fleet [PORT]`: the program behind `make fleet`. Exit codes: 0 done, 1 failed."""
 
 from __future__ import annotations
 

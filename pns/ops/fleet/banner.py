@@ -1,4 +1,4 @@
-"""What `make fleet` says when it runs: where to go, and what to try."""
+"""The text of a running `make fleet`: the address to open, and a few things to try."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pns.ops.fleet.nodes import Nodes
 
 
 def banner(address: str, *, key: str, nodes: Nodes) -> str:
-    """The text for the terminal; `address` is nginx's, and `key` an API key that every node takes."""
+    """The text for the terminal. `address` is nginx's, and `key` an API key of every node."""
     where = ", ".join(f"{name} at {node.process.url}" for name, node in nodes.by_name.items())
     return f"""
   {typer.style(" PNS fleet ", reverse=True, bold=True)}

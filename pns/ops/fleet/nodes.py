@@ -1,4 +1,4 @@
-"""The nodes of the fleet: processes with names, each asked at its own address what it knows."""
+"""The nodes of the fleet: processes with names. Each node answers for itself at its own address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pns.ops.demo.remote import RemotePNS
 
 
 class FleetNode:
-    """One node. It may be killed, and started again at the same address."""
+    """A node. The node may be killed, and started again at the same address."""
 
     def __init__(self, name: str, process: PNSProcess, remote: RemotePNS) -> None:
         self.name = name
@@ -22,7 +22,9 @@ class FleetNode:
         self.remote = remote
 
     async def describe(self, users: Iterable[str]) -> dict[str, Any]:
-        """What the page shows: its connections of these users, and each user's count as it reads it."""
+        """The node on the page: its connections of `users`, and each user's count as the node reads the
+        count.
+        """
         known = {"name": self.name, "port": self.process.port}
         try:
             found = await asyncio.gather(*map(self.remote.user, users)) if self.process.running else None
@@ -41,7 +43,7 @@ class FleetNode:
 
 
 class Nodes:
-    """All of them. Use as `async with`: ready on entry, gone on exit. Raises PNSError on entry."""
+    """All nodes. Use as `async with`: ready on entry, gone on exit. Raises PNSError on entry."""
 
     def __init__(self, processes: Iterable[PNSProcess], *, key: str) -> None:
         self._processes = list(processes)
@@ -52,7 +54,7 @@ class Nodes:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             first, *others = self._processes
-            # Which makes the schema, so that the others need not wait for each other.
+            # The first node makes the schema, so the others need not wait for each other.
             await stack.enter_async_context(first)
             await asyncio.gather(*map(stack.enter_async_context, others))
             for name, process in zip("ABCDEFGH", self._processes, strict=False):
@@ -67,6 +69,6 @@ class Nodes:
         await self._stack.__aexit__(kind, error, trace)
 
     async def describe(self, users: Iterable[str]) -> list[dict[str, Any]]:
-        """What each says now, in the order of their names."""
+        """The present state of each node, in the order of their names."""
         users = list(users)
         return await asyncio.gather(*(node.describe(users) for node in self.by_name.values()))

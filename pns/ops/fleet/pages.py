@@ -1,4 +1,4 @@
-"""The fleet in the demo application: which node holds which connection, and a way to kill one."""
+"""The fleet in the demo application: the node of each connection, and buttons to kill a node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Act = Callable[[FleetNode, str], Awaitable[object]]
 
 
 class FleetPages:
-    """For users who are logged into the application."""
+    """The pages of the fleet, for logged-in users of the application."""
 
     def __init__(self, nodes: Nodes, sessions: Sessions) -> None:
         self._nodes = nodes
@@ -40,7 +40,7 @@ class FleetPages:
         return page("fleet.html", pns="/pns", name=USERS[user_id], where="fleet")
 
     async def state(self, request: Request) -> Response:
-        """What every node says at this moment."""
+        """The state of every node at this moment."""
         if await self._sessions.user(request) is None:
             return PlainTextResponse("Log in first.", status_code=401)
         nodes = await self._nodes.describe(USERS)
@@ -64,17 +64,17 @@ class FleetPages:
 
 
 async def kill(node: FleetNode, user_id: str) -> None:
-    """kill -9: it says goodbye to nobody."""
+    """End the node by kill -9: its connections get no goodbye."""
     await node.process.kill()
 
 
 async def restart(node: FleetNode, user_id: str) -> None:
-    """As at a release, or after `kill`."""
+    """Restart the node, as at a release, or after `kill`."""
     await node.process.restart()
 
 
 async def notify(node: FleetNode, user_id: str) -> None:
-    """The user is told something through this node."""
+    """Notify the user through this node."""
     words = {"title": f"Hello from node {node.name}", "body": "Wherever you are connected."}
     await node.remote.notify(user_id, [json.dumps(words)])
 

@@ -1,7 +1,7 @@
 """Debian's programs for as long as this process lives: found, started, asked whether they are ready, ended.
 
-They run in a folder of their own, and as nobody where this process is root's: PostgreSQL refuses root.
-Whatever becomes of this process, `kill -9` included, they end with it.
+The programs run in a folder of their own. Where this process is root's, they run as nobody: PostgreSQL
+refuses root. The programs end with this process in any case, `kill -9` included.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ POLL_SECONDS = 0.05
 
 
 class Program:
-    """One of them. Use as `async with`: it answers on 127.0.0.1:`port` on entry, and is gone on exit.
+    """A running program. Use as `async with`: the program answers on 127.0.0.1:`port` on entry, and is gone
+    on exit.
 
-    Raises PNSError on entry when it does not get so far, with its own last words.
+    Raises PNSError on entry, with the program's last words, when the program does not answer.
     """
 
     def __init__(self, folder: Path, *command: str, port: int, stop: signal.Signals = signal.SIGTERM) -> None:
-        """`folder` is one that `make_folder` made. `stop` is the signal that ends it in order."""
+        """`folder` comes from `make_folder`. `stop` is the signal that ends the program in order."""
         self._folder = folder
         self._command = command
         self._port = port
@@ -95,7 +96,7 @@ class Program:
 
 
 async def run(folder: Path, *command: str) -> None:
-    """Run a program to its end. Raises PNSError, with its last words, when that is not a good one."""
+    """Run a program to its end. Raises PNSError, with the program's last words, when the program fails."""
     process = await asyncio.create_subprocess_exec(
         *_privileges(signal.SIGKILL),
         find(command[0]),
@@ -117,7 +118,7 @@ async def run(folder: Path, *command: str) -> None:
 
 
 def make_folder(parent: Path, name: str) -> Path:
-    """A folder of the programs' own in `parent`, which they may pass through."""
+    """A folder of the programs' own in `parent`. The programs may pass through `parent`."""
     folder = parent / name
     folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
@@ -127,7 +128,7 @@ def make_folder(parent: Path, name: str) -> Path:
 
 
 def find(name: str) -> str:
-    """The path of a program. Raises PNSError, which names Debian's package, when it is not installed."""
+    """The path of a program. Raises PNSError, with the name of Debian's package, for a missing program."""
     places = [os.environ.get("PATH", os.defpath), "/usr/sbin", *sorted(glob("/usr/lib/postgresql/*/bin"))]
     path = shutil.which(name, path=os.pathsep.join(places))
     if path is None:
@@ -136,6 +137,8 @@ def find(name: str) -> str:
 
 
 def _privileges(stop: signal.Signals) -> list[str]:
-    """What to put before a command, so that it is nobody's, and is sent `stop` when this process ends."""
+    """The words before a command: the program runs as nobody, and gets the signal `stop` when this process
+    ends.
+    """
     user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
     return [find("setpriv"), *user, f"--pdeathsig={stop.name.removeprefix('SIG')}", "--"]

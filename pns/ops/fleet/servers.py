@@ -23,7 +23,7 @@ async def postgres(folder: Path, *, port: int) -> AsyncIterator[str]:
     options = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
-        # In the folder, so that nothing stays behind.
+        # In the folder, so nothing stays behind.
         "dynamic_shared_memory_type": "mmap",
     }
     settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
@@ -43,9 +43,9 @@ async def redis(folder: Path, *, port: int) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def front(folder: Path, *, port: int, application: int, nodes: Sequence[int]) -> AsyncIterator[str]:
-    """nginx on `port`, with the application and the nodes that listen on these ports; its address."""
+    """nginx on `port`, in front of the application and the nodes on these ports; its address."""
     here = make_folder(folder, "nginx")
-    # A dead node refuses at once, so nginx need not remember that it is dead.
+    # A dead node refuses at once, so nginx need not remember dead nodes.
     servers = "\n        ".join(f"server 127.0.0.1:{node} max_fails=0;" for node in nodes)
     text = Template(FRONT.read_text("utf-8")).substitute(port=port, application=application, nodes=servers)
     (here / "nginx.conf").write_text(text)

@@ -1,4 +1,4 @@
-"""PNS as a service of its own: what `pns serve` and `pns migrate` do."""
+"""PNS as a server of its own: the work of `pns serve` and `pns migrate`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pns.web.operations import Exposition
 log = logging.getLogger(__name__)
 
 
-def make_service(
+def assemble(
     settings: Settings,
     *,
     metrics: Metrics | None = None,
@@ -75,16 +75,14 @@ def run(settings: Settings, *, count: int = 1, role: Role = "all") -> int:
     with _listener(settings) as listener:
         if count == 1:
             return _serve(settings, listener, role)
-        make_service(
-            settings, role=role
-        )  # what the settings make impossible is found before there are processes
+        assemble(settings, role=role)  # finds impossible settings before any process starts
         listener.listen(BACKLOG)
         with tempfile.TemporaryDirectory(prefix="pns-") as folder:
             return Workers(count, partial(_serve_among, settings, listener, Path(folder), role)).run()
 
 
 def _serve(settings: Settings, listener: socket.socket, role: Role) -> int:
-    node, web = make_service(settings, role=role)
+    node, web = assemble(settings, role=role)
     return _complete(serve(settings, node, web, listener))
 
 
@@ -92,7 +90,7 @@ def _serve_among(settings: Settings, listener: socket.socket, folder: Path, role
     """One of several workers; their metrics are told together."""
     metrics = Metrics()
     siblings = Siblings(folder, number, metrics.text)
-    node, web = make_service(settings, metrics=metrics, exposition=siblings.text, role=role)
+    node, web = assemble(settings, metrics=metrics, exposition=siblings.text, role=role)
 
     async def serve_among() -> None:
         async with siblings:

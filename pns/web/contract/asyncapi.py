@@ -39,7 +39,7 @@ _CHANNEL = {"$ref": "#/channels/connection"}
 
 
 def asyncapi(settings: Settings, *, version: str) -> Schema:
-    """The document. `send` is a message from PNS, `receive` a message from a device."""
+    """The document. `send` lists PNS's messages, `receive` a device's."""
     messages = {**_from_pns(), **_requests()}
     return {
         "asyncapi": "3.0.0",
@@ -123,7 +123,7 @@ def _payload(name: str, request: type[Struct]) -> Schema:
 
 
 def _sends() -> Schema:
-    """The messages that PNS sends without a request."""
+    """The messages that PNS sends unasked."""
     return {"tellCount": {"action": "send", "channel": _CHANNEL, "messages": [_on_channel(CountChanged)]}}
 
 

@@ -22,7 +22,7 @@ _OPERATION = Operation(caller="anyone", answers=(Answer(200, "The document.", bo
 
 
 class ContractEndpoints:
-    """The contract of one node. `routes` gives all of them, these two included, once it is asked."""
+    """The contract of a node. `routes` returns all routes, these two included, once it is called."""
 
     def __init__(self, settings: Settings, routes: Callable[[], Sequence[Route]]) -> None:
         self._settings = settings

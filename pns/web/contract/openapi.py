@@ -47,7 +47,7 @@ _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
 
 
 def openapi(settings: Settings, routes: Sequence[Route], *, version: str) -> Schema:
-    """The document, without `servers`: where it is mounted, a request knows."""
+    """The document, without `servers`: only a request knows the mount point."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -71,7 +71,7 @@ def openapi(settings: Settings, routes: Sequence[Route], *, version: str) -> Sch
 
 
 def problem_classes(root: type[Problem] = Problem) -> list[type[Problem]]:
-    """Every error of errors.py that can be an answer, by its class."""
+    """The class of every error in errors.py that can be an answer."""
     subclasses = [found for child in root.__subclasses__() for found in problem_classes(child)]
     own = [root] if root.__module__ == errors.__name__ else []
     return own + subclasses

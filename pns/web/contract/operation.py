@@ -1,6 +1,6 @@
-"""A route's part of the contract, beside its endpoint: parameters, body, answers, and possible errors.
+"""The description of a route beside its endpoint: parameters, body, answers, and possible errors.
 
-Values only. Every route carries an Operation, so the contract shows everything that PNS serves.
+Values only. Every route carries an Operation, so PNS serves nothing outside the contract.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ STORE: Problems = (StoreUnavailable, Overloaded)
 APPLICATION: Problems = (Unauthorized, AuthUnavailable)
 """The errors of an application's authorization."""
 USER: Problems = (*APPLICATION, NotFound, Invalid, *STORE)
-"""The errors of any endpoint below `/users/{user_id}`: a path that is not UTF-8 is not found."""
+"""The errors of any endpoint below `/users/{user_id}`: a path outside UTF-8 is not found."""
 DEVICE: Problems = (Unauthorized, Forbidden, OriginNotAllowed, AuthUnavailable, Draining, *STORE)
-"""The errors of letting a device in."""
+"""The errors of a device's admission."""
 
 
 class Parameter(Struct, frozen=True):
@@ -42,16 +42,18 @@ class Parameter(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A status that is no error. `body` is the type of the JSON, or of a line of JSON; None for no body."""
+    """A status without an error. `body` is the type of the JSON, or of a line of the
+    JSON; None for no body.
+    """
 
     status: int
     description: str
     body: Any = None
     media_type: str = "application/json"
     headers: dict[str, str] = {}
-    """Name → meaning."""
+    """The name of each header, and its description."""
     may_have: dict[str, str] = {}
-    """Likewise, for headers of some answers only."""
+    """The same for headers of only some answers."""
 
 
 class Operation(Struct, frozen=True, kw_only=True):

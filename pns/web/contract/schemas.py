@@ -18,11 +18,11 @@ USER_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID, "
 
 
 NAME: Schema = msgspec.json.schema(KeptName)
-"""Of a name in a path: an older release may have kept it."""
+"""A name in a path. An older release may have kept the name."""
 
 
 def schema(type_: Any) -> Schema:
-    """The schema of one type, which refers to `components/schemas`."""
+    """The schema of a type, with references to `components/schemas`."""
     (found,), _ = msgspec.json.schema_components([type_], ref_template="#/components/schemas/{name}")
     return found
 

@@ -1,8 +1,8 @@
-"""`pns copy`: moves everything from one store into another, and compares the two at the end.
+"""`pns copy`: moves everything from a store into another, and compares the two at the end.
 
-Rows go over as they are, in the order of their keys, a batch in one commit with the mark of how far it came:
-a copy that was killed goes on where it was, and doubles nothing. The source is only read. Neither store may
-be in use, and the target must be empty.
+Rows are copied unchanged, in the order of their keys, in batches. The commit of a batch also writes the mark,
+the place that the copy has reached. A killed copy therefore goes on at the mark, and doubles nothing. The
+source is only read. Neither store may be in use, and the target must be empty.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pns.runtime.clock import Clock, SystemClock
 
 
 def run(source_url: str, target_url: str) -> None:
-    """Copy, say how far it is on standard error, and print the comparison.
+    """Copy, report the progress on standard error, and print the comparison.
 
-    Raises SettingsError for the same store twice, another PNSError when it cannot begin or go on, or when the
-    two are not equal at the end.
+    Raises SettingsError when source and target are the same store. Raises another PNSError when the copy
+    cannot begin or go on, or when the two stores differ at the end.
     """
     source, target = make_archive(source_url), make_archive(target_url)
     if source.place == target.place:
@@ -49,7 +49,7 @@ async def _run(source: Archive, target: Archive) -> None:
 
 
 async def copy(source: Archive, target: Archive, *, clock: Clock, progress: Progress) -> None:
-    """Open both and bring all rows of `source` into `target`; the mark stays, for whoever compares them.
+    """Open both stores and bring all rows of `source` into `target`. The mark stays for the comparison.
 
     Raises PNSError, and leaves the target as it was, when a store is in use or the target is not empty.
     """
@@ -77,7 +77,7 @@ async def _copy_rows(source: Archive, target: Archive, table: Table, after: Key)
 
 
 async def _begin(source: Archive, target: Archive) -> Mark:
-    """Where to go on: the target's mark, or a new one."""
+    """The mark to continue from: the target's mark, or a new mark."""
     part = await source.mark()
     if part is not None:
         raise PNSError(f"{source.place} holds a part of {part.source}: complete that copy first.")

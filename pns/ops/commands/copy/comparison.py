@@ -1,6 +1,6 @@
-"""Are two stores equal? Every row of both is read, and the counts that devices see are counted again.
+"""Are two stores equal? Every row of both is read, and the counts on the devices are counted again.
 
-A checksum is taken of the rows in the order of their keys, in the same form on either engine.
+The checksum covers the rows in the order of their keys, in the same form on either engine.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pns.contracts.archive import TABLES, Archive, Table
 from pns.ops.commands.copy.progress import Progress
 
 CHECKSUM_BYTES = 4
-"""Of differing rows, one in four thousand millions has an equal checksum."""
+"""Of four thousand million pairs of different rows, a single pair has equal checksums."""
 
 
 class Line(NamedTuple):
-    """One thing in both stores, as it is printed."""
+    """A printed line: something in both stores."""
 
     what: str
     source: str
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 async def compare(source: Archive, target: Archive, *, progress: Progress) -> list[Line]:
-    """What is in `source` and what is in `target`."""
+    """The contents of `source` and of `target`, line by line."""
     lines = []
     for table in TABLES:
         total = await source.count(table) + await target.count(table)
@@ -46,7 +46,7 @@ async def compare(source: Archive, target: Archive, *, progress: Progress) -> li
 
 
 async def _sum(archive: Archive, table: Table, progress: Progress) -> str:
-    """How many rows there are, and their checksum."""
+    """The number of rows, and their checksum."""
     checksum, count, after = blake2b(digest_size=CHECKSUM_BYTES), 0, table.start
     while rows := await archive.read(table, after):
         checksum.update(b"".join(map(msgspec.msgpack.encode, rows)))
@@ -56,7 +56,7 @@ async def _sum(archive: Archive, table: Table, progress: Progress) -> str:
 
 
 async def _rest(archive: Archive) -> list[tuple[str, str]]:
-    """What stands beside the rows, and what can be counted across them. Tells no secret."""
+    """The values beside the rows, and counts across several tables. Tells no secret."""
     counts, numbers = await archive.counts(), await archive.numbers()
     secrets = sorted((await archive.secrets()).items())
     checksum = blake2b(msgspec.msgpack.encode(secrets), digest_size=CHECKSUM_BYTES)
@@ -71,7 +71,7 @@ async def _rest(archive: Archive) -> list[tuple[str, str]]:
 
 
 def print_comparison(console: Console, lines: list[Line]) -> None:
-    """A table: what, source, target, and whether they are equal."""
+    """Print a table: name, source, target, and whether the two are equal."""
     printed = Printed("", "source", "target", "equal", box=SIMPLE)
     for line in lines:
         printed.add_row(*line, "yes" if line.equal else "NO")

@@ -1,4 +1,4 @@
-"""How far a copy is: a bar on a terminal, a line for every tenth elsewhere. Writes nothing but that."""
+"""The progress of a copy: a bar on a terminal, a line for every tenth elsewhere. Writes nothing else."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 LINES = 10
-"""How many lines tell of one step where there is no terminal."""
+"""How many lines report a step without a terminal."""
 
 
 class Progress(Protocol):
-    """Is told what is done, one step after the other."""
+    """Receives the progress of each step, step after step."""
 
     def begin(self, what: str, *, total: int, done: int = 0) -> None:
         """A step begins: `done` of `total` rows are done already."""
@@ -35,7 +35,7 @@ class Progress(Protocol):
 
 @contextmanager
 def progress_on(console: Console) -> Iterator[Progress]:
-    """A progress that is shown on `console` for as long as the context lasts."""
+    """A progress, shown on `console` for as long as the context lasts."""
     if not console.is_terminal:
         yield Lines(console)
         return
@@ -45,7 +45,7 @@ def progress_on(console: Console) -> Iterator[Progress]:
 
 
 class Bars:
-    """A bar for each step that has anything to do."""
+    """A bar for each step, except an empty step."""
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars

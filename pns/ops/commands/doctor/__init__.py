@@ -1,6 +1,6 @@
-"""`pns doctor`: asks a running deployment what a stuck operator would; each bad answer has its remedy.
+"""`pns doctor`: asks a running deployment the questions of a stuck operator. Each bad answer has its remedy.
 
-It changes nothing that stays: the one notification that it sends is withdrawn again.
+Nothing that the doctor changes stays: its single notification is withdrawn again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ async def examine(
 ) -> int:
     """Ask everything, print the report, and return the exit code: 0 when nothing is wrong, else 1.
 
-    `url` is where devices reach PNS, `origin` that of the pages. `cookies` (`name=value`) and `headers`
-    (`Name: value`) are those of a logged-in user.
+    `url` is the address of PNS for devices, `origin` the origin of the pages. `cookies` (`name=value`) and
+    `headers` (`Name: value`) come from the browser of a logged-in user.
     """
     console = Console(highlight=False, soft_wrap=True)
     findings: list[Finding] = []
@@ -47,7 +47,7 @@ async def examine(
 
 
 def _login(cookies: Sequence[str], headers: Sequence[str]) -> dict[str, str]:
-    """What a logged-in browser sends, names in lower case."""
+    """The headers of a logged-in browser, names in lower case."""
     lines = [line.partition(":") for line in headers]
     login = {name.strip().lower(): value.strip() for name, _, value in lines}
     return login | ({"cookie": "; ".join(cookies)} if cookies else {})

@@ -1,4 +1,4 @@
-"""Does the application's login endpoint answer as PNS needs it, without a login and with one?"""
+"""Does the application's login endpoint answer as PNS needs, without a login and with a login?"""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ WITH = "auth.url with the given login"
 async def check_application(
     settings: Settings, login: Mapping[str, str], *, url: str = ""
 ) -> AsyncIterator[Finding]:
-    """Ask `auth.url` as PNS would. `login`: the headers of a logged-in browser, names in lower case. `url`:
-    where devices reach PNS, without a path if need be; "" for where it listens.
+    """Ask `auth.url` as PNS would.
+
+    `login`: the headers of a logged-in browser, names in lower case. `url`: the address of PNS for devices,
+    without a path if need be; "" for the address of `server.host` and `server.port`.
     """
     if not settings.auth.url:
         yield not_asked(WITHOUT, _NO_URL)
@@ -40,7 +42,7 @@ async def check_application(
 
 
 def _said(settings: Settings, url: str) -> dict[str, str]:
-    """The headers of PNS's own word, as for a device of this machine that logs in at `url`."""
+    """The headers of PNS's own word, as for a device of this machine with a login at `url`."""
     at = urlsplit(url or f"http://{settings.server.host}:{settings.server.port}")
     forwarded = {"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": at.scheme, "x-pns-host": at.netloc}
     encoded = tuple((name.encode(), value.encode()) for name, value in forwarded.items())

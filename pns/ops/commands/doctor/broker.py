@@ -1,4 +1,4 @@
-"""Does the bus carry what nodes tell each other, as seen from here?"""
+"""Does the bus carry the nodes' hints, as seen from here?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUS = "the bus"
 
 
 async def check_bus(settings: Settings) -> AsyncIterator[Finding]:
-    """Send a message to itself over the bus of `bus.url`; no node takes note of it."""
+    """Send a message over the bus of `bus.url` and wait for its return; nodes ignore the message."""
     if urlsplit(settings.bus.url).scheme == "local":
         yield good(BUS, _local(settings))
         return

@@ -1,4 +1,4 @@
-"""Is the store what PNS needs: there, whole, of a schema that this release uses, and durable?"""
+"""Does the store fit PNS: reachable, whole, with a schema of this release, and durable?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DURABLE = "the store's durability"
 
 
 async def check_database(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at the store from beside; it is neither made nor migrated."""
+    """Look at the store from beside. The check neither makes nor migrates the store."""
     server = urlsplit(settings.store.url).scheme != "sqlite"
     try:
         report = await make_store(settings, clock=SystemClock(), metrics=Metrics()).report()

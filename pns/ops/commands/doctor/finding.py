@@ -1,4 +1,4 @@
-"""One line of the doctor's report: a question, its answer, and the remedy when the answer is bad."""
+"""A line of the doctor's report: a question, its answer, and the remedy of a bad answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """What a check found; the value is the mark in front of its line."""
+    """The outcome of a check; the value is the mark in front of its line."""
 
     GOOD = "[green]✓[/green]"
     BAD = "[red]✗[/red]"
@@ -31,5 +31,7 @@ def bad(question: str, answer: str, remedy: str) -> Finding:
 
 
 def not_asked(question: str, remedy: str, answer: str = "not asked") -> Finding:
-    """The check needs something that was not given; not a failure. `answer`: what is known without it."""
+    """The check lacks an option, which is no failure. `answer`: the facts that are known
+    without the option.
+    """
     return Finding(question, Verdict.NOT_ASKED, answer, remedy)

@@ -1,5 +1,7 @@
-"""What to do about an answer that was not hoped for: by PNS's own problem code; by the status where there is
-no code, since then something before PNS has answered.
+"""The remedies of bad answers.
+
+An answer with PNS's own problem code has the remedy of the code. An answer without a code comes from
+something before PNS and has the remedy of its status.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ _LONGEST = 300
 
 
 class Answer(NamedTuple):
-    """`members`: of a JSON object; none of anything else. `text`: the whole answer, for people, cut."""
+    """An answer. `members`: of a JSON object, else empty. `text`: the whole answer, for people, shortened."""
 
     status: int
     members: Mapping[str, object]
@@ -37,20 +39,21 @@ class Answer(NamedTuple):
 
     @property
     def told(self) -> str:
-        """Status, and what the problem says."""
+        """The status, and the problem's detail."""
         detail = printable(str(self.members.get("detail", "")), _LONGEST)
         return f"{self.status} {detail or self.text}".strip()
 
 
 def remedy(answer: Answer, own: Mapping[str, str]) -> str:
-    """`own`: what a code means for this question alone."""
+    """The remedy of `answer`. `own`: the remedies of codes in this question alone."""
     found = own.get(answer.code) if answer.code else _BEFORE_PNS.get(answer.status)
     return found or _PROBLEMS.get(answer.code) or _LOGS
 
 
 def unreached(error: Exception, *, where: str, start: str) -> str:
-    """What to do when there was no answer. `where`: the setting or option that has the address; `start`: how
-    to start what should answer there.
+    """The remedy of a missing answer.
+
+    `where`: the setting or option with the address. `start`: how to start the server of the address.
     """
     text = " ".join(str(cause) for cause in _causes(error)).lower()
     if isinstance(error, httpx.TimeoutException):
@@ -63,7 +66,7 @@ def unreached(error: Exception, *, where: str, start: str) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """What the library says, and what the system said to it."""
+    """The library's error, and the errors of the system behind it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

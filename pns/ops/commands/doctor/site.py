@@ -1,7 +1,7 @@
 """Are the pages and PNS of one site? Only then do browsers send the login's cookie, whatever PNS allows.
 
-A site is a scheme and a name that somebody has registered. Which names those are, only a list knows (co.uk is
-none), so two siblings count as one site with that said. Pure: nothing is asked.
+A site is a scheme and a registered name. Only a public list knows the registered names (co.uk is none), so
+two sibling names count as the same site, with a warning in the answer. Pure: nothing is asked.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _judge(own: Origin, page: Origin, same_site: str) -> Finding:
 
 
 def _shared(one: str, other: str) -> str:
-    """The labels that both names end in, at least two; empty for addresses."""
+    """The common last labels of both names, at least two; empty for addresses."""
     if _is_address(one) or _is_address(other):
         return ""
     labels: list[str] = []

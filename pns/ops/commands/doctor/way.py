@@ -30,7 +30,7 @@ _NO_COOKIE = "give --cookie 'name=value' of a logged-in browser, or --header 'Au
 
 
 class Way:
-    """The checks that go through PNS's own address, in the order in which a browser would meet trouble."""
+    """The checks through PNS's own address, in the order in which a browser would meet trouble."""
 
     def __init__(self, settings: Settings, *, url: str, login: Mapping[str, str], origin: str) -> None:
         self._settings = settings
@@ -40,7 +40,7 @@ class Way:
         self._user_id = ""
 
     async def check(self) -> AsyncIterator[Finding]:
-        """Ask everything; what cannot be asked after a failure is left out."""
+        """Ask everything; a failure leaves out the questions that depend on it."""
         async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
             reached = await self._reached(client)
             yield reached
