@@ -129,39 +129,21 @@ def _extra(name: str, key: str) -> Iterator[None]:
         ) from error
 
 
-_TURNS_ON = {
-    "fcm": ("credentials",),
-    "apns": ("key_file", "certificate_file"),
-    "webpush": ("subject",),
-    "azure": ("connection_string",),
-    "mqtt": ("url",),
-}
-"""The keys of each [push.<name>] that turn the gateway on. With none of the keys set, the gateway is off."""
-
-
-def _is_on(push: PushSettings, name: str) -> bool:
-    section = getattr(push, name)
-    return any(getattr(section, key) for key in _TURNS_ON[name])
-
-
-class HalfSet(NamedTuple):
-    """A gateway that is off although some of its keys are set. `given` and `missing` are keys of the
-    settings.
-    """
+class HalfConfigured(NamedTuple):
+    """A gateway that is off although a key of its section is set. All three are keys of the settings."""
 
     given: str
     gateway: str
     missing: str
 
 
-def half_set(push: PushSettings) -> Iterator[HalfSet]:
-    """Gateways with some keys set, but without the keys that turn them on."""
-    for name, main in _TURNS_ON.items():
-        section, at = getattr(push, name), f"push.{name}"
-        unset = type(section)()
-        given = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(unset, key)]
-        if given and not _is_on(push, name):
-            yield HalfSet(f"{at}.{given[0]}", at, " or ".join(f"{at}.{key}" for key in main))
+def half_configured(push: PushSettings) -> Iterator[HalfConfigured]:
+    """The gateways with a key set, but none of the keys that turn the gateway on."""
+    for name, section in push.gateways.items():
+        if not section.is_on and (changed := section.changed()):
+            at = f"push.{name}"
+            missing = " or ".join(f"{at}.{key}" for key in section.switches)
+            yield HalfConfigured(f"{at}.{changed[0]}", at, missing)
 
 
 def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
@@ -170,25 +152,25 @@ def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gat
     Raises SettingsError.
     """
     push, made = settings.push, list[Gateway]()
-    if _is_on(push, "azure"):
+    if push.azure.is_on:
         from pns.adapters.gateways.azure.gateway import Azure
 
         made.append(Azure(push.azure, clock=clock))
-    if _is_on(push, "fcm"):
+    if push.fcm.is_on:
         with _extra("fcm", "push.fcm.credentials"):
             from pns.adapters.gateways.fcm.gateway import FCM
         made.append(FCM(push.fcm, clock=clock))
-    if _is_on(push, "apns"):
+    if push.apns.is_on:
         with _extra("apns", "push.apns"):
             import h2  # noqa: F401
         from pns.adapters.gateways.apns.gateway import APNs
 
         made.append(APNs(push.apns, clock=clock))
-    if _is_on(push, "webpush"):
+    if push.webpush.is_on:
         from pns.adapters.gateways.webpush.gateway import WebPush
 
         made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
-    if _is_on(push, "mqtt"):
+    if push.mqtt.is_on:
         with _extra("mqtt", "push.mqtt.url"):
             from pns.adapters.gateways.mqtt.gateway import MQTT
         made.append(MQTT(push.mqtt, clock=clock))

@@ -222,7 +222,7 @@ class PNS:
         Raises Unavailable when the network's gateway cannot take the device now.
         """
         node, wanted = self._started, given.converted(given.plain(registration), Registration)
-        installed = await node.pushing.registrar.install(given.user(user_id), wanted)
+        installed = await node.pushing.registrar.register(given.user(user_id), wanted)
         return Registered.told(installed.device.device_id, installed.reply)
 
     async def uninstall(self, user_id: str | int, device_id: str) -> bool:
@@ -230,7 +230,7 @@ class PNS:
         device.
         """
         registrar = self._started.pushing.registrar
-        return await registrar.uninstall(given.user(user_id), given.name("device_id", device_id))
+        return await registrar.unregister(given.user(user_id), given.name("device_id", device_id))
 
     async def devices(self, user_id: str | int) -> list[InstalledDevice]:
         """The user's devices at push networks, oldest registration first."""

@@ -36,7 +36,7 @@ from pns.live.presence import PresenceReport
 from pns.model.device import new_device_id
 from pns.model.messages import CloseCode
 from pns.model.ticket import ReadTicket, Ticket, renewed_until
-from pns.push.engine import Pushing, Role
+from pns.push.engine import PushEngine, Role
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
@@ -75,10 +75,10 @@ class Node:
         """`in_place`: counts may go straight to the server's socket; see web/websocket.py."""
         self.settings = settings
         self.metrics = metrics
-        self.clock = clock or SystemClock()
+        clock = self.clock = clock or SystemClock()
         self.node_id = new_device_id()
         self.store, self.bus, self.authority, gateways = adapters
-        self.pushing = Pushing(
+        self.pushing = PushEngine(
             settings.push, gateways, self.store, role=role, clock=self.clock, metrics=metrics
         )
         self._own_the_inbox(role)
@@ -122,7 +122,7 @@ class Node:
         self.departures = Departures(
             self.store,
             self.changes,
-            unregister=self.pushing.registrar.uninstall,
+            unregister=self.pushing.registrar.unregister,
             clock=self.clock,
             metrics=self.metrics,
         )

@@ -1,4 +1,4 @@
-"""The adapters that settings name: unknown schemes are refused; gateways that are on or half set are told."""
+"""The adapters that settings name: unknown schemes are refused; gateways, on or half configured, are told."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import pytest
 
 from pns import PNS
 from pns.compose import (
-    _TURNS_ON,
     BUS_SCHEMES,
     STORE_SCHEMES,
-    half_set,
+    half_configured,
     make_archive,
     make_bus,
     make_gateways,
@@ -42,17 +41,17 @@ def push(name: str, **keys: Any) -> PushSettings:
         ("mqtt", {"username": "pns"}, "push.mqtt.url"),
     ],
 )
-def test_a_gateway_that_is_half_set(name: str, keys: dict[str, Any], missing: str) -> None:
-    (found,) = half_set(push(name, **keys))
+def test_a_gateway_that_is_half_configured(name: str, keys: dict[str, Any], missing: str) -> None:
+    (found,) = half_configured(push(name, **keys))
     assert found == (f"push.{name}.{next(iter(keys))}", f"push.{name}", missing)
 
 
 def test_a_gateway_that_is_set_or_is_not() -> None:
-    assert list(half_set(PushSettings())) == []
-    assert set(_TURNS_ON) == set(get_args(GatewayName))
-    for name, main in _TURNS_ON.items():
-        for key in main:
-            assert list(half_set(push(name, concurrency=5, **{key: "x"}))) == []
+    assert list(half_configured(PushSettings())) == []
+    assert set(PushSettings().gateways) == set(get_args(GatewayName))
+    for name, section in PushSettings().gateways.items():
+        for key in section.switches:
+            assert list(half_configured(push(name, concurrency=5, **{key: "x"}))) == []
 
 
 def test_a_gateway_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from pns.inbox.changes import Changes
 from pns.model.answers import PublicationInfo, Published
 from pns.model.name import Name
 from pns.model.notification import MAX_NOTIFICATIONS, Notification, new_notification_id
-from pns.model.push import Origin, PushControls
+from pns.model.push import Cause, PushControls
 from pns.model.timestamp import format_timestamp
 from pns.runtime.clock import Clock
 from pns.settings import LimitsSettings
@@ -76,28 +76,28 @@ class Publications:
         self._check(wanted)
         if not await self._audiences.exists(audience):
             raise NotFound(NO_TOPIC)
-        return await self._publish(audience, wanted, Origin(topic=called, sender=wanted.sender))
+        return await self._publish(audience, wanted, Cause(topic=called, sender=wanted.sender))
 
     async def notify_everybody(self, wanted: ToAll) -> Published:
         """Notify every user whom the store knows."""
         self._check(wanted)
-        return await self._publish(EVERYBODY, wanted, Origin(sender=wanted.sender))
+        return await self._publish(EVERYBODY, wanted, Cause(sender=wanted.sender))
 
     async def notify_bucket(self, called: str, change: Changed) -> Published:
         """Tell the subscribers of a bucket that the bucket has changed."""
         audience = bucket(called)
         _check_object(change)
-        origin = Origin(
+        cause = Cause(
             "EVENT", sender=change.sender, bucketID=called, objectID=change.object_id, type_=change.type
         )
         notification = Notification(
-            change.notification_data or msgspec.json.encode(origin).decode(),
+            change.notification_data or msgspec.json.encode(cause).decode(),
             collapse_key=called if change.collapse else None,
             push=change.push,
         )
         given.check([notification], at="", limits=self._limits, clock=self._clock)
         wanted = ToAll([notification], publication_id=change.publication_id)
-        return await self._publish(audience, wanted, origin)
+        return await self._publish(audience, wanted, cause)
 
     async def find(self, publication_id: str) -> PublicationInfo:
         """The progress of a publication. Raises NotFound when it is unknown or was complete long ago."""
@@ -118,13 +118,13 @@ class Publications:
     def _check(self, wanted: ToAll) -> None:
         given.check(wanted.notifications, limits=self._limits, clock=self._clock)
 
-    async def _publish(self, audience: str, wanted: ToAll, origin: Origin) -> Published:
+    async def _publish(self, audience: str, wanted: ToAll, cause: Cause) -> Published:
         now = self._clock.now()
         publication = Publication(
             publication_id=wanted.publication_id or new_notification_id(now),
             audience=audience,
             notifications=_with_ids(wanted, now),
-            origin=origin,
+            cause=cause,
             create_date=now,
         )
         by_id: dict[str, str] = {}

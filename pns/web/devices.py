@@ -109,7 +109,7 @@ class InstallationEndpoints:
         """Register this app or browser, so that pushes reach its user there. Do so at each start."""
         device, _, headers = await self._turnstile.enter(request.scope)
         registration = await read_registration(request)
-        installed = await self._registrar.install(device.user_id, registration, device.device_id)
+        installed = await self._registrar.register(device.user_id, registration, device.device_id)
         return _with(answer(registered(installed), status=201), headers)
 
     async def uninstall(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -117,7 +117,7 @@ class InstallationEndpoints:
         device, _, headers = await self._turnstile.enter(request.scope)
         query(request, ())
         device_id = given.name("device_id", parameters["device_id"])
-        if not await self._registrar.uninstall(device.user_id, device_id):
+        if not await self._registrar.unregister(device.user_id, device_id):
             raise NotFound(NO_DEVICE)
         return _with(answer(None, status=204), headers)
 

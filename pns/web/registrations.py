@@ -10,7 +10,7 @@ from starlette.requests import Request
 from pns.errors import TooLarge
 from pns.model.answers import Registered
 from pns.model.device import Registration
-from pns.push.registrar import Installed
+from pns.push.registrar import RegisteredDevice
 from pns.web.body import decode, read_body
 
 T = TypeVar("T")
@@ -36,6 +36,6 @@ async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         raise TooLarge(f"this body has at most {MAX_BODY_BYTES} bytes") from None
 
 
-def registered(installed: Installed) -> Registered:
+def registered(installed: RegisteredDevice) -> Registered:
     """The answer to a registration."""
     return Registered.told(installed.device.device_id, installed.reply)

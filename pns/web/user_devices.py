@@ -44,20 +44,20 @@ class PushEndpoints:
     async def install_for_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Register a device on the user's behalf."""
         user_id = given.user(parameters["user_id"])
-        installed = await self._registrar.install(user_id, await read_registration(request))
+        installed = await self._registrar.register(user_id, await read_registration(request))
         return answer(registered(installed), status=201)
 
     async def uninstall_for_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Remove a device of the user."""
         user_id = given.user(parameters["user_id"])
         query(request, ())
-        if not await self._registrar.uninstall(user_id, given.name("device_id", parameters["device_id"])):
+        if not await self._registrar.unregister(user_id, given.name("device_id", parameters["device_id"])):
             raise NotFound(NO_DEVICE)
         return answer(None, status=204)
 
     async def pseudo_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Register a device whose app knows no logins; its user is made here."""
-        installed = await self._registrar.install_pseudo(await read_registration(request))
+        installed = await self._registrar.register_pseudo(await read_registration(request))
         told = registered(installed)
         return answer(calls.PseudoUser(installed.device.user_id, told.device_id, told.mqtt), status=201)
 

@@ -12,10 +12,10 @@ from pns.inbox.publications import Changed
 from pns.model.device import MAX_ADDRESS, Registration
 from pns.model.push import (
     APNsControls,
+    Cause,
     FCMControls,
     FCMNotification,
     MQTTControls,
-    Origin,
     PushControls,
     PushState,
     WebPushControls,
@@ -55,7 +55,7 @@ def test_members_of_what_concerns_push(page_name: str, what: str, struct: type[m
 
 def test_control_fields() -> None:
     documented = [code(row.cells[0]) for row in table(PUSH, "control field")]
-    assert documented == [field.encode_name for field in msgspec.structs.fields(Origin)]
+    assert documented == [field.encode_name for field in msgspec.structs.fields(Cause)]
 
 
 def test_changes_of_a_bucket() -> None:

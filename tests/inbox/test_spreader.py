@@ -15,7 +15,7 @@ from pns.errors import StoreUnavailable
 from pns.inbox.changes import Changes
 from pns.inbox.spreader import STEP_USERS, Spreader
 from pns.model.notification import Notification
-from pns.model.push import Origin, PushControls
+from pns.model.push import Cause, PushControls
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 
@@ -311,7 +311,7 @@ async def test_others_have_their_turn_between_steps(
 async def test_an_erased_user_is_not_reached(store: Store, spreader: Spreader, clock: FakeClock) -> None:
     await subscribe(store, 5)
     await store.erase("user 2")
-    await store.audiences.publish(publication(origin=Origin(topic="app:news")))
+    await store.audiences.publish(publication(cause=Cause(topic="app:news")))
     await spread(spreader, clock)
     assert await counts(store, 5) == [1, 1, 0, 1, 1]
 

@@ -39,7 +39,7 @@ async def test_what_a_gateway_gave_is_taken_back(
 ) -> None:
     for number in count(1):
         device = await install(store, "42", f"device {number}")
-        in_time = await left(registrar.uninstall("42", device.device_id), number, late=late)
+        in_time = await left(registrar.unregister("42", device.device_id), number, late=late)
         await registrar.shielded.stop()
         assert await store.outbox.device(device.device_id) is None
         assert device in gateway.released
@@ -53,7 +53,7 @@ async def test_the_oldest_registration_makes_room(
 ) -> None:
     for number in range(MOST_DEVICES):
         await install(store, "42", f"device {number:03}")
-    assert await left(registrar.install("42", REGISTRATION), 1, late=False)
+    assert await left(registrar.register("42", REGISTRATION), 1, late=False)
     await registrar.shielded.stop()
     assert len(await store.outbox.devices("42")) == MOST_DEVICES
     assert len(gateway.released) == 1

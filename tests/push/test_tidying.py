@@ -6,7 +6,7 @@ import pytest
 
 from pns.contracts.gateway import IsRegistered
 from pns.contracts.store import Store
-from pns.push.engine import TIDY_SECONDS, Pushing, Role
+from pns.push.engine import TIDY_SECONDS, PushEngine, Role
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
 from pns.testing import FakeClock
@@ -33,7 +33,7 @@ async def test_gateways_are_tidied(
     await install(store, "42", "phone")
     gateway = Tidied()
     settings = PushSettings()
-    pushing = Pushing(settings, [gateway], store, role=role, clock=clock, metrics=metrics)
+    pushing = PushEngine(settings, [gateway], store, role=role, clock=clock, metrics=metrics)
     assert ("tidy gateways" in [looper.name for looper in pushing._loopers()]) == tidies
     if tidies:
         await pushing.start()

@@ -181,7 +181,7 @@ def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
         category=row.category,
         collapse_key=row.collapse_key,
         controls=stored.controls,
-        origin=stored.origin,
+        cause=stored.cause,
         dismissed=_DISMISSED.decode(row.dismissed) if row.dismissed else (),
     )
     return Wanted(push, counts)
@@ -214,9 +214,9 @@ def kept_badge(wanted: Wanted, row: DueRow) -> int | None:
     return wanted.push.badge if wanted.counts else row.push_badge
 
 
-def enabled(controls: PushControls, network: str) -> bool:
+def enabled(controls: PushControls, network: Network) -> bool:
     """Whether the application wants this pushed there."""
-    own = getattr(controls, network)
+    own = controls.of(network)
     return controls.enabled and (own is None or own.enabled)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 
 from pns.compose import (
-    half_set,
+    half_configured,
     make_adapters,
     make_application_authority,
     make_store,
@@ -70,7 +70,7 @@ def run(settings: Settings, *, count: int = 1, role: Role = "all") -> int:
         log.warning(
             "bus.url is local://: other nodes on this store learn of changes at their heartbeats only"
         )
-    for half in half_set(settings.push):
+    for half in half_configured(settings.push):
         log.warning("%s is set, but %s is off: %s is not set", *half)
     with _listener(settings) as listener:
         if count == 1:
