@@ -358,7 +358,10 @@ class PNS:
             raise RuntimeError(
                 f"{name}_sync would block the event loop that it waits for: use `await {name}`"
             )
-        left = f"PNS was left while {name}_sync waited. Repeat the call when PNS runs again"
+        left = (
+            f"PNS was left while {name}_sync waited: the outcome is unknown. Repeat the call when PNS runs"
+            " again; a notify with a notification_id stores nothing twice"
+        )
         return running.calls.wait_for(call, ended=NotStarted(left))
 
     def _compose(self) -> tuple[Node, Web]:
