@@ -1,4 +1,4 @@
-"""From settings to a node: URL scheme → adapter. The one place that knows every adapter by name."""
+"""From settings to a node: URL scheme → adapter. Only this module knows every adapter by name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_adapters(
 ) -> Adapters:
     """The adapters of a node, not started yet. Raises SettingsError.
 
-    `user`: the host's own function that says who a request comes from, in place of the login call.
+    `user`: the host's own function from a request to the user's id, in place of the login call.
     """
     store = make_store(settings, clock=clock, metrics=metrics)
     authority = (
@@ -65,7 +65,7 @@ def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
 
 
 def sqlite_path(url: str) -> str:
-    """`sqlite:///pns.db` is a relative path, `sqlite:////var/lib/pns.db` an absolute one."""
+    """`sqlite:///pns.db` is a relative path, `sqlite:////var/lib/pns.db` is absolute."""
     return unquote(urlsplit(url).path.removeprefix("/"))
 
 
@@ -107,7 +107,7 @@ def _make_wire(url: str) -> Wire:
 
 
 def _scheme(url: str, known: Sequence[str], *, at: str) -> str:
-    """The scheme of `url`, one of `known`. Raises SettingsError, also for a setting that code has made."""
+    """The scheme of `url`, one of `known`. Raises SettingsError, also for settings made in code."""
     scheme, separator, _ = url.partition("://")
     if separator and scheme in known:
         return scheme
@@ -117,7 +117,7 @@ def _scheme(url: str, known: Sequence[str], *, at: str) -> str:
 
 @contextmanager
 def _extra(name: str, key: str) -> Iterator[None]:
-    """What is imported here needs an extra of the package."""
+    """The import inside needs an extra of the package."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -147,7 +147,7 @@ def half_configured(push: PushSettings) -> Iterator[HalfConfigured]:
 
 
 def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
-    """The gateways that are set, not started yet; one that takes devices of others stands before them.
+    """The gateways that are on, not started yet. A gateway that takes devices of other networks comes first.
 
     Raises SettingsError.
     """
@@ -182,14 +182,14 @@ async def _push_key(settings: Settings, store: Store) -> str:
 
 
 class WebPushKey(NamedTuple):
-    """A VAPID key pair, base64url. Never print `private` where it is not asked for."""
+    """A VAPID key pair, base64url. Print `private` only where the operator asks for the key."""
 
     private: str
     public: str
 
 
 def new_webpush_key() -> WebPushKey:
-    """A new one."""
+    """A new key pair."""
     from pns.adapters.gateways.webpush import vapid
 
     private = vapid.new_private_key()
@@ -208,7 +208,7 @@ def make_device_authority(
 
 
 async def _nobody(request: HTTPConnection) -> None:
-    """The login of a node that lets nobody in by itself: one of role "push", or a library without `user`."""
+    """The login of a node that lets nobody in: a node of role "push", or a library without `user`."""
 
 
 def make_callback_authority(
@@ -224,7 +224,7 @@ async def fixed_user(user_id: str, store: Store) -> DeviceAuthority:
 
 
 def make_application_authority(settings: Settings, *, clock: Clock) -> ApplicationAuthority:
-    """Who may call the application's endpoints: API keys, access tokens, or nobody."""
+    """The authority for the application's endpoints: API keys, access tokens, or nobody."""
     authorities: list[ApplicationAuthority] = [ApiKeys(settings.app.api_keys)]
     if settings.app.oauth2.issuer:
         authorities.append(OAuth2(settings.app.oauth2, clock=clock))

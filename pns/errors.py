@@ -2,7 +2,7 @@
 
     PNSError
     ├── SettingsError            a setting is unknown, mistyped or impossible (exit code 2)
-    ├── NotStarted               the embedded PNS was used before it was entered
+    ├── NotStarted               the embedded PNS was used before it was entered, or left meanwhile
     ├── SchemaError              code and database do not fit together
     ├── UnknownNotification      a cursor names a notification that is not kept any more
     └── Problem                  an HTTP answer of RFC 9457: `status`, `code`, `title`, `detail`

@@ -61,13 +61,13 @@ class _Running(NamedTuple):
 class PNS:
     """A notification inbox and live push for one application; an ASGI application to be mounted.
 
-    `store`: the store's URL; it goes before `settings.store.url`. `user`: a sync or async callable from the
-    request to the user's id, or None for nobody; it is asked again at every recheck. `settings`: everything
-    else; neither config.toml nor the environment is read unless `Settings.load()` is given here.
+    `store`: the store's URL; `store` goes before `settings.store.url`. `user`: a sync or async callable from
+    the request to the user's id, or to None for nobody; PNS calls it again at every recheck. `settings`: all
+    other settings. PNS reads neither config.toml nor the environment, unless you give `Settings.load()`.
 
-    Enter it before use: `lifespan=pns.lifespan`, `async with pns:` or `pns.wrap(app)`. Used before, every
-    method raises NotStarted. It belongs to the event loop that it was entered in; only methods that end in
-    `_sync` may be called from another thread. Methods raise Invalid for bad arguments, StoreUnavailable or
+    Enter a PNS before use: `lifespan=pns.lifespan`, `async with pns:` or `pns.wrap(app)`. Before, every
+    method raises NotStarted. A PNS belongs to the event loop in which it was entered; other threads may call
+    only the methods that end in `_sync`. Methods raise Invalid for bad arguments, and StoreUnavailable or
     Overloaded when nothing could be stored.
     """
 
@@ -146,7 +146,7 @@ class PNS:
         return (await node.changes.notify([checked])).notification_ids
 
     def notify_sync(self, user_id: str | int, notifications: Notifications) -> list[str]:
-        """`notify` from any other thread, a sync view for example; returns when it is on disk."""
+        """`notify` from any other thread, such as a sync view's; returns when they are on disk."""
         return self._wait_for(lambda: self.notify(user_id, notifications), name="notify")
 
     def withdraw_sync(self, user_id: str | int, notification_id: str) -> None:
@@ -154,7 +154,7 @@ class PNS:
         self._wait_for(lambda: self.withdraw(user_id, notification_id), name="withdraw")
 
     def disconnect_sync(self, user_id: str | int, device_id: str = EVERY_DEVICE) -> None:
-        """`disconnect` from any other thread, such as that of a sync logout view."""
+        """`disconnect` from any other thread, such as a sync logout view's."""
         self._wait_for(lambda: self.disconnect(user_id, device_id), name="disconnect")
 
     def erase_sync(self, user_id: str | int) -> None:
@@ -162,10 +162,12 @@ class PNS:
         self._wait_for(lambda: self.erase(user_id), name="erase")
 
     async def subscribe(self, websocket: WebSocket, user_id: str | int) -> None:
-        """Serve `websocket`, in the application's own endpoint and behind its own login, until it ends.
+        """Serve `websocket`, in the application's own endpoint and behind its own login, until the connection
+        ends.
 
-        Applies the Origin rule and the device cookie, and accepts unless that was done. A revocation ends it;
-        there is no recheck, since nobody but the endpoint knows who this is.
+        Applies the Origin rule and the device cookie, and accepts the connection unless the host has
+        accepted. A revocation ends the connection. PNS never rechecks the login, because only the endpoint
+        knows the user.
         """
         running, user = self._entered, given.user(user_id)
 
@@ -185,7 +187,7 @@ class PNS:
         return await self._started.reading.user(given.user(user_id))
 
     async def seen(self, user_id: str | int, notification_ids: Sequence[str] | None = None) -> int:
-        """Mark these seen, or all that are unseen now; returns how many are unseen afterwards."""
+        """Mark these notifications seen, or all unseen ones; returns the unseen count afterwards."""
         return await self._started.changes.seen(given.user(user_id), notification_ids)
 
     async def withdraw(self, user_id: str | int, notification_id: str) -> None:
@@ -193,7 +195,7 @@ class PNS:
         await self._started.changes.withdraw(given.user(user_id), notification_id)
 
     async def export(self, user_id: str | int) -> AsyncIterator[InboxItem]:
-        """Every notification that PNS keeps of the user, oldest first, read in pages.
+        """Every notification of the user, oldest first, read in pages.
 
         `devices` and `subscriptions` return everything else that PNS keeps of the user.
         """
@@ -206,7 +208,7 @@ class PNS:
         await self._started.changes.revoke(given.user(user_id), device_id)
 
     async def erase(self, user_id: str | int) -> None:
-        """Erase the user with everything that PNS keeps of the user, and end the user's connections."""
+        """Erase the user with all data of the user, and end the user's connections."""
         await self._started.erasure.erase(given.user(user_id))
 
     # ── devices at push networks ──────────────────────────────────────────────────────────────────────
@@ -216,7 +218,7 @@ class PNS:
     ) -> Registered:
         """Register a device of the user. Safe to repeat.
 
-        A mapping holds the members of the JSON object that the device would send; a JSON text is refused.
+        A mapping holds the members of the JSON object that a device would send; a JSON text is refused.
         Raises Unavailable when the network's gateway cannot take the device now.
         """
         node, wanted = self._started, given.converted(given.plain(registration), Registration)
@@ -224,7 +226,9 @@ class PNS:
         return Registered.told(installed.device.device_id, installed.reply)
 
     async def uninstall(self, user_id: str | int, device_id: str) -> bool:
-        """Remove a device of the user: nothing is pushed there any more. Returns whether there was one."""
+        """Remove a device of the user: nothing is pushed to the device any more. Returns False for an unknown
+        device.
+        """
         registrar = self._started.pushing.registrar
         return await registrar.unregister(given.user(user_id), given.name("device_id", device_id))
 
@@ -239,7 +243,7 @@ class PNS:
     # ── topics, buckets, everybody ────────────────────────────────────────────────────────────────────
 
     async def make_topic(self, topic: str) -> None:
-        """Make a topic, such as `app:news`. A topic that exists stays as it is."""
+        """Make a topic, such as `app:news`. An existing topic stays as before."""
         await self._started.subscribers.make(audience_names.topic(topic))
 
     async def remove_topic(self, topic: str) -> None:
@@ -264,7 +268,7 @@ class PNS:
         await subscribers.unsubscribe(audience, given.user(user_id))
 
     async def subscriptions(self, user_id: str | int) -> Subscriptions:
-        """The topics and the buckets that the user is subscribed to."""
+        """The user's topics and buckets."""
         return await self._started.subscribers.of(given.user(user_id))
 
     async def publish(
@@ -320,7 +324,7 @@ class PNS:
         return await self._started.publications.notify_bucket(bucket, given.converted(members, Changed))
 
     async def publication(self, publication_id: str) -> PublicationInfo:
-        """The progress of a publication. Raises NotFound, also for one that was complete long ago."""
+        """The progress of a publication. Raises NotFound, also long after its end."""
         return await self._started.publications.find(publication_id)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────
@@ -354,7 +358,10 @@ class PNS:
             raise RuntimeError(
                 f"{name}_sync would block the event loop that it waits for: use `await {name}`"
             )
-        left = f"PNS was left while {name}_sync waited. Repeat the call when PNS runs again"
+        left = (
+            f"PNS was left while {name}_sync waited: the outcome is unknown. Repeat the call when PNS runs"
+            " again; a notify with a notification_id stores nothing twice"
+        )
         return running.calls.wait_for(call, ended=NotStarted(left))
 
     def _compose(self) -> tuple[Node, Web]:

@@ -1,5 +1,7 @@
-"""A node: one running PNS. Owns the store, the bus, the hub and the loops; starts them in order and stops
-them in reverse. Nothing here is global: two nodes in one process make a fleet.
+"""A node: one running PNS. A node owns the store, the bus, the inbox, the connections, push and the loops. It
+starts all parts in order and stops them in reverse.
+
+Nothing here is global: two nodes in one process make a fleet.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ class Node:
         self.subscribers = Subscribers(self.store.audiences)
         limits = self.settings.limits
         self.publications = Publications(self.store, self.changes, limits=limits, clock=self.clock)
-        self.pruner = Pruner(self.store, self.changes, self.settings, self.clock)
+        self.pruner = Pruner(self.store, self.changes, settings=self.settings, clock=self.clock)
         self._spreader = None if role == "web" else Spreader(self.store, self.changes, self.clock)
 
     def _own_the_connections(self) -> None:
@@ -197,7 +199,7 @@ class Node:
     async def crowded(self, user_id: str, *, new: int = 0) -> bool:
         """Whether the user would have too many connections, with `new` more: exact here, else approximate.
 
-        A store that cannot tell of the other nodes keeps nobody out.
+        While the store cannot tell about other nodes, their connections do not count.
         """
         limit = self.settings.limits.connections_per_user
         if self._here(user_id) + new > limit:
@@ -221,8 +223,9 @@ class Node:
     ) -> tuple[Connection, State]:
         """A connection for these credentials, already in the hub, and the state to begin with.
 
-        `authority`, if given, answers instead of the node's own, and is not asked again later. The caller
-        must `leave` with it. Raises what Admission raises, Draining, Overloaded, StoreUnavailable.
+        `authority`, if given, answers instead of the node's own, and is not asked again later. After `join`,
+        the caller must `leave` with the connection. Raises the errors of Admission, Draining, Overloaded,
+        StoreUnavailable.
         """
         admission = self._admission(authority) if authority else self.admission
         not_before, deadline = 0, admission.deadline()
@@ -253,9 +256,9 @@ class Node:
         return Admission(authority, self.store, timeout_seconds=self.settings.auth.timeout_seconds)
 
     async def join_by_ticket(self, ticket: Ticket, read: ReadTicket) -> tuple[Connection, State]:
-        """As `join`, for a ticket, which is used up; `read` reads those that will renew the connection.
+        """As `join`, for a ticket, which is used up. `read` reads the tickets that will renew the connection.
 
-        Raises Unauthorized for a ticket that was used or revoked, Draining, Overloaded, StoreUnavailable.
+        Raises Unauthorized for a used or revoked ticket, Draining, Overloaded, StoreUnavailable.
         """
         self.check_open()
         connection = Connection(
@@ -283,7 +286,7 @@ class Node:
     # ── health and end ────────────────────────────────────────────────────────────────────────────────
 
     async def problems(self) -> list[str]:
-        """Why this node is not ready, a sentence each; empty when it is."""
+        """Why this node is not ready, a sentence each; empty for a ready node."""
         if not self.started or self.draining:
             return ["this node is starting or going down"]
         try:
@@ -293,9 +296,9 @@ class Node:
         return []
 
     async def drain(self, seconds: float) -> None:
-        """Take no new connection, and close those there are with 1012, spread over `seconds`.
+        """Take no new connection, and close the open connections with 1012, spread over `seconds`.
 
-        Spread in time, so that the devices do not all knock at another node's door at once.
+        The spread keeps the devices from knocking at another node's door all at once.
         """
         self.draining = True
         connections = list(self.hub)
@@ -321,7 +324,7 @@ class Node:
             connection.drop()
 
     async def _measure_lag(self) -> None:
-        """How late the loop gets to a callback that is due at once: what everybody else waits, too."""
+        """Measure the loop's delay before a callback that is due at once: all others wait as long."""
         loop = asyncio.get_running_loop()
         due = loop.time() + 0.01
         await asyncio.sleep(0.01)

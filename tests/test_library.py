@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2 as httpx
 import pytest
@@ -29,6 +29,7 @@ from starlette.websockets import WebSocket
 from websockets.exceptions import InvalidStatus
 
 from pns import PNS, Invalid, Notification, NotStarted, PNSError, Settings, Unauthorized
+from pns.runtime.calls import Calls
 from pns.settings import AuthSettings, ServerSettings
 from pns.testing.temporary import empty_store
 from tests.harness import Device, eventually
@@ -400,6 +401,41 @@ async def test_leaving_ends_the_wait_of_a_thread(pns: PNS, monkeypatch: pytest.M
             await waiting
     with pytest.raises(NotStarted, match=r"lifespan=pns\.lifespan"):
         await in_a_thread(pns.notify_sync, "42", "after the end")
+
+
+class Stopped:
+    """An event loop that takes callbacks and never runs them, as one does that is about to end."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.callbacks: list[Callable[[], object]] = []
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *arguments: object) -> None:
+        self.callbacks.append(lambda: callback(*arguments))
+        self._loop.call_soon_threadsafe(self.asked.set)
+
+
+async def test_a_call_that_never_begins_ends_too() -> None:
+    async def begun() -> None:
+        raise AssertionError("begun")
+
+    stopped = Stopped()
+    calls = Calls(cast(asyncio.AbstractEventLoop, stopped))
+
+    def ask() -> None:
+        calls.wait_for(begun, ended=NotStarted("the end"))
+
+    waiting = in_a_thread(ask)
+    await stopped.asked.wait()
+    for _ in range(2):
+        await calls.end()
+    with pytest.raises(NotStarted, match="the end"):
+        await waiting
+    for callback in stopped.callbacks:
+        callback()
+    with pytest.raises(NotStarted, match="the end"):
+        await in_a_thread(ask)
 
 
 async def test_another_event_loop_is_told_what_to_use(pns: PNS) -> None:

@@ -92,7 +92,10 @@ class RetentionStub:
 async def test_retention_goes_in_small_batches_with_pauses() -> None:
     clock, stub = FakeClock(), RetentionStub(rows=2 * BATCH + 1)
     pruner = Pruner(
-        cast(Store, stub), cast(Changes, stub), Settings(retention=RetentionSettings(seen_days=30)), clock
+        cast(Store, stub),
+        cast(Changes, stub),
+        settings=Settings(retention=RetentionSettings(seen_days=30)),
+        clock=clock,
     )
     looper = Looper("prune", pruner.prune, every=lambda: 60.0, clock=clock, metrics=Metrics())
     looper.start()
@@ -112,8 +115,8 @@ async def test_zero_days_keep_the_seen_for_ever() -> None:
     pruner = Pruner(
         cast(Store, stub),
         cast(Changes, stub),
-        Settings(retention=RetentionSettings(seen_days=0)),
-        FakeClock(),
+        settings=Settings(retention=RetentionSettings(seen_days=0)),
+        clock=FakeClock(),
     )
     await pruner.prune()
     assert stub.cuts == [None]

@@ -1,7 +1,7 @@
-"""Every change that PNS makes: the store first, then the hint. One verb for each.
+"""Changes: every write of PNS. Each change goes to the store first; then a hint goes to the bus.
 
-A hint follows only what changed something, and never before it is durable. The commit itself starts the hint:
-a change is told also where its caller was cancelled meanwhile.
+A hint follows only a change of data, and never before the change is durable. The commit itself starts the
+hint, so the hint follows also when the caller was cancelled meanwhile.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pns.runtime.metrics import Metrics
 
 
 class Changes:
-    """Writes to the store and signals the bus. Raises what the store raises; then nothing was changed, unless
-    the error says that this is unknown.
+    """Writes to the store and signals the bus. Methods raise the store's errors. After an error nothing was
+    changed, unless the error says that the outcome is unknown.
 
-    A cancelled caller's change is made and told, or neither. A change of unknown outcome is told.
+    The change of a cancelled caller is made and told, or neither. A change of unknown outcome is told.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Changes:
         terms: PushTerms | None = None,
         on_seen: Callable[[str], None] | None = None,
     ) -> None:
-        """`terms`: of the pushes of what is stored; None where nothing is pushed.
+        """`terms`: the terms of the pushes of stored notifications; None where nothing is pushed.
 
         `on_seen` is called with a user's id when notifications of the user were marked or withdrawn.
         """
@@ -55,7 +55,7 @@ class Changes:
             raise
 
     async def seen(self, user_id: str, notification_ids: Sequence[str] | None = None) -> int:
-        """Mark these notifications seen, or all that are unseen now; returns the unseen count afterwards."""
+        """Mark these notifications seen, or all unseen ones; returns the unseen count afterwards."""
         if notification_ids is None:
             await self.mark_all_seen(user_id)
         else:
@@ -63,7 +63,7 @@ class Changes:
         return await self._unseen(user_id)
 
     async def mark_sent_seen(self, user_id: str, user_key: int, seqs: Sequence[int]) -> int:
-        """Mark what one connection was sent; returns how many changed."""
+        """Mark the notifications that a connection was sent; returns the number of changes."""
         return await self._store.mark_sent_seen(user_key, seqs, committed=self._told(user_id))
 
     async def mark_seen(self, user_id: str, notification_ids: Sequence[str]) -> int:
@@ -76,7 +76,7 @@ class Changes:
         return await self._store.mark_all_seen(user_id, committed=self._told(user_id))
 
     async def withdraw(self, user_id: str, notification_id: str) -> bool:
-        """Take a notification back; returns whether it was still kept."""
+        """Take a notification back; returns whether the notification was still kept."""
         return await self._store.withdraw(user_id, notification_id, committed=self._told(user_id))
 
     async def revoke(self, user_id: str, device_id: str = EVERY_DEVICE) -> None:
@@ -94,13 +94,15 @@ class Changes:
         await self._store.erase(user_id, committed=gone)
 
     async def publish(self, publication: Publication) -> Publication:
-        """Keep a notification for an audience, durable when this returns; spreading it is the spreader's."""
+        """Keep a notification for an audience, durable on return. The spreader spreads the notification
+        later.
+        """
         return await self._store.audiences.publish(publication)
 
     async def reach(self, publication: Publication, users: Sequence[Subscriber], *, complete: bool) -> bool:
         """Take a step of a publication, then tell the users' devices. See Audiences.reach.
 
-        Returns whether it was this node's to take.
+        Returns False when another node took the step.
         """
         try:
             reached = await self._store.audiences.reach(
@@ -116,7 +118,7 @@ class Changes:
         return reached is not None
 
     async def expire(self, limit: int) -> int:
-        """Remove what has expired, at most `limit`; returns the number of users concerned."""
+        """Remove expired notifications, at most `limit`; returns the number of users concerned."""
         return len(await self._store.expire(limit, committed=self._expired))
 
     async def _unseen(self, user_id: str) -> int:

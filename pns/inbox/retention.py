@@ -21,7 +21,7 @@ PRUNE_SECONDS = 60.0
 class Pruner:
     """Two ticks: `expire`, every second, and `prune`, every minute."""
 
-    def __init__(self, store: Store, changes: Changes, settings: Settings, clock: Clock) -> None:
+    def __init__(self, store: Store, changes: Changes, *, settings: Settings, clock: Clock) -> None:
         self._store = store
         self._changes = changes
         self._seen_days = settings.retention.seen_days

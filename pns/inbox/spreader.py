@@ -1,7 +1,7 @@
 """Spreads publications: a notification for an audience goes to its users' inboxes, a bounded step at a time.
 
-A step and how far it came are one commit: what was cut off, or took longer than its lease, is neither lost
-nor done twice. Between steps other notifies have their turn, between turns other publications.
+A step and its progress are one commit. So a step that was cut off, or took longer than its lease, is neither
+lost nor done twice. Between steps other notifies have their turn, between turns other publications.
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ from pns.runtime.clock import Clock
 SPREAD_SECONDS = 0.5
 """How late a publication may begin."""
 STEP_USERS = range(20, 101)
-"""How many users a step may reach: fewer where the store is slow, as somebody else's notify waits for it."""
+"""How many users a step may reach: fewer where the store is slow, because other notifies wait for the step.
+"""
 STEP_SECONDS = 0.005
 """About how long a step should take."""
 STEP_BYTES = 512 * 1024
 STEP_ROWS = 500
-"""Notifications that a step may store. One user gets all of a publication at once, as of a notify."""
+"""Notifications that a step may store. A user gets all notifications of a publication at once, as of a
+notify.
+"""
 PAUSE_SECONDS = 0.002
 TURN_SECONDS = 0.5
-"""How long one publication is spread before the next: two commits, few beside those of its steps."""
+"""How long a publication is spread before the next has its turn. A turn adds two commits to its steps'
+commits.
+"""
 LEASE_SECONDS = 30
 
 
 class Spreader:
-    """One tick spreads all that is due."""
+    """A tick spreads all due publications."""
 
     def __init__(self, store: Store, changes: Changes, clock: Clock) -> None:
         self._store = store
@@ -39,7 +44,9 @@ class Spreader:
         self._limit = STEP_USERS[-1]
 
     async def tick(self) -> None:
-        """Spread all that is due, for a turn each: a large publication holds up none that came after it."""
+        """Spread all due publications, for a turn each: a large publication does not hold up later
+        publications.
+        """
         until = self._until()
         while (publication := await self._store.audiences.due_publication(until)) is not None:
             if not await self._spread(publication, until):
@@ -49,7 +56,7 @@ class Spreader:
     async def _spread(self, publication: Publication, until: int) -> bool:
         """Take steps for a turn, at least one, and none after `until`, when another node goes on.
 
-        Returns whether it is complete.
+        Returns whether the publication is complete.
         """
         most, end = _most_users(publication), self._clock.monotonic() + TURN_SECONDS
         while True:
@@ -80,6 +87,6 @@ def _most_users(publication: Publication) -> int:
 
 
 def _fitting(users: int, took: float) -> int:
-    """How many users the next step should reach, when one of `users` took so many seconds."""
+    """How many users the next step should reach, after a step of `users` took `took` seconds."""
     wanted = users * 5 // 4 if took < STEP_SECONDS else users * 3 // 4
     return min(max(wanted, STEP_USERS[0]), STEP_USERS[-1])

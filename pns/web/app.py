@@ -1,6 +1,6 @@
-"""PNS as an ASGI application: finds the endpoint, and turns what it raises into an answer.
+"""PNS as an ASGI application: finds the endpoint, and turns an endpoint's errors into answers.
 
-It has no lifespan of its own: whoever runs it enters the node (pns.ops), so that it may be mounted anywhere.
+The application has no lifespan of its own, so a host may mount it anywhere. The owner enters the node.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Web:
-    """The endpoints of one node, relative to wherever it is mounted."""
+    """The endpoints of one node, relative to the mount point."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Web:
         exposition: Exposition | None = None,
         role: Role = "all",
     ) -> None:
-        """`authority` says who may call the application's endpoints; `exposition` is what /metrics tells.
+        """`authority` decides about callers of the application's endpoints. /metrics shows `exposition`.
 
-        One of role "push" answers operators alone.
+        A node of role "push" answers operators alone.
         """
         self._node = node
         self._role = role
@@ -93,7 +93,7 @@ class Web:
     async def connect(
         self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
     ) -> None:
-        """Serve one WebSocket, wherever it was routed, until it ends."""
+        """Serve a WebSocket, routed by any means, until the connection ends."""
         await self._devices.connect(scope, receive, send, authority=authority)
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,11 +109,11 @@ class Web:
         except Problem as problem:
             self._node.metrics.refusals.labels(problem.code).inc()
             self._entrance.tell(problem)
-            return problem_response(problem, self._entrance.cors(request.scope))
+            return problem_response(problem, extra=self._entrance.cors(request.scope))
         except Exception:
             log.exception("a request failed", extra={"method": request.method})
             failure = Problem("PNS failed; its log says why")
-            return problem_response(failure, self._entrance.cors(request.scope))
+            return problem_response(failure, extra=self._entrance.cors(request.scope))
 
     def _find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         """Genero's addresses begin with anything, so they come last: they take none of PNS's own."""

@@ -1,4 +1,4 @@
-"""Calls that concern audiences: the shape of each body and answer, and what the contract shows of them."""
+"""Calls for audiences: the decoders of the bodies, and each endpoint's part of the contract."""
 
 from __future__ import annotations
 

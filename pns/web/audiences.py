@@ -1,4 +1,4 @@
-"""Topics, buckets and broadcasts: the application decides who subscribes, and notifies them all at once."""
+"""Topics, buckets and broadcasts: the application subscribes users, and notifies them all at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class AudienceEndpoints:
-    """What the application may ask of audiences."""
+    """The application's calls for audiences."""
 
     def __init__(self, node: Node, authorization: Authorization) -> None:
         self._limits = node.settings.limits
@@ -53,7 +53,7 @@ class AudienceEndpoints:
     # ── topics and buckets ────────────────────────────────────────────────────────────────────────────
 
     async def make_topic(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Make a topic; one that is there stays as it is."""
+        """Make a topic; an existing topic stays as before."""
         query(request, ())
         await self._subscribers.make(_audience(parameters))
         return answer(None, status=204)
@@ -91,7 +91,7 @@ class AudienceEndpoints:
         return await self._unsubscribe(request, parameters)
 
     async def subscriptions(self, request: Request, parameters: dict[str, str]) -> Response:
-        """What a user is subscribed to."""
+        """The user's topics and buckets."""
         user_id = given.user(parameters["user_id"])
         query(request, ())
         return answer(await self._subscribers.of(user_id))
@@ -119,7 +119,7 @@ class AudienceEndpoints:
     # ── publications ──────────────────────────────────────────────────────────────────────────────────
 
     async def notify_topic(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Notify everybody who is subscribed to a topic."""
+        """Notify every subscriber of a topic."""
         body = await self._read(request, calls.TO_ALL)
         return answer(await self._publications.notify_topic(parameters["topic"], body), status=202)
 
@@ -129,7 +129,7 @@ class AudienceEndpoints:
         return answer(await self._publications.notify_everybody(body), status=202)
 
     async def bucket_changed(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Tell everybody who is subscribed to a bucket that it has changed."""
+        """Tell every subscriber of a bucket that the bucket has changed."""
         body = await self._read(request, calls.CHANGE)
         return answer(await self._publications.notify_bucket(parameters["bucket"], body), status=202)
 

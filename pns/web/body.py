@@ -1,6 +1,6 @@
-"""Requests of the application: reading a body with a limit, and turning it into typed values.
+"""Requests of the application: reads a body with a limit, and turns the body into typed values.
 
-Every error names the field and what is allowed there; after any error nothing was stored.
+Every error names the field and the allowed values. After any error nothing was stored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UserId = Annotated[
     str | int,
     Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_USER_ID, "pattern": USER_ID_PATTERN}),
 ]
-"""As it is sent; `parse_user_id` checks it, and says better what is wrong."""
+"""A user id as sent. `parse_user_id` checks the id, with a better message than a schema's."""
 
 NotificationIds = Annotated[list[KeptName], Meta(max_length=MAX_NOTIFICATIONS)]
 
@@ -37,7 +37,7 @@ _HALF_PAIR = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-"""Every escape of JSON; `half` is one of a surrogate that stands alone (RFC 8259 §8.2)."""
+"""Every escape of JSON; `half` is a surrogate that stands alone (RFC 8259 §8.2)."""
 
 _CHARSET = re.compile(r'(?:^|;)\s*charset\s*=\s*"?([^";\s]*)')
 
@@ -76,7 +76,7 @@ EitherSeen = Annotated[
         }
     ),
 ]
-"""What `decode_seen` takes, said in JSON Schema."""
+"""The bodies that `decode_seen` takes, in JSON Schema."""
 
 # Made once: looking the type up costs ten times as much as decoding a small body.
 _NOTIFY: msgspec.json.Decoder[NotifyBody | list[NotifyBody]] = msgspec.json.Decoder(NotifyBodies)
@@ -86,7 +86,7 @@ _SEEN = msgspec.json.Decoder(SeenBody)
 async def read_body(
     request: Request, max_bytes: int, *, media_types: Collection[str] = ("application/json",)
 ) -> bytes:
-    """The whole body of a request that has no query. Raises what `read_bytes` raises, and Invalid."""
+    """The whole body of a request without a query. Raises the errors of `read_bytes`, and Invalid."""
     query(request, ())
     return await read_bytes(request, max_bytes, media_types=media_types)
 
@@ -98,7 +98,7 @@ async def read_bytes(request: Request, max_bytes: int, *, media_types: Collectio
 
 
 async def read_optional(request: Request, max_bytes: int, *, media_types: Collection[str]) -> bytes:
-    """As `read_bytes`; a request without a body may say that it is of any media type."""
+    """As `read_bytes`; a request without a body may name any media type."""
     body = await _collect(request, max_bytes)
     if body:
         _check_media_type(request, media_types)
@@ -131,7 +131,7 @@ def _check_media_type(request: Request, media_types: Collection[str]) -> None:
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """`body` as what `decoder` makes of it. Raises BadJSON, or Invalid naming the field."""
+    """`body`, decoded by `decoder`. Raises BadJSON, or Invalid naming the field."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -187,7 +187,7 @@ def query_cursor(request: Request, limits: LimitsSettings) -> Cursor:
 
 
 def query(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The query parameters. Raises Invalid for one that is unknown or given twice."""
+    """The query parameters. Raises Invalid for a parameter that is unknown or given twice."""
     values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in known:

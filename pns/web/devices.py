@@ -1,6 +1,6 @@
 """Devices at push networks, as devices themselves register them: with the login of /subscribe.
 
-What the application may do with them stands in pushes.py.
+The application's calls for the same devices stand in user_devices.py.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from pns.web.users import answer
 
 
 class BadgeBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the device's icon shows now. From then on PNS counts on from there, for this device alone."""
+    """The number on the device's icon now. PNS counts on from this number, for this device alone."""
 
     badge: Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 class Networks(Struct, frozen=True):
-    """Each network that devices may be registered for, and what an app must know to do it."""
+    """The networks for which devices may register, each with the facts that an app needs to register."""
 
     networks: dict[str, dict[str, str]]
 
@@ -97,7 +97,7 @@ class InstallationEndpoints:
         ]
 
     async def networks(self, request: Request, parameters: dict[str, str]) -> Response:
-        """The push networks of this PNS, and what an app must know to register there."""
+        """The push networks of this PNS, and the facts that an app needs to register there."""
         cors = self._entrance.check(request.scope)
         query(request, ())
         found: dict[str, dict[str, str]] = {
@@ -106,7 +106,7 @@ class InstallationEndpoints:
         return _with(answer(Networks(found)), cors)
 
     async def install(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Register this app or browser, so that pushes reach its user there. Do it at each start."""
+        """Register this app or browser, so that pushes reach its user there. Do so at each start."""
         device, _, headers = await self._turnstile.enter(request.scope)
         registration = await read_registration(request)
         installed = await self._registrar.register(device.user_id, registration, device.device_id)

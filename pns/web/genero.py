@@ -1,9 +1,9 @@
-"""Genero's endpoints: for apps that register at a token maintainer of Genero's, and need not be changed.
+"""Genero's endpoints: for apps that register at a token maintainer of Genero's, and need no change.
 
-They ask for no login, as Genero's do not, so an operator turns them on (`push.genero`) and keeps strangers
-away; docs/genero.md says what to mind. A token becomes a device as any other. What is changed or removed here
-was registered here. Addresses, bodies, statuses and texts are Genero's: openapi.json, which shows PNS's own,
-leaves them out.
+The endpoints ask for no login, as Genero's do not. So an operator turns them on (`push.genero`) and keeps
+strangers away; docs/genero.md names the dangers. A token becomes a device as any other. Commands change and
+remove only devices that were registered here. Addresses, bodies, statuses and texts are Genero's, so
+openapi.json leaves them out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pns.web.routing import encoded_path
 log = logging.getLogger(__name__)
 
 PLATFORM = "genero"
-"""Of the devices that were registered here; gateways send them the form that Genero's client reads."""
+"""The platform of devices registered here; gateways send them the form for Genero's client."""
 
 MOST_BADGE = 2**31 - 1
 MOST_BODY_BYTES = 16_384
@@ -38,7 +38,9 @@ _ADDRESS = re.compile(r"(?:^|.*/)token_maintainer(?:/(?P<command>.*))?", re.DOTA
 
 
 class Said(Struct, frozen=True):
-    """What Genero's client sends with each command, of which only a part is needed; it may add to it."""
+    """The message of Genero's client with each command. PNS reads a part of the message; the client may add
+    members.
+    """
 
     notification_type: str | None = None
     registration_token: str | None = None
@@ -51,7 +53,7 @@ class Said(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """What it is answered, with HTTP status 200. A client takes a `status` of 0 or more for success."""
+    """The answer to a command, with HTTP status 200. A client takes a `status` of 0 or more for success."""
 
     status: int
     message: str
@@ -66,8 +68,8 @@ def is_addressed(path: str) -> bool:
 
 
 class TokenMaintainer:
-    """`answer` is an endpoint among PNS's own. The object is an ASGI application, to be mounted or served
-    alone; it answers at every path then, as Genero's does. Its host enters the node.
+    """`answer` is an endpoint among PNS's own. The object is also an ASGI application, to be mounted or
+    served alone; then it answers at every path, as Genero's does. The host enters the node.
     """
 
     def __init__(self, node: Node) -> None:
@@ -111,7 +113,7 @@ class TokenMaintainer:
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────
 
     async def _register(self, said: Said) -> Result:
-        """The last user to bring a token owns it; who owned it already is told so."""
+        """The last user to bring a token owns the token. An owner who registers again is told so."""
         try:
             registration = _registration(said)
             owner = await self._owner(registration.network, said.token)
@@ -126,7 +128,9 @@ class TokenMaintainer:
         return _result(0, "Token is now registered", said.token)
 
     async def _owner(self, network: Network, token: str) -> str | None:
-        """The user who registered `token` here. Raises ValueError when it was registered with a login."""
+        """The user who registered `token` here. Raises ValueError for a token that was registered with a
+        login.
+        """
         known = await self._outbox.device_at(network, _address(network, token))
         if known is None:
             return None
@@ -153,7 +157,7 @@ class TokenMaintainer:
         return _result(0, "Token unregistered", said.token)
 
     async def _set_badge(self, said: Said) -> Result:
-        """From now on the device counts on from there. A client that counts below zero means zero."""
+        """Set the badge; PNS counts on from there. A client that counts below zero means zero."""
         failed = _result(-4, "Badge update failed for token", said.token)
         if said.badge_number is None or said.badge_number > MOST_BADGE:
             return failed
@@ -167,10 +171,10 @@ class TokenMaintainer:
             return failed
         if not any(there):
             return _result(-3, "Could not find token in database", said.token)
-        return _result(0, "Badge number updated for Token", said.token, f"\n New value:[{badge}]\n")
+        return _result(0, "Badge number updated for Token", said.token, more=f"\n New value:[{badge}]\n")
 
     async def _registered(self, token: str) -> list[Device]:
-        """The devices that registered here with `token`; Genero's table has one for both networks."""
+        """The devices registered here with `token`. Genero's table has one device for both networks."""
         found = [
             await self._outbox.device_at(network, _address(network, token)) for network in _NETWORKS.values()
         ]
@@ -178,12 +182,12 @@ class TokenMaintainer:
 
 
 def _address(network: Network, token: str) -> str:
-    """As the network's gateway keeps it: APNs' tokens are hexadecimal digits."""
+    """A token as the network's gateway keeps it: APNs' tokens are hexadecimal digits."""
     return token.lower() if network == "apns" else token
 
 
 def _registration(said: Said) -> Registration:
-    """Raises ValueError for one that cannot be."""
+    """Raises ValueError for an impossible network or token."""
     fields = {"network": _NETWORKS.get(said.notification_type or ""), "token": said.token}
     return msgspec.convert({**fields, "platform": PLATFORM}, Registration)
 
@@ -193,7 +197,7 @@ async def _body(request: Request) -> bytes:
     return await read_bytes(request, MOST_BODY_BYTES, media_types=(media_type,))
 
 
-def _result(status: int, words: str, token: str, more: str = "") -> Result:
+def _result(status: int, words: str, token: str, *, more: str = "") -> Result:
     return Result(status, f"{words}:\n [{token}]{more}")
 
 

@@ -1,4 +1,4 @@
-"""The endpoints of the operator: is it alive, is it ready, what does it measure, what does it speak."""
+"""The endpoints of the operator: liveness, readiness, metrics, and the documents of the contract."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Exposition = Callable[[], Awaitable[bytes]]
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
-    """`problems` say why a node is not ready; `degraded` what is wrong with one that is."""
+    """`problems`: the reasons why a node is not ready. `degraded`: the troubles of a ready node."""
 
     status: str
     problems: list[str] = []
@@ -39,7 +39,9 @@ _METRICS = Operation(
 
 
 class OperatorEndpoints:
-    """Open to everybody, and without host names; /metrics is authorized as /notify unless it is public."""
+    """Open to everybody, and without host names. /metrics is authorized as /notify, unless /metrics is
+    public.
+    """
 
     def __init__(
         self,
@@ -47,7 +49,7 @@ class OperatorEndpoints:
         authorize: Callable[[Request], Awaitable[None]],
         exposition: Exposition | None = None,
     ) -> None:
-        """`exposition`: the metrics of this node and of those that answer on the same address."""
+        """`exposition`: the metrics of this node and of the other processes on the same address."""
         self._node = node
         self._exposition = exposition or self._own
         self._authorize = authorize
@@ -65,7 +67,7 @@ class OperatorEndpoints:
         return answer(Health("alive"))
 
     async def readyz(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Whether this node can serve: its store works and it is not going down."""
+        """Whether this node can serve: its store works and the node is not going down."""
         problems = await self._node.problems()
         bus = self._node.bus.status()
         degraded = [bus] if bus else []

@@ -1,7 +1,7 @@
-"""Which pages may use PNS with their visitors' cookies: the Origin rule, and the CORS headers that follow.
+"""The Origin rule: which pages may use PNS with their visitors' cookies; and the CORS headers that follow.
 
-Pure. It asks nobody and trusts no header of a proxy by itself: peer.py says what the peer's host and
-scheme are. The rule is the whole CSRF protection of the endpoints for devices, so a doubt is a refusal.
+Pure. The rule asks nobody and trusts no header of a proxy by itself: peer.py finds the peer's host and
+scheme. The rule is the whole CSRF protection of the endpoints for devices, so a doubt is a refusal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Who really asked: the device behind the proxies.
+"""The peer of a request: the device behind the proxies.
 
-It reads X-Forwarded-For, -Proto and -Host, and believes them only when the direct peer is one of
-`server.trusted_proxies`; loopback is not by itself. It never fails: what cannot be understood is as if it
-had not been sent. A server in front must not rewrite the scope itself (uvicorn: `proxy_headers=False`).
+Reads X-Forwarded-For, -Proto and -Host, and believes them only when the direct peer is one of
+`server.trusted_proxies`; loopback is not by itself. Reading never fails: an unreadable header counts as not
+sent. A server in front must not rewrite the scope itself (uvicorn: `proxy_headers=False`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """What is known of the device's side of a request.
+    """The known facts of the device's side of a request.
 
-    `address`: its IP address in canonical form, or the server's word where that is none, or "".
-    `scheme`: "http" or "https", also for WebSockets. `host`: the `Host` it asked for, as sent, or "".
+    `address`: the IP address in canonical form, or the server's word where that is no address, or "".
+    `scheme`: "http" or "https", also for WebSockets. `host`: the requested `Host`, as sent, or "".
     """
 
     address: str
@@ -31,7 +31,7 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class TrustedProxies:
-    """The proxies whose headers are believed. Raises ValueError for an entry that is no network."""
+    """The proxies whose headers PNS believes. Raises ValueError for an entry that is no network."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._networks = tuple(ip_network(entry) for entry in entries)
@@ -39,8 +39,8 @@ class TrustedProxies:
     def peer(self, scope: Scope) -> Peer:
         """The peer of an HTTP or WebSocket `scope`.
 
-        The address is the rightmost in X-Forwarded-For that is no trusted proxy (the leftmost when all
-        are); an entry that is no address makes it the direct peer. Of -Proto and -Host the last counts.
+        The address is the rightmost in X-Forwarded-For that is no trusted proxy (the leftmost when all are).
+        After an entry that is no address, the direct peer counts. Of -Proto and -Host the last counts.
         """
         direct = (scope.get("client") or ("",))[0]
         scheme = _SCHEMES.get(scope.get("scheme", "http"), "http")

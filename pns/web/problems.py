@@ -60,14 +60,16 @@ def problem_headers(problem: Problem) -> Headers:
     return [*headers, *problem.headers]
 
 
-def problem_response(problem: Problem, extra: Headers | None = None) -> Response:
+def problem_response(problem: Problem, *, extra: Headers | None = None) -> Response:
     """`problem` as an HTTP answer, with `extra` headers."""
     response = Response(problem_body(problem), problem.status)
     response.raw_headers.extend([*problem_headers(problem), *(extra or [])])
     return response
 
 
-async def refuse_websocket(scope: Scope, send: Send, problem: Problem, extra: Headers | None = None) -> None:
+async def refuse_websocket(
+    scope: Scope, send: Send, problem: Problem, *, extra: Headers | None = None
+) -> None:
     """Answer the opening handshake with `problem`; a server that cannot do that answers a bare 403."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008})

@@ -1,4 +1,4 @@
-"""Calls that concern devices and pushes: the shape of each answer, and what the contract shows of them."""
+"""Calls for devices and pushes: the shape of each answer, and each endpoint's part of the contract."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UserDevices(Struct, frozen=True):
 
 
 class PseudoUser(Struct, frozen=True):
-    """The user who was made for this device, the same one each time; notify them as any other."""
+    """The user made for this device, the same user each time. Notify the user as any other."""
 
     user_id: str
     device_id: str

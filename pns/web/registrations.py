@@ -1,4 +1,4 @@
-"""Registering a device, as it is asked for and answered: for the device itself and for the application."""
+"""Registering a device: the request and the answer, for the device itself and for the application."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pns.web.body import decode, read_body
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 16_384
-"""Of what a device sends about itself; no setting makes it more."""
+"""The limit for a device's message about itself. No setting raises the limit."""
 
 NO_DEVICE = "this user has no such device"
 
@@ -24,7 +24,7 @@ _REGISTRATION = msgspec.json.Decoder(Registration)
 
 
 async def read_registration(request: Request) -> Registration:
-    """The body of a registration. Raises what `read` raises."""
+    """The body of a registration. Raises the errors of `read`."""
     return await read(request, _REGISTRATION)
 
 
@@ -37,5 +37,5 @@ async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def registered(installed: RegisteredDevice) -> Registered:
-    """What the answer to a registration says."""
+    """The answer to a registration."""
     return Registered.told(installed.device.device_id, installed.reply)

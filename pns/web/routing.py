@@ -1,5 +1,5 @@
-"""Paths to endpoints. A path is split before it is decoded, so that `/users/42%2Fconnections` is the user
-`42/connections` (RFC 3986 §2.2): the reason why this is not Starlette's router, which decodes first.
+"""Paths to endpoints. A path is split before it is decoded: `/users/42%2Fconnections` names the user
+`42/connections` (RFC 3986 §2.2). Starlette's router decodes first, so PNS has its own.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Endpoint = Callable[[Request, dict[str, str]], Awaitable[Response]]
 
 class Route(NamedTuple):
     """`template` such as `/users/{user_id}/seen`; the endpoint gets the decoded parameters by name. A
-    parameter begins a segment; what follows it, as in `/{module}.js`, ends it.
+    parameter begins a segment; the text behind it, as in `/{module}.js`, ends the segment.
 
-    `operation` is what the contract shows of it, next to the endpoint's docstring.
+    `operation` is the endpoint's part of the contract, next to the endpoint's docstring.
     """
 
     method: str
@@ -84,10 +84,10 @@ def _match(template: list[str], segments: list[str], texts: list[str]) -> dict[s
 
 
 def encoded_path(scope: Scope) -> str:
-    """The path below the mount point, as it was on the wire. The work grows with the path's length alone.
+    """The path below the mount point, as on the wire. The work grows with the path's length alone.
 
     ASGI's `path` is decoded and holds the mount's `root_path`; `raw_path` is not decoded, and servers and
-    frameworks disagree on what precedes it. The wanted part is the one tail of it that decodes to the path.
+    frameworks disagree about its beginning. Only one tail of `raw_path` decodes to the path: the wanted part.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
@@ -98,10 +98,10 @@ def encoded_path(scope: Scope) -> str:
 
 
 def _tail(raw: str, decoded: str) -> str | None:
-    """All of `raw`, or the rest of it from one of its slashes on: the one that decodes to `decoded`.
+    """All of `raw`, or the rest of `raw` from a slash on: the part that decodes to `decoded`.
 
-    No character and no escape reaches across a slash, so each segment is decoded once and for all tails:
-    anybody can send 60,000 slashes, and decoding every tail takes seconds.
+    No character and no escape reaches across a slash, so each segment is decoded once, for all tails. Anybody
+    can send 60,000 slashes, and decoding every tail would take seconds.
     """
     whole = unquote(raw)
     if not raw or not whole.endswith(decoded):

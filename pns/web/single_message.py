@@ -1,7 +1,8 @@
 """POST /messages: one message of the conversation, answered in its own response.
 
-For devices on an event stream, service workers and phones. Stateless: any node may answer, so what a
-connection would remember is read from the store. It lets in whom /subscribe would let in.
+For devices on an event stream, service workers and phones. The endpoint is stateless, and any node may
+answer: the store supplies the facts that a connection would remember. /messages lets in the same users as
+/subscribe.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _MEDIA_TYPES = ("application/json", "text/plain")
 
 
 class DeviceMessage(Struct, frozen=True, forbid_unknown_fields=True):
-    """One message of a device: exactly one of these."""
+    """A message of a device: exactly one of these members."""
 
     unseen: UnseenRequest | Annotated[bool, Meta(extra_json_schema={"const": True})] | UnsetType | None = (
         field(default=UNSET, name=UNSEEN_REQUEST)
@@ -73,7 +74,7 @@ OneMessage = Annotated[DeviceMessage | Literal["unseenNotificationDataRequest"],
 
 
 class MessageAnswer(Struct, frozen=True, omit_defaults=True):
-    """What a connection would be sent: the page that was asked for, or the count after a marking."""
+    """The answer that a connection would be sent: the page asked for, or the count after a marking."""
 
     new: list[NewItem] | UnsetType = field(default=UNSET, name="newNotificationData")
     seen: list[SeenItem] | UnsetType = field(default=UNSET, name="seenNotificationData")
@@ -108,7 +109,7 @@ class MessageEndpoints:
         ]
 
     async def message(self, request: Request, parameters: dict[str, str]) -> Response:
-        """One message of a device; the answer is the response. `upTo` may name any notification kept."""
+        """A message of a device; the answer is the response. `upTo` may name any notification kept."""
         entered = await self._turnstile.enter(request.scope)
         message = await self._read(request)
         try:
@@ -119,7 +120,7 @@ class MessageEndpoints:
         return response
 
     async def preflight_message(self, request: Request, parameters: dict[str, str]) -> Response:
-        """CORS: whether a page of another origin may send a message. Nobody is logged in for it."""
+        """CORS: whether a page of another origin may send a message. Nobody is logged in for this."""
         response = Response(status_code=204)
         response.raw_headers.extend([*API_HEADERS, *self._entrance.preflight(request.scope)])
         return response
@@ -167,7 +168,7 @@ class MessageEndpoints:
 
 
 def _of_no_connection(message: AnyMessage) -> Message:
-    """`message`, if it says something without a connection. Raises MessageRefused."""
+    """`message`, if the message makes sense without a connection. Raises MessageRefused."""
     if isinstance(message, RenewTicket):
         raise MessageRefused(ErrorCode.BAD_REQUEST, f"{RENEW_TICKET} is said on the connection that stays")
     return message

@@ -202,7 +202,7 @@ class DeviceEndpoints:
     async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
         """Before the 101 with an HTTP status; a connection that its host accepted is closed instead."""
         if not scope.get("pns.accepted"):
-            await refuse_websocket(scope, send, problem, self._cors(scope))
+            await refuse_websocket(scope, send, problem, extra=self._cors(scope))
             return
         again = isinstance(problem, Unavailable)
         code = CloseCode.TRY_AGAIN_LATER if again else CloseCode.LOGGED_OUT

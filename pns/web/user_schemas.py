@@ -1,4 +1,4 @@
-"""What the application may call: the shape of each answer, and what the contract shows of each endpoint."""
+"""Calls for users: the shape of each answer, and each endpoint's part of the contract."""
 
 from __future__ import annotations
 

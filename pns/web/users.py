@@ -1,6 +1,6 @@
-"""The endpoints of the application: parse, one call of the engine, answer.
+"""The endpoints of /users and /notify: each parses, makes one call, and answers.
 
-Every one is authorized before anything of the request is read.
+Every request is authorized before PNS reads anything of the request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pns.web.user_schemas import Inbox, Notified, Unseen
 
 
 class ApplicationEndpoints:
-    """What the application may ask of a node."""
+    """The application's calls for users."""
 
     def __init__(self, node: Node, authorization: Authorization) -> None:
         self._node = node
@@ -84,7 +84,7 @@ class ApplicationEndpoints:
         return answer(Unseen(await self._node.changes.seen(user_id, body.notification_ids)))
 
     async def withdraw(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Take one notification back."""
+        """Take a notification back."""
         user_id = given.user(parameters["user_id"])
         query(request, ())
         notification_id = given.name("notification_id", parameters["notification_id"])
@@ -103,7 +103,7 @@ class ApplicationEndpoints:
         return response
 
     async def disconnect(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Revoke the user's connections and logins, or those of one device."""
+        """Revoke the user's connections and logins, or a device's."""
         user_id = given.user(parameters["user_id"])
         wanted = query(request, {"device_id"}).get("device_id")
         # An empty one would mean all devices, which only leaving it out may mean.

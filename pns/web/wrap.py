@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 
 
 class Entered(AbstractAsyncContextManager[Any], Protocol):
-    """An ASGI application that must be entered before it is called."""
+    """An ASGI application that its host must enter before the first call."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Wrapped:
-    """`app` with `pns` at `path`. PNS starts before `app` and ends after it, so `app` may use it throughout.
+    """`app` with `pns` at `path`. PNS starts before `app` and ends after `app`, so `app` may always use PNS.
 
-    Needs a server that runs lifespans, as uvicorn, hypercorn and granian do.
+    The server must run lifespans, as uvicorn, hypercorn and granian do.
     """
 
     def __init__(self, app: ASGIApp, pns: Entered, *, path: str) -> None:
@@ -66,9 +66,9 @@ class Wrapped:
 
 
 def _split(scope: Scope) -> tuple[str, str]:
-    """The prefix that the server is mounted at, and the path below it.
+    """The mount prefix of the server, and the path below the prefix.
 
-    In ASGI `path` begins with `root_path`, but not every server and proxy keeps to that.
+    In ASGI `path` begins with `root_path`, but not every server and proxy does so.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
@@ -76,7 +76,9 @@ def _split(scope: Scope) -> tuple[str, str]:
 
 
 class _InnerLifespan:
-    """The lifespan of the wrapped application, played to it by messages; without one, "complete" it is."""
+    """The lifespan of the wrapped application, played by messages. An application without a lifespan is
+    complete at once.
+    """
 
     def __init__(self, app: ASGIApp, scope: Scope) -> None:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
@@ -97,7 +99,7 @@ class _InnerLifespan:
         await asyncio.wait([self._task])
 
     async def say(self, kind: str) -> Message:
-        """Send `kind` and return the answer; "complete" where there is nobody to give one."""
+        """Send `kind` and return the answer; "complete" where nobody can answer."""
         assert self._task is not None
         self._to_app.put_nowait({"type": kind})
         answer = asyncio.create_task(self._from_app.get())

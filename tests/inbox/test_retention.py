@@ -29,7 +29,7 @@ async def test_all_publications_that_ended_long_ago_go_at_once(
         await store.audiences.reach(await publish(store, f"p{number}"), [], complete=True)
     await publish(store, "under way")
     changes = Changes(store, Signals(), metrics)
-    pruner = Pruner(store, changes, Settings(push=PushSettings(keep_days=2)), clock)
+    pruner = Pruner(store, changes, settings=Settings(push=PushSettings(keep_days=2)), clock=clock)
     clock.jump(2 * DAY / 1_000_000 - 1)
     await pruner.prune()
     assert await store.audiences.publication("p0") is not None
