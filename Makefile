@@ -26,7 +26,7 @@ fleet: .venv/fleet ## three nodes on PostgreSQL and Redis behind nginx, the demo
 	@$(BIN)/python -m pns.ops.fleet $(PORT)
 
 test: lint types packages ## all checks and tests, but for the long ones
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: .venv/test ## ruff: rules and format
 	$(BIN)/ruff check

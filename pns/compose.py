@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -27,15 +27,37 @@ from pns.contracts.bus import Bus
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
 from pns.errors import SettingsError
+from pns.node import Adapters
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings, Settings
+
+STORE_SCHEMES = ("sqlite", "postgresql")
+BROKER_SCHEMES = ("redis", "rediss", "nats", "postgresql")
+BUS_SCHEMES = ("local", *BROKER_SCHEMES)
+
+
+def make_adapters(
+    settings: Settings, *, user: UserOf | None = None, clock: Clock, metrics: Metrics
+) -> Adapters:
+    """The adapters of a node, not started yet. Raises SettingsError.
+
+    `user`: the host's own function that says who a request comes from, in place of the login call.
+    """
+    store = make_store(settings, clock=clock, metrics=metrics)
+    authority = (
+        make_device_authority(settings, store, clock=clock, metrics=metrics)
+        if user is None
+        else make_callback_authority(user, settings, store, clock=clock)
+    )
+    bus = make_bus(settings, store, clock=clock, metrics=metrics)
+    return Adapters(store, bus, authority, make_gateways(settings, store, clock=clock))
 
 
 def make_store(settings: Settings, *, clock: Clock, metrics: Metrics) -> Store:
     """The store of `store.url`, not opened yet. Raises SettingsError."""
     url = settings.store.url
-    if urlsplit(url).scheme == "sqlite":
+    if _scheme(url, STORE_SCHEMES, at="store.url") == "sqlite":
         return SQLiteStore(sqlite_path(url), clock=clock, metrics=metrics)
     with _extra("postgres", "store.url"):
         from pns.adapters.stores.postgres.store import PostgresStore
@@ -49,7 +71,7 @@ def sqlite_path(url: str) -> str:
 
 def make_archive(url: str) -> Archive:
     """The store at `url` as rows, not opened yet. Raises SettingsError."""
-    if urlsplit(url).scheme == "sqlite":
+    if _scheme(url, STORE_SCHEMES, at="a store's URL") == "sqlite":
         return SQLiteArchive(sqlite_path(url))
     with _extra("postgres", "postgresql://"):
         from pns.adapters.stores.postgres.archive import PostgresArchive
@@ -59,7 +81,7 @@ def make_archive(url: str) -> Archive:
 def make_bus(settings: Settings, store: Store, *, clock: Clock, metrics: Metrics) -> Bus:
     """The bus of `bus.url`, not started yet. Raises SettingsError."""
     url = settings.bus.url
-    if urlsplit(url).scheme == "local":
+    if _scheme(url, BUS_SCHEMES, at="bus.url") == "local":
         return LocalBus(store.foreign_changes, clock=clock, metrics=metrics)
     return SignalBus(_make_wire(url), clock=clock, metrics=metrics)
 
@@ -70,7 +92,7 @@ async def bus_trouble(settings: Settings, *, seconds: float) -> str:
 
 
 def _make_wire(url: str) -> Wire:
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url, BROKER_SCHEMES, at="bus.url")
     if scheme == "nats":
         with _extra("nats", "bus.url"):
             from pns.adapters.buses.nats import NATSWire
@@ -82,6 +104,15 @@ def _make_wire(url: str) -> Wire:
     with _extra("redis", "bus.url"):
         from pns.adapters.buses.redis import RedisWire
     return RedisWire(url)
+
+
+def _scheme(url: str, known: Sequence[str], *, at: str) -> str:
+    """The scheme of `url`, one of `known`. Raises SettingsError, also for a setting that code has made."""
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme in known:
+        return scheme
+    remedy = "; of a file, write sqlite:/// and then its path" if "sqlite" in known else ""
+    raise SettingsError(f"{at} must start with {' or '.join(f'{each}://' for each in known)}{remedy}")
 
 
 @contextmanager
@@ -98,37 +129,21 @@ def _extra(name: str, key: str) -> Iterator[None]:
         ) from error
 
 
-_TURNS_ON = {
-    "fcm": ("credentials",),
-    "apns": ("key_file", "certificate_file"),
-    "webpush": ("subject",),
-    "azure": ("connection_string",),
-    "mqtt": ("url",),
-}
-"""The keys of each [push.<name>] of which one must be set, or else there is no such gateway."""
-
-
-def _is_on(push: PushSettings, name: str) -> bool:
-    section = getattr(push, name)
-    return any(getattr(section, key) for key in _TURNS_ON[name])
-
-
-class HalfSet(NamedTuple):
-    """A gateway that is off, although something is set of it: by their keys in the settings."""
+class HalfConfigured(NamedTuple):
+    """A gateway that is off although a key of its section is set. All three are keys of the settings."""
 
     given: str
     gateway: str
     missing: str
 
 
-def half_set(push: PushSettings) -> Iterator[HalfSet]:
-    """Gateways for which somebody has begun to set something, but not what turns them on."""
-    for name, main in _TURNS_ON.items():
-        section, at = getattr(push, name), f"push.{name}"
-        unset = type(section)()
-        given = [key for key in section.__struct_fields__ if getattr(section, key) != getattr(unset, key)]
-        if given and not _is_on(push, name):
-            yield HalfSet(f"{at}.{given[0]}", at, " or ".join(f"{at}.{key}" for key in main))
+def half_configured(push: PushSettings) -> Iterator[HalfConfigured]:
+    """The gateways with a key set, but none of the keys that turn the gateway on."""
+    for name, section in push.gateways.items():
+        if not section.is_on and (changed := section.changed()):
+            at = f"push.{name}"
+            missing = " or ".join(f"{at}.{key}" for key in section.switches)
+            yield HalfConfigured(f"{at}.{changed[0]}", at, missing)
 
 
 def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
@@ -137,25 +152,25 @@ def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gat
     Raises SettingsError.
     """
     push, made = settings.push, list[Gateway]()
-    if _is_on(push, "azure"):
+    if push.azure.is_on:
         from pns.adapters.gateways.azure.gateway import Azure
 
         made.append(Azure(push.azure, clock=clock))
-    if _is_on(push, "fcm"):
+    if push.fcm.is_on:
         with _extra("fcm", "push.fcm.credentials"):
             from pns.adapters.gateways.fcm.gateway import FCM
         made.append(FCM(push.fcm, clock=clock))
-    if _is_on(push, "apns"):
+    if push.apns.is_on:
         with _extra("apns", "push.apns"):
             import h2  # noqa: F401
         from pns.adapters.gateways.apns.gateway import APNs
 
         made.append(APNs(push.apns, clock=clock))
-    if _is_on(push, "webpush"):
+    if push.webpush.is_on:
         from pns.adapters.gateways.webpush.gateway import WebPush
 
         made.append(WebPush(push.webpush, clock=clock, private_key=partial(_push_key, settings, store)))
-    if _is_on(push, "mqtt"):
+    if push.mqtt.is_on:
         with _extra("mqtt", "push.mqtt.url"):
             from pns.adapters.gateways.mqtt.gateway import MQTT
         made.append(MQTT(push.mqtt, clock=clock))

@@ -18,6 +18,7 @@ A class's docstring is its message and its remedy; `str(error)` is never empty.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -103,7 +104,10 @@ class MethodNotAllowed(Problem):
     """This path does not take this method. The `Allow` header lists the methods of this path."""
 
     status, code = 405, "method_not_allowed"
-    allow: list[str] = []  # noqa: RUF012 (set on the instance)
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.allow = tuple(sorted(allow))
 
 
 class NotificationIdConflict(Problem):

@@ -1,51 +1,64 @@
 """PNS as a library: a node inside the host application's own process, behind the host's own login.
 
-It owns a node and its web edge, and nothing of the server: what only `pns serve` can promise stands in
-docs/embedding.md. What it has of push and audiences stands in web/library_push.py.
+The library owns a node and the node's ASGI edge, and nothing of the server; docs/embedding.md names the
+promises that only `pns serve` can keep. Every method translates: the work stands in pns/inbox and pns/push.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from pns.compose import (
-    fixed_user,
-    make_application_authority,
-    make_bus,
-    make_callback_authority,
-    make_device_authority,
-    make_gateways,
-    make_store,
-)
-from pns.contracts.authority import DeviceAuthority, UserOf
+from pns.compose import fixed_user, make_adapters, make_application_authority
+from pns.contracts.authority import UserOf
 from pns.contracts.store import EVERY_DEVICE
-from pns.errors import NotStarted, PNSError
+from pns.errors import NotFound, NotStarted, PNSError
+from pns.inbox import audience_names, given
+from pns.inbox.audiences import NO_TOPIC
+from pns.inbox.given import Notifications
+from pns.inbox.publications import Changed, ToAll
+from pns.model.answers import (
+    InstalledDevice,
+    PublicationInfo,
+    Published,
+    PushItem,
+    Registered,
+    Subscriptions,
+    UserInfo,
+)
+from pns.model.device import Registration
 from pns.model.messages import InboxItem
+from pns.model.push import PushControls
 from pns.node import Node
+from pns.runtime.calls import Calls
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.metrics import Metrics
 from pns.settings import Settings
 from pns.web.app import Web
-from pns.web.body import submission
-from pns.web.export import read_inbox
-from pns.web.host_values import Notifications, given_notifications, given_user
-from pns.web.library_push import PushMethods
-from pns.web.user_schemas import UserInfo
-from pns.web.users import erase_user, user_info
 from pns.web.wrap import Wrapped
 
 T = TypeVar("T")
 
+_NO_TOPIC = f"{NO_TOPIC}, here with pns.make_topic"
 
-class PNS(PushMethods):
+
+class _Running(NamedTuple):
+    """The parts of a PNS that was entered, all in one event loop."""
+
+    node: Node
+    web: Web
+    loop: asyncio.AbstractEventLoop
+    calls: Calls
+
+
+class PNS:
     """A notification inbox and live push for one application; an ASGI application to be mounted.
 
     `store`: the store's URL; it goes before `settings.store.url`. `user`: a sync or async callable from the
@@ -74,36 +87,35 @@ class PNS(PushMethods):
         self.settings = settings
         self._user = user
         self._clock = clock or SystemClock()
-        self._node: Node | None = None
-        self._web: Web | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: _Running | None = None
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
-        if self._loop is not None:
+        if self._running is not None:
             raise PNSError("this PNS runs already: enter it once, in one place")
-        self._loop = asyncio.get_running_loop()
+        node, web = self._compose()
+        loop = asyncio.get_running_loop()
+        self._running = _Running(node, web, loop, Calls(loop))
         try:
-            node, web = self._compose()
             await node.__aenter__()
         except BaseException:
-            self._loop = None
+            self._running = None
             raise
-        self._node, self._web = node, web
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        node = self._node
-        if node is None:
+        running = self._running
+        if running is None:
             return
         try:
-            await node.__aexit__(kind, error, trace)
+            await running.node.__aexit__(kind, error, trace)
         finally:
-            # Not before: whoever asks meanwhile is told that this node is going down.
-            self._node = self._web = self._loop = None
+            # Not before: a caller in the meantime is told that this node is going down.
+            self._running = None
+            await running.calls.end()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
@@ -116,9 +128,9 @@ class PNS(PushMethods):
         return Wrapped(app, self, path=path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._web is None:
+        if self._running is None:
             raise NotStarted
-        await self._web(scope, receive, send)
+        await self._running.web(scope, receive, send)
 
     # ── for the application ───────────────────────────────────────────────────────────────────────────
 
@@ -127,12 +139,11 @@ class PNS(PushMethods):
 
         Raises NotificationIdConflict when an id is taken by other data.
         """
-        node = self._started
-        wanted = given_notifications(notifications)
+        node, wanted = self._started, given.notifications(notifications)
         if not wanted:
             return []
-        checked = submission(user_id, wanted, limits=self.settings.limits, clock=self._clock)
-        return (await node.publisher.notify([checked])).notification_ids
+        checked = given.submission(user_id, wanted, limits=self.settings.limits, clock=self._clock)
+        return (await node.changes.notify([checked])).notification_ids
 
     def notify_sync(self, user_id: str | int, notifications: Notifications) -> list[str]:
         """`notify` from any other thread, a sync view for example; returns when it is on disk."""
@@ -156,9 +167,7 @@ class PNS(PushMethods):
         Applies the Origin rule and the device cookie, and accepts unless that was done. A revocation ends it;
         there is no recheck, since nobody but the endpoint knows who this is.
         """
-        node, web = self._started, self._web
-        assert web is not None
-        user = given_user(user_id)
+        running, user = self._entered, given.user(user_id)
 
         async def send(message: Message) -> None:
             try:
@@ -167,89 +176,191 @@ class PNS(PushMethods):
                 # Starlette's word for it would pass through PNS into the server's log as a failure.
                 raise ConnectionError("the peer is gone") from None
 
-        authority = await fixed_user(user, node.store)
+        authority = await fixed_user(user, running.node.store)
         scope = {**websocket.scope, "pns.accepted": websocket.application_state is WebSocketState.CONNECTED}
-        await web.connect(scope, websocket.receive, send, authority=authority)
+        await running.web.connect(scope, websocket.receive, send, authority=authority)
 
     async def user(self, user_id: str | int) -> UserInfo:
         """The user's unseen count and connected devices."""
-        return await user_info(self._started, given_user(user_id))
+        return await self._started.reading.user(given.user(user_id))
 
     async def seen(self, user_id: str | int, notification_ids: Sequence[str] | None = None) -> int:
         """Mark these seen, or all that are unseen now; returns how many are unseen afterwards."""
-        node, user = self._started, given_user(user_id)
-        if notification_ids is None:
-            await node.publisher.mark_all_seen(user)
-        else:
-            await node.publisher.mark_seen(user, notification_ids)
-        return (await node.store.states([user]))[user].unseen
+        return await self._started.changes.seen(given.user(user_id), notification_ids)
 
     async def withdraw(self, user_id: str | int, notification_id: str) -> None:
-        """Take one notification back; nothing happens if it is not kept any more."""
-        await self._started.publisher.withdraw(given_user(user_id), notification_id)
+        """Take one notification back. Nothing happens if the notification is not kept any more."""
+        await self._started.changes.withdraw(given.user(user_id), notification_id)
 
     async def export(self, user_id: str | int) -> AsyncIterator[InboxItem]:
         """Every notification that PNS keeps of the user, oldest first, read in pages.
 
-        What else it keeps of them, `devices` and `subscriptions` tell.
+        `devices` and `subscriptions` return everything else that PNS keeps of the user.
         """
-        async for page in read_inbox(self._started, given_user(user_id)):
+        async for page in self._started.reading.inbox(given.user(user_id)):
             for item in page:
                 yield item
 
     async def disconnect(self, user_id: str | int, device_id: str = EVERY_DEVICE) -> None:
         """End the user's connections, or one device's, and every login answer from before."""
-        await self._started.publisher.revoke(given_user(user_id), device_id)
+        await self._started.changes.revoke(given.user(user_id), device_id)
 
     async def erase(self, user_id: str | int) -> None:
-        """Erase the user with everything PNS keeps of them, and end their connections."""
-        await erase_user(self._started, given_user(user_id))
+        """Erase the user with everything that PNS keeps of the user, and end the user's connections."""
+        await self._started.erasure.erase(given.user(user_id))
+
+    # ── devices at push networks ──────────────────────────────────────────────────────────────────────
+
+    async def install(
+        self, user_id: str | int, registration: Registration | Mapping[str, object]
+    ) -> Registered:
+        """Register a device of the user. Safe to repeat.
+
+        A mapping holds the members of the JSON object that the device would send; a JSON text is refused.
+        Raises Unavailable when the network's gateway cannot take the device now.
+        """
+        node, wanted = self._started, given.converted(given.plain(registration), Registration)
+        installed = await node.pushing.registrar.register(given.user(user_id), wanted)
+        return Registered.told(installed.device.device_id, installed.reply)
+
+    async def uninstall(self, user_id: str | int, device_id: str) -> bool:
+        """Remove a device of the user: nothing is pushed there any more. Returns whether there was one."""
+        registrar = self._started.pushing.registrar
+        return await registrar.unregister(given.user(user_id), given.name("device_id", device_id))
+
+    async def devices(self, user_id: str | int) -> list[InstalledDevice]:
+        """The user's devices at push networks, oldest registration first."""
+        return await self._started.reading.devices(given.user(user_id))
+
+    async def pushes(self, user_id: str | int, notification_id: str) -> list[PushItem]:
+        """The state of the pushes of one notification, by device."""
+        return await self._started.reading.pushes(given.user(user_id), notification_id)
+
+    # ── topics, buckets, everybody ────────────────────────────────────────────────────────────────────
+
+    async def make_topic(self, topic: str) -> None:
+        """Make a topic, such as `app:news`. A topic that exists stays as it is."""
+        await self._started.subscribers.make(audience_names.topic(topic))
+
+    async def remove_topic(self, topic: str) -> None:
+        """Remove a topic and all its subscriptions."""
+        await self._started.subscribers.remove(audience_names.topic(topic))
+
+    async def subscribe_to(
+        self, user_id: str | int, *, topic: str | None = None, bucket: str | None = None
+    ) -> None:
+        """Subscribe the user to a topic, or to a bucket. Raises NotFound for a topic that was not made."""
+        subscribers, audience = self._started.subscribers, _audience(topic, bucket, make=True)
+        try:
+            await subscribers.subscribe(audience, given.user(user_id), make=bucket is not None)
+        except NotFound:
+            raise NotFound(_NO_TOPIC) from None
+
+    async def unsubscribe_from(
+        self, user_id: str | int, *, topic: str | None = None, bucket: str | None = None
+    ) -> None:
+        """End the user's subscription to a topic, or to a bucket."""
+        subscribers, audience = self._started.subscribers, _audience(topic, bucket)
+        await subscribers.unsubscribe(audience, given.user(user_id))
+
+    async def subscriptions(self, user_id: str | int) -> Subscriptions:
+        """The topics and the buckets that the user is subscribed to."""
+        return await self._started.subscribers.of(given.user(user_id))
+
+    async def publish(
+        self,
+        topic: str,
+        notifications: Notifications,
+        *,
+        publication_id: str | None = None,
+        sender: str | None = None,
+    ) -> Published:
+        """Notify every subscriber of a topic. The publication is durable on return and spreads afterwards.
+
+        Raises NotFound, or PublicationConflict when the id belongs to another publication.
+        """
+        node, wanted = self._started, _to_all(notifications, publication_id, sender)
+        try:
+            return await node.publications.notify_topic(topic, wanted)
+        except NotFound:
+            raise NotFound(_NO_TOPIC) from None
+
+    async def broadcast(
+        self, notifications: Notifications, *, publication_id: str | None = None, sender: str | None = None
+    ) -> Published:
+        """As `publish`, to every user whom PNS knows."""
+        node, wanted = self._started, _to_all(notifications, publication_id, sender)
+        return await node.publications.notify_everybody(wanted)
+
+    async def bucket_changed(
+        self,
+        bucket: str,
+        type: str,
+        object_id: str | None = None,
+        *,
+        notification_data: str | None = None,
+        sender: str | None = None,
+        collapse: bool = True,
+        push: PushControls | None = None,
+        publication_id: str | None = None,
+    ) -> Published:
+        """Tell every subscriber of a bucket that the bucket has changed, as `publish` does.
+
+        `type`: such as "DATA_OBJECT_UPDATED"; docs/protocol.md lists all types and the other members.
+        """
+        members = {
+            "type": type,
+            "object_id": object_id,
+            "notification_data": notification_data,
+            "sender": sender,
+            "collapse": collapse,
+            "push": given.plain(push, at="/push"),
+            "publication_id": publication_id,
+        }
+        return await self._started.publications.notify_bucket(bucket, given.converted(members, Changed))
+
+    async def publication(self, publication_id: str) -> PublicationInfo:
+        """The progress of a publication. Raises NotFound, also for one that was complete long ago."""
+        return await self._started.publications.find(publication_id)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def _started(self) -> Node:
-        if self._node is None:
+    def _entered(self) -> _Running:
+        running = self._running
+        if running is None or not (running.node.started or running.node.draining):
             raise NotStarted
-        if asyncio.get_running_loop() is not self._loop:
+        if asyncio.get_running_loop() is not running.loop:
             raise RuntimeError(
                 "PNS runs in another event loop than this one: use notify_sync, or another method that ends"
                 " in _sync, from here"
             )
-        return self._node
+        return running
+
+    @property
+    def _started(self) -> Node:
+        return self._entered.node
 
     def _wait_for(self, call: Callable[[], Coroutine[Any, Any, T]], *, name: str) -> T:
-        """What `call` returns in the event loop of PNS, for a thread that may wait for it.
+        """Return what `call` returns in the event loop of PNS, for a thread that may wait.
 
-        Raises NotStarted, and RuntimeError in the event loop itself, which would wait for ever.
+        Raises NotStarted, also when PNS is left meanwhile. Raises RuntimeError in the event loop itself,
+        where the wait would never end.
         """
-        loop = self._loop
-        if loop is None or self._node is None:
+        running = self._running
+        if running is None or not (running.node.started or running.node.draining):
             raise NotStarted
-        if _running_loop() is loop:
+        if _running_loop() is running.loop:
             raise RuntimeError(
                 f"{name}_sync would block the event loop that it waits for: use `await {name}`"
             )
-        return asyncio.run_coroutine_threadsafe(call(), loop).result()
+        left = f"PNS was left while {name}_sync waited. Repeat the call when PNS runs again"
+        return running.calls.wait_for(call, ended=NotStarted(left))
 
     def _compose(self) -> tuple[Node, Web]:
         settings, clock, metrics = self.settings, self._clock, Metrics()
-        store = make_store(settings, clock=clock, metrics=metrics)
-        authority: DeviceAuthority
-        if self._user is None:
-            authority = make_device_authority(settings, store, clock=clock, metrics=metrics)
-        else:
-            authority = make_callback_authority(self._user, settings, store, clock=clock)
-        bus = make_bus(settings, store, clock=clock, metrics=metrics)
-        node = Node(
-            settings,
-            store=store,
-            bus=bus,
-            authority=authority,
-            metrics=metrics,
-            clock=clock,
-            gateways=make_gateways(settings, store, clock=clock),
-        )
+        adapters = make_adapters(settings, user=self._user, clock=clock, metrics=metrics)
+        node = Node(settings, adapters, metrics=metrics, clock=clock)
         return node, Web(node, make_application_authority(settings, clock=clock))
 
 
@@ -258,3 +369,20 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _audience(topic: str | None, bucket: str | None, *, make: bool = False) -> str:
+    if topic is not None and bucket is None:
+        return audience_names.topic(topic)
+    if bucket is not None and topic is None:
+        return audience_names.bucket(bucket, make=make)
+    raise TypeError("give either topic= or bucket=")
+
+
+def _to_all(notifications: Notifications, publication_id: str | None, sender: str | None) -> ToAll:
+    members = {
+        "notifications": given.members(notifications),
+        "publication_id": publication_id,
+        "sender": sender,
+    }
+    return given.converted(members, ToAll)

@@ -10,17 +10,22 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from pns.contracts.authority import Credentials, DeviceAuthority
 from pns.contracts.bus import Bus
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import State, Store
 from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.audiences import Subscribers
+from pns.inbox.changes import Changes
+from pns.inbox.erasure import Erasure
+from pns.inbox.publications import Publications
+from pns.inbox.reading import Reading
 from pns.inbox.retention import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
+from pns.inbox.spreader import SPREAD_SECONDS, Spreader
 from pns.live.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
-from pns.live.connection import Connection, Delivery
+from pns.live.connection import Connection, Shared
 from pns.live.departures import Departures
 from pns.live.fanout import Fanout
 from pns.live.heartbeat import Sweep
@@ -29,7 +34,7 @@ from pns.live.presence import PresenceReport
 from pns.model.device import new_device_id
 from pns.model.messages import CloseCode
 from pns.model.ticket import ReadTicket, Ticket, renewed_until
-from pns.push.engine import Pushing, Role
+from pns.push.engine import PushEngine, Role
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
@@ -43,59 +48,96 @@ STOP_SECONDS = 5.0
 """How long a stopping node waits for connections to say goodbye before it drops them."""
 
 
+class Adapters(NamedTuple):
+    """The adapters that a node owns from now on. `compose.make_adapters` makes them from the settings."""
+
+    store: Store
+    bus: Bus
+    authority: DeviceAuthority
+    gateways: Sequence[Gateway] = ()
+
+
 class Node:
     """Use as `async with node:`. A node is started once."""
 
     def __init__(
         self,
         settings: Settings,
+        adapters: Adapters,
         *,
-        store: Store,
-        bus: Bus,
-        authority: DeviceAuthority,
         metrics: Metrics,
         clock: Clock | None = None,
         in_place: bool = False,
-        gateways: Sequence[Gateway] = (),
         role: Role = "all",
     ) -> None:
-        """`in_place`: counts may go straight to the server's socket; see Outlet."""
+        """`in_place`: counts may go straight to the server's socket; see web/websocket.py."""
         self.settings = settings
-        self.store = store
-        self.bus = bus
-        self.authority = authority
         self.metrics = metrics
-        self.clock = clock or SystemClock()
+        clock = self.clock = clock or SystemClock()
         self.node_id = new_device_id()
-        self.hub = Hub()
-        self.pushing = Pushing(settings.push, gateways, store, role=role, clock=self.clock, metrics=metrics)
-        self.publisher = Publisher(
-            store, bus, metrics, terms=self.pushing.terms, dismissals=self.pushing.dismissals
+        self.store, self.bus, self.authority, gateways = adapters
+        self.pushing = PushEngine(
+            settings.push, gateways, self.store, role=role, clock=self.clock, metrics=metrics
         )
-        self.departures = Departures(
-            store, self.publisher, self.pushing.registrar, clock=self.clock, metrics=metrics
-        )
-        self.admission = self._admission(authority)
-        self.fanout = Fanout(self.hub, store, clock=self.clock, metrics=metrics)
-        self.presence = PresenceReport(self.node_id, self.hub, store, self.clock)
-        self.pruner = Pruner(store, self.publisher, settings.retention, self.clock)
-        self.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
-        self._delivery = Delivery(
-            settings=settings,
-            store=store,
-            publisher=self.publisher,
-            clock=self.clock,
-            metrics=metrics,
-            in_place=in_place,
-            page_turns=self.page_turns,
-        )
-        self._sweep = Sweep(self.hub, authority, settings, self.clock)
+        self._own_the_inbox(role)
+        self._own_the_connections()
         self._stack = AsyncExitStack()
         self.started = False
         self.draining = False
+        self.in_place = in_place
+
+    def _own_the_inbox(self, role: Role) -> None:
+        dismissals = self.pushing.dismissals
+        self.changes = Changes(
+            self.store,
+            self.bus,
+            self.metrics,
+            terms=self.pushing.terms,
+            on_seen=None if dismissals is None else dismissals.seen,
+        )
+        self.erasure = Erasure(
+            self.store,
+            self.changes,
+            release=self.pushing.registrar.released,
+            shielded=self.pushing.registrar.shielded,
+        )
+        self.subscribers = Subscribers(self.store.audiences)
+        limits = self.settings.limits
+        self.publications = Publications(self.store, self.changes, limits=limits, clock=self.clock)
+        self.pruner = Pruner(self.store, self.changes, self.settings, self.clock)
+        self._spreader = None if role == "web" else Spreader(self.store, self.changes, self.clock)
+
+    def _own_the_connections(self) -> None:
+        self.hub = Hub()
+        self.fanout = Fanout(self.hub, self.store, clock=self.clock, metrics=self.metrics)
+        self.presence = PresenceReport(self.node_id, self.hub, self.store, self.clock)
+        self.reading = Reading(
+            self.store,
+            self.settings.limits,
+            connected=self.presence.devices,
+            here=self.hub.presences,
+        )
+        self.departures = Departures(
+            self.store,
+            self.changes,
+            unregister=self.pushing.registrar.unregister,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        self.admission = self._admission(self.authority)
+        self.page_turns = asyncio.Semaphore(PAGES_AT_ONCE)
+        self._shared = Shared(
+            settings=self.settings,
+            store=self.store,
+            changes=self.changes,
+            clock=self.clock,
+            metrics=self.metrics,
+            page_turns=self.page_turns,
+        )
+        self._sweep = Sweep(self.hub, self.authority, self.settings, self.clock)
         self._left = asyncio.Event()
-        metrics.connections.set_function(lambda: len(self.hub))
-        metrics.users_connected.set_function(lambda: len(self.hub.user_ids))
+        self.metrics.connections.set_function(lambda: len(self.hub))
+        self.metrics.users_connected.set_function(lambda: len(self.hub.user_ids))
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -113,7 +155,7 @@ class Node:
                 stack.push_async_callback(looper.stop)
                 looper.start()
             stack.push_async_callback(self.pushing.stop)
-            await self.pushing.start(self.publisher)
+            await self.pushing.start()
             stack.push_async_callback(self.departures.stop)
             stack.push_async_callback(self._end_connections)
             self._stack = stack.pop_all()
@@ -136,6 +178,8 @@ class Node:
             ("prune", self.pruner.prune, lambda: PRUNE_SECONDS),
             ("lag", self._measure_lag, lambda: 1.0),
         ]
+        if self._spreader is not None:
+            ticks.append(("spread", self._spreader.tick, lambda: SPREAD_SECONDS))
         return [
             Looper(name, tick, every=every, clock=self.clock, metrics=self.metrics)
             for name, tick, every in ticks
@@ -187,7 +231,7 @@ class Node:
             admitted = await admission.ask(credentials, known, deadline=deadline, not_before=not_before)
             self.check_open()
             connection = Connection(
-                self._delivery,
+                self._shared,
                 admitted,
                 credentials=None if authority else credentials,
                 recheck_at=self._sweep.next_recheck(),
@@ -215,7 +259,7 @@ class Node:
         """
         self.check_open()
         connection = Connection(
-            self._delivery,
+            self._shared,
             Admitted(ticket.user_id, ticket.device_id, ticket.revocation),
             credentials=None,
             recheck_at=renewed_until(self.clock.monotonic(), self.settings.auth.recheck_seconds),

@@ -26,6 +26,16 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+FIRST = ("browser", "deploy", "fleet", "releases", "docs", "e2e", "ops", "durability", "seeds", "security")
+"""Folders of tests that start processes: a file of these takes long, and none may be left for the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files are handed out first."""
+    ranks = {folder: rank for rank, folder in enumerate(FIRST)}
+    items.sort(key=lambda item: ranks.get(item.nodeid.split("/")[1], len(FIRST)))
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

@@ -10,7 +10,6 @@ from pns.contracts.authority import Credentials, Login
 from pns.contracts.store import Presence, State, Store
 from pns.errors import StoreUnavailable
 from pns.live.connection import Connection
-from pns.live.outlet import Message
 from pns.model.messages import CloseCode
 
 NOBODY = Credentials(headers=(), forwarded=(), device_id="new-device")
@@ -69,7 +68,7 @@ class StubConnection:
     def connection(self) -> Connection:
         return cast(Connection, self)
 
-    def tell(self, state: State, message: Message | None = None) -> bool:
+    def tell(self, state: State, text: str | None = None) -> bool:
         self.told.append(state)
         return self.news
 

@@ -1,4 +1,4 @@
-"""Which gateways are on: told at the start, and what was half set is told, too."""
+"""The adapters that settings name: unknown schemes are refused; gateways, on or half configured, are told."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from pns.compose import _TURNS_ON, half_set, make_gateways, make_store
+from pns import PNS
+from pns.compose import (
+    BUS_SCHEMES,
+    STORE_SCHEMES,
+    half_configured,
+    make_archive,
+    make_bus,
+    make_gateways,
+    make_store,
+)
 from pns.errors import SettingsError
 from pns.ops.commands.arguments import GatewayName
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
-from pns.settings import PushSettings, Settings
+from pns.settings import BusSettings, PushSettings, Settings, StoreSettings
 from tests.harness import HostApplication, ServerProcess
 
 
@@ -32,17 +41,17 @@ def push(name: str, **keys: Any) -> PushSettings:
         ("mqtt", {"username": "pns"}, "push.mqtt.url"),
     ],
 )
-def test_a_gateway_that_is_half_set(name: str, keys: dict[str, Any], missing: str) -> None:
-    (found,) = half_set(push(name, **keys))
+def test_a_gateway_that_is_half_configured(name: str, keys: dict[str, Any], missing: str) -> None:
+    (found,) = half_configured(push(name, **keys))
     assert found == (f"push.{name}.{next(iter(keys))}", f"push.{name}", missing)
 
 
 def test_a_gateway_that_is_set_or_is_not() -> None:
-    assert list(half_set(PushSettings())) == []
-    assert set(_TURNS_ON) == set(get_args(GatewayName))
-    for name, main in _TURNS_ON.items():
-        for key in main:
-            assert list(half_set(push(name, concurrency=5, **{key: "x"}))) == []
+    assert list(half_configured(PushSettings())) == []
+    assert set(PushSettings().gateways) == set(get_args(GatewayName))
+    for name, section in PushSettings().gateways.items():
+        for key in section.switches:
+            assert list(half_configured(push(name, concurrency=5, **{key: "x"}))) == []
 
 
 def test_a_gateway_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +65,40 @@ def test_a_gateway_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatc
         "push.apns needs the package h2: install it with `pip install '.[apns]'` in the folder that PNS was "
         "installed from"
     )
+
+
+@pytest.mark.parametrize("url", ["pns.db", "mysql://host/pns", "sqlite", "postgres://host/pns", ""])
+async def test_a_store_of_no_known_scheme_is_refused(url: str) -> None:
+    """Settings that code has made were checked by nobody; the value may hold a password."""
+    with pytest.raises(SettingsError) as refused:
+        async with PNS(url):
+            raise AssertionError("entered")
+    assert str(refused.value) == (
+        "store.url must start with sqlite:// or postgresql://; of a file, write sqlite:/// and then its path"
+    )
+    with pytest.raises(SettingsError, match=r"^a store's URL must start with sqlite:// or postgresql://"):
+        make_archive(url)
+
+
+@pytest.mark.parametrize("url", ["kafka://host", "redis", "amqp://host", ""])
+def test_a_bus_of_no_known_scheme_is_refused(url: str) -> None:
+    settings, clock, metrics = Settings(bus=BusSettings(url=url)), SystemClock(), Metrics()
+    store = make_store(settings, clock=clock, metrics=metrics)
+    with pytest.raises(SettingsError) as refused:
+        make_bus(settings, store, clock=clock, metrics=metrics)
+    assert str(refused.value) == (
+        "bus.url must start with local:// or redis:// or rediss:// or nats:// or postgresql://"
+    )
+
+
+def test_compose_knows_the_schemes_that_the_settings_allow() -> None:
+    for kind, schemes in ((StoreSettings, STORE_SCHEMES), (BusSettings, BUS_SCHEMES)):
+        (field,) = msgspec.structs.fields(kind)
+        for constraint in (meta.extra["constraint"] for meta in field.type.__metadata__):
+            assert [constraint(f"{scheme}://") for scheme in schemes]
+            with pytest.raises(ValueError, match="must start with") as refused:
+                constraint("")
+            assert str(refused.value) == f"must start with {' or '.join(f'{each}://' for each in schemes)}"
 
 
 async def test_the_start_names_the_gateways(application: HostApplication, tmp_path: Path) -> None:

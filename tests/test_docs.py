@@ -21,7 +21,7 @@ from pns.adapters.authorities.api_key import ApiKeys
 from pns.adapters.buses.local import WATCH_SECONDS
 from pns.adapters.stores.postgres import errors as postgres_errors
 from pns.adapters.stores.sqlite.connection import BUSY_SECONDS
-from pns.adapters.stores.sqlite.errors import _SENTENCES, Moved, unavailable
+from pns.adapters.stores.sqlite.errors import _SENTENCES, FileMoved, unavailable
 from pns.live.conversation import BURST
 from pns.live.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
 from pns.model.device import MAX_USER_ID
@@ -36,17 +36,16 @@ from pns.model.messages import (
     CloseCode,
     SeenItem,
 )
-from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATION_BYTES, Notification
+from pns.model.notification import CREATE_DATE_LEEWAY, MAX_NOTIFICATIONS, Notification
 from pns.ops.cli import cli
 from pns.ops.serve.answers import MAX_HEADERS, MAX_LINE_BYTES
 from pns.ops.serve.http_protocol import HTTPProtocol
 from pns.ops.serve.run import assemble
 from pns.ops.serve.server import PING_SECONDS
 from pns.runtime.metrics import Metrics
-from pns.settings import AuthSettings, Settings
+from pns.settings import AuthSettings, LimitsSettings, Settings
 from pns.settings import sources as configuration
 from pns.web.app import Web
-from pns.web.body import MAX_NOTIFICATIONS
 from pns.web.contract.asyncapi import message_name
 from pns.web.contract.openapi import problem_classes
 from pns.web.routing import Route
@@ -192,7 +191,7 @@ def test_close_codes() -> None:
     ("name", "words"),
     [
         (PROTOCOL, f"at most {MAX_NOTIFICATIONS:,} notifications in all"),
-        (PROTOCOL, f"1 to {MAX_NOTIFICATION_BYTES:,} bytes of UTF-8"),
+        (PROTOCOL, f"1 to {LimitsSettings().max_notification_bytes:,} bytes of UTF-8"),
         (PROTOCOL, f"at most {CREATE_DATE_LEEWAY // 60_000_000} minutes ahead"),
         (PROTOCOL, f"a string of 1 to {MAX_USER_ID} characters"),
         (PROTOCOL, f"in bursts of {TIMES[BURST]} that"),
@@ -305,7 +304,7 @@ def test_an_idle_connection_takes_what_the_benchmark_found() -> None:
 
 def test_what_the_503_says() -> None:
     told = {
-        "detail": {str(unavailable(Moved())), *_SENTENCES.values()},
+        "detail": {str(unavailable(FileMoved())), *_SENTENCES.values()},
         "detail, with PostgreSQL": {str(postgres_errors.unknown()), *postgres_errors._SENTENCES.values()},
     }
     for heading, sentences in told.items():

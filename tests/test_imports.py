@@ -26,10 +26,6 @@ ROOMS = (
 FORBIDDEN = {("live", "push"), ("push", "live")} | {
     (room, "adapters") for room in ROOMS if room not in ("adapters", "compose")
 }
-AGAINST_THE_LAW = {
-    ("pns.inbox.changes", "pns.push.dismissals"),
-    ("pns.live.departures", "pns.push.registrar"),
-}
 PURE = (
     *(
         "pns.web.allowance",
@@ -102,7 +98,7 @@ def test_imports_point_one_way(module: str) -> None:
     before = ROOMS[: ROOMS.index(here) + 1] if here else ROOMS
     for name in imported(module):
         allowed = room(name) in before and (here, room(name)) not in FORBIDDEN
-        assert allowed or (module, name) in AGAINST_THE_LAW, f"{module} must not import {name}"
+        assert allowed, f"{module} must not import {name}"
 
 
 def test_adapters_do_not_know_each_other() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,39 @@ async def test_the_sync_twins_do_what_they_are_named_after(pns: PNS) -> None:
                 call()
 
 
+def in_a_thread(call: Callable[..., object], *arguments: object) -> asyncio.Future[object]:
+    """What `call` returns or raises in a thread that does not keep the process from ending."""
+    answer: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call(*arguments))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(answer)
+
+
+async def test_leaving_ends_the_wait_of_a_thread(pns: PNS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker thread that waited for ever would keep the host's process from ending."""
+    asked = asyncio.Event()
+
+    async def never(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with pns:
+        monkeypatch.setattr(pns._started.changes, "notify", never)
+        waiting = in_a_thread(pns.notify_sync, "42", "x")
+        await asked.wait()
+    with pytest.raises(NotStarted, match=r"was left while notify_sync waited"):
+        async with asyncio.timeout(5):
+            await waiting
+    with pytest.raises(NotStarted, match=r"lifespan=pns\.lifespan"):
+        await in_a_thread(pns.notify_sync, "42", "after the end")
+
+
 async def test_another_event_loop_is_told_what_to_use(pns: PNS) -> None:
     async with pns:
         with pytest.raises(RuntimeError, match="notify_sync"):
@@ -509,6 +543,37 @@ class Impatient:
                 await send(message)
 
         await self.app(scope, receive, within)
+
+
+class Breaking:
+    """A host's middleware that fails when a count other than 0 is sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def broken(message: Message) -> None:
+            if message["type"] == "websocket.send" and message["text"] != '{"newNotificationCountChanged":0}':
+                raise ValueError("the middleware's own mistake")
+            await send(message)
+
+        await self.app(scope, receive, broken)
+
+
+async def test_a_middleware_that_fails_on_a_count_ends_the_connection(
+    pns: PNS, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fix: Connection takes what the writer cannot send for its own end, and logs it."""
+    app = mounted(pns, middleware=[Middleware(Breaking)])
+    async with Site(app) as site, Device.connect(f"{site.url}/pns", "42") as device:
+        await device.count_is(0)
+        await pns.notify(42, Notification("x"))
+        async with asyncio.timeout(5):
+            await device.socket.wait_closed()
+        assert device.socket.close_code == 1011
+        assert (await pns.user(42)).devices == []
+    failed = [record for record in caplog.records if record.exc_info]
+    assert [record.getMessage() for record in failed] == ["a connection failed"]
 
 
 class Chatty(BaseHTTPMiddleware):

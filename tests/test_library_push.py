@@ -22,9 +22,9 @@ from pns import (
     Settings,
     WebPushControls,
 )
+from pns.inbox.publications import Changed
 from pns.settings import PushSettings, WebPushSettings
 from pns.testing import FakeClock, temporary_pns
-from pns.web.audience_schemas import Changed
 from tests.harness.push_service import PushService, Subscriber
 from tests.web.edge import in_time
 

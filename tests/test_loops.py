@@ -10,11 +10,11 @@ import pytest
 from pns.adapters.buses.local import WATCH_SECONDS, LocalBus
 from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.inbox.retention import BATCH, DAY, PAUSE_SECONDS, Pruner
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
-from pns.settings import RetentionSettings
+from pns.settings import RetentionSettings, Settings
 from pns.testing.clock import FakeClock
 from tests.engine import turns
 
@@ -74,6 +74,7 @@ class RetentionStub:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.cuts: list[int | None] = []
+        self.audiences = self
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:
         self.cuts.append(seen_before)
@@ -81,13 +82,18 @@ class RetentionStub:
         self.rows -= removed
         return removed
 
+    async def prune_publications(self, *, ended_before: int, limit: int) -> int:
+        return 0
+
     async def expire(self, limit: int) -> int:
         return await self.prune(seen_before=None, limit=limit)
 
 
 async def test_retention_goes_in_small_batches_with_pauses() -> None:
     clock, stub = FakeClock(), RetentionStub(rows=2 * BATCH + 1)
-    pruner = Pruner(cast(Store, stub), cast(Publisher, stub), RetentionSettings(seen_days=30), clock)
+    pruner = Pruner(
+        cast(Store, stub), cast(Changes, stub), Settings(retention=RetentionSettings(seen_days=30)), clock
+    )
     looper = Looper("prune", pruner.prune, every=lambda: 60.0, clock=clock, metrics=Metrics())
     looper.start()
     for seconds in (0, 60, PAUSE_SECONDS, PAUSE_SECONDS):
@@ -103,7 +109,12 @@ async def test_retention_goes_in_small_batches_with_pauses() -> None:
 
 async def test_zero_days_keep_the_seen_for_ever() -> None:
     stub = RetentionStub(rows=1)
-    pruner = Pruner(cast(Store, stub), cast(Publisher, stub), RetentionSettings(seen_days=0), FakeClock())
+    pruner = Pruner(
+        cast(Store, stub),
+        cast(Changes, stub),
+        Settings(retention=RetentionSettings(seen_days=0)),
+        FakeClock(),
+    )
     await pruner.prune()
     assert stub.cuts == [None]
 

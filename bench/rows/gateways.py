@@ -161,7 +161,7 @@ async def _mqtt(run: Run, broker: peers.Broker) -> list[Figure]:
         url=broker.url, username=USERNAME, password=PASSWORD, provisioning="dynamic-security"
     )
     async with _started(MQTT(settings, clock=CLOCK)) as gateway:
-        address = await gateway.install(Registration(network="mqtt", app=TOPIC), "d" * 32)
+        address = await gateway.register(Registration(network="mqtt", app=TOPIC), "d" * 32)
         push = _push("mqtt", address.address, keys=address.keys)
         payload = DATA.encode() + b" " * 200
 

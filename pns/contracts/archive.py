@@ -138,27 +138,34 @@ Key = tuple[int | str, ...]
 
 
 class Table(NamedTuple):
-    """A table, what its rows are, and where they start: before the first of them, by their first columns."""
+    """A table: its name, its rows, its key, and a key below every key."""
 
     name: str
     row: type[Row]
+    key: tuple[str, ...]
     start: Key = (0,)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a copy takes along, in the order of a row. Both engines' statements use them."""
+        return self.row._fields
+
     def place(self, row: Row) -> Key:
-        """The key of `row`: what to go on after."""
-        return tuple(row[: len(self.start)])  # type: ignore[arg-type]
+        """The key of `row`. Reading goes on after this key."""
+        columns = row._asdict()
+        return tuple(columns[name] for name in self.key)
 
 
 TABLES = (
-    Table("users", UserRow),
-    Table("erased", ErasedRow),
-    Table("notifications", NotificationRow, start=(0, 0)),
-    Table("revocations", RevocationRow),
-    Table("devices", DeviceRow, start=("",)),
-    Table("pushes", PushRow),
-    Table("audiences", AudienceRow, start=("",)),
-    Table("subscriptions", SubscriptionRow, start=("", 0)),
-    Table("publications", PublicationRow, start=("",)),
+    Table("users", UserRow, key=("user_key",)),
+    Table("erased", ErasedRow, key=("user_key",)),
+    Table("notifications", NotificationRow, key=("user_key", "seq"), start=(0, 0)),
+    Table("revocations", RevocationRow, key=("revocation",)),
+    Table("devices", DeviceRow, key=("device_id",), start=("",)),
+    Table("pushes", PushRow, key=("push_key",)),
+    Table("audiences", AudienceRow, key=("audience",), start=("",)),
+    Table("subscriptions", SubscriptionRow, key=("audience", "user_key"), start=("", 0)),
+    Table("publications", PublicationRow, key=("publication_id",), start=("",)),
 )
 """In the order in which they are copied."""
 

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from pns.model.notification import Notification
-from pns.model.push import Origin, PushTerms
+from pns.model.push import Cause, PushTerms
 
 EVERYBODY = "everybody"
 """The audience of every user that the store knows."""
@@ -36,7 +36,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     publication_id: str
     audience: str
     notifications: tuple[Notification, ...]
-    origin: Origin = Origin()
+    cause: Cause = Cause()
     create_date: int
     after: int = 0
     reached: int = 0

@@ -55,6 +55,13 @@ class Receipt(NamedTuple):
     provider_id: str | None = None
 
 
+class Throughput(NamedTuple):
+    """How much the operator lets a gateway send: pushes a second, and pushes under way at once."""
+
+    rate_per_second: float
+    concurrency: int
+
+
 class Gateway(Protocol):
     """See the module's docstring for what every method promises."""
 
@@ -67,6 +74,9 @@ class Gateway(Protocol):
     facts: Mapping[str, str]
     """What an app must know to register, such as the application server key; public."""
 
+    throughput: Throughput
+    """From the gateway's own section of the settings."""
+
     async def start(self) -> None:
         """Make ready to send. Raises SettingsError for settings that cannot work; asks nobody."""
 
@@ -76,7 +86,7 @@ class Gateway(Protocol):
     def check(self, registration: Registration) -> None:
         """Return if this may be registered. Raises ValueError with (field, message), as `wrong` makes it.
 
-        Looks nothing up; `install` may find more.
+        Looks nothing up; `register` may find more.
         """
 
     def circuit(self, device: Device) -> str:
@@ -85,15 +95,16 @@ class Gateway(Protocol):
         An endpoint that a browser brought is its own service's, and must not stop the others.
         """
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         """The address to keep for the device. Raises ValueError as `check` does, Unavailable if it cannot."""
 
-    async def uninstall(self, device: Device) -> None:
-        """The device is not registered any more: take back what `install` gave. Raises nothing."""
+    async def unregister(self, device: Device) -> None:
+        """The device is not registered any more: take back what `register` gave. Raises nothing."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:
-        """Called once a minute: take back what `uninstall` could not. Raises nothing but what `is_registered`
-        does.
+        """Called once a minute: take back the logins that `unregister` could not.
+
+        Raises the errors of `is_registered`, nothing else.
         """
 
     async def push(self, push: Push) -> Receipt:
@@ -104,7 +115,7 @@ class Gateway(Protocol):
 
 
 def wrong(field: str, message: str) -> ValueError:
-    """What `check` and `install` raise: `field` is a JSON pointer into the registration, such as `/token`."""
+    """The error of `check` and `register`. `field`: a JSON pointer into a registration, such as `/token`."""
     return ValueError(field, message)
 
 

@@ -27,7 +27,7 @@ import msgspec
 from pns.contracts.audiences import Audiences
 from pns.contracts.outbox import Outbox
 from pns.model.notification import Notification, Page
-from pns.model.push import Origin, PushTerms
+from pns.model.push import Cause, PushTerms
 
 EVERY_DEVICE = ""
 """As a device id: all devices of the user."""
@@ -43,14 +43,14 @@ unknown. It is not called for a write that was certainly not stored. It must nei
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What one request asks to store for one user, in order. `origin`: why, if not for this user alone.
+    """What one request asks to store for one user, in order. `cause`: why, if not for this user alone.
 
     `user_key`: of a user who was found in the store; nothing is stored if they were erased since.
     """
 
     user_id: str
     notifications: tuple[Notification, ...]
-    origin: Origin | None = None
+    cause: Cause | None = None
     user_key: int | None = None
 
 

@@ -6,7 +6,7 @@ a change is told also where its caller was cancelled meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pns.contracts.audiences import Publication, Reached, Subscriber
@@ -14,11 +14,10 @@ from pns.contracts.bus import Bus
 from pns.contracts.store import EVERY_DEVICE, Appended, Committed, Store, Submission
 from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
 from pns.model.push import PushTerms
-from pns.push.dismissals import Dismissals
 from pns.runtime.metrics import Metrics
 
 
-class Publisher:
+class Changes:
     """Writes to the store and signals the bus. Raises what the store raises; then nothing was changed, unless
     the error says that this is unknown.
 
@@ -32,11 +31,14 @@ class Publisher:
         metrics: Metrics,
         *,
         terms: PushTerms | None = None,
-        dismissals: Dismissals | None = None,
+        on_seen: Callable[[str], None] | None = None,
     ) -> None:
-        """`terms`: of the pushes of what is stored; None where nothing is pushed."""
+        """`terms`: of the pushes of what is stored; None where nothing is pushed.
+
+        `on_seen` is called with a user's id when notifications of the user were marked or withdrawn.
+        """
         self._terms = terms
-        self._dismissals = dismissals
+        self._on_seen = on_seen
         self._store = store
         self._bus = bus
         self._metrics = metrics
@@ -51,6 +53,14 @@ class Publisher:
         except (NotificationIdConflict, StoreUnavailable, Overloaded) as error:
             self._metrics.notifies.labels(error.code).inc()
             raise
+
+    async def seen(self, user_id: str, notification_ids: Sequence[str] | None = None) -> int:
+        """Mark these notifications seen, or all that are unseen now; returns the unseen count afterwards."""
+        if notification_ids is None:
+            await self.mark_all_seen(user_id)
+        else:
+            await self.mark_seen(user_id, notification_ids)
+        return await self._unseen(user_id)
 
     async def mark_sent_seen(self, user_id: str, user_key: int, seqs: Sequence[int]) -> int:
         """Mark what one connection was sent; returns how many changed."""
@@ -109,6 +119,9 @@ class Publisher:
         """Remove what has expired, at most `limit`; returns the number of users concerned."""
         return len(await self._store.expire(limit, committed=self._expired))
 
+    async def _unseen(self, user_id: str) -> int:
+        return (await self._store.states([user_id]))[user_id].unseen
+
     def _stored(self, submissions: Sequence[Submission], appended: Appended | None) -> None:
         if appended is None:
             self._bus.signal({submission.user_id for submission in submissions})
@@ -133,8 +146,8 @@ class Publisher:
         def changed(rows: int | None) -> None:
             if rows is None or rows:
                 self._bus.signal([user_id])
-                if self._dismissals is not None:
-                    self._dismissals.seen(user_id)
+                if self._on_seen is not None:
+                    self._on_seen(user_id)
 
         return changed
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pns.contracts.audiences import Publication
 from pns.contracts.store import Store
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.runtime.clock import Clock
 
 SPREAD_SECONDS = 0.5
@@ -32,9 +32,9 @@ LEASE_SECONDS = 30
 class Spreader:
     """One tick spreads all that is due."""
 
-    def __init__(self, store: Store, publisher: Publisher, clock: Clock) -> None:
+    def __init__(self, store: Store, changes: Changes, clock: Clock) -> None:
         self._store = store
-        self._publisher = publisher
+        self._changes = changes
         self._clock = clock
         self._limit = STEP_USERS[-1]
 
@@ -61,7 +61,7 @@ class Spreader:
             if self._clock.now() >= until:
                 return False
             begin = self._clock.monotonic()
-            if not await self._publisher.reach(publication, users, complete=complete):
+            if not await self._changes.reach(publication, users, complete=complete):
                 return False
             if users:
                 self._limit = _fitting(self._limit, self._clock.monotonic() - begin)

@@ -1,23 +1,25 @@
 """Drives one connection: a message of the device, a wake of the hub or a timer comes in, effects go out.
 
-The conversation decides, the store answers, the outlet writes. A connection ends for one reason, which
-`end` records first; whoever records it wakes the driver, which says goodbye and lets go.
+The conversation decides, the store answers, the writer writes. A connection ends for one reason. `end`
+records the reason and wakes the driver, which says goodbye and lets go. The driver is an edge: each error
+that nothing below expects is logged here, counted as a close with 1011, and ends this connection alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from pns.contracts.authority import Credentials
 from pns.contracts.store import State, Store
 from pns.errors import Overloaded, StoreUnavailable, Unauthorized, UnknownNotification
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.live.admission import Admitted, use
 from pns.live.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Renew, Send
-from pns.live.outlet import Message, Outlet, SendCall, SlowReader, Socket
+from pns.live.transport import PEER_GONE, Receive, Transport
+from pns.live.writer import SlowReader, Writer
 from pns.model.messages import (
     RENEW_TICKET,
     CloseCode,
@@ -39,90 +41,88 @@ _NOT_ITS_OWN = (
     "This ticket is of another user or device than this connection. Open another connection with it."
 )
 
-ReceiveCall = Callable[[], Awaitable[MutableMapping[str, Any]]]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What all connections of a node are served with.
+class Shared:
+    """The parts of a node that all its connections share.
 
-    `in_place`: counts may go straight to the server's socket; see Outlet. `page_turns` lets a few pages be
-    read and encoded at a time: more would only make each turn of the event loop, and so everybody else's
-    wait, longer.
+    `page_turns` lets a few pages be read and encoded at a time. More pages would only make each turn of the
+    event loop longer, and so the wait of all other connections.
     """
 
     settings: Settings
     store: Store
-    publisher: Publisher
+    changes: Changes
     clock: Clock
     metrics: Metrics
-    in_place: bool
     page_turns: asyncio.Semaphore
 
 
 class Connection:
-    """One WebSocket of a device. Lives in the hub from before its first count until its end.
+    """One WebSocket or event stream of a device. Lives in the hub from before its first count to its end.
 
-    `revocation`: the connection was let in by an answer this new; a revocation with a higher number ends it.
-    `credentials` is None where nobody can be asked again. `read_ticket`: of a connection that a ticket
-    opened, which ends unless another ticket renews it; None for all others.
+    `revocation`: how new the login is. A revocation with a higher number ends the connection. `credentials`
+    is None where nobody can be asked again. `read_ticket` belongs to a connection that a ticket opened: the
+    connection ends unless another ticket renews the connection. For all others `read_ticket` is None.
     """
 
     __slots__ = (
         "_conversation",
-        "_delivery",
         "_driver",
         "_early",
+        "_shared",
         "credentials",
         "device_id",
         "ending",
-        "outlet",
         "read_ticket",
         "recheck_at",
         "revocation",
         "since",
         "user_id",
+        "writer",
     )
 
     def __init__(
         self,
-        delivery: Delivery,
+        shared: Shared,
         admitted: Admitted,
         *,
         credentials: Credentials | None,
         recheck_at: float,
         read_ticket: ReadTicket | None = None,
     ) -> None:
-        """`recheck_at`: monotonic seconds when `credentials` are to be asked about again, or when the
+        """`recheck_at`: monotonic seconds when the application is asked about `credentials` again, or when a
         connection ends that no ticket has renewed.
         """
-        self._delivery = delivery
+        self._shared = shared
         self.user_id = admitted.user_id
         self.device_id = admitted.device_id
         self.revocation = admitted.revocation
         self.credentials = credentials
         self.read_ticket = read_ticket
-        self.since = delivery.clock.now()
+        self.since = shared.clock.now()
         self.recheck_at = recheck_at
         self.ending: CloseCode | None = None
         self._driver: asyncio.Task[Any] | None = None
-        self.outlet: Outlet | None = None
+        self.writer: Writer | None = None
         self._early: State | None = None
-        self._conversation = Conversation(delivery.settings.limits, now=delivery.clock.monotonic())
+        self._conversation = Conversation(shared.settings.limits, now=shared.clock.monotonic())
 
-    # ── what others may do to it; synchronous ─────────────────────────────────────────────────────────
+    # ── calls of others; synchronous ──────────────────────────────────────────────────────────────────
 
-    def tell(self, state: State, message: Message | None = None) -> bool:
-        """Take note of the user's newest state.
+    def tell(self, state: State, text: str | None = None) -> bool:
+        """Take note of the user's newest state. `text` is `count_text(state)`, if the caller has it.
 
-        Returns whether its count was news to a device that had been told another one.
+        Returns whether the count was news to a device that had been told another count.
         """
         if state.revoked(self.device_id) > self.revocation:
             self.end(CloseCode.LOGGED_OUT)
             return False
-        if self.outlet is not None:
-            return self.outlet.offer(state, message)
-        # Its own first read may be on its way still, and older.
+        if self.writer is not None:
+            return self.writer.offer(state, text)
+        # The connection's own first read may still be under way, and older.
         if self._early is None or state[:2] > self._early[:2]:
             self._early = state
         return False
@@ -131,89 +131,109 @@ class Connection:
         """Close with `code`. The first reason stands; calling again changes nothing."""
         if self.ending is None:
             self.ending = code
-            if self._driver is not None:
-                self._driver.cancel()
+            self._wake()
 
     def drop(self) -> None:
-        """End without a goodbye, where the server can: what the peer has not read is lost to it."""
-        if self.outlet is not None:
-            self.outlet.abort()
+        """End without a goodbye, where the server can. The peer loses all text that it has not read."""
+        if self.writer is not None:
+            self.writer.abort()
 
     # ── its own task ──────────────────────────────────────────────────────────────────────────────────
 
-    def plug_in(self, send: SendCall, socket: Socket | None) -> Outlet:
-        """Give the connection its socket, before it can be told anything."""
-        server = self._delivery.settings.server
-        self.outlet = Outlet(
-            send,
-            socket=socket,
-            in_place=self._delivery.in_place,
-            timeout=server.send_timeout_seconds,
-            clock=self._delivery.clock,
-            on_slow=lambda: self.end(CloseCode.SLOW_READER),
+    def plug_in(self, transport: Transport) -> None:
+        """Give the connection its transport.
+
+        You must call this before you await anything: a count that comes meanwhile must find its way.
+        """
+        self.writer = Writer(
+            transport,
+            timeout=self._shared.settings.server.send_timeout_seconds,
+            clock=self._shared.clock,
+            on_broken=self._broken,
         )
         if self._early is not None:
-            self.outlet.offer(self._early)
-        return self.outlet
+            self.writer.offer(self._early)
 
-    async def run(self, receive: ReceiveCall, state: State) -> None:
+    async def run(self, receive: Receive, state: State) -> None:
         """Send the first count, then serve the device until the connection ends. Must follow `plug_in`."""
-        outlet = self.outlet
-        assert outlet is not None
+        writer = self.writer
+        assert writer is not None
         self._driver = asyncio.current_task()
         try:
             if self.ending is None:
-                outlet.begin(state)
-                await self._serve(receive, outlet)
+                writer.begin(state)
+                await self._serve(receive, writer)
         except asyncio.CancelledError:
-            # `end` cancelled this task to wake it; any other cancellation is the server's or the host's.
-            if self.ending is None or self._driver is None or self._driver.uncancel() > 0:
+            # `_wake` cancelled this task; any other cancellation is the server's or the host's.
+            if not self._was_woken():
                 raise
-        except SlowReader:
-            self.ending = self.ending or CloseCode.SLOW_READER
-        except (OSError, RuntimeError):
-            # The peer went while something was sent to it; what servers raise then has no common type.
-            outlet.closed = True
+        except Exception as error:  # an edge: the error ends this connection alone
+            self._broken(error)
         finally:
             self._driver = None
-        await self._say_goodbye(outlet)
-        outlet.release()
+        await self._say_goodbye(writer)
+        writer.release()
 
-    async def _serve(self, receive: ReceiveCall, outlet: Outlet) -> None:
-        while self.ending is None:
-            event = await receive()
-            if event["type"] == "websocket.disconnect":
-                outlet.closed = True
+    def _wake(self) -> None:
+        """Let the driver see that the connection ends."""
+        driver = self._driver
+        if driver is not None and driver is not asyncio.current_task():
+            self._driver = None
+            driver.cancel()
+
+    def _was_woken(self) -> bool:
+        """Whether `_wake` alone cancelled the driver, which goes on then."""
+        task = asyncio.current_task()
+        return self._driver is None and task is not None and task.uncancel() == 0
+
+    def _broken(self, error: Exception) -> None:
+        """End the connection after `error`, of a count in its own task or of the driver."""
+        if isinstance(error, SlowReader):
+            self.end(CloseCode.SLOW_READER)
+        elif isinstance(error, PEER_GONE):
+            self._peer_gone()
+        else:
+            log.error("a connection failed", exc_info=error)
+            self.end(CloseCode.INTERNAL_ERROR)
+
+    def _peer_gone(self) -> None:
+        if self.writer is not None:
+            self.writer.peer_gone()
+        self._wake()
+
+    async def _serve(self, receive: Receive, writer: Writer) -> None:
+        while self.ending is None and not writer.closed:
+            message = await receive()
+            if message is None:
+                writer.peer_gone()
                 return
-            text = event.get("text")
-            if text is None:
+            if isinstance(message, bytes):
                 self.ending = CloseCode.UNSUPPORTED_DATA
-            elif _too_big(text, self._delivery.settings.limits.max_message_bytes):
+            elif _too_big(message, self._shared.settings.limits.max_message_bytes):
                 self.ending = CloseCode.MESSAGE_TOO_BIG
             else:
-                await self._apply(
-                    self._conversation.receive(text, now=self._delivery.clock.monotonic()), outlet
-                )
+                now = self._shared.clock.monotonic()
+                await self._apply(self._conversation.receive(message, now=now), writer)
 
-    async def _apply(self, effect: Effect, outlet: Outlet) -> None:
+    async def _apply(self, effect: Effect, writer: Writer) -> None:
         if isinstance(effect, ReadUnseen | ReadSeen):
-            await outlet.ready()
+            await writer.ready()
             effect = await self._read(effect)
         if isinstance(effect, Send):
-            await outlet.answer(effect.text)
+            await writer.answer(effect.text)
             marked = self._conversation.handed_over()
             if marked is not None:
                 await self._mark(marked)
         elif isinstance(effect, MarkSeen):
-            await self._mark(effect, outlet)
+            await self._mark(effect, writer)
         elif isinstance(effect, Renew):
-            await outlet.answer(await self._renew(effect.ticket))
+            await writer.answer(await self._renew(effect.ticket))
         elif isinstance(effect, Close):
             self.ending = effect.code
 
     async def _read(self, effect: ReadUnseen | ReadSeen) -> Send:
         try:
-            async with self._delivery.page_turns:
+            async with self._shared.page_turns:
                 return self._conversation.answer(await self._page(effect))
         except UnknownNotification as error:
             return self._conversation.fail(ErrorCode.UNKNOWN_NOTIFICATION, str(error))
@@ -221,47 +241,48 @@ class Connection:
             return self._conversation.fail(ErrorCode.UNAVAILABLE, _AWAY)
 
     async def _page(self, effect: ReadUnseen | ReadSeen) -> Page:
-        store, limits = self._delivery.store, self._delivery.settings.limits
+        store, limits = self._shared.store, self._shared.settings.limits
         if isinstance(effect, ReadUnseen):
             return await store.unseen(self.user_id, limit=effect.limit, max_bytes=limits.page_bytes)
         return await store.seen(self.user_id, effect.cursor)
 
-    async def _mark(self, effect: MarkSeen, outlet: Outlet | None = None) -> None:
-        """Mark what was shown. `outlet`: where a failure is told, when the device asked for the marking."""
+    async def _mark(self, effect: MarkSeen, writer: Writer | None = None) -> None:
+        """Mark the notifications that were shown. `writer` tells a failure, if the device asked to mark."""
         try:
-            await self._delivery.publisher.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
+            await self._shared.changes.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
         except (StoreUnavailable, Overloaded):
-            # Without `outlet` they stay unseen and will be shown again: never lost, perhaps twice.
-            if outlet is not None:
-                await outlet.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
+            # Without `writer` the notifications stay unseen and are shown again: never lost, perhaps twice.
+            if writer is not None:
+                await writer.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
 
     async def _renew(self, text: str) -> str:
         """The answer to `renewTicket`. A ticket of another user or device is not used up."""
-        seconds = self._delivery.settings.auth.recheck_seconds
+        seconds = self._shared.settings.auth.recheck_seconds
         if self.read_ticket is None or not seconds:
             return error_message(ErrorCode.BAD_REQUEST, f"{RENEW_TICKET}: {_NEEDS_NONE}")
         try:
             ticket = self.read_ticket(text)
             if (ticket.user_id, ticket.device_id) != (self.user_id, self.device_id):
                 raise Unauthorized(_NOT_ITS_OWN)
-            await use(ticket, self._delivery.store)
+            await use(ticket, self._shared.store)
         except Unauthorized as refusal:
             return error_message(ErrorCode.BAD_REQUEST, f"{RENEW_TICKET}: {refusal}")
         except (StoreUnavailable, Overloaded):
             return error_message(ErrorCode.UNAVAILABLE, _AWAY)
         self.revocation = max(self.revocation, ticket.revocation)
-        self.recheck_at = renewed_until(self._delivery.clock.monotonic(), seconds)
+        self.recheck_at = renewed_until(self._shared.clock.monotonic(), seconds)
         return encode(TicketRenewed(Renewed(seconds)))
 
-    async def _say_goodbye(self, outlet: Outlet) -> None:
+    async def _say_goodbye(self, writer: Writer) -> None:
         code = self.ending
         if code is None:
             return
-        self._delivery.metrics.closes.labels(str(int(code))).inc()
+        self._shared.metrics.closes.labels(str(int(code))).inc()
         try:
-            await outlet.close(int(code), code.cause)
-        except (OSError, RuntimeError):
-            outlet.closed = True
+            await writer.close(int(code), code.cause)
+        except Exception as error:  # an edge: the rest of the end must follow
+            if not isinstance(error, PEER_GONE) and code is not CloseCode.INTERNAL_ERROR:
+                log.exception("a goodbye failed")
 
 
 def _too_big(text: str, max_bytes: int) -> bool:

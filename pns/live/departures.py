@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 from pns.contracts.store import EVERY_DEVICE, Store
 from pns.errors import Unavailable
-from pns.inbox.changes import Publisher
-from pns.push.registrar import Registrar
+from pns.inbox.changes import Changes
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 
@@ -59,11 +58,18 @@ class Departures:
     """Memory: a handful of devices for each user who was left in the last ten seconds, or who waits."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, registrar: Registrar, *, clock: Clock, metrics: Metrics
+        self,
+        store: Store,
+        changes: Changes,
+        *,
+        unregister: Callable[[str, str], Awaitable[object]],
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        """`unregister(user_id, device_id)` removes a device's registration at its push network."""
         self._store = store
-        self._publisher = publisher
-        self._registrar = registrar
+        self._changes = changes
+        self._unregister_device = unregister
         self._clock = clock
         self._metrics = metrics
         self._turns: dict[str, dict[str, _Turn]] = {}
@@ -161,7 +167,7 @@ class Departures:
         turn.again, turn.until = False, self._clock.monotonic() + ONCE_SECONDS
         try:
             if await self._has_room(device):
-                await self._publisher.revoke(*device)
+                await self._changes.revoke(*device)
             elif (everything := self._now(Left(device.user_id, EVERY_DEVICE))) is not None:
                 await self._revoke(everything)
         except BaseException:
@@ -178,7 +184,7 @@ class Departures:
         # A look first: mostly there is none, and a read costs the store's writer nothing.
         known = await self._store.outbox.device(device.device_id)
         if known is not None and known.user_id == device.user_id:
-            await self._registrar.uninstall(*device)
+            await self._unregister_device(*device)
         self._registered.discard(device)
 
     def _due(self) -> Iterator[Left]:

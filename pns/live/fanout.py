@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pns.contracts.store import State, Store
 from pns.errors import Unavailable
 from pns.live.hub import Hub
-from pns.live.outlet import count_message
+from pns.live.writer import count_text
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 
@@ -116,6 +116,6 @@ class Fanout:
                 await asyncio.sleep(0)
 
     def _tell(self, user_id: str, state: State) -> int:
-        """Hand `state` to the user's connections; returns to how many that had been told it was news."""
-        message = count_message(state)
-        return sum(connection.tell(state, message) for connection in self._hub.of(user_id))
+        """Hand `state` to the user's connections. Returns for how many the count was news."""
+        text = count_text(state)
+        return sum(connection.tell(state, text) for connection in self._hub.of(user_id))

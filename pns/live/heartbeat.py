@@ -48,8 +48,9 @@ class Sweep:
         """Repeat the count on silent connections and start the rechecks that are due."""
         now = self._clock.monotonic()
         for number, connection in enumerate(self._hub):
-            if connection.outlet is not None and now - connection.outlet.last_sent >= self._heartbeat:
-                connection.outlet.repeat()
+            writer = connection.writer
+            if writer is not None and now - writer.last_sent >= self._heartbeat:
+                writer.repeat()
             if now >= connection.recheck_at:
                 self._recheck_or_end(connection)
             if number % CHUNK == CHUNK - 1:

@@ -1,15 +1,16 @@
 """The hub: which connections live on this node, by user. Never awaits and never asks the store.
 
-A connection joins before its first count is read, so that nothing falls between (house rule: join, read,
-accept, send).
+A connection joins the hub before its first count is read, so that no change is lost between (house rule:
+join, read, accept, send).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pns.contracts.store import Presence
 from pns.live.connection import Connection
+from pns.model.device import OwnedDevice
 
 
 class Hub:
@@ -18,8 +19,7 @@ class Hub:
     def __init__(self) -> None:
         self._by_user: dict[str, set[Connection]] = {}
         self._count = 0
-        self.moved: set[tuple[str, str]] = set()
-        """(user, device) pairs whose connections changed since somebody last emptied this set."""
+        self._moved: set[OwnedDevice] = set()
 
     def __len__(self) -> int:
         """How many connections there are."""
@@ -47,16 +47,36 @@ class Hub:
         if connection not in connections:
             connections.add(connection)
             self._count += 1
-            self.moved.add((connection.user_id, connection.device_id))
+            self._moved.add(OwnedDevice(connection.device_id, connection.user_id))
 
     def detach(self, connection: Connection) -> None:
         connections = self._by_user.get(connection.user_id, set())
         if connection in connections:
             connections.remove(connection)
             self._count -= 1
-            self.moved.add((connection.user_id, connection.device_id))
+            self._moved.add(OwnedDevice(connection.device_id, connection.user_id))
         if not connections:
             self._by_user.pop(connection.user_id, None)
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether `take_moved` would return a device."""
+        return bool(self._moved)
+
+    def take_moved(self) -> set[OwnedDevice]:
+        """The devices whose connections changed since the last call. You must hand back with `move_again`
+        every device that you could not report.
+        """
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def move_again(self, devices: Iterable[OwnedDevice]) -> None:
+        """Let the next `take_moved` return these devices, too."""
+        self._moved.update(devices)
+
+    def move_all(self) -> None:
+        """Let the next `take_moved` return every connected device."""
+        self.move_again(OwnedDevice(connection.device_id, connection.user_id) for connection in self)
 
     def presences(self, user_id: str) -> list[Presence]:
         """The user's devices connected here."""

@@ -1,7 +1,8 @@
-"""Who is connected where: writes this node's devices to the store under its lease, and reads the others'.
+"""Which devices are connected where: writes this node's devices to the store under a lease, and reads the
+devices of the other nodes.
 
-Written in the background, a second late at most: a store that cannot be written never keeps anybody out.
-Device lists and limits across nodes are therefore approximate; on one node they are exact.
+A background loop writes, a second late at most. A store that cannot be written keeps no device out. Device
+lists and limits across nodes are therefore approximate. On one node they are exact.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from pns.contracts.store import Presence, Store
 from pns.errors import Overloaded, StoreUnavailable
 from pns.live.hub import Hub
+from pns.model.device import OwnedDevice
 from pns.runtime.clock import Clock
 
 LEASE_SECONDS = 30
@@ -35,15 +37,15 @@ class PresenceReport:
         now = self._clock.monotonic()
         lapsing = self._clock.now() >= self._until - RENEW_SECONDS * 1_000_000
         if lapsing:
-            # Another node may clear this one away before the write is done: say everything again.
-            self._hub.moved.update((connection.user_id, connection.device_id) for connection in self._hub)
-        elif not self._hub.moved and self._renewed is not None and now - self._renewed < RENEW_SECONDS:
+            # Another node may clear this node away before the write is done: report all devices again.
+            self._hub.move_all()
+        elif not self._hub.has_moved and self._renewed is not None and now - self._renewed < RENEW_SECONDS:
             return
-        moved, self._hub.moved = self._hub.moved, set()
+        moved = self._hub.take_moved()
         try:
             await self._write(moved)
         except (StoreUnavailable, Overloaded):
-            self._hub.moved |= moved
+            self._hub.move_again(moved)
             return
         self._renewed = now
 
@@ -64,20 +66,24 @@ class PresenceReport:
         """The user's devices on the other nodes."""
         return await self._store.presences(user_id, except_node=self._node_id)
 
-    async def _write(self, moved: set[tuple[str, str]]) -> None:
+    async def _write(self, moved: set[OwnedDevice]) -> None:
         until = self._clock.now() + LEASE_SECONDS * 1_000_000
         presences = self._describe(moved)
         for start in range(0, max(1, len(presences)), CHUNK):
             await self._store.renew_lease(self._node_id, until, presences[start : start + CHUNK])
         self._until = until
 
-    def _describe(self, moved: set[tuple[str, str]]) -> list[Presence]:
+    def _describe(self, moved: set[OwnedDevice]) -> list[Presence]:
         here = {
-            (presence.user_id, presence.device_id): presence
-            for user_id in {user_id for user_id, _ in moved}
+            OwnedDevice(presence.device_id, presence.user_id): presence
+            for user_id in {device.user_id for device in moved}
             for presence in self._hub.presences(user_id)
         }
-        return [here.get(pair) or Presence(*pair, connections=0, since=0) for pair in moved]
+        return [here.get(device) or _gone(device) for device in moved]
+
+
+def _gone(device: OwnedDevice) -> Presence:
+    return Presence(device.user_id, device.device_id, connections=0, since=0)
 
 
 def _merged(presences: Iterable[Presence]) -> list[Presence]:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 from msgspec import Meta, Struct
@@ -59,6 +59,13 @@ def parse_user_id(value: object) -> str:
 def new_device_id() -> str:
     """A device id beyond guessing: 32 hexadecimal digits."""
     return uuid4().hex
+
+
+class OwnedDevice(NamedTuple):
+    """A device, and the user whose device this is."""
+
+    device_id: str
+    user_id: str
 
 
 class SubscriptionKeys(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,27 +1,16 @@
 """Which headers of a device's request the application is asked with.
 
-A pure selection: the allow-list decides first, then what HTTP itself forbids to pass on is taken away, then
-PNS's own cookie. It never adds and never rewrites a header but `cookie`. Values are bytes as they came.
+A pure selection. The allow-list decides first. Then the headers are taken away that HTTP forbids to pass on,
+then PNS's own cookie. Nothing is added, and no header but `cookie` is changed. Values are bytes as they came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-Header = tuple[bytes, bytes]
+from pns.settings.rules import is_never_forwarded
 
-NEVER_FORWARDED = frozenset(
-    (
-        # Of one hop only (RFC 9110 §7.6.1), or framing of a message that PNS does not pass on.
-        *(b"connection", b"expect", b"keep-alive", b"proxy-authenticate", b"proxy-authentication-info"),
-        *(b"proxy-authorization", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"),
-        *(b"content-encoding", b"content-length", b"http2-settings"),
-        # What PNS says itself; from a device it would be a lie or a second opinion.
-        *(b"accept", b"accept-encoding", b"host", b"x-forwarded-for", b"x-forwarded-proto"),
-        *(b"x-pns-device-id", b"x-pns-host", b"x-pns-question"),
-    )
-)
-_NEVER_PREFIX = b"sec-websocket-"
+Header = tuple[bytes, bytes]
 
 
 def forwarded_headers(
@@ -30,14 +19,16 @@ def forwarded_headers(
     """The headers on the list `allow`, in their order, names in lower case, values byte for byte; white space
     around a value is not part of it (RFC 9110 §5.5).
 
-    Several `cookie` headers become one, joined with "; " (RFC 9113 §8.2.3), without the cookie
-    `cookie_name`; if nothing is left of it, there is no `cookie` header. Headers of one hop, those named in
-    `Connection`, and those that PNS sets itself are left out even if they are on the list.
+    Several `cookie` headers become one header, joined with "; " (RFC 9113 §8.2.3), without the cookie
+    `cookie_name`. Without another cookie, no `cookie` header is left. Three kinds of headers are left out
+    even if `allow` names them: headers of one hop, headers named in `Connection`, and headers that PNS sets
+    itself (`is_never_forwarded`).
     """
     headers = [(name.lower(), value.strip(b" \t")) for name, value in raw_headers]
-    refused = NEVER_FORWARDED | _named_in_connection(headers)
-    allowed = frozenset(name.lower().encode("latin-1", "replace") for name in allow) - refused
-    kept = [header for header in headers if header[0] in allowed and not header[0].startswith(_NEVER_PREFIX)]
+    names = (name.lower() for name in allow)
+    allowed = frozenset(name.encode("latin-1", "replace") for name in names if not is_never_forwarded(name))
+    allowed -= _named_in_connection(headers)
+    kept = [header for header in headers if header[0] in allowed]
     return _with_one_cookie(kept, cookie_name.encode())
 
 

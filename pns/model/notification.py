@@ -17,7 +17,8 @@ from pns.model.name import Name
 from pns.model.push import PushControls
 from pns.model.timestamp import Moment
 
-MAX_NOTIFICATION_BYTES = 65_536
+MAX_NOTIFICATIONS = 1000
+"""Notifications of one request or publication."""
 CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
 """How many microseconds a submitted `create_date` may lie ahead of PNS's own clock."""
 

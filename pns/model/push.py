@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, assert_never
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from pns.model.device import Device
+from pns.model.device import Device, Network
 
 Scalar = str | int | float | bool
 Flat = dict[str, Scalar]
@@ -108,6 +108,9 @@ class MQTTControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     ttl_seconds: Seconds | None = None
 
 
+NetworkControls = FCMControls | APNsControls | WebPushControls | MQTTControls
+
+
 class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How a notification is pushed: `data` goes to every network, the others each to its own.
 
@@ -121,6 +124,20 @@ class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     apns: APNsControls | None = None
     webpush: WebPushControls | None = None
     mqtt: MQTTControls | None = None
+
+    def of(self, network: Network) -> NetworkControls | None:
+        """The control fields of one network; None where the notification has none for the network."""
+        match network:
+            case "fcm":
+                return self.fcm
+            case "apns":
+                return self.apns
+            case "webpush":
+                return self.webpush
+            case "mqtt":
+                return self.mqtt
+            case _:
+                assert_never(network)
 
     def check(self) -> tuple[str, str] | None:
         """(field, what is wrong with it), or None: what the types cannot say.
@@ -153,7 +170,7 @@ def check_fcm_data(data: Mapping[str, Scalar]) -> str | None:
     return None
 
 
-class Origin(Struct, frozen=True, omit_defaults=True, rename={"type_": "type"}):
+class Cause(Struct, frozen=True, omit_defaults=True, rename={"type_": "type"}):
     """Why a notification is there: the control fields that PNS itself adds, by their names on the wire.
 
     `origin`: EVENT for a changed bucket, EXPLICIT for all else. `when`: milliseconds since 1970.
@@ -172,7 +189,7 @@ class StoredPush(Struct, frozen=True, omit_defaults=True):
     """What the store keeps beside a notification for its pushes."""
 
     controls: PushControls = PushControls()
-    origin: Origin = Origin()
+    cause: Cause = field(default=Cause(), name="origin")
 
 
 # ── on its way ────────────────────────────────────────────────────────────────────────────────────────
@@ -250,7 +267,7 @@ class Push(Struct, frozen=True, kw_only=True):
     category: str | None = None
     collapse_key: str | None = None
     controls: PushControls = PushControls()
-    origin: Origin = Origin()
+    cause: Cause = Cause()
     dismissed: tuple[str, ...] = ()
 
     @property
@@ -268,7 +285,7 @@ class Push(Struct, frozen=True, kw_only=True):
 
     def control_fields(self) -> dict[str, str | int]:
         """The fields that PNS adds: what this is about. Those that are not known are left out."""
-        found: dict[str, str | int] = msgspec.to_builtins(self.origin)
+        found: dict[str, str | int] = msgspec.to_builtins(self.cause)
         found.setdefault("origin", "EXPLICIT")
         found.setdefault("when", self.create_date // 1000)
         if self.controls.sender is not None:

@@ -1,4 +1,4 @@
-"""How much may be sent to a service, and when: circuits, a pace, room for each, a wait after failures.
+"""How much may be sent to a service, and when: circuits, a pace, a concurrency, a wait after failures.
 
 Pure; they read no clock. `now` is monotonic seconds.
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FAILURES = 5
-"""So many in a row, and the circuit opens."""
+"""After this many failures in a row the circuit opens."""
 FIRST_SECONDS = 1.0
 MOST_SECONDS = 300.0
 MOST_RETRY_AFTER = 3600.0
-"""A service may ask to be left alone for an hour; then it is tried again all the same, with one push."""
+"""The longest pause that a service can ask for. After an hour one push tries the service all the same."""
 
 MOST_CIRCUITS = 10_000
 
 RETRY_SECONDS = 2.0
 MOST_RETRY_SECONDS = 600.0
-"""With half of it more a quarter of an hour, as Apple advises after an error of its servers."""
+"""A random half more makes a quarter of an hour, as Apple advises after an error of Apple's servers."""
 
 
 class Circuit:
@@ -38,40 +38,40 @@ class Circuit:
         return self.failures >= FAILURES
 
     def wait(self, now: float) -> float:
-        """Seconds until something may be sent; 0 for now."""
+        """Seconds until a push may be sent; 0 for now."""
         if not self.is_open:
             return 0.0
         return max(0.0, max(self._open_until, self._trying_until) - now)
 
     def most(self, room: int) -> int:
-        """How many of `room` may be sent at once: one while it is a trial."""
+        """How many of `room` pushes may be sent at once: one while the circuit is open, as a trial."""
         return min(room, 1) if self.is_open else room
 
     def try_until(self, until: float) -> bool:
-        """Something is sent; returns whether it is a trial. Then nothing else is, at most until `until`."""
+        """A push is sent. Returns whether the push is a trial: no other push may go before `until` then."""
         if self.is_open:
             self._trying_until = until
         return self.is_open
 
     def succeeded(self) -> bool:
-        """Returns whether that closed it."""
+        """The service took a push. Returns whether the circuit was open, and is closed now."""
         was_open = self.is_open
         self.failures, self.reason, self._trials = 0, "", 0
         self._open_until = self._trying_until = 0.0
         return was_open
 
     def undecided(self, *, trial: bool) -> None:
-        """What was sent said nothing of the service; if it was a trial, another may follow at once."""
+        """The answer says nothing of the service. After a trial, another trial may follow at once."""
         if trial:
             self._trying_until = 0.0
 
     def failed(
         self, now: float, reason: str, *, retry_after: float | None = None, trial: bool = False
     ) -> bool:
-        """Returns whether that opened it.
+        """The service failed. Returns whether the circuit opened now.
 
-        A trial that fails doubles the wait. What was under way when it opened does not: all of that is one
-        trouble, however much there was.
+        A failed trial doubles the wait. Pushes that were under way when the circuit opened do not: all of
+        them are one trouble.
         """
         self.failures += 1
         self.reason = reason
@@ -89,14 +89,15 @@ class Circuit:
 class Circuits:
     """A circuit for each service of a gateway, by name; "" is the gateway's own.
 
-    Clients may name services: of more than `most`, those that failed of late are kept.
+    Clients may name services. Where the names are more than `most`, the circuits of recent failures stay.
     """
 
     def __init__(self, most: int = MOST_CIRCUITS) -> None:
         self._most = most
         self._by_name = {"": Circuit()}
 
-    def __getitem__(self, name: str) -> Circuit:
+    def take(self, name: str) -> Circuit:
+        """The circuit of a service. A new name gets a new circuit, and may cost others theirs."""
         if name not in self._by_name and len(self._by_name) >= self._most:
             own = self._by_name.pop("")
             failing = [(name, each) for name, each in self._by_name.items() if each.failures]
@@ -108,19 +109,22 @@ class Circuits:
 
     @property
     def open(self) -> int:
-        """How many services are not asked now."""
+        """The number of services with an open circuit."""
         return sum(each.is_open for each in self._by_name.values())
 
 
-class Room:
-    """At most `most` under way at once for each of many."""
+class Concurrency:
+    """At most `most` pushes under way at once for each name."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._under_way: dict[str, tuple[int, float]] = {}
 
     def wait(self, name: str, now: float) -> float:
-        """0 where there is room, else seconds: as long as it has been without a pause, but not none."""
+        """Seconds until the next attempt; 0 while fewer than `most` are under way.
+
+        The wait is as long as the name has been busy without a pause, at least RETRY_SECONDS.
+        """
         count, since = self._under_way.get(name, (0, now))
         return 0.0 if count < self._most else max(now - since, RETRY_SECONDS)
 
@@ -135,7 +139,7 @@ class Room:
 
 
 class Pace:
-    """At most `rate` a second, and a tenth of a second's worth at once."""
+    """At most `rate` pushes a second, and at once the pushes of a tenth of a second."""
 
     def __init__(self, rate: float) -> None:
         self._interval = 1 / rate
@@ -143,26 +147,26 @@ class Pace:
         self._even = 0.0
 
     def most(self, now: float) -> int:
-        """How many may go now."""
+        """How many pushes may go now."""
         return max(0, int((now + self._ahead - max(self._even, now)) / self._interval + 1e-6))
 
     def took(self, count: int, now: float) -> None:
-        """So many went."""
+        """`count` pushes went."""
         self._even = max(self._even, now) + count * self._interval
 
     def wait(self, now: float) -> float:
-        """Seconds until one may go; 0 for now."""
+        """Seconds until a push may go; 0 for now."""
         return max(0.0, self._even + self._interval - self._ahead - now)
 
 
 def retry_seconds(
     attempt: int, *, retry_after: float | None, random: Callable[[], float], first: float = RETRY_SECONDS
 ) -> float:
-    """How long to wait after the failure of `attempt`, from 1.
+    """Seconds to wait after the failure of `attempt`, which counts from 1.
 
-    Doubles, up to MOST_RETRY_SECONDS, with up to half of it more, so that those that failed together do not
-    come back together; while it doubles, no wait is shorter than the one before. What the service asked for
-    goes before it, unless that is shorter than any wait.
+    The wait doubles, up to MOST_RETRY_SECONDS. A random part, at most half of the wait, is added: pushes that
+    failed together do not come back together. While the wait doubles, no wait is shorter than the last.
+    `retry_after` of the service goes first, unless `first` is longer.
     """
     if retry_after is not None and retry_after >= first:
         return retry_after * (1 + random() / 10)

@@ -1,7 +1,7 @@
-"""Tells devices what need not be shown any more: what was seen elsewhere, withdrawn or replaced.
+"""Dismissal: devices hear which of their shown notifications were seen elsewhere, withdrawn or replaced.
 
-Who marks says so (`seen`), which costs one read for a user whose devices show nothing. A slow look at all
-that was accepted finds what was missed, after a crash for example.
+Marking a notification wakes the dismissal of its pushes (`seen`). It costs one read for a user without shown
+pushes. A slow look at all accepted pushes finds the rest, after a crash for example.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ DISMISS_SECONDS = 1.0
 LOOK_ROWS = 500
 """Accepted pushes that one look reads."""
 LIFETIME = 4 * 3600 * 1_000_000
-"""Microseconds for which such word is worth sending."""
+"""Microseconds for which a dismissal is worth sending."""
 
 
 class Dismissals:
-    """Two ticks: `tell`, for users who were named, and `look`, for those who were not."""
+    """Two ticks: `dismiss` for the users named by `seen`, and `dismiss_missed` for all others."""
 
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
@@ -26,21 +26,21 @@ class Dismissals:
         self._after = 0
 
     def seen(self, user_id: str) -> None:
-        """Something of this user was seen or removed."""
+        """A notification of this user was seen or removed."""
         self._users.add(user_id)
 
-    async def tell(self) -> None:
-        """Enqueue word for the users who were named since the last time."""
+    async def dismiss(self) -> None:
+        """Enqueue dismissals for the users named since the last call."""
         users, self._users = self._users, set()
         try:
             for user_id in list(users):
-                if not await self._dismiss(user_id):  # otherwise there may be more than was told at once
+                if not await self._dismiss(user_id):  # else one call may not have taken all
                     users.discard(user_id)
         finally:
             self._users |= users
 
-    async def look(self) -> None:
-        """Look at the next of all that was accepted."""
+    async def dismiss_missed(self) -> None:
+        """Enqueue dismissals for the users of the next LOOK_ROWS accepted pushes."""
         users, self._after = await self._outbox.stale(self._after, LOOK_ROWS)
         for user_id in users:
             await self._dismiss(user_id)

@@ -1,8 +1,8 @@
-"""Sends the pushes of one gateway: claims what is due, hands it to the gateway, settles what became of it.
+"""Sends the pushes of one gateway: claims the due pushes, hands them to the gateway, settles the results.
 
-Each gateway has a dispatcher of its own, with its own pace, room and circuits, so that one service's trouble
-never slows another. Nothing is remembered here that the outbox does not know: what a node that dies had in
-hand is claimed by another when its lease ends.
+Each gateway has its own dispatcher, with its own pace, concurrency and circuits: the trouble of one service
+never slows another. The outbox knows all that a dispatcher knows. When a node dies, another node claims its
+pushes after the end of their lease.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pns.contracts.gateway import Gateway, Outcome, Receipt
 from pns.contracts.outbox import Claim, Outbox, Settlement
 from pns.errors import Unavailable
 from pns.model.push import Push, PushState
-from pns.push.circuit import Circuits, Pace, Room, retry_seconds
+from pns.push.circuit import Circuits, Concurrency, Pace, retry_seconds
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.runtime.one_line import printable
@@ -26,16 +26,19 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 """How late a push may be claimed after it is due."""
 GATHER_SECONDS = 0.01
-"""At least, from one turn to the next: a turn costs two commits, which many pushes can share."""
+"""At least, from one turn to the next: a turn costs two commits, and many pushes can share a turn."""
 LEASE_MARGIN_SECONDS = 10.0
-"""How long a claim outlives the last answer that is waited for."""
+"""How long a claim outlives the timeout of its pushes."""
 AWAY_SECONDS = 2.0
 STOP_SECONDS = 2.0
-"""For what is under way when a node goes down: cut off, it would be sent again, perhaps a second time."""
+"""For pushes under way when a node goes down: a push that is cut off is sent again, perhaps a second time."""
+CLAIM_SECONDS = 15.0
+"""For a claim under way when a node goes down. A store gives a claim two turns of five seconds: the commit
+before the claim's, and the claim's own."""
 MOST_OF_USER = 8
-"""Pushes under way to one user's devices, where these name their own services: those may all hang."""
+"""Pushes under way to one user's devices, where the devices name their services: all of them may hang."""
 MOST_REASON = 300
-"""Characters of a gateway's reason that are kept."""
+"""Characters kept of a gateway's reason."""
 
 _STATES = {
     Outcome.ACCEPTED: PushState.ACCEPTED,
@@ -47,7 +50,7 @@ _BROKEN = Receipt(Outcome.RETRY, "PNS failed; its log says why")
 
 
 class Dispatcher:
-    """`start` it inside a running loop; `stop` ends what is under way, which its lease gives to others."""
+    """Call `start` inside a running loop. After `stop`, other nodes may claim the pushes."""
 
     def __init__(
         self,
@@ -56,8 +59,6 @@ class Dispatcher:
         *,
         clock: Clock,
         metrics: Metrics,
-        rate: float,
-        concurrency: int,
         timeout: float,
         offline_only: bool,
     ) -> None:
@@ -65,19 +66,20 @@ class Dispatcher:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
-        # Looked up once: that costs more than counting does.
+        # Looked up once: the look-up costs more than counting.
         self._attempts = {
             outcome: metrics.pushes.labels(gateway.name, outcome.name.lower()) for outcome in Outcome
         }
         self._seconds = metrics.push_seconds.labels(gateway.name)
         self._circuits_open = metrics.push_circuits_open.labels(gateway.name)
-        self._pace = Pace(rate)
-        self._concurrency = concurrency
+        self._pace = Pace(gateway.throughput.rate_per_second)
+        self._concurrency = gateway.throughput.concurrency
         self._timeout = timeout
         self._offline_only = offline_only
         self._circuits = Circuits()
-        self._users = Room(MOST_OF_USER)
+        self._users = Concurrency(MOST_OF_USER)
         self._sending: set[asyncio.Task[None]] = set()
+        self._claiming: asyncio.Task[list[Push]] | None = None
         self._done: list[Settlement] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -88,17 +90,23 @@ class Dispatcher:
             self._task = asyncio.create_task(self._run(), name=f"pns push {self._gateway.name}")
 
     async def stop(self) -> None:
-        """What is under way has STOP_SECONDS to be answered, and what was answered is settled. Safe to call
-        twice, and before `start`.
+        """End the work under way, and settle its results. Safe to call twice, and before `start`.
+
+        Pushes have STOP_SECONDS to be answered. The store has CLAIM_SECONDS more to answer a claim: the
+        claimed pushes are given back at once, and need not wait for the end of their lease.
         """
         task, self._task = self._task, None
         if task is None:
             return
         task.cancel()
-        await asyncio.wait([task, *self._sending], timeout=STOP_SECONDS)
-        for each in (task, *self._sending):
-            each.cancel()
-        await asyncio.wait([task, *self._sending])
+        await asyncio.wait([task])
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=STOP_SECONDS)
+        for sending in self._sending:
+            sending.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending)
+        await self._give_back()
         with contextlib.suppress(Unavailable):
             await self._settle()
 
@@ -120,7 +128,7 @@ class Dispatcher:
                 await self._pause(pause)
 
     async def _pause(self, seconds: float) -> None:
-        """GATHER_SECONDS, and then until `seconds` have passed or a push has been answered."""
+        """Wait GATHER_SECONDS, then until `seconds` have passed or a push is answered."""
         await self._clock.sleep(GATHER_SECONDS)
         waiting = [
             asyncio.ensure_future(self._clock.sleep(seconds - GATHER_SECONDS)),
@@ -134,10 +142,10 @@ class Dispatcher:
         self._news.clear()
 
     async def _turn(self) -> float:
-        """Settle what is answered, claim what there is room for; returns how long there is nothing to do."""
+        """Settle the answered pushes, then claim due pushes. Returns the seconds until the next turn."""
         await self._settle()
         now = self._clock.monotonic()
-        whole = self._circuits[""]
+        whole = self._circuits.take("")
         room = whole.most(self._concurrency - len(self._sending))
         room = min(room, self._pace.most(now))
         wait = max(whole.wait(now), self._pace.wait(now))
@@ -152,18 +160,33 @@ class Dispatcher:
             self._begin(push, now)
         if claimed and whole.is_open:
             return POLL_SECONDS
-        return GATHER_SECONDS  # if there were none, all were cancelled or are held, and more may be due
+        return GATHER_SECONDS  # an empty claim cancelled or held all it found: more may be due
 
     async def _claim(self, claim: Claim) -> list[Push]:
-        """What was leased. A store that was asked goes on when this is cancelled: then it is given back."""
-        claiming = asyncio.ensure_future(self._outbox.claim(claim))
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Unavailable):
-                for push in await claiming:
-                    self._put_off(push, "its node went down", 0.0)
-            raise
+        """The leased pushes. Cancelling this call does not cancel the claim: `_give_back` follows."""
+        self._claiming = asyncio.ensure_future(self._outbox.claim(claim))
+        claimed = await asyncio.shield(self._claiming)
+        self._claiming = None
+        return claimed
+
+    async def _give_back(self) -> None:
+        """Put off the pushes of a claim that was under way when this node went down."""
+        claiming, self._claiming = self._claiming, None
+        if claiming is None:
+            return
+        await asyncio.wait([claiming], timeout=CLAIM_SECONDS)
+        if not claiming.done():
+            claiming.cancel()
+            log.warning(
+                "a claim was not answered within %g s: its pushes wait for the end of their lease",
+                CLAIM_SECONDS,
+                extra={"gateway": self._gateway.name},
+            )
+        elif (
+            not claiming.cancelled() and claiming.exception() is None
+        ):  # a claim that failed has leased nothing
+            for push in claiming.result():
+                self._put_off(push, "its node went down", 0.0)
 
     async def _settle(self) -> None:
         done, self._done = self._done, []
@@ -172,7 +195,7 @@ class Dispatcher:
         try:
             await self._outbox.settle(done)
         except BaseException:
-            # What was only put off is due again when its lease ends.
+            # A push that was only put off is due again at the end of its lease.
             self._done = [*(each for each in done if each.sent), *self._done]
             raise
 
@@ -180,7 +203,7 @@ class Dispatcher:
 
     def _begin(self, push: Push, now: float) -> None:
         service, user_id = self._gateway.circuit(push.device), push.device.user_id
-        circuit = self._circuits[service]
+        circuit = self._circuits.take(service)
         if wait := circuit.wait(now):  # claimed with others, whose service is well
             self._put_off(push, f"waits for its service: {circuit.reason}", wait)
         elif service and (wait := self._users.wait(user_id, now)):
@@ -239,8 +262,8 @@ class Dispatcher:
         return Settlement(push, state, receipt.reason, due_at=min(due_at, push.expires_at))
 
     def _note(self, service: str, receipt: Receipt, *, trial: bool) -> None:
-        """What an answer says of the service."""
-        circuit, outcome = self._circuits[service], receipt.outcome
+        """Tell the circuit of the service about the answer."""
+        circuit, outcome = self._circuits.take(service), receipt.outcome
         told = {"gateway": self._gateway.name, **({"service": service} if service else {})}
         if outcome is Outcome.FAILED or receipt is _BROKEN:  # perhaps before anything was sent
             circuit.undecided(trial=trial)

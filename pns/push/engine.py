@@ -1,7 +1,7 @@
-"""What a node does for devices that hold no connection: its gateways, their dispatchers, and what spreads.
+"""Push, for devices that hold no connection: a node's gateways, dispatchers and loops.
 
-A node of role "web" takes registrations and enqueues, one of role "push" sends; "all" does both. They meet in
-the store alone.
+A node of role "web" takes registrations and enqueues pushes. A node of role "push" sends the pushes. A node
+of role "all" does both. The nodes meet in the store alone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from typing import Literal
 
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
-from pns.inbox.changes import Publisher
-from pns.inbox.spreader import SPREAD_SECONDS, Spreader
 from pns.model.push import PushTerms
 from pns.push.dismissals import DISMISS_SECONDS, Dismissals
 from pns.push.dispatcher import Dispatcher
 from pns.push.registrar import Registrar
-from pns.push.unserved import STRAY_SECONDS, Strays
+from pns.push.unserved import UNSERVED_SECONDS, Unserved
 from pns.runtime.clock import Clock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
@@ -28,7 +26,7 @@ from pns.settings import PushSettings
 Role = Literal["all", "web", "push"]
 
 SETTLED_SECONDS = 2.5
-"""How long a push waits until everybody's connections are known: presence is written once a second."""
+"""How long a push waits for the presence of its user: each node writes its connections once a second."""
 MEASURE_SECONDS = 15.0
 TIDY_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
@@ -42,7 +40,7 @@ def push_terms(settings: PushSettings) -> PushTerms:
     return PushTerms(round(delays[settings.when] * 1_000_000), round(settings.ttl_seconds * 1_000_000))
 
 
-class Pushing:
+class PushEngine:
     """Use as `start` and `stop`, inside a running loop. Of two gateways for a network the first takes new
     devices."""
 
@@ -67,13 +65,13 @@ class Pushing:
         self._metrics = metrics
         self._stack = AsyncExitStack()
 
-    async def start(self, publisher: Publisher) -> None:
+    async def start(self) -> None:
         """Raises SettingsError when a gateway cannot work."""
         async with AsyncExitStack() as stack:
             for gateway in self.gateways:
                 stack.push_async_callback(gateway.stop)
                 await gateway.start()
-            for looper in self._loopers(publisher):
+            for looper in self._loopers():
                 stack.push_async_callback(looper.stop)
                 looper.start()
             stack.push_async_callback(self.registrar.shielded.stop)
@@ -96,28 +94,24 @@ class Pushing:
                 self._store.outbox,
                 clock=self._clock,
                 metrics=self._metrics,
-                rate=getattr(self._settings, gateway.name).rate_per_second,
-                concurrency=getattr(self._settings, gateway.name).concurrency,
                 timeout=self._settings.timeout_seconds,
                 offline_only=self._settings.when == "offline",
             )
             for gateway in self.gateways
         ]
 
-    def _loopers(self, publisher: Publisher) -> list[Looper]:
+    def _loopers(self) -> list[Looper]:
         ticks = []
         if self.dismissals is not None and self._role != "push":
-            ticks.append(("dismiss", self.dismissals.tell, DISMISS_SECONDS))
+            ticks.append(("dismiss", self.dismissals.dismiss, DISMISS_SECONDS))
         if self._role != "web":
-            spreader = Spreader(self._store, publisher, self._clock)
-            ticks.append(("spread", spreader.tick, SPREAD_SECONDS))
             ticks.append(("prune pushes", self._prune, PRUNE_SECONDS))
-            strays = Strays(self._store.outbox, {gateway.name for gateway in self.gateways}, self._clock)
-            ticks.append(("stray pushes", strays.tick, STRAY_SECONDS))
+            unserved = Unserved(self._store.outbox, {gateway.name for gateway in self.gateways}, self._clock)
+            ticks.append(("stray pushes", unserved.tick, UNSERVED_SECONDS))
         if self.gateways and self._role != "web":
             ticks.append(("tidy gateways", self._tidy, TIDY_SECONDS))
         if self.dismissals is not None and self._role != "web":
-            ticks.append(("look for seen pushes", self.dismissals.look, DISMISS_SECONDS))
+            ticks.append(("look for seen pushes", self.dismissals.dismiss_missed, DISMISS_SECONDS))
         if self.gateways:
             ticks.append(("measure pushes", self._measure, MEASURE_SECONDS))
         return [self._looper(*tick) for tick in ticks]
@@ -126,7 +120,7 @@ class Pushing:
         return Looper(name, tick, every=lambda: seconds, clock=self._clock, metrics=self._metrics)
 
     async def _measure(self) -> None:
-        """On every node, whatever its role: those that send may all be gone."""
+        """Runs on nodes of every role: all nodes that send may be gone."""
         first, now = await self._store.outbox.next_due(), self._clock.now()
         for name in {gateway.name for gateway in self.gateways} | first.keys():
             overdue = max(0, now - first.get(name, now)) / 1_000_000
@@ -135,8 +129,6 @@ class Pushing:
     async def _prune(self) -> None:
         before = self._clock.now() - round(self._settings.keep_days * DAY)
         while await self._store.outbox.prune_pushes(settled_before=before, limit=PRUNED) >= PRUNED:
-            await self._clock.sleep(0.05)
-        while await self._store.audiences.prune_publications(ended_before=before, limit=PRUNED) >= PRUNED:
             await self._clock.sleep(0.05)
 
     async def _tidy(self) -> None:

@@ -1,6 +1,6 @@
 """Registers devices at push networks and removes them: first at the gateway, then in the outbox.
 
-Kii's rules: several devices a user; the last user to install an address owns it; installing again at each
+Kii's rules: several devices a user; the last user to register an address owns it; registering again at each
 start refreshes; a pseudo user has one device.
 """
 
@@ -21,17 +21,17 @@ MOST_DEVICES = 50
 """Of one user; the oldest registration makes room for another."""
 
 
-class Installed(NamedTuple):
-    """A device as it is kept, and what it is told once."""
+class RegisteredDevice(NamedTuple):
+    """A device as the store keeps it. `reply`: the gateway's answer to the device, told once."""
 
     device: Device
     reply: Mapping[str, object]
 
 
 class Registrar:
-    """Registers and removes, each to its end: a cancelled caller leaves no device half registered or removed.
+    """Registers and removes devices. Both go on to their end, also when the caller is cancelled.
 
-    `gateways` belong to the node, devices to the store. `shielded` must be stopped before both.
+    `gateways` belong to the node, devices to the store. You must stop `shielded` before both.
     """
 
     def __init__(self, gateways: Sequence[Gateway], store: Store, clock: Clock) -> None:
@@ -43,27 +43,31 @@ class Registrar:
 
     @property
     def networks(self) -> dict[Network, Mapping[str, str]]:
-        """The networks that devices can be installed for, and what an app must know to register there."""
+        """The networks of this node's gateways, with the facts that an app needs to register there."""
         return {
             network: gateway.facts
             for gateway in reversed(self._gateways.values())
             for network in sorted(gateway.networks)
         }
 
-    async def install(self, user_id: str, registration: Registration, device_id: str = "") -> Installed:
-        """Register a device of the user: the one that `registration` names, if it is theirs, else under
-        `device_id`, which PNS itself gave out, if that is free or the same device.
+    async def register(
+        self, user_id: str, registration: Registration, device_id: str = ""
+    ) -> RegisteredDevice:
+        """Register a device of the user.
+
+        A device of the user that `registration` names keeps its id. Otherwise the device gets `device_id`,
+        an id that PNS itself gave out, if the id is free or belongs to the same device.
 
         Raises Invalid naming the field, StoreUnavailable, or Unavailable when the gateway cannot now.
         """
-        return await self.shielded.run(self._install(user_id, registration, device_id))
+        return await self.shielded.run(self._register(user_id, registration, device_id))
 
-    async def _install(self, user_id: str, registration: Registration, device_id: str) -> Installed:
+    async def _register(self, user_id: str, registration: Registration, device_id: str) -> RegisteredDevice:
         gateway = self._gateway(registration.network)
         device_id = await self._device_id(user_id, registration, device_id)
         try:
             gateway.check(registration)
-            address = await gateway.install(registration, device_id)
+            address = await gateway.register(registration, device_id)
         except ValueError as error:
             raise Invalid([error.args]) from None
         device = await self._store.outbox.install(
@@ -82,22 +86,22 @@ class Registrar:
             )
         )
         await self._make_room(device)
-        return Installed(device, address.reply)
+        return RegisteredDevice(device, address.reply)
 
-    async def install_pseudo(self, registration: Registration) -> Installed:
-        """Register a device of nobody: its user is made for it, the same one each time."""
+    async def register_pseudo(self, registration: Registration) -> RegisteredDevice:
+        """Register a device without a user. PNS makes a user for the device, the same user each time."""
         known = None
         if registration.device_id is not None:
             known = await self._store.outbox.device(registration.device_id)
         if known is not None and known.user_id.startswith(PSEUDO_USER):
-            return await self.install(known.user_id, registration)
-        return await self.install(await self._pseudo_user(registration), registration)
+            return await self.register(known.user_id, registration)
+        return await self.register(await self._pseudo_user(registration), registration)
 
-    async def uninstall(self, user_id: str, device_id: str) -> bool:
-        """Remove a device of the user at once; returns whether there was one."""
-        return await self.shielded.run(self._uninstall(user_id, device_id))
+    async def unregister(self, user_id: str, device_id: str) -> bool:
+        """Remove a device of the user at once. Returns whether the user had the device."""
+        return await self.shielded.run(self._unregister(user_id, device_id))
 
-    async def _uninstall(self, user_id: str, device_id: str) -> bool:
+    async def _unregister(self, user_id: str, device_id: str) -> bool:
         device = await self._store.outbox.uninstall(user_id, device_id)
         if device is None:
             return False
@@ -105,10 +109,10 @@ class Registrar:
         return True
 
     async def released(self, device: Device) -> None:
-        """A device was removed from the store: its gateway takes back what it gave."""
+        """A device was removed from the store: the gateway takes back the login it gave."""
         gateway = self._gateways.get(device.gateway)
         if gateway is not None:
-            await gateway.uninstall(device)
+            await gateway.unregister(device)
 
     def _gateway(self, network: Network) -> Gateway:
         for gateway in self._gateways.values():
@@ -121,7 +125,7 @@ class Registrar:
         asked = (user_id, registration.network, registration.app, registration.environment)
         for wanted in filter(None, (registration.device_id, given)):
             known = await self._store.outbox.device(wanted)
-            # An id that nobody has may be a former owner's: only one that PNS gave out is taken.
+            # A free id may be a former owner's: only an id that PNS gave out is taken.
             if known is None and wanted == given:
                 return given
             if known and (known.user_id, known.network, known.app, known.environment) == asked:
@@ -141,4 +145,4 @@ class Registrar:
         devices = await self._store.outbox.devices(device.user_id)
         others = [other for other in devices if other.device_id != device.device_id]
         for other in others[: max(0, len(devices) - most)]:
-            await self._uninstall(other.user_id, other.device_id)
+            await self._unregister(other.user_id, other.device_id)

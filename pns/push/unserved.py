@@ -1,7 +1,7 @@
-"""Pushes of gateways that are configured nowhere: put off, so that an operator reads why, until they expire.
+"""Pushes of gateways that no node serves: put off with a reason for the operator, until the pushes expire.
 
-No node knows what others have configured. But a gateway that somebody serves does not stand still: its first
-in line changes, or how many there are in each state, since they are sent, or tried, or put off.
+No node knows the settings of the others. If a gateway's backlog does not change for STILL_SECONDS, no node
+serves the gateway: a node that serves it sends, retries or puts off its pushes.
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ from pns.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
-STRAY_SECONDS = 60.0
-"""From one look to the next; a stray is put off as long."""
+UNSERVED_SECONDS = 60.0
+"""From one look to the next. An unserved push is put off for as long."""
 STILL_SECONDS = 600.0
-"""So long nothing of a gateway moves if nobody serves it: longer than a service in trouble is left alone."""
-STRAYS = 500
+"""Longer than the longest pause that a node leaves a service in trouble."""
+PUT_OFF = 500
+"""Pushes of one commit."""
+PAUSE_SECONDS = 0.05
+"""Between two commits, for the writes of others."""
 
 
-class Strays:
-    """`tick` looks for them; `mine` are the gateways that this node serves."""
+class Unserved:
+    """`tick` looks for unserved pushes. `mine`: the gateways that this node serves."""
 
     def __init__(self, outbox: Outbox, mine: Collection[str], clock: Clock) -> None:
         self._outbox = outbox
         self._mine = mine
         self._clock = clock
         self._still: dict[str, tuple[object, float]] = {}
-        """How each looked at the last look, and since when."""
-        self._told: set[str] = set()
+        """The backlog of each gateway at the last look, and the time since when the backlog is the same."""
+        self._warned: set[str] = set()
 
     async def tick(self) -> None:
         due = [name for name, at in (await self._outbox.next_due()).items() if at <= self._clock.now()]
@@ -43,19 +46,19 @@ class Strays:
             if seen == look:
                 self._still[name] = look, since
                 if now - since >= STILL_SECONDS:
-                    self._tell(name)
-                    while await self._put_off(name) == STRAYS:
-                        await self._clock.sleep(0.05)
+                    self._warn(name)
+                    while await self._put_off(name) == PUT_OFF:
+                        await self._clock.sleep(PAUSE_SECONDS)
 
     async def _looks(self, names: Collection[str]) -> dict[str, object]:
-        if not names:  # the backlog is all of the outbox, and mostly nobody's concern
+        if not names:  # reading the backlog reads all of the outbox
             return {}
         backlog = await self._outbox.backlog()
         return {name: [each for each in backlog if each.gateway == name] for name in names}
 
-    def _tell(self, name: str) -> None:
-        if name not in self._told:
-            self._told.add(name)
+    def _warn(self, name: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
             log.warning(
                 "pushes wait for a gateway that no node serves: set [push.%s], or move its devices by"
                 " `pns devices regateway`",
@@ -63,13 +66,13 @@ class Strays:
             )
 
     async def _put_off(self, name: str) -> int:
-        later = self._clock.now() + round(STRAY_SECONDS * 1_000_000)
-        strays = await self._outbox.claim(Claim(name, STRAYS, later, offline_only=False))
+        later = self._clock.now() + round(UNSERVED_SECONDS * 1_000_000)
+        unserved = await self._outbox.claim(Claim(name, PUT_OFF, later, offline_only=False))
         reason = f"[push.{name}] is not set"
         await self._outbox.settle(
             [
                 Settlement(push, PushState.RETRY, reason, due_at=min(later, push.expires_at), sent=False)
-                for push in strays
+                for push in unserved
             ]
         )
-        return len(strays)
+        return len(unserved)

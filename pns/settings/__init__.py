@@ -43,6 +43,11 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
         return f"{type(self).__name__}({fields})"
 
+    def changed(self) -> list[str]:
+        """The keys of this section that differ from their defaults."""
+        unset = type(self)()
+        return [key for key in self.__struct_fields__ if getattr(self, key) != getattr(unset, key)]
+
 
 def _masked(name: str, value: object) -> object:
     if name in _SECRETS and value:
@@ -125,15 +130,32 @@ class LogSettings(_Section, frozen=True):
 Rate = Annotated[float, Meta(gt=0, le=1_000_000)]
 
 
-class FCMSettings(_Section, frozen=True):
+class GatewaySettings(_Section, frozen=True):
+    """The section of a gateway. One of the keys in `switches` must be set, or the gateway is off."""
+
+    @property
+    def switches(self) -> Mapping[str, str]:
+        """The keys that turn the gateway on, with their values."""
+        raise NotImplementedError
+
+    @property
+    def is_on(self) -> bool:
+        return any(self.switches.values())
+
+
+class FCMSettings(GatewaySettings, frozen=True):
     credentials: str = ""
     project: str = ""
     url: WebURL = "https://fcm.googleapis.com"
     rate_per_second: Rate = 1000
     concurrency: Count = 100
 
+    @property
+    def switches(self) -> Mapping[str, str]:
+        return {"credentials": self.credentials}
 
-class APNsSettings(_Section, frozen=True):
+
+class APNsSettings(GatewaySettings, frozen=True):
     key_file: str = ""
     key_id: str = ""
     team_id: str = ""
@@ -146,8 +168,12 @@ class APNsSettings(_Section, frozen=True):
     rate_per_second: Rate = 1000
     concurrency: Count = 100
 
+    @property
+    def switches(self) -> Mapping[str, str]:
+        return {"key_file": self.key_file, "certificate_file": self.certificate_file}
 
-class WebPushSettings(_Section, frozen=True):
+
+class WebPushSettings(GatewaySettings, frozen=True):
     subject: str = ""
     private_key: str = ""
     allowed_networks: Annotated[tuple[str, ...], _text(constraint.network)] = ()
@@ -155,8 +181,12 @@ class WebPushSettings(_Section, frozen=True):
     rate_per_second: Rate = 1000
     concurrency: Count = 100
 
+    @property
+    def switches(self) -> Mapping[str, str]:
+        return {"subject": self.subject}
 
-class AzureSettings(_Section, frozen=True):
+
+class AzureSettings(GatewaySettings, frozen=True):
     connection_string: str = ""
     hub: str = ""
     networks: tuple[Literal["fcm", "apns"], ...] = ("fcm", "apns")
@@ -164,8 +194,12 @@ class AzureSettings(_Section, frozen=True):
     rate_per_second: Rate = 1000
     concurrency: Count = 100
 
+    @property
+    def switches(self) -> Mapping[str, str]:
+        return {"connection_string": self.connection_string}
 
-class MQTTSettings(_Section, frozen=True):
+
+class MQTTSettings(GatewaySettings, frozen=True):
     url: Annotated[str, _text(constraint.optional(constraint.url_of("mqtt", "mqtts")))] = ""
     username: str = ""
     password: str = ""
@@ -175,6 +209,10 @@ class MQTTSettings(_Section, frozen=True):
     device_url: str = ""
     rate_per_second: Rate = 1000
     concurrency: Count = 100
+
+    @property
+    def switches(self) -> Mapping[str, str]:
+        return {"url": self.url}
 
 
 class PushSettings(_Section, frozen=True):
@@ -189,6 +227,17 @@ class PushSettings(_Section, frozen=True):
     webpush: WebPushSettings = WebPushSettings()
     azure: AzureSettings = AzureSettings()
     mqtt: MQTTSettings = MQTTSettings()
+
+    @property
+    def gateways(self) -> Mapping[str, GatewaySettings]:
+        """The section of each gateway, by the gateway's name."""
+        return {
+            "fcm": self.fcm,
+            "apns": self.apns,
+            "webpush": self.webpush,
+            "azure": self.azure,
+            "mqtt": self.mqtt,
+        }
 
 
 class Settings(_Section, frozen=True):
@@ -228,8 +277,7 @@ class Settings(_Section, frozen=True):
         """Keys that contradict each other: the key to change, the key that requires the change, and the
         remedy.
         """
-        oauth2, unset = self.app.oauth2, OAuth2Settings()
-        changed = [name for name in oauth2.__struct_fields__ if getattr(oauth2, name) != getattr(unset, name)]
+        oauth2, changed = self.app.oauth2, self.app.oauth2.changed()
         for name in ("issuer", "audience"):
             if changed and not getattr(oauth2, name):
                 yield f"app.oauth2.{name}", f"app.oauth2.{changed[0]}", f"must be set where {changed[0]} is"

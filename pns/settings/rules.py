@@ -22,14 +22,22 @@ _ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://{_HOST}(?::(0|[1-9][0-9]{{0,4}}))?
 _HOST_AND_PORT = re.compile(rf"{_HOST}(?::([0-9]{{0,5}}))?")
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")
 
-HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"}
-    | {"te", "trailer", "transfer-encoding", "upgrade"}
+NEVER_FORWARDED = frozenset(
+    (
+        # Of one hop only (RFC 9110 §7.6.1), or framing of a message that PNS does not pass on.
+        *("connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authentication-info"),
+        *("proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("content-encoding", "content-length", "http2-settings"),
+        # PNS sends these headers itself. From a device they would be a lie or a second opinion.
+        *("accept", "accept-encoding", "forwarded", "host"),
+    )
 )
-"""RFC 9110 §7.6.1: headers of one line between two hosts, never of what is behind them."""
-
-_NEVER_FORWARDED = HOP_BY_HOP | {"host", "content-length", "expect", "forwarded"}
 _NEVER_FORWARDED_PREFIXES = ("x-forwarded-", "x-pns-", "sec-websocket-")
+
+
+def is_never_forwarded(name: str) -> bool:
+    """Whether the application is never asked with the header `name`, lower case, of a device's request."""
+    return name in NEVER_FORWARDED or name.startswith(_NEVER_FORWARDED_PREFIXES)
 
 
 class Origin(NamedTuple):
@@ -99,7 +107,7 @@ def header_name(text: str) -> str:
     name = text.lower() if text.isascii() else ""
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError('must be a header name such as "cookie"')
-    if name in _NEVER_FORWARDED or name.startswith(_NEVER_FORWARDED_PREFIXES):
+    if is_never_forwarded(name):
         raise ValueError("must not be a header of the connection itself or one that PNS sets")
     return name
 

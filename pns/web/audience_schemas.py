@@ -2,73 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta, Struct
 
-from pns.contracts.audiences import Change
 from pns.errors import NotFound, NotificationIdConflict, PublicationConflict
-from pns.model.name import Name
-from pns.model.notification import Notification
-from pns.model.push import PushControls
-from pns.model.timestamp import Timestamp
-from pns.web.audience_names import Named
-from pns.web.body import MAX_NOTIFICATIONS
+from pns.inbox.publications import Changed, ToAll
+from pns.model.answers import PublicationInfo, Published, Subscriptions
 from pns.web.contract.operation import USER, Answer, Operation
-from pns.web.user_schemas import READING_BODY, Count
-
-Sender = Annotated[str, Meta(min_length=1, max_length=255)]
-
-
-class ToAll(Struct, frozen=True, forbid_unknown_fields=True):
-    """Notifications for everybody in an audience. `sender`: a control field of their pushes.
-
-    `publication_id`: the application's own, which makes it safe to repeat.
-    """
-
-    notifications: Annotated[list[Notification], Meta(min_length=1, max_length=MAX_NOTIFICATIONS)]
-    publication_id: Name | None = None
-    sender: Sender | None = None
-
-
-class Changed(Struct, frozen=True, forbid_unknown_fields=True):
-    """What happened in a bucket. `notification_data`: what the inbox shows; the control fields, if none.
-
-    `object_id`: the object concerned; BUCKET_DELETED concerns none, every other type one. Of several changes
-    that a user has not seen, the inbox keeps the newest, unless `collapse` is false.
-    """
-
-    type: Change
-    object_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    notification_data: Annotated[str, Meta(min_length=1)] | None = None
-    sender: Sender | None = None
-    collapse: bool = True
-    push: PushControls | None = None
-    publication_id: Name | None = None
-
-
-class Published(Struct, frozen=True):
-    """The publication, and the ids that its notifications have in every inbox."""
-
-    publication_id: str
-    notification_ids: list[str]
-
-
-class PublicationInfo(Named, frozen=True, kw_only=True):
-    """`reached`: users so far. `end_date`: when all were, or null."""
-
-    publication_id: str
-    notification_ids: list[str]
-    reached: Count
-    create_date: Timestamp
-    end_date: Timestamp | None
-
-
-class Subscriptions(Struct, frozen=True):
-    topics: list[str]
-    buckets: list[str]
-
+from pns.web.user_schemas import READING_BODY
 
 TO_ALL = msgspec.json.Decoder(ToAll)
 CHANGE = msgspec.json.Decoder(Changed)

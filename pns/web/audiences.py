@@ -8,20 +8,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pns.errors import NotFound
+from pns.inbox import given
+from pns.inbox.audience_names import bucket, topic
 from pns.node import Node
 from pns.web import audience_schemas as calls
-from pns.web.audience_names import bucket, named, topic
-from pns.web.audience_schemas import Subscriptions
 from pns.web.authorization import Authorization
-from pns.web.body import decode, path_user_id, query, read_body
-from pns.web.publications import (
-    NO_TOPIC,
-    find_publication,
-    notify_bucket,
-    notify_everybody,
-    notify_topic,
-)
+from pns.web.body import decode, query, read_body
 from pns.web.routing import Route
 from pns.web.users import answer
 
@@ -32,7 +24,9 @@ class AudienceEndpoints:
     """What the application may ask of audiences."""
 
     def __init__(self, node: Node, authorization: Authorization) -> None:
-        self._node = node
+        self._limits = node.settings.limits
+        self._subscribers = node.subscribers
+        self._publications = node.publications
         self._authorization = authorization
 
     @property
@@ -61,7 +55,7 @@ class AudienceEndpoints:
     async def make_topic(self, request: Request, parameters: dict[str, str]) -> Response:
         """Make a topic; one that is there stays as it is."""
         query(request, ())
-        await self._node.store.audiences.make(_audience(parameters))
+        await self._subscribers.make(_audience(parameters))
         return answer(None, status=204)
 
     async def remove_topic(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -98,30 +92,28 @@ class AudienceEndpoints:
 
     async def subscriptions(self, request: Request, parameters: dict[str, str]) -> Response:
         """What a user is subscribed to."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         query(request, ())
-        return answer(await subscriptions_of(self._node, user_id))
+        return answer(await self._subscribers.of(user_id))
 
     async def _remove(self, request: Request, parameters: dict[str, str]) -> Response:
         query(request, ())
-        await self._node.store.audiences.remove(_audience(parameters))
+        await self._subscribers.remove(_audience(parameters))
         return answer(None, status=204)
 
     async def _subscribe(self, request: Request, parameters: dict[str, str], *, make: bool) -> Response:
         audience, user_id = _subscription(request, parameters, make=make)
-        if not await self._node.store.audiences.subscribe(audience, user_id, make=make):
-            raise NotFound(NO_TOPIC)
+        await self._subscribers.subscribe(audience, user_id, make=make)
         return answer(None, status=204)
 
     async def _subscribed(self, request: Request, parameters: dict[str, str]) -> Response:
         audience, user_id = _subscription(request, parameters)
-        if not await self._node.store.audiences.subscribed(audience, user_id):
-            raise NotFound("this user is not subscribed to it")
+        await self._subscribers.check(audience, user_id)
         return answer(None, status=204)
 
     async def _unsubscribe(self, request: Request, parameters: dict[str, str]) -> Response:
         audience, user_id = _subscription(request, parameters)
-        await self._node.store.audiences.unsubscribe(audience, user_id)
+        await self._subscribers.unsubscribe(audience, user_id)
         return answer(None, status=204)
 
     # ── publications ──────────────────────────────────────────────────────────────────────────────────
@@ -129,34 +121,25 @@ class AudienceEndpoints:
     async def notify_topic(self, request: Request, parameters: dict[str, str]) -> Response:
         """Notify everybody who is subscribed to a topic."""
         body = await self._read(request, calls.TO_ALL)
-        return answer(await notify_topic(self._node, parameters["topic"], body), status=202)
+        return answer(await self._publications.notify_topic(parameters["topic"], body), status=202)
 
     async def broadcast(self, request: Request, parameters: dict[str, str]) -> Response:
         """Notify every user whom PNS knows."""
         body = await self._read(request, calls.TO_ALL)
-        return answer(await notify_everybody(self._node, body), status=202)
+        return answer(await self._publications.notify_everybody(body), status=202)
 
     async def bucket_changed(self, request: Request, parameters: dict[str, str]) -> Response:
         """Tell everybody who is subscribed to a bucket that it has changed."""
         body = await self._read(request, calls.CHANGE)
-        return answer(await notify_bucket(self._node, parameters["bucket"], body), status=202)
+        return answer(await self._publications.notify_bucket(parameters["bucket"], body), status=202)
 
     async def publication(self, request: Request, parameters: dict[str, str]) -> Response:
         """How far a publication has come."""
         query(request, ())
-        return answer(await find_publication(self._node, parameters["publication_id"]))
+        return answer(await self._publications.find(parameters["publication_id"]))
 
     async def _read(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
-        return decode(await read_body(request, self._node.settings.limits.max_body_bytes), decoder)
-
-
-async def subscriptions_of(node: Node, user_id: str) -> Subscriptions:
-    """What a user is subscribed to, in the order of names."""
-    found = [named(audience) for audience in await node.store.audiences.subscriptions(user_id)]
-    return Subscriptions(
-        topics=[each.topic for each in found if each.topic],
-        buckets=[each.bucket for each in found if each.bucket],
-    )
+        return decode(await read_body(request, self._limits.max_body_bytes), decoder)
 
 
 def _audience(parameters: dict[str, str], *, make: bool = False) -> str:
@@ -166,4 +149,4 @@ def _audience(parameters: dict[str, str], *, make: bool = False) -> str:
 def _subscription(request: Request, parameters: dict[str, str], *, make: bool = False) -> tuple[str, str]:
     """The audience and the user of a path."""
     query(request, ())
-    return _audience(parameters, make=make), path_user_id(parameters["user_id"])
+    return _audience(parameters, make=make), given.user(parameters["user_id"])

@@ -6,8 +6,7 @@ Every error names the field and what is allowed there; after any error nothing w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -16,16 +15,15 @@ from starlette.requests import ClientDisconnect, Request
 
 from pns.contracts.store import Cursor, Submission
 from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
-from pns.model.device import MAX_USER_ID, USER_ID_PATTERN, parse_user_id
-from pns.model.name import KEPT_NAME_RULE, NAME_RULE, KeptName, Name
-from pns.model.notification import CREATE_DATE_LEEWAY, Notification
+from pns.inbox import given
+from pns.model.device import MAX_USER_ID, USER_ID_PATTERN
+from pns.model.name import KeptName
+from pns.model.notification import MAX_NOTIFICATIONS, Notification
+from pns.model.remedies import invalid
 from pns.runtime.clock import Clock
 from pns.settings import LimitsSettings
-from pns.web.remedies import invalid
 
 T = TypeVar("T")
-
-MAX_NOTIFICATIONS = 1000
 
 UserId = Annotated[
     str | int,
@@ -150,7 +148,7 @@ def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Sub
     else:
         bodies, prefix = decoded, "/{index}"
     submissions = [
-        submission(
+        given.submission(
             part.user_id, part.notifications, at=prefix.format(index=index), limits=limits, clock=clock
         )
         for index, part in enumerate(bodies)
@@ -161,81 +159,12 @@ def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Sub
     return submissions
 
 
-def submission(
-    user_id: object,
-    notifications: Collection[Notification],
-    *,
-    at: str = "",
-    limits: LimitsSettings,
-    clock: Clock,
-) -> Submission:
-    """Checked notifications for one user. Raises Invalid with pointers below `at`."""
-    errors: list[tuple[str, str]] = []
-    try:
-        user = parse_user_id(user_id)
-    except ValueError as error:
-        user = ""
-        errors.append((f"{at}/user_id", str(error)))
-    errors += _wrong(notifications, at=f"{at}/notifications/{{}}", limits=limits, clock=clock)
-    if errors:
-        raise Invalid(errors)
-    return Submission(user, tuple(notifications))
-
-
-def check(
-    notifications: Collection[Notification],
-    *,
-    at: str = "/notifications/{}",
-    limits: LimitsSettings,
-    clock: Clock,
-) -> None:
-    """Return if all of `notifications` may be stored. Raises Invalid; each stands at `at`, with its index."""
-    errors = list(_wrong(notifications, at=at, limits=limits, clock=clock))
-    if errors:
-        raise Invalid(errors)
-
-
-def _wrong(
-    notifications: Collection[Notification], *, at: str, limits: LimitsSettings, clock: Clock
-) -> Iterator[tuple[str, str]]:
-    latest = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=clock.now() + CREATE_DATE_LEEWAY)
-    for index, notification in enumerate(notifications):
-        wrong = notification.check(max_bytes=limits.max_notification_bytes, latest_create_date=latest)
-        if wrong is not None:
-            field, message = wrong
-            yield f"{at.format(index)}/{field}", message
-
-
 def decode_seen(body: bytes) -> SeenBody:
     """The body of `POST /users/{user_id}/seen`. Raises BadJSON or Invalid."""
     seen = decode(body, _SEEN)
     if (seen.notification_ids is None) == (not seen.all):
         raise Invalid([("", 'must be either {"notification_ids": […]} or {"all": true}')])
     return seen
-
-
-def path_user_id(text: str) -> str:
-    """A user id from a path. Raises Invalid."""
-    try:
-        return parse_user_id(text)
-    except ValueError as error:
-        raise Invalid([("user_id", str(error))]) from None
-
-
-def name(at: str, text: str) -> str:
-    """`text`, found at `at`, as the name of something that may exist. Raises Invalid."""
-    try:
-        return msgspec.convert(text, KeptName)
-    except msgspec.ValidationError:
-        raise Invalid([(at, f"must be {KEPT_NAME_RULE}")]) from None
-
-
-def new_name(at: str, text: str) -> str:
-    """`text`, found at `at`, as the name of something that is made if need be. Raises Invalid."""
-    try:
-        return msgspec.convert(text, Name)
-    except msgspec.ValidationError:
-        raise Invalid([(at, f"must be {NAME_RULE}")]) from None
 
 
 def query_cursor(request: Request, limits: LimitsSettings) -> Cursor:
@@ -248,7 +177,7 @@ def query_cursor(request: Request, limits: LimitsSettings) -> Cursor:
         raise Invalid([("before", "give `after` or `before`, not both")])
     for at in ("after", "before"):
         if values.get(at):
-            name(at, values[at])
+            given.name(at, values[at])
     return Cursor(
         after=values.get("after", ""),
         before=values.get("before"),

@@ -13,16 +13,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pns.errors import Invalid, NotFound, OriginNotAllowed, RateLimited, Unavailable
+from pns.inbox import given
+from pns.model.answers import Registered
 from pns.model.device import Registration
 from pns.node import Node
-from pns.web.body import name, query
+from pns.web.body import query
 from pns.web.contract.operation import DEVICE, Answer, Operation
 from pns.web.entrance import DEVICES, Entrance, Turnstile
 from pns.web.problems import Headers
 from pns.web.registrations import (
     MAX_BODY_BYTES,
     NO_DEVICE,
-    Registered,
     read,
     read_registration,
     registered,
@@ -108,22 +109,22 @@ class InstallationEndpoints:
         """Register this app or browser, so that pushes reach its user there. Do it at each start."""
         device, _, headers = await self._turnstile.enter(request.scope)
         registration = await read_registration(request)
-        installed = await self._registrar.install(device.user_id, registration, device.device_id)
+        installed = await self._registrar.register(device.user_id, registration, device.device_id)
         return _with(answer(registered(installed), status=201), headers)
 
     async def uninstall(self, request: Request, parameters: dict[str, str]) -> Response:
         """Remove a device of this user."""
         device, _, headers = await self._turnstile.enter(request.scope)
         query(request, ())
-        device_id = name("device_id", parameters["device_id"])
-        if not await self._registrar.uninstall(device.user_id, device_id):
+        device_id = given.name("device_id", parameters["device_id"])
+        if not await self._registrar.unregister(device.user_id, device_id):
             raise NotFound(NO_DEVICE)
         return _with(answer(None, status=204), headers)
 
     async def set_badge(self, request: Request, parameters: dict[str, str]) -> Response:
         """Set the badge of a device of this user."""
         device, _, headers = await self._turnstile.enter(request.scope)
-        device_id = name("device_id", parameters["device_id"])
+        device_id = given.name("device_id", parameters["device_id"])
         badge = (await read(request, _BADGE)).badge
         if not await self._outbox.set_badge(device_id, badge, user_id=device.user_id):
             raise NotFound(NO_DEVICE)

@@ -1,20 +1,21 @@
-"""A connection as Server-Sent Events, for whoever sits behind a proxy that refuses WebSockets.
+"""A connection as Server-Sent Events, for a device behind a proxy that refuses WebSockets.
 
-It turns what an Outlet says to a WebSocket into lines of `text/event-stream` (HTML Standard §9.2), and the
-end of the request into the end of a WebSocket. It decides nothing: counts, heartbeats, limits, revocation and
-drain are the Connection's, as ever. The device's own messages go to POST /messages.
+This module is a transport of lines of `text/event-stream` (HTML Standard §9.2). The transport decides
+nothing: counts, heartbeats, limits, revocation and drain belong to the Connection. A device sends its own
+messages to POST /messages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from pns.contracts.store import State
 from pns.live.connection import Connection
-from pns.live.outlet import Message
 from pns.model.messages import CloseCode
 from pns.node import Node
 from pns.web.problems import API_HEADERS, Headers
@@ -28,7 +29,7 @@ _HEADERS: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 _GREETING = b": counts follow\n\n"
-"""A comment, so that a proxy that waits for the body's first bytes passes the headers on at once."""
+"""A comment. Some proxies keep the headers until the first bytes of the body."""
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -39,13 +40,13 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 def wants_events(request: Request) -> bool:
-    """Whether the request's Accept names the media type; `*/*` is everybody's and does not."""
+    """Whether the request's Accept names the media type. All clients send `*/*`, which is not enough."""
     accepted = ",".join(request.headers.getlist("accept")).lower().split(",")
     return any(entry.partition(";")[0].strip() == MEDIA_TYPE for entry in accepted)
 
 
 class EventStream(Response):
-    """The answer that lasts as long as `connection`, which it takes out of the hub in the end."""
+    """The answer that lasts as long as `connection`. In the end `connection` leaves the hub."""
 
     def __init__(self, node: Node, connection: Connection, state: State, headers: Headers) -> None:
         """Must be called as an ASGI application at once: `connection` is in the hub already."""
@@ -58,8 +59,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = self._connection
         try:
-            # Before anything is awaited: a count that comes meanwhile must find where to go.
-            connection.plug_in(_Lines(send), None)
+            connection.plug_in(_Lines(send))
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": _GREETING, "more_body": True})
             if await self._node.crowded(connection.user_id):
@@ -70,29 +70,38 @@ class EventStream(Response):
 
 
 class _Lines:
-    """What a WebSocket would be sent, as lines."""
+    """The transport that sends lines. An HTTP server does not report its buffer and has no abort."""
+
+    __slots__ = ("_send",)
 
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    async def __call__(self, message: Message) -> None:
-        closing = message["type"] == "websocket.close"
-        body = _close(message) if closing else f"data: {message['text']}\n\n".encode()
-        await self._send({"type": "http.response.body", "body": body, "more_body": not closing})
+    def blocked(self) -> None:
+        return None
+
+    def send_text(self, text: str) -> Awaitable[None]:
+        return self._send(_piece(f"data: {text}\n\n".encode()))
+
+    def send_close(self, code: int, reason: str) -> Awaitable[None]:
+        data = msgspec.json.encode(Closing(code, reason))
+        return self._send(_piece(b"event: close\ndata: " + data + b"\n\n", last=True))
+
+    def abort(self) -> None: ...
+
+
+def _piece(body: bytes, *, last: bool = False) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": not last}
 
 
 class _Hangup:
-    """Waits for the peer to go: all that it can say on this connection."""
+    """Waits for the peer to go. On this connection the peer sends nothing else."""
+
+    __slots__ = ("_receive",)
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
 
-    async def __call__(self) -> Message:
+    async def __call__(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        return {"type": "websocket.disconnect", "code": 1006}
-
-
-def _close(message: Message) -> bytes:
-    closing = Closing(message["code"], message["reason"])
-    return b"event: close\ndata: " + msgspec.json.encode(closing) + b"\n\n"

@@ -137,13 +137,13 @@ class TokenMaintainer:
     async def _install(self, said: Said, registration: Registration) -> Device:
         user = said.app_user.strip() if isinstance(said.app_user, str) else said.app_user
         if user is None or user == "":
-            return (await self._registrar.install_pseudo(registration)).device
-        return (await self._registrar.install(parse_user_id(user), registration)).device
+            return (await self._registrar.register_pseudo(registration)).device
+        return (await self._registrar.register(parse_user_id(user), registration)).device
 
     async def _unregister(self, said: Said) -> Result:
         try:
             gone = [
-                await self._registrar.uninstall(device.user_id, device.device_id)
+                await self._registrar.unregister(device.user_id, device.device_id)
                 for device in await self._registered(said.token)
             ]
         except Problem:

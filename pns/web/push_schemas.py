@@ -7,29 +7,11 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from pns.errors import Invalid, Unavailable
-from pns.model.device import Device, Registration
-from pns.model.push import PushState, PushStatus
-from pns.model.timestamp import Timestamp, format_timestamp
-from pns.node import Node
-from pns.web.body import name
+from pns.model.answers import InstalledDevice, PushItem, Registered
+from pns.model.device import Registration
 from pns.web.contract.operation import APPLICATION, STORE, USER, Answer, Operation
-from pns.web.registrations import MAX_BODY_BYTES, Registered
-from pns.web.user_schemas import READING_BODY, Count
-
-
-class InstalledDevice(Struct, frozen=True):
-    """A device at a push network. `badge`: its own counter; null where it shows what is unseen."""
-
-    device_id: str
-    network: str
-    gateway: str
-    app: str
-    environment: str
-    platform: str
-    badge: Count | None
-    registered_at: Timestamp
-    expires_at: Timestamp | None
-    connections: Count
+from pns.web.registrations import MAX_BODY_BYTES
+from pns.web.user_schemas import READING_BODY
 
 
 class UserDevices(Struct, frozen=True):
@@ -44,23 +26,6 @@ class PseudoUser(Struct, frozen=True):
     user_id: str
     device_id: str
     mqtt: dict[str, Any] | UnsetType = UNSET
-
-
-class PushItem(Struct, frozen=True):
-    """A push to one device. `accepted` means that its network took it, not that it was delivered.
-
-    `due_at`: of one that waits, when it is tried next. `provider_id`: how the network calls it.
-    """
-
-    device_id: str
-    network: str
-    gateway: str
-    state: PushState
-    attempts: Count
-    reason: str | None
-    provider_id: str | None
-    due_at: Timestamp | None
-    changed_at: Timestamp
 
 
 class Pushes(Struct, frozen=True):
@@ -96,50 +61,3 @@ PUSHES = Operation(
     answers=(Answer(200, "The pushes, by device.", body=Pushes),),
     problems=USER,
 )
-
-
-async def devices_of(node: Node, user_id: str) -> list[InstalledDevice]:
-    """The user's devices at push networks, and how many connections each holds now."""
-    connected = {found.device_id: found.connections for found in await node.presence.devices(user_id)}
-    devices = await node.store.outbox.devices(user_id)
-    return [_shown(device, connected.get(device.device_id, 0)) for device in devices]
-
-
-async def pushes_of(node: Node, user_id: str, notification_id: str) -> list[PushItem]:
-    """The pushes of one notification, by device. Raises Invalid."""
-    found = await node.store.outbox.pushes(user_id, name("notification_id", notification_id))
-    return [_item(push) for push in found]
-
-
-def _shown(device: Device, connections: int) -> InstalledDevice:
-    """A device without its address, which would let anybody push to it."""
-    return InstalledDevice(
-        device_id=device.device_id,
-        network=device.network,
-        gateway=device.gateway,
-        app=device.app,
-        environment=device.environment,
-        platform=device.platform,
-        badge=device.badge,
-        registered_at=format_timestamp(device.registered_at),
-        expires_at=_moment(device.expires_at),
-        connections=connections,
-    )
-
-
-def _item(push: PushStatus) -> PushItem:
-    return PushItem(
-        device_id=push.device_id,
-        network=push.network,
-        gateway=push.gateway,
-        state=push.state,
-        attempts=push.attempts,
-        reason=push.reason,
-        provider_id=push.provider_id,
-        due_at=_moment(push.due_at),
-        changed_at=format_timestamp(push.changed_at),
-    )
-
-
-def _moment(at: int | None) -> Timestamp | None:
-    return None if at is None else format_timestamp(at)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 
 from pns.errors import TooLarge
+from pns.model.answers import Registered
 from pns.model.device import Registration
-from pns.push.registrar import Installed
+from pns.push.registrar import RegisteredDevice
 from pns.web.body import decode, read_body
 
 T = TypeVar("T")
@@ -21,13 +21,6 @@ MAX_BODY_BYTES = 16_384
 NO_DEVICE = "this user has no such device"
 
 _REGISTRATION = msgspec.json.Decoder(Registration)
-
-
-class Registered(Struct, frozen=True):
-    """`mqtt`: what an MQTT device needs to connect; told only here, and anew at each registration."""
-
-    device_id: str
-    mqtt: dict[str, Any] | UnsetType = UNSET
 
 
 async def read_registration(request: Request) -> Registration:
@@ -43,6 +36,6 @@ async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         raise TooLarge(f"this body has at most {MAX_BODY_BYTES} bytes") from None
 
 
-def registered(installed: Installed) -> Registered:
+def registered(installed: RegisteredDevice) -> Registered:
     """What the answer to a registration says."""
-    return Registered(installed.device.device_id, dict(installed.reply) or UNSET)
+    return Registered.told(installed.device.device_id, installed.reply)

@@ -59,11 +59,9 @@ class Routes:
             if route.method == method or (route.method == "GET" and method == "HEAD"):
                 return route.endpoint, parameters
             allow.add(route.method)
-        if not allow:
-            raise NotFound
-        error = MethodNotAllowed()
-        error.allow = sorted(allow)
-        raise error
+        if allow:
+            raise MethodNotAllowed(allow)
+        raise NotFound
 
 
 def _match(template: list[str], segments: list[str], texts: list[str]) -> dict[str, str] | None:

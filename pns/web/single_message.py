@@ -24,6 +24,7 @@ from pns.errors import (
     UnknownNotification,
 )
 from pns.live.conversation import page_limit, seen_cursor
+from pns.model.answers import Count
 from pns.model.messages import (
     DATA_SEEN,
     RENEW_TICKET,
@@ -52,7 +53,7 @@ from pns.web.entrance import MESSAGES, Entrance, Turnstile
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
 from pns.web.subscribe import COOKIE, PREFLIGHT
-from pns.web.user_schemas import READING_BODY, Count
+from pns.web.user_schemas import READING_BODY
 
 _MEDIA_TYPES = ("application/json", "text/plain")
 
@@ -139,7 +140,7 @@ class MessageEndpoints:
 
     async def _serve(self, user_id: str, message: Message) -> Response:
         if isinstance(message, DataSeen):
-            await self._node.publisher.mark_seen_up_to(user_id, message.up_to)
+            await self._node.changes.mark_seen_up_to(user_id, message.up_to)
             return _answer(encode_count((await self._node.store.states([user_id]))[user_id].unseen))
         async with self._node.page_turns:
             if isinstance(message, SeenRequest):
@@ -159,9 +160,7 @@ class MessageEndpoints:
 
     async def _mark(self, user_id: str, page: Page) -> None:
         try:
-            await self._node.publisher.mark_sent_seen(
-                user_id, page.user_key, [kept.seq for kept in page.items]
-            )
+            await self._node.changes.mark_sent_seen(user_id, page.user_key, [kept.seq for kept in page.items])
         except (StoreUnavailable, Overloaded):
             # They stay unseen and will be shown again: never lost, perhaps twice.
             return

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pns.contracts.authority import DeviceAuthority
-from pns.contracts.store import State
 from pns.errors import (
     Draining,
     Invalid,
@@ -24,7 +23,6 @@ from pns.errors import (
     Unavailable,
     UpgradeRequired,
 )
-from pns.live.connection import Connection
 from pns.model.messages import SUBPROTOCOL, CloseCode
 from pns.model.ticket import TICKET_SECONDS
 from pns.node import Node
@@ -36,6 +34,7 @@ from pns.web.routing import Route
 from pns.web.tickets import MAX_BODY_BYTES, MEDIA_TYPES, SubscribeBody, offered_ticket, read_subscribe_body
 from pns.web.user_schemas import READING_BODY
 from pns.web.users import answer
+from pns.web.websocket import Incoming, websocket_transport
 
 log = logging.getLogger(__name__)
 
@@ -192,10 +191,11 @@ class DeviceEndpoints:
             await self._refuse(scope, send, problem)
             return
         try:
-            # Before anything is awaited: a count that comes meanwhile must find where to go.
-            connection.plug_in(send, (scope.get("extensions") or {}).get("pns.socket"))
+            connection.plug_in(websocket_transport(scope, send, in_place=self._node.in_place))
             await self._accept(scope, receive, send, headers)
-            await self._run(connection, state, receive)
+            if await self._node.crowded(connection.user_id):
+                connection.end(CloseCode.TOO_MANY_CONNECTIONS)
+            await connection.run(Incoming(receive), state)
         finally:
             self._node.leave(connection)
 
@@ -221,8 +221,3 @@ class DeviceEndpoints:
         await receive()
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
         await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
-
-    async def _run(self, connection: Connection, state: State, receive: Receive) -> None:
-        if await self._node.crowded(connection.user_id):
-            connection.end(CloseCode.TOO_MANY_CONNECTIONS)
-        await connection.run(receive, state)

@@ -6,10 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pns.errors import NotFound
+from pns.inbox import given
 from pns.node import Node
 from pns.web import push_schemas as calls
 from pns.web.authorization import Authorization
-from pns.web.body import name, path_user_id, query
+from pns.web.body import query
 from pns.web.registrations import NO_DEVICE, read_registration, registered
 from pns.web.routing import Route
 from pns.web.users import answer
@@ -36,32 +37,33 @@ class PushEndpoints:
 
     async def devices(self, request: Request, parameters: dict[str, str]) -> Response:
         """The user's devices at push networks."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         query(request, ())
-        return answer(calls.UserDevices(await calls.devices_of(self._node, user_id)))
+        return answer(calls.UserDevices(await self._node.reading.devices(user_id)))
 
     async def install_for_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Register a device on the user's behalf."""
-        user_id = path_user_id(parameters["user_id"])
-        installed = await self._registrar.install(user_id, await read_registration(request))
+        user_id = given.user(parameters["user_id"])
+        installed = await self._registrar.register(user_id, await read_registration(request))
         return answer(registered(installed), status=201)
 
     async def uninstall_for_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Remove a device of the user."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         query(request, ())
-        if not await self._registrar.uninstall(user_id, name("device_id", parameters["device_id"])):
+        if not await self._registrar.unregister(user_id, given.name("device_id", parameters["device_id"])):
             raise NotFound(NO_DEVICE)
         return answer(None, status=204)
 
     async def pseudo_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Register a device whose app knows no logins; its user is made here."""
-        installed = await self._registrar.install_pseudo(await read_registration(request))
+        installed = await self._registrar.register_pseudo(await read_registration(request))
         told = registered(installed)
         return answer(calls.PseudoUser(installed.device.user_id, told.device_id, told.mqtt), status=201)
 
     async def pushes(self, request: Request, parameters: dict[str, str]) -> Response:
         """What became of a notification's pushes."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         query(request, ())
-        return answer(calls.Pushes(await calls.pushes_of(self._node, user_id, parameters["notification_id"])))
+        pushes = await self._node.reading.pushes(user_id, parameters["notification_id"])
+        return answer(calls.Pushes(pushes))

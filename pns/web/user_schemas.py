@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from pns.errors import BadJSON, Invalid, NotificationIdConflict, TooLarge, UnsupportedMediaType
+from pns.model.answers import Count, UserInfo
 from pns.model.messages import InboxItem
 from pns.model.name import KeptName
-from pns.model.timestamp import Timestamp
 from pns.web.body import EitherSeen, NotifyBodies
 from pns.web.contract.operation import APPLICATION, STORE, USER, Answer, Operation, Parameter, Problems
-
-Count = Annotated[int, Meta(ge=0)]
 
 
 class Notified(Struct, frozen=True):
     """The ids of all notifications of the request, in its order."""
 
     notification_ids: list[str]
-
-
-class DeviceInfo(Struct, frozen=True):
-    """`connections` are those on all nodes; `here`, only if asked for, those on the node that answers."""
-
-    device_id: str
-    connections: Count
-    connected_since: Timestamp
-    here: Count | UnsetType = UNSET
-
-
-class UserInfo(Struct, frozen=True):
-    user_id: str
-    unseen: Count
-    devices: list[DeviceInfo]
 
 
 class Inbox(Struct, frozen=True):

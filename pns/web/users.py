@@ -8,23 +8,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from pns.contracts.store import EVERY_DEVICE, Cursor
+from pns.contracts.store import EVERY_DEVICE
 from pns.errors import Invalid, UnknownNotification
-from pns.model.messages import inbox_item
-from pns.model.notification import Page
-from pns.model.timestamp import format_timestamp
+from pns.inbox import given
 from pns.node import Node
 from pns.web import user_schemas as calls
 from pns.web.authorization import Authorization
 from pns.web.body import (
     decode_notify,
     decode_seen,
-    name,
-    path_user_id,
     query,
     query_cursor,
     read_body,
@@ -32,7 +28,7 @@ from pns.web.body import (
 from pns.web.export import EXPORT, export_lines
 from pns.web.problems import API_HEADERS
 from pns.web.routing import Route
-from pns.web.user_schemas import DeviceInfo, Inbox, Notified, Unseen, UserInfo
+from pns.web.user_schemas import Inbox, Notified, Unseen
 
 
 class ApplicationEndpoints:
@@ -61,46 +57,45 @@ class ApplicationEndpoints:
         """Store notifications durably and tell the users' devices."""
         limits = self._node.settings.limits
         body = await read_body(request, limits.max_body_bytes)
-        appended = await self._node.publisher.notify(decode_notify(body, limits, self._node.clock))
+        appended = await self._node.changes.notify(decode_notify(body, limits, self._node.clock))
         return answer(Notified(appended.notification_ids), status=201 if appended.created else 200)
 
     async def user(self, request: Request, parameters: dict[str, str]) -> Response:
         """The user's unseen count and connected devices."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         asked = query(request, {"here"}).get("here")
         if asked not in (None, "true"):
             raise Invalid([("here", "must be true, or left out")])
-        return answer(await user_info(self._node, user_id, here=asked is not None))
+        return answer(await self._node.reading.user(user_id, here=asked is not None))
 
     async def inbox(self, request: Request, parameters: dict[str, str]) -> Response:
         """The user's notifications, seen or not, without marking anything."""
-        user_id = path_user_id(parameters["user_id"])
-        page = await self._page(user_id, query_cursor(request, self._node.settings.limits))
-        return answer(Inbox([inbox_item(kept) for kept in page.items]))
+        user_id = given.user(parameters["user_id"])
+        cursor = query_cursor(request, self._node.settings.limits)
+        try:
+            return answer(Inbox(await self._node.reading.page(user_id, cursor)))
+        except UnknownNotification as error:
+            raise Invalid([("after" if cursor.after else "before", str(error))]) from None
 
     async def seen(self, request: Request, parameters: dict[str, str]) -> Response:
         """Mark notifications seen on the user's behalf."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         body = decode_seen(await read_body(request, self._node.settings.limits.max_body_bytes))
-        if body.notification_ids is None:
-            await self._node.publisher.mark_all_seen(user_id)
-        else:
-            await self._node.publisher.mark_seen(user_id, body.notification_ids)
-        return answer(Unseen(await self._unseen(user_id)))
+        return answer(Unseen(await self._node.changes.seen(user_id, body.notification_ids)))
 
     async def withdraw(self, request: Request, parameters: dict[str, str]) -> Response:
         """Take one notification back."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         query(request, ())
-        notification_id = name("notification_id", parameters["notification_id"])
-        await self._node.publisher.withdraw(user_id, notification_id)
+        notification_id = given.name("notification_id", parameters["notification_id"])
+        await self._node.changes.withdraw(user_id, notification_id)
         return answer(None, status=204)
 
     async def export(self, request: Request, parameters: dict[str, str]) -> Response:
         """Everything PNS keeps of the user, a JSON line for each notification, device and subscription."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         query(request, ())
-        lines = export_lines(self._node, user_id)
+        lines = export_lines(self._node.reading, user_id)
         # The first page is read before the answer begins, so that a store that is away is a 503.
         first = await anext(lines)
         response = StreamingResponse(_following(first, lines), media_type="application/x-ndjson")
@@ -109,57 +104,19 @@ class ApplicationEndpoints:
 
     async def disconnect(self, request: Request, parameters: dict[str, str]) -> Response:
         """Revoke the user's connections and logins, or those of one device."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         wanted = query(request, {"device_id"}).get("device_id")
         # An empty one would mean all devices, which only leaving it out may mean.
-        device_id = EVERY_DEVICE if wanted is None else name("device_id", wanted)
-        await self._node.publisher.revoke(user_id, device_id)
+        device_id = EVERY_DEVICE if wanted is None else given.name("device_id", wanted)
+        await self._node.changes.revoke(user_id, device_id)
         return answer(None, status=202)
 
     async def erase(self, request: Request, parameters: dict[str, str]) -> Response:
         """Erase the user with everything PNS keeps of them."""
-        user_id = path_user_id(parameters["user_id"])
+        user_id = given.user(parameters["user_id"])
         query(request, ())
-        await erase_user(self._node, user_id)
+        await self._node.erasure.erase(user_id)
         return answer(None, status=204)
-
-    async def _unseen(self, user_id: str) -> int:
-        return (await self._node.store.states([user_id]))[user_id].unseen
-
-    async def _page(self, user_id: str, cursor: Cursor) -> Page:
-        try:
-            return await self._node.store.inbox(user_id, cursor)
-        except UnknownNotification as error:
-            at = "after" if cursor.after else "before"
-            raise Invalid([(at, str(error))]) from None
-
-
-async def user_info(node: Node, user_id: str, *, here: bool = False) -> UserInfo:
-    """The user's unseen count and the devices connected to any node; `here`: how many to this one."""
-    found = await node.presence.devices(user_id)
-    own = {presence.device_id: presence.connections for presence in node.hub.presences(user_id)}
-    devices = [
-        DeviceInfo(id, connections, format_timestamp(since), own.get(id, 0) if here else UNSET)
-        for _, id, connections, since in found
-    ]
-    return UserInfo(user_id, (await node.store.states([user_id]))[user_id].unseen, devices)
-
-
-async def erase_user(node: Node, user_id: str) -> None:
-    """Erase the user, then take back what gateways gave to their devices. A cancelled call stops neither."""
-    await node.pushing.registrar.shielded.run(_erase(node, user_id))
-
-
-async def _erase(node: Node, user_id: str) -> None:
-    devices = await node.store.outbox.devices(user_id)
-    erased: list[int | None] = []
-    try:
-        await node.publisher.erase(user_id, committed=erased.append)
-    finally:
-        # The devices are gone with the first commit, also where a later one failed.
-        if any(erased):
-            for device in devices:
-                await node.pushing.registrar.released(device)
 
 
 async def _following(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -8,13 +8,14 @@ import pytest
 from pns.adapters.gateways.fcm.message import MOST_BYTES
 from pns.adapters.gateways.webpush.message import MAX_TEXT
 from pns.contracts.audiences import Change
+from pns.inbox.publications import Changed
 from pns.model.device import MAX_ADDRESS, Registration
 from pns.model.push import (
     APNsControls,
+    Cause,
     FCMControls,
     FCMNotification,
     MQTTControls,
-    Origin,
     PushControls,
     PushState,
     WebPushControls,
@@ -23,7 +24,6 @@ from pns.ops.serve.server import PING_SECONDS
 from pns.push.circuit import FAILURES, RETRY_SECONDS
 from pns.push.engine import SETTLED_SECONDS
 from pns.push.registrar import MOST_DEVICES
-from pns.web.audience_schemas import Changed
 from pns.web.registrations import MAX_BODY_BYTES
 from tests.harness.mosquitto import SETUP
 
@@ -55,7 +55,7 @@ def test_members_of_what_concerns_push(page_name: str, what: str, struct: type[m
 
 def test_control_fields() -> None:
     documented = [code(row.cells[0]) for row in table(PUSH, "control field")]
-    assert documented == [field.encode_name for field in msgspec.structs.fields(Origin)]
+    assert documented == [field.encode_name for field in msgspec.structs.fields(Cause)]
 
 
 def test_changes_of_a_bucket() -> None:

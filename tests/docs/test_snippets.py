@@ -25,12 +25,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from pns import PNS
+from pns.inbox.publications import Changed, ToAll
+from pns.model.answers import PublicationInfo, Published, Registered, UserInfo
 from pns.model.device import Registration, parse_user_id
 from pns.model.messages import DATA_SEEN, FROM_PNS, REQUESTS, SEEN_REQUEST, UNSEEN_REQUEST, parse_request
 from pns.model.push import PushControls
 from pns.settings import Settings
 from pns.testing import FakeClock, temporary_pns
-from pns.web.audience_schemas import Changed, PublicationInfo, Published, ToAll
 from pns.web.body import NotifyBody, decode_seen
 from pns.web.contract.asyncapi import message_name
 from pns.web.devices import Networks
@@ -38,10 +39,9 @@ from pns.web.export import ExportLine
 from pns.web.operations import Health
 from pns.web.problems import ProblemBody
 from pns.web.push_schemas import Pushes, UserDevices
-from pns.web.registrations import Registered
 from pns.web.subscribe import Subscribed
 from pns.web.tickets import SubscribeBody
-from pns.web.user_schemas import Inbox, Notified, UserInfo
+from pns.web.user_schemas import Inbox, Notified
 from tests.adapters.gateways.fake_google import Google
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.postgres import Postgres

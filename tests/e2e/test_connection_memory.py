@@ -72,7 +72,7 @@ async def test_nothing_of_a_connection_waits_for_the_garbage_collection(
 ) -> None:
     """5,000 that end at once leave 45 MB otherwise, because the collection looks at old things seldom.
 
-    The fix: what ends lets go of what holds it: Outlet.release, WebSocketProtocol.on_task_complete.
+    The fix: what ends lets go of what holds it: Writer.release, WebSocketProtocol.on_task_complete.
     """
     command = [sys.executable, "-c", TELLING]
     async with ServerProcess(tmp_path, auth_url=application.url, command=command) as server:

@@ -104,7 +104,7 @@ async def test_without_the_fix_pings_end_nobody(application: HostApplication, tm
 async def test_send_deadline_ends_a_stalled_peer(application: HostApplication, tmp_path: Path) -> None:
     """Neither pings nor the kernel are involved; the close code is counted.
 
-    The fix: Outlet.ready has a deadline, and Connection ends with an abort.
+    The fix: Writer.ready has a deadline, and Connection ends with an abort.
     """
     quick = {"server__send_timeout_seconds": 1} | MANY
     patient = command(ping=FOR_EVER, user_timeout=FOR_EVER)
@@ -188,7 +188,7 @@ async def latency(device: Device, backend: Backend, *, user: str, notifies: int)
 async def test_memory_of_200_stalled_peers(application: HostApplication, tmp_path: Path) -> None:
     """At most one page and 128 KiB each, however often they ask.
 
-    The fix: Outlet.ready waits before a page is built, and the kernel's buffer is small.
+    The fix: Writer.ready waits before a page is built, and the kernel's buffer is small.
     """
     slow = {"server__send_timeout_seconds": FOR_EVER} | MANY
     async with (
@@ -238,7 +238,7 @@ async def hold_up(server: ServerProcess, backend: Backend, *, devices: int, noti
 
 
 async def test_300_devices_paging_hold_up_no_count(application: HostApplication, tmp_path: Path) -> None:
-    """The fix: Delivery.page_turns lets few pages be built at a time (with all at once each count took about
+    """The fix: Shared.page_turns lets few pages be built at a time (with all at once each count took about
     a second), on another connection to the database than counts (with one for both: 10 s and more).
     """
     async with (

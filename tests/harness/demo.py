@@ -6,8 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,13 +15,14 @@ import httpx2 as httpx
 import psutil
 
 from tests.harness.device import Device
+from tests.harness.forkserver import Process, spawn
 from tests.harness.waiting import eventually
 
 
 class Demo:
     """`pns demo` in a process of its own. `address` is the application's, as it was printed."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, process: Process, folder: Path) -> None:
         self.process = process
         self.folder = folder
 
@@ -32,15 +31,7 @@ class Demo:
         """Start it with its output in `folder`; it lays its temporary files there, too."""
         environment = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
         with (folder / "demo.log").open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pns.ops.cli", "demo", *options],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            process = spawn(["demo", *options], cwd=folder, env=environment, output=output.fileno())
         return cls(process, folder)
 
     @property

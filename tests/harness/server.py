@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ import httpx2 as httpx
 
 from pns.testing.temporary import empty_store
 from tests.harness.backend import Backend
+from tests.harness.forkserver import Process, spawn
 
 API_KEY = "test-key-0123456789abcdef"
 
@@ -31,7 +31,8 @@ def free_port() -> int:
 class ServerProcess:
     """`pns serve` in `folder`; settings as `section__key=value`. Use as `async with`.
 
-    May be killed and started again: port and store stay the same.
+    The process is a fork of one that has imported PNS, or `command`. It may be killed and started again: port
+    and store stay the same.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class ServerProcess:
         self.ready_url = f"{self.url}/readyz"
         self.log = folder / "pns.log"
         self.store = folder / "pns.db"
-        self._command = command or [sys.executable, "-m", "pns.ops.cli", "serve"]
+        self._command = command
         self._settings: dict[str, object] = {
             "auth__url": auth_url,
             "app__api_keys": API_KEY,
@@ -52,7 +53,7 @@ class ServerProcess:
             "store__url": f"sqlite:///{self.store}",
             **settings,
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -105,9 +106,12 @@ class ServerProcess:
 
     def _spawn(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
-            )
+            if self._command is None:
+                self.process = spawn(["serve"], cwd=self.folder, env=self.environment, output=log.fileno())
+            else:
+                self.process = subprocess.Popen(
+                    self._command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
+                )
 
     async def stop(self, sig: signal.Signals = signal.SIGTERM, *, within: float = 30.0) -> int:
         """Send `sig` and return the exit code."""

@@ -12,10 +12,10 @@ from pns.adapters.buses.local import LocalBus
 from pns.contracts.audiences import EVERYBODY, Publication, Subscriber
 from pns.contracts.store import Store, Submission
 from pns.errors import StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.inbox.spreader import STEP_USERS, Spreader
 from pns.model.notification import Notification
-from pns.model.push import Origin, PushControls
+from pns.model.push import Cause, PushControls
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 
@@ -40,13 +40,13 @@ def bus() -> Signals:
 
 
 @pytest.fixture
-def publisher(store: Store, bus: Signals, metrics: Metrics) -> Publisher:
-    return Publisher(store, bus, metrics)
+def changes(store: Store, bus: Signals, metrics: Metrics) -> Changes:
+    return Changes(store, bus, metrics)
 
 
 @pytest.fixture
-def spreader(store: Store, publisher: Publisher, clock: FakeClock) -> Spreader:
-    return Spreader(store, publisher, clock)
+def spreader(store: Store, changes: Changes, clock: FakeClock) -> Spreader:
+    return Spreader(store, changes, clock)
 
 
 async def subscribe(store: Store, users: int = USERS) -> None:
@@ -112,12 +112,12 @@ async def test_everybody_whom_pns_knows(store: Store, spreader: Spreader, clock:
 @pytest.mark.parametrize("step", [1, 2, 3])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_cut_off_and_repeated(
-    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, step: int, when: str
+    store: Store, changes: Changes, spreader: Spreader, clock: FakeClock, step: int, when: str
 ) -> None:
     """A node dies before a step is recorded, or before it is stored: the next goes on, nobody gets two."""
     await subscribe(store)
     await store.audiences.publish(publication())
-    reach, calls = publisher.reach, 0
+    reach, calls = changes.reach, 0
 
     async def dying(*args: Any, **more: Any) -> object:
         nonlocal calls
@@ -129,10 +129,10 @@ async def test_cut_off_and_repeated(
             raise StoreUnavailable
         return reached
 
-    publisher.reach = dying  # type: ignore[method-assign, assignment]
+    changes.reach = dying  # type: ignore[method-assign, assignment]
     with pytest.raises(StoreUnavailable):
         await spread(spreader, clock)
-    publisher.reach = reach  # type: ignore[method-assign]
+    changes.reach = reach  # type: ignore[method-assign]
     await spread(spreader, clock)
     assert (await counts(store)).count(0) > 0 or step > 1 or when == "after", "the lease holds"
     clock.advance(31)
@@ -170,19 +170,19 @@ async def test_a_large_publication_holds_up_no_other(
 
 
 async def test_a_slow_store_is_given_small_steps(
-    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: Store, changes: Changes, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And larger ones again when it is quick: whoever else notifies waits for one step."""
     await subscribe(store, 10 * MOST)
     await store.audiences.publish(publication())
-    reach, steps = publisher.reach, list[int]()
+    reach, steps = changes.reach, list[int]()
 
     async def timed(publication: Publication, users: list[Subscriber], **more: Any) -> object:
         steps.append(len(users))
         clock.advance(0.001 * len(users) if len(steps) < 15 else 0.001)
         return await reach(publication, users, **more)
 
-    monkeypatch.setattr(publisher, "reach", timed)
+    monkeypatch.setattr(changes, "reach", timed)
     await spread(spreader, clock)
     assert steps[0] == MOST
     assert steps[14] == LEAST
@@ -191,31 +191,31 @@ async def test_a_slow_store_is_given_small_steps(
 
 
 async def test_large_notifications_go_out_in_small_steps(
-    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: Store, changes: Changes, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it is their data that is large, or what the networks are told."""
     await subscribe(store, 40)
     large = Notification("x" * 60_000, notification_id="p")
     told = Notification("x", notification_id="q", push=PushControls(data={"a": "x" * 16_000}))
     steps: list[int] = []
-    reach = publisher.reach
+    reach = changes.reach
 
     async def counted(publication: Publication, users: list[Subscriber], **more: Any) -> object:
         steps.extend([len(users)] if users else [])  # the end of exactly 40 is a step for nobody
         return await reach(publication, users, **more)
 
-    monkeypatch.setattr(publisher, "reach", counted)
+    monkeypatch.setattr(changes, "reach", counted)
     for id, notification in (("p", large), ("q", told)):
         await store.audiences.publish(publication(id, notifications=(notification,)))
         await spread(spreader, clock)
     assert steps == [8] * 5 + [32, 8]
 
 
-async def test_two_nodes_never_spread_the_same(store: Store, publisher: Publisher, clock: FakeClock) -> None:
+async def test_two_nodes_never_spread_the_same(store: Store, changes: Changes, clock: FakeClock) -> None:
     await subscribe(store, 5)
     for number in range(4):
         await store.audiences.publish(publication(f"p{number}"))
-    spreaders = [Spreader(store, publisher, clock) for _ in range(2)]
+    spreaders = [Spreader(store, changes, clock) for _ in range(2)]
     await asyncio.gather(*(spread(spreader, clock) for spreader in spreaders))
     assert await counts(store, 5) == [4] * 5
     assert [(await _kept(store, f"p{number}")).reached for number in range(4)] == [5] * 4
@@ -247,7 +247,7 @@ async def test_of_several_only_those_whose_ids_are_taken_are_left_out(
 
 
 async def test_who_comes_back_after_the_lease_changes_nothing_more(
-    store: Store, publisher: Publisher, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: Store, changes: Changes, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node stood still while another went on: what collapses must not be replaced by what was before."""
     await store.audiences.subscribe(TOPIC, "user 0", make=True)
@@ -265,10 +265,10 @@ async def test_who_comes_back_after_the_lease_changes_nothing_more(
 
     released = asyncio.Event()
     monkeypatch.setattr(store.audiences, "subscribers", stands_still)
-    sleeper = asyncio.create_task(Spreader(store, publisher, clock).tick())
+    sleeper = asyncio.create_task(Spreader(store, changes, clock).tick())
     await standing.wait()
     clock.advance(31)
-    await spread(Spreader(store, publisher, clock), clock)
+    await spread(Spreader(store, changes, clock), clock)
     released.set()
     await sleeper
     page = await store.unseen("user 0", limit=10, max_bytes=1000)
@@ -277,17 +277,17 @@ async def test_who_comes_back_after_the_lease_changes_nothing_more(
 
 
 async def test_who_is_erased_meanwhile_stays_unknown(
-    store: Store, publisher: Publisher, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: Store, changes: Changes, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await subscribe(store, 5)
     await store.audiences.publish(publication(audience=EVERYBODY))
-    reach = publisher.reach
+    reach = changes.reach
 
     async def erased_before(*args: Any, **more: Any) -> object:
         await store.erase("user 2")
         return await reach(*args, **more)
 
-    monkeypatch.setattr(publisher, "reach", erased_before)
+    monkeypatch.setattr(changes, "reach", erased_before)
     await spread(spreader, clock)
     assert await counts(store, 5) == [1, 1, 0, 1, 1]
     known = await store.audiences.subscribers(EVERYBODY, after=0, limit=10)
@@ -311,7 +311,7 @@ async def test_others_have_their_turn_between_steps(
 async def test_an_erased_user_is_not_reached(store: Store, spreader: Spreader, clock: FakeClock) -> None:
     await subscribe(store, 5)
     await store.erase("user 2")
-    await store.audiences.publish(publication(origin=Origin(topic="app:news")))
+    await store.audiences.publish(publication(cause=Cause(topic="app:news")))
     await spread(spreader, clock)
     assert await counts(store, 5) == [1, 1, 0, 1, 1]
 

@@ -77,7 +77,7 @@ async def test_a_connection_has_one_deadline_for_all_attempts(tmp_path: Path) ->
     authority = Hanging(Login("alice", -1))
     settings = AuthSettings(timeout_seconds=0.05)
     async with an_edge(tmp_path, authority, auth=settings) as edge:
-        await edge.node.publisher.revoke("alice", EVERY_DEVICE)
+        await edge.node.changes.revoke("alice", EVERY_DEVICE)
         async with asyncio.timeout(10):
             with pytest.raises(AuthUnavailable, match="again and again"):
                 await edge.node.join(NOBODY, None)

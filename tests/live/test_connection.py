@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
 
 from pns.contracts.store import State, Store
 from pns.errors import StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.live.admission import Admitted
-from pns.live.connection import Connection, Delivery
-from pns.live.outlet import Message
+from pns.live.connection import Connection, Shared
 from pns.model.messages import CloseCode
 from pns.model.notification import Page, StoredNotification
 from pns.runtime.metrics import Metrics
@@ -27,7 +26,7 @@ ITEM = StoredNotification(7, "id", "data", 0, None, None, None, None)
 
 
 class StubInbox:
-    """A store and a publisher: one page for everybody, and what was read and marked."""
+    """A store and its changes: one page for everybody, and what was read and marked."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -46,74 +45,79 @@ class StubInbox:
 
 
 class Peer:
-    """A device at a server's other end, and that server's socket."""
+    """A device at a server's other end, and that server as a transport."""
 
     def __init__(self) -> None:
         self.writable = asyncio.Event()
         self.writable.set()
         self.takes = asyncio.Event()
         self.takes.set()
-        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.sent: list[Message] = []
+        self.says_next: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self.texts: list[str] = []
+        self.close_codes: list[int] = []
         self.aborted = False
-        self.before_send: Callable[[Message], None] = lambda message: None
+        self.before_send: Callable[[str], None] = lambda text: None
 
-    def send_text(self, text: str) -> None:
-        self.sent.append({"type": "websocket.send", "text": text})
+    def blocked(self) -> Awaitable[object] | None:
+        return None if self.writable.is_set() else self.writable.wait()
+
+    def send_text(self, text: str) -> Awaitable[None] | None:
+        if not self.takes.is_set():
+            return self.send_later(text)
+        self.before_send(text)
+        self.texts.append(text)
+        return None
+
+    async def send_later(self, text: str) -> None:
+        await self.takes.wait()
+        self.before_send(text)
+        self.texts.append(text)
+
+    async def send_close(self, code: int, reason: str) -> None:
+        self.close_codes.append(code)
 
     def abort(self) -> None:
         self.aborted = True
 
-    async def send(self, message: Message) -> None:
-        await self.writable.wait()
-        await self.takes.wait()
-        self.before_send(message)
-        self.sent.append(message)
-
-    def says(self, *texts: str) -> None:
+    def says(self, *texts: str | bytes) -> None:
         for text in texts:
-            self.events.put_nowait({"type": "websocket.receive", "text": text})
+            self.says_next.put_nowait(text)
 
     def leaves(self) -> None:
-        self.events.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        self.says_next.put_nowait(None)
 
     @property
     def messages(self) -> list[Any]:
-        return [json.loads(message["text"]) for message in self.sent if "text" in message]
-
-    @property
-    def close_codes(self) -> list[int]:
-        return [message["code"] for message in self.sent if message["type"] == "websocket.close"]
+        return [json.loads(text) for text in self.texts]
 
 
 class Line:
     """A connection under way, and everything around it."""
 
     def __init__(
-        self, *, timeout: float = 5.0, delivery: Delivery | None = None, plugged_in: bool = True
+        self, *, timeout: float = 5.0, shared: Shared | None = None, plugged_in: bool = True
     ) -> None:
         self.inbox, self.peer, self.metrics = StubInbox(), Peer(), Metrics()
-        self.delivery = delivery or Delivery(
+        self.shared = shared or Shared(
             settings=Settings(server=ServerSettings(send_timeout_seconds=timeout)),
             store=cast(Store, self.inbox),
-            publisher=cast(Publisher, self.inbox),
+            changes=cast(Changes, self.inbox),
             clock=FakeClock(),
             metrics=self.metrics,
-            in_place=True,
             page_turns=asyncio.Semaphore(2),
         )
         self.connection = Connection(
-            self.delivery, Admitted("alice", "phone", 5), credentials=None, recheck_at=0.0
+            self.shared, Admitted("alice", "phone", 5), credentials=None, recheck_at=0.0
         )
         if plugged_in:
             self.plug_in()
         self.task: asyncio.Task[None] | None = None
 
     def plug_in(self) -> None:
-        self.connection.plug_in(self.peer.send, self.peer)
+        self.connection.plug_in(self.peer)
 
     def start(self, state: State | None = None) -> asyncio.Task[None]:
-        self.task = asyncio.create_task(self.connection.run(self.peer.events.get, state or State(1, 1, 3)))
+        self.task = asyncio.create_task(self.connection.run(self.peer.says_next.get, state or State(1, 1, 3)))
         return self.task
 
     def closes(self, code: int) -> float:
@@ -138,8 +142,9 @@ async def test_the_count_comes_first_and_the_device_ends_it(line: Line) -> None:
 
 
 async def test_what_was_not_handed_over_is_not_marked(line: Line) -> None:
-    def gone(message: Message) -> None:
-        raise OSError("the peer is gone")
+    def gone(text: str) -> None:
+        if "newNotificationData" in text:
+            raise OSError("the peer is gone")
 
     line.peer.before_send = gone
     line.peer.says(ASK)
@@ -149,9 +154,14 @@ async def test_what_was_not_handed_over_is_not_marked(line: Line) -> None:
 
 
 async def test_no_second_page_is_built_for_a_peer_that_does_not_read() -> None:
-    """The fix: `_apply` waits for Outlet.ready before it reads."""
+    """The fix: `_apply` waits for Writer.ready before it reads."""
     line = Line(timeout=0.05)
-    line.peer.before_send = lambda message: line.peer.writable.clear()
+
+    def fills(text: str) -> None:
+        if "newNotificationData" in text:
+            line.peer.writable.clear()
+
+    line.peer.before_send = fills
     line.peer.says(ASK, ASK, ASK)
     await line.start()
     assert line.inbox.reads == 1
@@ -233,18 +243,63 @@ async def test_a_revocation_ends_it_and_an_older_one_does_not(line: Line) -> Non
     assert line.peer.messages[-1] == {"newNotificationCountChanged": 4}
 
 
-@pytest.mark.parametrize(
-    ("event", "code"),
-    [
-        ({"type": "websocket.receive", "bytes": b"x"}, 1003),
-        ({"type": "websocket.receive", "text": "x" * 4097}, 1009),
-        ({"type": "websocket.receive", "text": "é" * 2049}, 1009),
-    ],
-)
-async def test_what_a_foreign_server_lets_through(line: Line, event: dict[str, Any], code: int) -> None:
-    line.peer.events.put_nowait(event)
+@pytest.mark.parametrize(("message", "code"), [(b"x", 1003), ("x" * 4097, 1009), ("é" * 2049, 1009)])
+async def test_what_a_foreign_server_lets_through(line: Line, message: str | bytes, code: int) -> None:
+    line.peer.says(message)
     await line.start()
     assert line.peer.close_codes == [code]
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["in its own task", "in place"])
+async def test_a_count_that_cannot_be_sent_ends_the_connection_and_is_logged_once(
+    line: Line, later: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fix: Connection is the edge of what a host's middleware around `send` raises."""
+
+    def fails(text: str) -> None:
+        raise ValueError("of a host's middleware")
+
+    task = line.start()
+    await eventually(lambda: line.peer.messages)
+    line.peer.before_send = fails
+    if later:
+        line.peer.takes.clear()
+    line.connection.tell(State(1, 2, 4))
+    line.peer.takes.set()
+    await task
+    assert [record.message for record in caplog.records] == ["a connection failed"]
+    assert line.closes(1011) == 1
+
+
+async def test_a_peer_that_is_gone_when_a_count_comes_ends_quietly(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(text: str) -> None:
+        raise OSError("the peer is gone")
+
+    task = line.start()
+    await eventually(lambda: line.peer.messages)
+    line.peer.before_send = gone
+    line.connection.tell(State(1, 2, 4))
+    await task
+    assert caplog.records == []
+    assert line.peer.close_codes == []
+
+
+async def test_an_answer_that_cannot_be_sent_is_logged_once_and_counted(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(text: str) -> None:
+        if "newNotificationData" in text:
+            raise ValueError("of a host's middleware")
+
+    line.peer.before_send = fails
+    line.peer.says(ASK)
+    await line.start()
+    assert line.inbox.marked == []
+    assert [record.message for record in caplog.records] == ["a connection failed"]
+    assert line.peer.close_codes == [1011]
+    assert line.closes(1011) == 1
 
 
 async def test_a_store_that_is_away_is_an_answer(line: Line) -> None:
@@ -265,8 +320,8 @@ async def test_a_store_that_is_away_is_an_answer(line: Line) -> None:
 async def test_a_peer_that_does_not_read_holds_no_turn() -> None:
     """Few pages are built at a time, but sending them is nobody else's business."""
     stalled = [Line()]
-    stalled += [Line(delivery=stalled[0].delivery) for _ in range(4)]
-    healthy = Line(delivery=stalled[0].delivery)
+    stalled += [Line(shared=stalled[0].shared) for _ in range(4)]
+    healthy = Line(shared=stalled[0].shared)
     for line in [*stalled, healthy]:
         line.start()
     await eventually(lambda: all(line.peer.messages for line in [*stalled, healthy]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pns.contracts.store import Presence
 from pns.live.hub import Hub
+from pns.model.device import OwnedDevice
 from tests.engine import StubConnection
 
 
@@ -37,4 +38,6 @@ def test_presences_count_connections_by_device() -> None:
         Presence("alice", "phone", 2, 3),
     ]
     assert hub.presences("bob") == []
-    assert hub.moved == {("alice", "phone"), ("alice", "desk")}
+    moved = hub.take_moved()
+    assert moved == {OwnedDevice("phone", "alice"), OwnedDevice("desk", "alice")}
+    assert not hub.has_moved

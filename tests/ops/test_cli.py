@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +21,15 @@ from typer.testing import CliRunner
 
 from pns.ops.cli import cli
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
+from tests.harness.forkserver import run as forked
+from tests.harness.forkserver import spawn
 from tests.harness.server import API_KEY, free_port
 
 COMMANDS = [
     *("serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor"),
     *("devices list", "devices show", "devices test", "devices regateway", "push status", "webpush keygen"),
 ]
+
 PNS = [sys.executable, "-m", "pns.ops.cli"]
 
 
@@ -45,10 +47,7 @@ def environment(**settings: object) -> dict[str, str]:
 
 def pns(*arguments: str | bytes, folder: Path, **settings: object) -> Ended:
     """Run a command in `folder` until it ends. No output of any command is ever a traceback."""
-    done = subprocess.run(
-        [*PNS, *arguments], cwd=folder, env=environment(**settings), capture_output=True, timeout=60
-    )
-    ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    ended = Ended(*forked(arguments, cwd=folder, env=environment(**settings)))
     assert "Traceback" not in ended.out + ended.err, ended
     return ended
 
@@ -328,12 +327,8 @@ class Listening:
     def __init__(self, server: ServerProcess, folder: Path, *arguments: str) -> None:
         self.file = folder / "listen.txt"
         with self.file.open("wb") as out:
-            self.process = subprocess.Popen(
-                [*PNS, "listen", server.url, *arguments],
-                cwd=folder,
-                env=environment(),
-                stdout=out,
-                stderr=out,
+            self.process = spawn(
+                ["listen", server.url, *arguments], cwd=folder, env=environment(), output=out.fileno()
             )
 
     @property

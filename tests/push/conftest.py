@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 import pns.push.dispatcher
+from pns.contracts.gateway import Throughput
 from pns.contracts.store import Store, Submission
 from pns.model.device import Device, Network
 from pns.model.notification import Notification
@@ -43,13 +44,12 @@ async def dispatch(store: Store, clock: FakeClock, metrics: Metrics) -> AsyncIte
             timeout: float = 30,
             offline_only: bool = False,
         ) -> Dispatcher:
+            gateway.throughput = Throughput(rate, concurrency)
             dispatcher = Dispatcher(
                 gateway,
                 store.outbox,
                 clock=clock,
                 metrics=metrics,
-                rate=rate,
-                concurrency=concurrency,
                 timeout=timeout,
                 offline_only=offline_only,
             )

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import Push
 
@@ -25,6 +25,7 @@ class ScriptedGateway:
     def __init__(self, name: Network = "fcm", script: Script = lambda push: ACCEPTED) -> None:
         self.name: str = name
         self.networks = frozenset({name})
+        self.throughput = Throughput(1_000_000, 100)
         self.script = script
         self.asked: list[Push] = []
         self.taken: Counter[tuple[str, str]] = Counter()
@@ -43,11 +44,11 @@ class ScriptedGateway:
     def circuit(self, device: Device) -> str:
         return self.circuits(device)
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         token = registration.token or f"topic/{device_id}"
         return Address(token.lower() if registration.network == "apns" else token)  # as APNs' own does
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         self.released.append(device)
 
     async def tidy(self, is_registered: IsRegistered) -> None: ...

@@ -12,8 +12,8 @@ from pns.push.circuit import (
     RETRY_SECONDS,
     Circuit,
     Circuits,
+    Concurrency,
     Pace,
-    Room,
     retry_seconds,
 )
 
@@ -102,35 +102,35 @@ def test_of_too_many_circuits_those_that_failed_of_late_are_kept() -> None:
     circuits = Circuits(most=8)
     for name in ("", "a", "b", "c", "d", "e", "f", "g"):
         if name not in "ab":
-            circuits[name].failed(0, name)
-        assert circuits[name].reason == ("" if name in "ab" else name)
+            circuits.take(name).failed(0, name)
+        assert circuits.take(name).reason == ("" if name in "ab" else name)
     for _ in range(FAILURES):
-        circuits[""].failed(0, "all")
+        circuits.take("").failed(0, "all")
     assert (len(circuits), circuits.open) == (8, 1)
-    assert circuits["new"].reason == ""
+    assert circuits.take("new").reason == ""
     assert len(circuits) == 6
-    assert [circuits[name].reason for name in ("", "d", "e", "f", "g")] == ["all", "d", "e", "f", "g"]
+    assert [circuits.take(name).reason for name in ("", "d", "e", "f", "g")] == ["all", "d", "e", "f", "g"]
     assert circuits.open == 1
 
 
 def test_room_is_each_ones_own() -> None:
-    room = Room(2)
+    concurrency = Concurrency(2)
     for name in "aab":
-        assert room.wait(name, 0) == 0
-        room.enter(name, 0)
-    assert room.wait("a", 0) == RETRY_SECONDS
-    assert room.wait("b", 0) == 0
-    room.leave("a")
-    assert room.wait("a", 0) == 0
+        assert concurrency.wait(name, 0) == 0
+        concurrency.enter(name, 0)
+    assert concurrency.wait("a", 0) == RETRY_SECONDS
+    assert concurrency.wait("b", 0) == 0
+    concurrency.leave("a")
+    assert concurrency.wait("a", 0) == 0
 
 
 def test_who_finds_no_room_waits_as_long_as_there_was_none() -> None:
-    room = Room(1)
-    room.enter("a", 100)
-    assert room.wait("a", 107) == 7
-    room.leave("a")
-    room.enter("a", 200)
-    assert room.wait("a", 203) == 3
+    concurrency = Concurrency(1)
+    concurrency.enter("a", 100)
+    assert concurrency.wait("a", 107) == 7
+    concurrency.leave("a")
+    concurrency.enter("a", 200)
+    assert concurrency.wait("a", 203) == 3
 
 
 def test_what_the_service_asks_for_is_waited_for_if_it_is_not_absurd() -> None:

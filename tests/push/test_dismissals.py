@@ -34,13 +34,13 @@ async def test_seen_once_is_dismissed_everywhere(store: Store, clock: FakeClock,
     dismissals = Dismissals(store.outbox, clock)
     await store.mark_seen("42", ["a", "b"])
     dismissals.seen("42")
-    await dismissals.tell()
+    await dismissals.dismiss()
     await passes(clock, 1)
     assert told(gateway) == [("phone", ("a", "b"), 1), ("tablet", ("a", "b"), 1)]
     assert await states(store, "42", "a") == [PushState.SEEN] * 2
-    await dismissals.tell()
+    await dismissals.dismiss()
     dismissals.seen("42")
-    await dismissals.tell()
+    await dismissals.dismiss()
     await passes(clock, 1)
     assert len(gateway.asked) == 2, "once"
 
@@ -55,7 +55,7 @@ async def test_however_much_was_seen_at_once_all_of_it_is_dismissed(
     dismissals = Dismissals(store.outbox, clock)
     dismissals.seen("42")
     for _ in range(2):
-        await dismissals.tell()
+        await dismissals.dismiss()
         await passes(clock, 1)
     for device_id in ("phone", "tablet"):
         told_of = [
@@ -69,7 +69,7 @@ async def test_what_was_withdrawn_is_dismissed(store: Store, clock: FakeClock, d
     await store.withdraw("42", "a")
     dismissals = Dismissals(store.outbox, clock)
     dismissals.seen("42")
-    await dismissals.tell()
+    await dismissals.dismiss()
     await passes(clock, 1)
     assert told(gateway) == [("phone", ("a",), 0), ("tablet", ("a",), 0)]
 
@@ -80,7 +80,7 @@ async def test_a_counter_of_its_own_goes_down(store: Store, clock: FakeClock, di
     await store.mark_all_seen("42")
     dismissals = Dismissals(store.outbox, clock)
     dismissals.seen("42")
-    await dismissals.tell()
+    await dismissals.dismiss()
     await passes(clock, 1)
     assert told(gateway) == [("phone", ("a", "b"), 5), ("tablet", ("a", "b"), 0)]
 
@@ -89,7 +89,7 @@ async def test_what_nobody_said_is_found(store: Store, clock: FakeClock, dispatc
     """The node that marked it died before it could say so."""
     gateway = await shown(store, clock, dispatch, "a")
     await store.mark_all_seen("42")
-    await Dismissals(store.outbox, clock).look()
+    await Dismissals(store.outbox, clock).dismiss_missed()
     await passes(clock, 1)
     assert [device for device, _, _ in told(gateway)] == ["phone", "tablet"]
 
@@ -101,11 +101,11 @@ async def test_a_store_that_is_away_is_asked_again(
     await store.mark_all_seen("42")
     dismissals = Dismissals(store.outbox, clock)
     dismissals.seen("42")
-    telling = asyncio.create_task(dismissals.tell())
+    dismissing = asyncio.create_task(dismissals.dismiss())
     await asyncio.sleep(0)
-    telling.cancel()
-    await asyncio.wait([telling])
-    await dismissals.tell()
+    dismissing.cancel()
+    await asyncio.wait([dismissing])
+    await dismissals.dismiss()
     await passes(clock, 1)
     assert len(gateway.asked) == 2
 
@@ -117,7 +117,7 @@ async def test_who_shows_nothing_is_told_nothing(store: Store, clock: FakeClock,
     dismissals = Dismissals(store.outbox, clock)
     dismissals.seen("42")
     dismissals.seen("a user without devices")
-    await dismissals.tell()
+    await dismissals.dismiss()
     gateway = ScriptedGateway()
     await dispatch(gateway)
     await passes(clock, 1)

@@ -1,4 +1,4 @@
-"""What a node does beside sending: strays, measures, and what has ended long ago."""
+"""What a node does beside sending: unserved, measures, and what has ended long ago."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from pns.contracts.audiences import Publication
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store
-from pns.inbox.changes import Publisher
-from pns.model.notification import Notification
 from pns.model.push import PushState, PushTerms
-from pns.push.engine import DAY, PRUNE_SECONDS, Pushing, Role
-from pns.push.unserved import STILL_SECONDS, STRAY_SECONDS, Strays
+from pns.push.engine import DAY, PushEngine, Role
+from pns.push.unserved import STILL_SECONDS, UNSERVED_SECONDS, Unserved
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
 from pns.testing import FakeClock
 from tests.harness import eventually
-from tests.inbox.test_spreader import Signals
 
 from .conftest import install, notify
 from .scripted import ScriptedGateway
 
-Start = Callable[[Role], Awaitable[Pushing]]
+Start = Callable[[Role], Awaitable[PushEngine]]
 
 
 @pytest.fixture
 async def start(store: Store, clock: FakeClock, metrics: Metrics) -> AsyncIterator[Start]:
-    started: list[Pushing] = []
+    started: list[PushEngine] = []
 
-    async def start(role: Role) -> Pushing:
-        pushing = Pushing(PushSettings(), [ScriptedGateway()], store, role=role, clock=clock, metrics=metrics)
+    async def start(role: Role) -> PushEngine:
+        pushing = PushEngine(
+            PushSettings(), [ScriptedGateway()], store, role=role, clock=clock, metrics=metrics
+        )
         started.append(pushing)
-        await pushing.start(Publisher(store, Signals(), metrics))
+        await pushing.start()
         return pushing
 
     yield start
@@ -42,13 +40,13 @@ async def start(store: Store, clock: FakeClock, metrics: Metrics) -> AsyncIterat
         await pushing.stop()
 
 
-# ── strays ────────────────────────────────────────────────────────────────────────────────────────────
+# ── unserved ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def look(strays: Strays, clock: FakeClock, seconds: float) -> None:
-    for _ in range(round(seconds / STRAY_SECONDS)):
-        clock.advance(STRAY_SECONDS)
-        await strays.tick()
+async def look(unserved: Unserved, clock: FakeClock, seconds: float) -> None:
+    for _ in range(round(seconds / UNSERVED_SECONDS)):
+        clock.advance(UNSERVED_SECONDS)
+        await unserved.tick()
 
 
 async def test_what_nobody_serves_says_so_and_ends(
@@ -56,13 +54,13 @@ async def test_what_nobody_serves_says_so_and_ends(
 ) -> None:
     await install(store, "42", "phone")
     await notify(store, "42", "n", terms=PushTerms(0, round(2.5 * STILL_SECONDS * 1_000_000)))
-    strays = Strays(store.outbox, {"webpush"}, clock)
-    await strays.tick()
-    await look(strays, clock, STILL_SECONDS)
+    unserved = Unserved(store.outbox, {"webpush"}, clock)
+    await unserved.tick()
+    await look(unserved, clock, STILL_SECONDS)
     (push,) = await store.outbox.pushes("42", "n")
     assert (push.state, push.attempts, push.reason) == (PushState.RETRY, 0, "[push.fcm] is not set")
-    assert push.due_at == clock.now() + STRAY_SECONDS * 1_000_000, "whoever begins to serve it soon has it"
-    await look(strays, clock, 3 * STILL_SECONDS)
+    assert push.due_at == clock.now() + UNSERVED_SECONDS * 1_000_000, "whoever begins to serve it soon has it"
+    await look(unserved, clock, 3 * STILL_SECONDS)
     (push,) = await store.outbox.pushes("42", "n")
     assert push.state is PushState.EXPIRED
     assert [(each.levelno, each.getMessage()[:26]) for each in caplog.records] == [
@@ -74,9 +72,9 @@ async def test_what_another_node_serves_is_left_to_it(store: Store, clock: FakeC
     """However slow it is, and however long its service is in trouble."""
     await install(store, "42", "phone")
     await notify(store, "42", *(f"n{number}" for number in range(20)))
-    strays = Strays(store.outbox, {"webpush"}, clock)
+    unserved = Unserved(store.outbox, {"webpush"}, clock)
     for _ in range(10):
-        await look(strays, clock, 300)
+        await look(unserved, clock, 300)
         lease = clock.now() + 25_000_000
         (push,) = await store.outbox.claim(Claim("fcm", 1, lease, offline_only=False))
         due_at = clock.now() + 300_000_000
@@ -88,12 +86,12 @@ async def test_what_another_node_serves_is_left_to_it(store: Store, clock: FakeC
 async def test_what_is_not_due_yet_is_no_stray(store: Store, clock: FakeClock) -> None:
     await install(store, "42", "phone")
     await notify(store, "42", "n", terms=PushTerms(DAY, DAY))
-    await look(Strays(store.outbox, {"webpush"}, clock), clock, 3 * STILL_SECONDS)
+    await look(Unserved(store.outbox, {"webpush"}, clock), clock, 3 * STILL_SECONDS)
     (push,) = await store.outbox.pushes("42", "n")
     assert push.state is PushState.QUEUED
 
 
-# ── measures, upkeep ──────────────────────────────────────────────────────────────────────────────────
+# ── measures ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_how_late_pushes_are_is_told_where_nobody_sends_them(
@@ -111,24 +109,3 @@ async def test_how_late_pushes_are_is_told_where_nobody_sends_them(
     await clock.until_sleeping(2)
     clock.advance(100)
     await eventually(lambda: overdue() == 100)
-
-
-async def test_all_publications_that_ended_long_ago_go_at_once(
-    store: Store, clock: FakeClock, start: Start
-) -> None:
-    for number in range(1_100):
-        id, notification = f"p{number}", Notification("x", notification_id="n")
-        kept = await store.audiences.publish(
-            Publication(publication_id=id, audience="bucket/b", notifications=(notification,), create_date=1)
-        )
-        await store.audiences.reach(kept, [], complete=True)
-    clock.jump(31 * DAY / 1_000_000)
-    await start("push")
-
-    async def gone() -> bool:
-        clock.advance(1)
-        return await store.audiences.publication("p1099") is None
-
-    clock.advance(PRUNE_SECONDS)
-    await eventually(gone)
-    assert await store.audiences.publication("p0") is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import cast
 
 import pytest
 
@@ -11,15 +10,12 @@ from pns.adapters.buses.local import LocalBus
 from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
+from pns.inbox.erasure import Erasure
 from pns.model.device import Registration
-from pns.node import Node
-from pns.push.engine import Pushing
 from pns.push.registrar import MOST_DEVICES, Registrar
 from pns.runtime.metrics import Metrics
-from pns.settings import PushSettings
 from pns.testing import FakeClock
-from pns.web.users import erase_user
 from tests.harness.leaving import left
 from tests.push.conftest import install
 from tests.push.scripted import ScriptedGateway
@@ -43,7 +39,7 @@ async def test_what_a_gateway_gave_is_taken_back(
 ) -> None:
     for number in count(1):
         device = await install(store, "42", f"device {number}")
-        in_time = await left(registrar.uninstall("42", device.device_id), number, late=late)
+        in_time = await left(registrar.unregister("42", device.device_id), number, late=late)
         await registrar.shielded.stop()
         assert await store.outbox.device(device.device_id) is None
         assert device in gateway.released
@@ -57,37 +53,26 @@ async def test_the_oldest_registration_makes_room(
 ) -> None:
     for number in range(MOST_DEVICES):
         await install(store, "42", f"device {number:03}")
-    assert await left(registrar.install("42", REGISTRATION), 1, late=False)
+    assert await left(registrar.register("42", REGISTRATION), 1, late=False)
     await registrar.shielded.stop()
     assert len(await store.outbox.devices("42")) == MOST_DEVICES
     assert len(gateway.released) == 1
 
 
-class Erasing:
-    """What an erasure needs of a node."""
-
-    def __init__(self, store: Store, clock: FakeClock, metrics: Metrics, gateway: ScriptedGateway) -> None:
-        self.store = store
-        self.publisher = Publisher(store, LocalBus(None, clock=clock, metrics=metrics), metrics)
-        self.pushing = Pushing(PushSettings(), [gateway], store, role="web", clock=clock, metrics=metrics)
-
-    async def erase(self, user_id: str) -> None:
-        await erase_user(cast(Node, self), user_id)
-
-
 @pytest.fixture
-def node(store: Store, clock: FakeClock, metrics: Metrics, gateway: ScriptedGateway) -> Erasing:
-    return Erasing(store, clock, metrics, gateway)
+def erasure(store: Store, clock: FakeClock, metrics: Metrics, registrar: Registrar) -> Erasure:
+    changes = Changes(store, LocalBus(None, clock=clock, metrics=metrics), metrics)
+    return Erasure(store, changes, release=registrar.released, shielded=registrar.shielded)
 
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_an_erasure_goes_to_its_end(
-    store: Store, node: Erasing, gateway: ScriptedGateway, late: bool
+    store: Store, erasure: Erasure, registrar: Registrar, gateway: ScriptedGateway, late: bool
 ) -> None:
     for number in count(1):
         device = await install(store, "42", f"device {number}")
-        in_time = await left(node.erase("42"), number, late=late)
-        await node.pushing.registrar.shielded.stop()
+        in_time = await left(erasure.erase("42"), number, late=late)
+        await registrar.shielded.stop()
         assert await store.outbox.devices("42") == []
         assert device in gateway.released
         if not in_time:
@@ -96,7 +81,7 @@ async def test_an_erasure_goes_to_its_end(
 
 
 async def test_an_erasure_that_breaks_off_takes_back_too(
-    store: SQLiteStore, node: Erasing, gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, erasure: Erasure, gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Repeated, it finds no device any more."""
     device = await install(store, "42", "phone")
@@ -106,12 +91,12 @@ async def test_an_erasure_that_breaks_off_takes_back_too(
 
     monkeypatch.setattr(store, "_repeat", away)
     with pytest.raises(StoreUnavailable):
-        await node.erase("42")
+        await erasure.erase("42")
     assert gateway.released == [device]
 
 
 async def test_an_erasure_that_was_not_made_takes_nothing_back(
-    store: SQLiteStore, node: Erasing, gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, erasure: Erasure, gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await install(store, "42", "phone")
 
@@ -120,5 +105,5 @@ async def test_an_erasure_that_was_not_made_takes_nothing_back(
 
     monkeypatch.setattr(store, "_write", away)
     with pytest.raises(StoreUnavailable):
-        await node.erase("42")
+        await erasure.erase("42")
     assert gateway.released == []

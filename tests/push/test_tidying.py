@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
 from pns.contracts.gateway import IsRegistered
 from pns.contracts.store import Store
-from pns.inbox.changes import Publisher
-from pns.push.engine import TIDY_SECONDS, Pushing, Role
+from pns.push.engine import TIDY_SECONDS, PushEngine, Role
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
 from pns.testing import FakeClock
@@ -36,11 +33,11 @@ async def test_gateways_are_tidied(
     await install(store, "42", "phone")
     gateway = Tidied()
     settings = PushSettings()
-    pushing = Pushing(settings, [gateway], store, role=role, clock=clock, metrics=metrics)
-    assert ("tidy gateways" in [looper.name for looper in pushing._loopers(cast(Publisher, None))]) == tidies
+    pushing = PushEngine(settings, [gateway], store, role=role, clock=clock, metrics=metrics)
+    assert ("tidy gateways" in [looper.name for looper in pushing._loopers()]) == tidies
     if tidies:
-        await pushing.start(cast(Publisher, None))
-        await clock.until_sleeping(6)
+        await pushing.start()
+        await clock.until_sleeping(5)
         clock.advance(TIDY_SECONDS)
         await eventually(lambda: gateway.told == [(True, False)])
         await pushing.stop()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+import pns.push.dispatcher
 from pns.contracts.gateway import Outcome, Receipt
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store
@@ -55,23 +56,106 @@ async def test_what_is_claimed_while_a_node_stops_is_given_back(
     assert [push.attempt for push in heir.asked] == [1]
 
 
-async def test_a_claim_that_hangs_does_not_hold_up_the_stop(
-    store: Store, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class CutOff(ScriptedGateway):
+    """Answers no push; `cut_off` is set as soon as one is given up."""
+
+    def __init__(self) -> None:
+        super().__init__(script=lambda push: None)
+        self.cut_off = asyncio.Event()
+
+    async def push(self, push: Push) -> Receipt:
+        try:
+            return await super().push(push)
+        finally:
+            self.cut_off.set()
+
+
+class SlowClaims:
+    """A store that makes the first claim at once, and no other before the test says so.
+
+    The store makes a claim also where its caller was cancelled, as a group commit does.
+    """
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = asyncio.Event()
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._claim = store.outbox.claim
+        self._made: list[asyncio.Task[list[Push]]] = []
+        monkeypatch.setattr(store.outbox, "claim", self)
+
+    async def __call__(self, wanted: Claim) -> list[Push]:
+        self._made.append(asyncio.create_task(self._make(wanted, at_once=not self._made)))
+        return await asyncio.shield(self._made[-1])
+
+    async def made(self) -> None:
+        """Return when the store has made every claim."""
+        await asyncio.wait(self._made)
+
+    async def _make(self, wanted: Claim, *, at_once: bool) -> list[Push]:
+        if not at_once:
+            self.asked.set()
+            await self.answer
+        return await self._claim(wanted)
+
+
+async def stopping_during_a_claim(
+    store: Store, clock: FakeClock, dispatch: Dispatch, claims: SlowClaims
+) -> tuple[CutOff, asyncio.Task[None]]:
+    """A node that goes down: one push hangs, and the claim of another is not answered yet."""
     await install(store, "42", "phone")
-    await notify(store, "42", "n")
-    asked = asyncio.Event()
+    await notify(store, "42", "hangs")
+    gateway = CutOff()
+    dispatcher = await dispatch(gateway)
+    await passes(clock, 1)
+    assert len(gateway.asked) == 1
+    await notify(store, "42", "claimed")
+    clock.advance(1)
+    await claims.asked.wait()
+    return gateway, asyncio.create_task(dispatcher.stop())
 
-    async def hang(wanted: Claim) -> list[Push]:
-        asked.set()
-        await asyncio.Event().wait()
-        raise AssertionError
 
-    monkeypatch.setattr(store.outbox, "claim", hang)
-    dispatcher = await dispatch(ScriptedGateway())
-    await asked.wait()
-    async with asyncio.timeout(5):
-        await dispatcher.stop()
+async def test_a_claim_that_is_answered_after_the_last_push_was_cut_off_is_given_back(
+    store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine, or a slow disk: the claim takes longer than STOP_SECONDS."""
+    claims = SlowClaims(store, monkeypatch)
+    gateway, stopping = await stopping_during_a_claim(store, clock, dispatch, claims)
+    await gateway.cut_off.wait()
+    for _ in range(10):  # as long as the stop has anything else to do
+        await asyncio.sleep(0)
+    claims.answer.set_result(None)
+    await stopping
+    await claims.made()
+    (push,) = await store.outbox.pushes("42", "claimed")
+    assert (push.state, push.attempts, push.reason) == (PushState.RETRY, 0, "its node went down")
+
+
+async def test_a_claim_that_fails_during_the_stop_gives_nothing_back(
+    store: Store, clock: FakeClock, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = SlowClaims(store, monkeypatch)
+    gateway, stopping = await stopping_during_a_claim(store, clock, dispatch, claims)
+    await gateway.cut_off.wait()
+    claims.answer.set_exception(StoreUnavailable())
+    await stopping
+    assert await states(store, "42", "claimed") == [PushState.QUEUED]
+
+
+async def test_a_claim_that_hangs_does_not_hold_up_the_stop(
+    store: Store,
+    clock: FakeClock,
+    dispatch: Dispatch,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(pns.push.dispatcher, "CLAIM_SECONDS", 0.01)
+    claims = SlowClaims(store, monkeypatch)
+    _, stopping = await stopping_during_a_claim(store, clock, dispatch, claims)
+    await stopping
+    assert "a claim was not answered" in caplog.text
+    claims.answer.set_result(None)
+    await claims.made()
+    assert await states(store, "42", "claimed") == [PushState.SENDING], "until its lease ends"
 
 
 async def test_what_was_sent_is_recorded_when_the_store_is_back(

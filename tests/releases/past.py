@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +43,8 @@ class PastServer(ServerProcess):
     def __init__(self, folder: Path, *, auth_url: str, package: Path, **settings: Any) -> None:
         # Named, so that nobody but the release itself makes the file.
         settings.setdefault("store__url", f"sqlite:///{folder / 'store.db'}")
-        super().__init__(folder, auth_url=auth_url, **settings)
+        command = [sys.executable, "-m", "pns.ops.cli", "serve"]
+        super().__init__(folder, auth_url=auth_url, command=command, **settings)
         self._package = package
 
     async def start(self, *, ready_within: float = 90.0, status: int = 200) -> None:

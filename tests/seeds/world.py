@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx2 as httpx
 from starlette.requests import HTTPConnection
 
-from pns.compose import make_application_authority, make_bus, make_callback_authority, make_store
+from pns.compose import make_adapters, make_application_authority
 from pns.contracts.store import Store
 from pns.model.device import Device, Network
 from pns.model.push import WAITING, Push
@@ -147,17 +147,9 @@ async def a_world(
     clock, metrics = clock or FakeClock(), Metrics()
     if gateways is None:
         gateways = [gateway("fcm"), gateway("apns")]
-    store = make_store(settings, clock=clock, metrics=metrics)
-    node = Node(
-        settings,
-        store=store,
-        bus=make_bus(settings, store, clock=clock, metrics=metrics),
-        authority=make_callback_authority(by_cookie, settings, store, clock=clock),
-        metrics=metrics,
-        clock=clock,
-        gateways=gateways,
-        role=role,
-    )
+    adapters = make_adapters(settings, user=by_cookie, clock=clock, metrics=metrics)
+    adapters = adapters._replace(gateways=gateways)
+    node = Node(settings, adapters, metrics=metrics, clock=clock, role=role)
     web = Web(node, make_application_authority(settings, clock=clock), role=role)
     key = {"authorization": f"Bearer {API_KEY}"}
     async with node, _client(web, headers=key) as application, _client(web) as anybody:

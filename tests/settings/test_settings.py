@@ -77,6 +77,7 @@ IMPOSSIBLE = [
     ("auth.url", ['"http://a/#x"', '"http://a b"', '"http://[::1"', '"/me"']),
     ("auth.method", ['"post"', '""', '"HEAD"', '"CONNECT"', '"GET /"']),
     ("auth.forward_headers", ['["connection"]', '["Host"]', '["content-length"]', '["x-forwarded-for"]']),
+    ("auth.forward_headers", ['["accept-encoding"]', '["Accept"]', '["http2-settings"]', '["forwarded"]']),
     ("auth.forward_headers", ['["x-pns-device-id"]', '["te"]', '["a b"]', '["a:"]', '[""]', '["é"]']),
     ("auth.timeout_seconds", ["0", "61"]),
     ("app.api_keys", [f'["{CANARY}"]', f'["{CANARY} with spaces"]', f'["{CANARY}-ünïcödé"]', '[""]']),

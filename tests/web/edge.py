@@ -14,7 +14,7 @@ from pns.compose import make_application_authority, make_bus, make_store
 from pns.contracts.authority import Credentials, DeviceAuthority, Login
 from pns.contracts.gateway import Gateway
 from pns.errors import Unauthorized
-from pns.node import Node
+from pns.node import Adapters, Node
 from pns.push.engine import Role
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.metrics import Metrics
@@ -110,12 +110,14 @@ async def an_edge(
     store = make_store(settings, clock=clock, metrics=metrics)
     node = Node(
         settings,
-        store=store,
-        bus=make_bus(settings, store, clock=clock, metrics=metrics),
-        authority=authority or CookieLogin(),
+        Adapters(
+            store,
+            make_bus(settings, store, clock=clock, metrics=metrics),
+            authority or CookieLogin(),
+            gateways,
+        ),
         metrics=metrics,
         clock=clock,
-        gateways=gateways,
         role=role,
     )
     web = Web(node, make_application_authority(settings, clock=clock), role=role)

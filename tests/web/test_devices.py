@@ -30,16 +30,16 @@ class Phones(ScriptedGateway):
         if registration.token is None:
             raise wrong("/token", "must be given")
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         if self.away:
             raise Unavailable
-        return await super().install(registration, device_id)
+        return await super().register(registration, device_id)
 
 
 class Broker(ScriptedGateway):
     """Gives a login away, which only the device itself is told."""
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         return Address(f"pns/{device_id}", reply={"topic": f"pns/{device_id}", "password": "only once"})
 
 

@@ -128,7 +128,7 @@ async def test_the_contract_says_so(edge: Edge) -> None:
 async def keep(edge: Edge, *names: str) -> None:
     """What an application told the last release."""
     notes = tuple(Submitted("x", notification_id=name, category=name) for name in names)
-    await edge.node.publisher.notify([Submission("h", (*notes, Submitted("x", notification_id="n")))])
+    await edge.node.changes.notify([Submission("h", (*notes, Submitted("x", notification_id="n")))])
 
 
 async def ids(edge: Edge) -> list[str]:

@@ -48,7 +48,7 @@ async def test_a_doubt_lets_nobody_in(tmp_path: Path, method: str, path: str) ->
 async def test_a_revoked_login_is_asked_about_again(tmp_path: Path) -> None:
     authority = StubAuthority(Login("alice", 0), Unauthorized())
     async with an_edge(tmp_path, authority, gateways=fcm()) as edge:
-        await edge.node.publisher.revoke("alice")
+        await edge.node.changes.revoke("alice")
         answer = await edge.client.post("/devices", json=TOKEN)
         assert answer.status_code == 401
         assert await edge.node.store.outbox.devices("alice") == []

@@ -119,7 +119,7 @@ async def test_a_user_whom_the_host_names_leaves_nothing(edge: Edge) -> None:
     cookie, _ = await ann_is_there(edge)
     bob = FixedUser("bob", revocation=0)
     assert (await WEBSOCKET.ask(edge, cookie, host_says=bob)).status == 101
-    await edge.node.publisher.revoke("bob")
+    await edge.node.changes.revoke("bob")
     refused = await WEBSOCKET.ask(edge, cookie, host_says=bob)
     assert (refused.status, refused.sets) == (401, False)
     assert (await revoked(edge), await revocations(edge)) == (set(), 1)

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from pns.model.push import Push, PushControls
+from pns.model.remedies import invalid
 from pns.testing import FakeClock
-from pns.web.remedies import invalid
 from tests.push.scripted import ScriptedGateway
 from tests.web.edge import Edge, an_edge, in_time
 

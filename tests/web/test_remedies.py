@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pns.errors import BadJSON, Invalid
+from pns.inbox.given import converted
+from pns.inbox.publications import Changed
 from pns.model.device import NETWORKS, Registration
 from pns.model.push import APNsControls, FCMControls
-from pns.web.audience_schemas import CHANGE, TO_ALL, Changed
+from pns.web.audience_schemas import CHANGE, TO_ALL
 from pns.web.body import NotifyBodies, decode
-from pns.web.host_values import converted
 
 NOTIFY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(NotifyBodies)
 REGISTRATION = msgspec.json.Decoder(Registration)

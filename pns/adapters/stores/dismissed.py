@@ -1,6 +1,6 @@
 """What devices are told of what was seen elsewhere: the part of dismissing that is the same for every engine.
 
-Knows no statement and touches no database. The rows' columns stand in the order of the statement.
+Knows no statement and touches no database.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import msgspec
 from pns.contracts.store import Submission
 from pns.errors import NotificationIdConflict
 from pns.model.notification import Notification, new_notification_id
-from pns.model.push import Origin, PushControls, StoredPush
+from pns.model.push import Cause, PushControls, StoredPush
 from pns.model.timestamp import microseconds
 
 _CONFLICT = "The notification {} is kept already, with other data. Nothing was stored; use a new id."
@@ -56,17 +56,17 @@ def _draft(submission: Submission, notification: Notification, now: int) -> Draf
         notification.category,
         notification.collapse_key,
         None if expire_date is None else microseconds(expire_date),
-        _push(notification.push, submission.origin),
+        _push(notification.push, submission.cause),
         notification.notification_id is not None,
         submission.user_key,
     )
 
 
-def _push(controls: PushControls | None, origin: Origin | None) -> str | None:
+def _push(controls: PushControls | None, cause: Cause | None) -> str | None:
     """What is kept for the pushes, as JSON; mostly nothing."""
-    if controls is None and origin is None:
+    if controls is None and cause is None:
         return None
-    return msgspec.json.encode(StoredPush(controls or PushControls(), origin or Origin())).decode()
+    return msgspec.json.encode(StoredPush(controls or PushControls(), cause or Cause())).decode()
 
 
 def size(wanted: Sequence[Draft]) -> int:

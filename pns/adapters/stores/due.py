@@ -1,6 +1,6 @@
 """What becomes of a push that is due: the part of claiming that is the same for every engine.
 
-Knows no statement and touches no database. The rows' columns stand in the order of the statements.
+Knows no statement and touches no database. Rows take the columns of the statements by name.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, cast
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pns.contracts.outbox import Claim
 from pns.model.device import Device, Environment, Network
@@ -19,8 +21,8 @@ _STORED = msgspec.json.Decoder(StoredPush)
 _DISMISSED = msgspec.json.Decoder(tuple[str, ...])
 
 
-class DeviceRow(NamedTuple):
-    """A device as the statements select it."""
+class OwnedDeviceRow(Struct, frozen=True):
+    """A device and its user as the statements select them."""
 
     device_id: str
     user_id: str
@@ -36,15 +38,17 @@ class DeviceRow(NamedTuple):
     expires_at: int | None
 
 
-class DueRow(NamedTuple):
-    """A push that is due, its device and its notification as far as they are there, and whether its user is
-    connected."""
+class DueRow(Struct, frozen=True):
+    """A push that is due, with its device and its notification, and whether its user is connected.
+
+    The columns of the device are None when the device is gone, and the notification's when it was removed.
+    """
 
     push_key: int
     seq: int | None
     notification_id: str
     attempts: int
-    expires_at: int
+    push_expires_at: int
     push_badge: int | None
     dismissed: str | None
     device_id: str | None
@@ -56,9 +60,9 @@ class DueRow(NamedTuple):
     app: str | None
     environment: str | None
     platform: str | None
-    device_badge: int | None
+    badge: int | None
     registered_at: int | None
-    device_expires_at: int | None
+    expires_at: int | None
     unseen: int | None
     data: str | None
     create_date: int | None
@@ -70,7 +74,14 @@ class DueRow(NamedTuple):
     connected: int
 
 
-class StatusRow(NamedTuple):
+class Owner(NamedTuple):
+    """A registration of an address: the device and the user's key."""
+
+    device_id: str
+    user_key: int
+
+
+class StatusRow(Struct, frozen=True):
     """What became of a push, and whether its notification and its device are still there."""
 
     device_id: str
@@ -127,12 +138,12 @@ def decide_all(rows: Iterable[DueRow], claim: Claim, now: int) -> Decided:
     decided = Decided([], {}, {}, {}, {})
     for row in rows:
         if row.device_id in decided.badges:  # for another push of this very claim
-            row = row._replace(device_badge=decided.badges[row.device_id])
+            row = replace(row, badge=decided.badges[row.device_id])
         decision = decide(row, claim, now)
         if isinstance(decision, Dropped):
             decided.dropped[row.push_key] = decision
-            if row.device_id is not None and row.device_badge is not None and row.push_badge is not None:
-                decided.badges[row.device_id] = max(0, row.device_badge - 1)
+            if row.device_id is not None and row.badge is not None and row.push_badge is not None:
+                decided.badges[row.device_id] = max(0, row.badge - 1)
         elif isinstance(decision, Moved):
             decided.moved[row.push_key] = decision.gateway
         else:
@@ -148,7 +159,7 @@ def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
     dropped = _dropped(row, claim, now)
     if dropped is not None:
         return dropped
-    device = device_of(DeviceRow(*row[7:19]))  # type: ignore[arg-type]
+    device = device_of(msgspec.convert(row, OwnedDeviceRow, from_attributes=True))
     if device.gateway != claim.gateway:
         return Moved(device.gateway)
     try:
@@ -162,7 +173,7 @@ def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
         push_key=row.push_key,
         device=device,
         attempt=row.attempts + 1,
-        expires_at=row.expires_at,
+        expires_at=row.push_expires_at,
         badge=_badge(row, raised=counts),
         notification_id=row.notification_id,
         notification_data=row.data or "",
@@ -170,7 +181,7 @@ def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
         category=row.category,
         collapse_key=row.collapse_key,
         controls=stored.controls,
-        origin=stored.origin,
+        cause=stored.cause,
         dismissed=_DISMISSED.decode(row.dismissed) if row.dismissed else (),
     )
     return Wanted(push, counts)
@@ -183,7 +194,7 @@ def _dropped(row: DueRow, claim: Claim, now: int) -> Dropped | None:
         return Dropped(PushState.CANCELLED, "withdrawn")
     if row.seen_date is not None:
         return Dropped(PushState.CANCELLED, "seen")
-    if row.expires_at <= now or (row.expire_date is not None and row.expire_date <= now):
+    if row.push_expires_at <= now or (row.expire_date is not None and row.expire_date <= now):
         return Dropped(PushState.EXPIRED, "too late")
     if claim.offline_only and row.connected and row.seq is not None:
         return Dropped(PushState.CANCELLED, "connected")
@@ -193,8 +204,8 @@ def _dropped(row: DueRow, claim: Claim, now: int) -> Dropped | None:
 def _badge(row: DueRow, *, raised: bool) -> int:
     if row.push_badge is not None:
         return row.push_badge
-    if row.device_badge is not None:
-        return row.device_badge + raised
+    if row.badge is not None:
+        return row.badge + raised
     return row.unseen or 0
 
 
@@ -203,13 +214,13 @@ def kept_badge(wanted: Wanted, row: DueRow) -> int | None:
     return wanted.push.badge if wanted.counts else row.push_badge
 
 
-def enabled(controls: PushControls, network: str) -> bool:
+def enabled(controls: PushControls, network: Network) -> bool:
     """Whether the application wants this pushed there."""
-    own = getattr(controls, network)
+    own = controls.of(network)
     return controls.enabled and (own is None or own.enabled)
 
 
-def device_of(row: DeviceRow) -> Device:
+def device_of(row: OwnedDeviceRow) -> Device:
     """The device of a row."""
     return Device(
         device_id=row.device_id,

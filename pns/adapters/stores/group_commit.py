@@ -1,15 +1,16 @@
-"""Group commit: whatever writes wait at the same time share one commit, and each is answered for itself.
+"""Group commit: writes that wait at the same time share one commit, and each write has its own answer.
 
-Owns the queue, the one task that empties it, and the rule which errors concern whom; knows no engine. Never
-commits two batches at once, and never drops a write because its caller has gone. Says of every write that it
-is durable before its caller goes on, also where the caller has gone.
+Owns the queue, the one task that empties the queue, and the rule which write an error concerns; knows no
+engine. Never commits two batches at once, and never drops a write because its caller has gone. Calls
+`committed` for every durable write before the caller goes on, also after the caller has gone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
@@ -22,19 +23,19 @@ from pns.runtime.metrics import Metrics
 log = logging.getLogger(__name__)
 
 COMMIT_BYTES = 8 * 2**20
-"""About how much one commit may hold, so that on any disk it takes less than a store's patience."""
+"""About how much one commit may hold. Such a commit takes less than a store's patience on any disk."""
 
 SMALL_WRITE = 256
-"""Bytes that a write without notification data is taken for while it waits."""
+"""The size in bytes of a waiting write without notification data, about."""
 MARKED_AT_ONCE = 1_000
 REMOVED_AT_ONCE = 500
-"""Rows of one commit where there are many to change, so that a notify never waits long behind it."""
+"""Rows of one commit when many rows change, so that a notify never waits long behind the commit."""
 
 R = TypeVar("R")
 Commit = Callable[[Sequence[R]], Awaitable[Sequence[object]]]
-"""Commits requests in order and returns for each its result, or the exception that undid it alone.
+"""Commits requests in order and returns for each the result, or the exception that undid this request alone.
 
-Raises StoreUnavailable when the engine can commit nothing, anything else when it could not commit these.
+Raises StoreUnavailable when the engine can commit nothing, and any other error for these requests alone.
 """
 
 
@@ -43,7 +44,11 @@ class Rejected(StoreUnavailable):
 
 
 class Unknown(StoreUnavailable):
-    """The connection broke during the commit: these writes were stored, or they were not."""
+    """The connection or the task ended during the commit: the writes were stored, or they were not."""
+
+
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("The store is closed. Nothing was stored.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,14 @@ class GroupCommit(Generic[R]):
         if task is not None:
             self._wake.set()
             await asyncio.wait([task])
-        waiting, self._waiting = self._waiting, []  # only if the task was cancelled from outside
-        self._answer_all(waiting, StoreUnavailable("The store is closed. Nothing was stored."))
+        self._abandon()  # a task that was cancelled before its first step
 
     async def write(self, request: R, *, size: int, committed: Committed[Any] | None = None) -> object:
-        """Return what `commit` made of `request`, after it is durable.
+        """Return the result of `commit` for `request`, after the request is durable.
 
-        A caller that is cancelled while it waits has made its request all the same, and `committed` is called
-        all the same; see pns.contracts.store.Committed. Raises Overloaded when `size` bytes more are too
-        many to wait, and what `commit` raised or returned as an exception.
+        The request of a cancelled caller is committed all the same, and `committed` is called all the same;
+        see pns.contracts.store.Committed. Raises Overloaded when `size` more bytes are too many to wait, and
+        the exceptions that `commit` raises or returns.
         """
         if self._task is None or self._task.done():
             raise StoreUnavailable("The store is not open.")
@@ -101,14 +105,22 @@ class GroupCommit(Generic[R]):
         return await write.answer
 
     async def _run(self) -> None:
-        while self._task is not None:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                await self._settle(self._take())
+        try:
+            while self._task is not None:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    await self._settle(self._take())
+        finally:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Answer the writes that no commit will take. Writes are left only when the task was cancelled."""
+        waiting, self._waiting = self._waiting, []
+        self._answer_all(waiting, _closed())
 
     def _take(self) -> list[_Write[R]]:
-        """All that waits, or as much of it as one commit should hold."""
+        """All waiting writes, or as many of them as one commit should hold."""
         if self._bytes <= COMMIT_BYTES:
             taken, self._waiting = self._waiting, []
             return taken
@@ -118,9 +130,9 @@ class GroupCommit(Generic[R]):
         return taken
 
     async def _settle(self, batch: Sequence[_Write[R]]) -> bool:
-        """Commit `batch` and answer it; returns whether the engine is there.
+        """Commit `batch` and answer its writes; returns whether the engine is there.
 
-        While it is away nobody waits for it: all that waited meanwhile are told the same.
+        No write waits for an absent engine: the writes that waited meanwhile have the same answer.
         """
         try:
             outcomes = await self._timed(batch)
@@ -129,11 +141,16 @@ class GroupCommit(Generic[R]):
                 return await self._settle_apart(batch, error)
             self._note(error)
             if isinstance(error, Unknown):
-                for write in batch:
-                    _tell(write, None)
+                _tell_unknown(batch)
             waiting, self._waiting = self._waiting, []
             self._answer_all([*batch, *waiting], error)
             return False
+        except asyncio.CancelledError:  # from outside: the engine may have committed, or not
+            _tell_unknown(batch)
+            self._answer_all(
+                batch, Unknown("The store was closed meanwhile. Repeat the request with its ids.")
+            )
+            raise
         except Exception as error:  # an edge: one request's fault must not end the writer
             return await self._settle_apart(batch, error)
         self._note(None)
@@ -142,16 +159,18 @@ class GroupCommit(Generic[R]):
         return True
 
     async def _settle_apart(self, batch: Sequence[_Write[R]], error: Exception) -> bool:
-        """Commit each of `batch` for itself, so that the one at fault fails alone."""
+        """Commit each write of `batch` for itself, so that the write at fault fails alone."""
         if len(batch) == 1:
             log.error("a write failed", exc_info=error)
             self._answer(batch[0], error)
             return True
-        for index, write in enumerate(batch):
-            if not await self._settle([write]):
-                away = self.trouble or StoreUnavailable()
-                self._answer_all(batch[index + 1 :], away)
-                return False
+        unsettled = deque(batch)
+        try:
+            while unsettled:
+                if not await self._settle([unsettled.popleft()]):
+                    return False
+        finally:
+            self._answer_all(unsettled, self.trouble or _closed())
         return True
 
     async def _timed(self, batch: Sequence[_Write[R]]) -> Sequence[object]:
@@ -168,7 +187,7 @@ class GroupCommit(Generic[R]):
             log.warning("the store can be written again")
         self.trouble = trouble
 
-    def _answer_all(self, writes: Sequence[_Write[R]], error: StoreUnavailable) -> None:
+    def _answer_all(self, writes: Iterable[_Write[R]], error: StoreUnavailable) -> None:
         for write in writes:
             self._answer(write, StoreUnavailable(str(error)))  # one each: raising writes into it
 
@@ -183,6 +202,11 @@ class GroupCommit(Generic[R]):
             write.answer.set_result(outcome)
         else:
             write.answer.set_exception(refusal)
+
+
+def _tell_unknown(batch: Iterable[_Write[Any]]) -> None:
+    for write in batch:
+        _tell(write, None)
 
 
 def _tell(write: _Write[Any], outcome: object) -> None:

@@ -1,6 +1,6 @@
 """A publication as a row: the part of the audiences that is the same for every engine.
 
-Knows no statement and touches no database. A row's columns stand in the order of the statements.
+Knows no statement and touches no database. A row takes the columns of the statements by name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pns.contracts.audiences import Publication, Subscriber
 from pns.contracts.store import Submission
 from pns.model.name import KeptName
 from pns.model.notification import Notification
-from pns.model.push import Origin
+from pns.model.push import Cause
 
 
 class _Kept(Notification, frozen=True):
@@ -27,10 +27,10 @@ class _Kept(Notification, frozen=True):
     collapse_key: KeptName | None = None
 
 
-_CONTENT = msgspec.json.Decoder(tuple[tuple[_Kept, ...], Origin])
+_CONTENT = msgspec.json.Decoder(tuple[tuple[_Kept, ...], Cause])
 
 
-class PublicationRow(NamedTuple):
+class StoredPublication(NamedTuple):
     """A publication as the statements select it."""
 
     publication_id: str
@@ -44,7 +44,7 @@ class PublicationRow(NamedTuple):
 
 def columns_of(publication: Publication) -> dict[str, object]:
     """A new publication as the statements want it."""
-    content = msgspec.json.encode((publication.notifications, publication.origin))
+    content = msgspec.json.encode((publication.notifications, publication.cause))
     return {
         "publication_id": publication.publication_id,
         "audience": publication.audience,
@@ -53,14 +53,14 @@ def columns_of(publication: Publication) -> dict[str, object]:
     }
 
 
-def publication_of(row: PublicationRow) -> Publication:
+def publication_of(row: StoredPublication) -> Publication:
     """The publication of a row."""
-    notifications, origin = _CONTENT.decode(row.content)
+    notifications, cause = _CONTENT.decode(row.content)
     return Publication(
         publication_id=row.publication_id,
         audience=row.audience,
         notifications=tuple(Notification(**asdict(kept)) for kept in notifications),
-        origin=origin,
+        cause=cause,
         create_date=row.create_date,
         after=row.after_key,
         reached=row.reached,
@@ -71,7 +71,7 @@ def publication_of(row: PublicationRow) -> Publication:
 def drafts_of(publication: Publication, users: Sequence[Subscriber], now: int) -> list[Draft]:
     """What each of `users` is to have of a publication; what they hold under its ids stays as it is."""
     submissions = [
-        Submission(user.user_id, publication.notifications, publication.origin, user.user_key)
+        Submission(user.user_id, publication.notifications, publication.cause, user.user_key)
         for user in users
     ]
     return [draft._replace(yields=True) for draft in drafts(submissions, now)]

@@ -15,9 +15,6 @@ from pns.errors import SchemaError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-SCHEMA_VERSION = 3
-"""The schema that this code was written for: the number of the newest file in migrations/versions."""
-
 PATIENCE_SECONDS = 30.0
 """How long a process waits for another one that migrates the same database."""
 
@@ -65,6 +62,10 @@ def folder() -> Path:
     package = Path(__file__).parents[2]
     packed = package / "migrations"
     return packed if packed.is_dir() else package.parent / "migrations"
+
+
+SCHEMA_VERSION = max(int(path.name[:4]) for path in (folder() / "versions").glob("[0-9]*.py"))
+"""The schema that this code was written for: the number of the newest file in migrations/versions."""
 
 
 def _config(transaction: Any) -> Config:

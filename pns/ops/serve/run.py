@@ -15,11 +15,9 @@ from typing import Any
 import uvicorn
 
 from pns.compose import (
-    half_set,
+    half_configured,
+    make_adapters,
     make_application_authority,
-    make_bus,
-    make_device_authority,
-    make_gateways,
     make_store,
 )
 from pns.errors import PNSError, SettingsError
@@ -46,18 +44,8 @@ def assemble(
 ) -> tuple[Node, Web]:
     """A node and its web edge, ready for `serve`. Raises SettingsError."""
     clock, metrics = SystemClock(), metrics or Metrics()
-    store = make_store(settings, clock=clock, metrics=metrics)
-    node = Node(
-        settings,
-        store=store,
-        bus=make_bus(settings, store, clock=clock, metrics=metrics),
-        authority=make_device_authority(settings, store, clock=clock, metrics=metrics),
-        metrics=metrics,
-        clock=clock,
-        in_place=True,
-        gateways=make_gateways(settings, store, clock=clock),
-        role=role,
-    )
+    adapters = make_adapters(settings, clock=clock, metrics=metrics)
+    node = Node(settings, adapters, metrics=metrics, clock=clock, in_place=True, role=role)
     authority = make_application_authority(settings, clock=clock)
     return node, Web(node, authority, exposition=exposition, role=role)
 
@@ -82,7 +70,7 @@ def run(settings: Settings, *, count: int = 1, role: Role = "all") -> int:
         log.warning(
             "bus.url is local://: other nodes on this store learn of changes at their heartbeats only"
         )
-    for half in half_set(settings.push):
+    for half in half_configured(settings.push):
         log.warning("%s is set, but %s is off: %s is not set", *half)
     with _listener(settings) as listener:
         if count == 1:

@@ -2,15 +2,16 @@
 reading.
 
 uvicorn closes a connection by flushing first, so a peer that never reads keeps it; ASGI has no abort.
-`scope["extensions"]["pns.socket"]` is the protocol itself, as a pns.live.outlet.Socket.
+`scope["extensions"]["pns.socket"]` is the protocol itself, as a pns.live.transport.Transport.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, ClassVar
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
 from websockets.frames import Frame
@@ -38,15 +39,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _flush: asyncio.TimerHandle | None = None
     _early_bytes = 0
 
-    def abort(self) -> None:
-        """Drop the connection and what is buffered for it, now."""
-        self.transport.abort()
+    # ── pns.live.transport.Transport ──────────────────────────────────────────────────────────────────
+
+    def blocked(self) -> Awaitable[object] | None:
+        return None if self.writable.is_set() else self.writable.wait()
 
     def send_text(self, text: str) -> None:
-        """See pns.live.outlet.Socket. What `send` does, without its coroutine and its frame objects."""
+        """As `send`, but in place: without a coroutine and without frame objects."""
         conn = self.conn
         if self.close_sent or conn.state is not State.OPEN or self.transport.is_closing():
-            return
+            raise ClientDisconnected
         payload = text.encode()
         if len(payload) < 126 and not conn.extensions:
             # RFC 6455 §5.2: FIN and the text opcode, then the length; what a server sends has no mask.
@@ -54,6 +56,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         else:
             conn.send_text(payload)
             self.transport.write(b"".join(conn.data_to_send()))
+
+    def send_close(self, code: int, reason: str) -> Awaitable[None]:
+        return self.send({"type": "websocket.close", "code": code, "reason": reason})
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    # ── uvicorn's protocol ────────────────────────────────────────────────────────────────────────────
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._flush is not None:

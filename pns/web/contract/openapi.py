@@ -9,8 +9,8 @@ from typing import Any
 
 from pns import errors
 from pns.errors import MethodNotAllowed, Problem, Unauthorized
+from pns.inbox.audience_names import TOPIC_PATTERN
 from pns.settings import LimitsSettings, Settings
-from pns.web.audience_names import TOPIC_PATTERN
 from pns.web.contract.operation import Answer, Operation, Parameter
 from pns.web.contract.schemas import NAME, USER_ID, Schema, schema, schemas
 from pns.web.problems import ProblemBody

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from pns.contracts.authority import Credentials
 from pns.errors import AuthUnavailable
-from pns.model.forwarding import NEVER_FORWARDED, forwarded_headers, without_cookie
+from pns.model.forwarding import forwarded_headers, without_cookie
 from pns.settings import FORWARD_HEADERS
+from pns.settings.rules import NEVER_FORWARDED as NEVER
+from pns.settings.rules import header_name
 
 from .backend import answering, running
 from .conftest import World, cookie, nobody
@@ -24,6 +26,7 @@ OWN = {
     *(b"x-pns-device-id", b"x-pns-question"),
 }
 FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto", b"x-pns-host"}
+NEVER_FORWARDED = {name.encode() for name in NEVER} | {b"x-pns-host", b"x-forwarded-host"}
 LISTED = {name.encode() for name in FORWARD_HEADERS}
 
 NAMES = [
@@ -222,3 +225,11 @@ def test_the_list_is_read_in_any_case_and_an_empty_one_passes_nothing() -> None:
     sent = [(b"x-tenant", b"acme"), (b"cookie", b"a=1")]
     assert forwarded_headers(sent, allow=("X-Tenant",), cookie_name="c") == ((b"x-tenant", b"acme"),)
     assert forwarded_headers(sent, allow=(), cookie_name="c") == ()
+
+
+@pytest.mark.parametrize("name", ["forwarded", "X-Forwarded-Host", "x-forwarded-port", "accept-encoding"])
+def test_settings_that_a_program_built_cannot_pass_on_what_a_file_may_not_name(name: str) -> None:
+    """The fix: one list, `is_never_forwarded`, for the check of a file and for each question."""
+    with pytest.raises(ValueError, match="must not be a header of the connection itself"):
+        header_name(name)
+    assert forwarded_headers([(name.encode(), b"a lie")], allow=(name,), cookie_name="c") == ()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
 from pns.contracts.store import Store
 from pns.model.notification import Notification
-from pns.model.push import FCMControls, Origin, PushControls
+from pns.model.push import Cause, FCMControls, PushControls
 from pns.testing.clock import FakeClock
 
 from .conftest import append
@@ -242,7 +242,7 @@ async def test_a_publication_is_kept_as_it_was_published(store: Store, other: St
             Notification("é", notification_id="a", category="c", collapse_key="k", push=controls),
             Notification("x" * 65_536, notification_id="b"),
         ),
-        origin=Origin("EVENT", bucketID="orders", type_="DATA_OBJECT_CREATED", when=5),
+        cause=Cause("EVENT", bucketID="orders", type_="DATA_OBJECT_CREATED", when=5),
     )
     assert await store.audiences.publication("p") is None
     assert await store.audiences.publish(new) == new

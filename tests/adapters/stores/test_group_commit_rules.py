@@ -247,3 +247,70 @@ async def test_a_fault_in_the_telling_ends_nothing(
     assert await commits.write("a", size=1, committed=lambda _: 1 / 0) == "A"
     assert await write_all(commits, "b") == ["B"]
     assert "telling of it failed" in caplog.text
+
+
+# ── a task that is cancelled from outside ─────────────────────────────────────────────────────────────
+
+
+def _writer() -> asyncio.Task[object]:
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name() == "pns group commit")
+    return task
+
+
+async def test_a_cancelled_task_answers_the_batch_under_way(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    """The engine may have stored the batch. What waits behind the batch was certainly not stored."""
+    told: list[object] = []
+    engine.gate.clear()
+    under_way = asyncio.create_task(commits.write("a", size=1, committed=told.append))
+    await engine.busy.wait()
+    waiting = asyncio.create_task(commits.write("b", size=1, committed=told.append))
+    await asyncio.sleep(0)
+    _writer().cancel()
+    answers = await asyncio.wait_for(asyncio.gather(under_way, waiting, return_exceptions=True), 1)
+    assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable]
+    assert [("meanwhile" in str(answer), "Nothing" in str(answer)) for answer in answers] == [
+        (True, False),
+        (False, True),
+    ]
+    assert told == [None]
+    with pytest.raises(StoreUnavailable, match="not open"):
+        await commits.write("c", size=1)
+
+
+async def test_a_cancelled_task_answers_the_rest_of_a_refused_batch(
+    clock: FakeClock, metrics: Metrics
+) -> None:
+    """The batch is refused, its writes are tried one by one, and the task is cancelled at the second."""
+    second = asyncio.Event()
+
+    async def commit(words: Sequence[str]) -> Sequence[object]:
+        if list(words) == ["a"]:
+            second.set()
+            await asyncio.Event().wait()
+        raise Rejected("poison")
+
+    commits: GroupCommit[str] = GroupCommit(commit, clock=clock, metrics=metrics, max_waiting_bytes=100)
+    commits.start()
+    writes = asyncio.create_task(write_all(commits, "poison", "a", "b"))
+    await second.wait()
+    _writer().cancel()
+    answers = [str(answer) for answer in await asyncio.wait_for(writes, 1)]
+    assert ["poison" in answers[0], "meanwhile" in answers[1], "Nothing" in answers[2]] == [True] * 3
+    await commits.close()
+
+
+async def test_closing_answers_what_waits_when_the_task_is_cancelled_meanwhile(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    engine.gate.clear()
+    write = asyncio.create_task(commits.write("a", size=1))
+    await engine.busy.wait()
+    task = _writer()
+    closing = asyncio.create_task(commits.close())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait_for(closing, 1)
+    with pytest.raises(StoreUnavailable, match="meanwhile"):
+        await asyncio.wait_for(write, 1)

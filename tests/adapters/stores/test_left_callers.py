@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -18,11 +18,10 @@ import pns.adapters.stores.sqlite.store
 from pns.adapters.buses.local import LocalBus
 from pns.contracts.audiences import Publication, Subscriber
 from pns.contracts.store import State, Store, Submission
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.live.fanout import Fanout
 from pns.live.hub import Hub
 from pns.model.notification import Notification
-from pns.push.dismissals import Dismissals
 from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
 from tests.engine import StubConnection
@@ -55,8 +54,7 @@ class Stage:
         self.named = Named()
         self.bus = LocalBus(None, clock=clock, metrics=metrics)
         self.fanout = Fanout(self.hub, store, clock=clock, metrics=metrics)
-        dismissals = cast(Dismissals, self.named)
-        self.publisher = Publisher(store, self.bus, metrics, dismissals=dismissals)
+        self.changes = Changes(store, self.bus, metrics, on_seen=self.named.seen)
 
     async def user(self, user_id: str) -> StubConnection:
         """A user with unseen notifications, and an open page that knows how many."""
@@ -95,28 +93,28 @@ async def stage(
 
 
 def call(stage: Stage, verb: str, state: State, user_id: str) -> Coroutine[Any, Any, object]:
-    publisher = stage.publisher
+    changes = stage.changes
     match verb:
         case "notify":
-            return publisher.notify([Submission(user_id, (Notification("one more"),))])
+            return changes.notify([Submission(user_id, (Notification("one more"),))])
         case "mark_sent_seen":
-            return publisher.mark_sent_seen(user_id, state.user_key, [1, 2, 3])
+            return changes.mark_sent_seen(user_id, state.user_key, [1, 2, 3])
         case "mark_seen":
-            return publisher.mark_seen(user_id, NAMES[:3])
+            return changes.mark_seen(user_id, NAMES[:3])
         case "mark_seen_up_to":
-            return publisher.mark_seen_up_to(user_id, NAMES[5])
+            return changes.mark_seen_up_to(user_id, NAMES[5])
         case "mark_all_seen":
-            return publisher.mark_all_seen(user_id)
+            return changes.mark_all_seen(user_id)
         case "withdraw":
-            return publisher.withdraw(user_id, NAMES[0])
+            return changes.withdraw(user_id, NAMES[0])
         case "revoke":
-            return publisher.revoke(user_id, "phone")
+            return changes.revoke(user_id, "phone")
         case "erase":
-            return publisher.erase(user_id)
+            return changes.erase(user_id)
         case "reach":
             return reach(stage, Subscriber(state.user_key, user_id))
     stage.clock.advance(2 * HOUR)
-    return publisher.expire(100)
+    return changes.expire(100)
 
 
 async def reach(stage: Stage, user: Subscriber) -> None:
@@ -126,7 +124,7 @@ async def reach(stage: Stage, user: Subscriber) -> None:
         notifications=(Notification("issue 7", notification_id="issue-7"),),
         create_date=stage.clock.now(),
     )
-    await stage.publisher.reach(await stage.publisher.publish(issue), [user], complete=True)
+    await stage.changes.reach(await stage.changes.publish(issue), [user], complete=True)
 
 
 MARKING = ("mark_sent_seen", "mark_seen", "mark_seen_up_to", "mark_all_seen", "withdraw")
@@ -165,7 +163,7 @@ async def test_an_erasure_whose_caller_left_is_finished_by_pruning(
     stage: Stage, raw: Callable[[str], list[str]]
 ) -> None:
     page = await stage.user("42")
-    assert await left(stage.publisher.erase("42"), 1, late=True)
+    assert await left(stage.changes.erase("42"), 1, late=True)
     await eventually(lambda: page.told[-1].user_key == 0)
     assert raw("SELECT count(*) FROM notifications") != ["0"], "in small commits, and the caller left"
     while await stage.store.prune(seen_before=None, limit=100):

@@ -10,7 +10,7 @@ import pytest
 from pns.contracts.store import Presence, Store, Submission
 from pns.errors import NotificationIdConflict
 from pns.model.notification import Notification
-from pns.model.push import FCMControls, Origin, PushControls, PushState, PushTerms
+from pns.model.push import Cause, FCMControls, PushControls, PushState, PushTerms
 from pns.testing.clock import FakeClock
 
 from .conftest import append, inbox, submission
@@ -57,13 +57,13 @@ async def test_a_push_says_all_that_there_is_to_say(store: Store, clock: FakeClo
         collapse_key="k",
         push=controls,
     )
-    origin = Origin(topic="news", when=1, type_="DATA_OBJECT_CREATED")
-    await store.append([Submission("ann", (notification,), origin)], TERMS)
+    cause = Cause(topic="news", when=1, type_="DATA_OBJECT_CREATED")
+    await store.append([Submission("ann", (notification,), cause)], TERMS)
     (found,) = await claim(store, clock)
     assert (found.device, found.attempt, found.expires_at, found.badge) == (device, 1, START + HOUR, 1)
     assert (found.notification_id, found.notification_data) == ("a", '{"title": "é"}')
     assert (found.create_date, found.category, found.collapse_key) == (START - 7, "orders", "k")
-    assert (found.controls, found.origin, found.dismissed) == (controls, origin, ())
+    assert (found.controls, found.cause, found.dismissed) == (controls, cause, ())
 
 
 @pytest.mark.parametrize("named", [True, False])

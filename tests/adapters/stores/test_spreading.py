@@ -13,7 +13,7 @@ from pns.adapters.stores.group_commit import SMALL_WRITE
 from pns.adapters.stores.postgres.store import PostgresStore
 from pns.contracts.audiences import Publication
 from pns.contracts.store import Store, Submission
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.inbox.spreader import STEP_ROWS, Spreader
 from pns.model.notification import Notification
 from pns.runtime.clock import SystemClock
@@ -43,7 +43,7 @@ class Signals(LocalBus):
 
 
 def spreader(store: Store, clock: Any, bus: Signals | None = None) -> Spreader:
-    return Spreader(store, Publisher(store, bus or Signals(), Metrics()), clock)
+    return Spreader(store, Changes(store, bus or Signals(), Metrics()), clock)
 
 
 def before_each_write(store: Any, monkeypatch: pytest.MonkeyPatch, held: Held) -> None:

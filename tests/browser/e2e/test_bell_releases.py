@@ -6,14 +6,26 @@ Pages are cached and clients are bundled: neither changes at the moment when the
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Page
 
-from tests.browser.e2e.conftest import Enter, House, count_is, lists, open_bell, state_is
-from tests.harness import Device, HostApplication, ServerProcess
+from tests.browser.e2e.conftest import (
+    BELL,
+    PATIENCE,
+    Enter,
+    House,
+    Visitor,
+    count_is,
+    lists,
+    open_bell,
+    state_is,
+)
+from tests.harness import Device, HostApplication, ServerProcess, eventually
 from tests.harness.application import Asked, Reply, by_cookie
 from tests.harness.front import Front, page
 from tests.releases.past import LATEST, RELEASED, PastServer, Release
@@ -24,6 +36,7 @@ BROWSER = Path("pns", "browser")
 THIS = Path(__file__).parents[3]
 JAVASCRIPT = "text/javascript; charset=utf-8"
 RESTARTED, LOGGED_OUT = 1012, 4501
+RELOADS = 5
 
 
 class Ages(NamedTuple):
@@ -75,12 +88,47 @@ async def house(ages: Ages, packages: dict[Release, Path], tmp_path: Path) -> As
             assert "Traceback" not in server.output, server.output
 
 
+async def open_tab(visitor: Visitor, front: Front) -> Page:
+    """A new tab with a live bell. A tab that a past client leaves without a line is loaded again.
+
+    A past client asks for the worker of its own version. This server lacks that worker and answers 404. The
+    past client then waits for the worker's `error` event alone. On a busy machine Chromium drops that event
+    for about every tenth tab. Such a tab stays "connecting" and sends no request, until its user loads the
+    tab again. The present client does not rely on that event.
+
+    Only a tab that has asked the server for nothing but the worker is loaded again. A server that refuses or
+    ignores a past client fails this test.
+    """
+    heard = len(front.opened)
+    tab = await visitor.visit()
+    for _ in range(RELOADS):
+        if await _gets_live(tab) or not _asked_for_a_worker_alone(front.opened[heard:]):
+            break
+        heard = len(front.opened)
+        await tab.reload()
+    await state_is(tab, "live")
+    return tab
+
+
+async def _gets_live(tab: Page) -> bool:
+    async def live() -> bool:
+        return bool(await tab.evaluate(f"{BELL}?.state === 'live'"))
+
+    with suppress(AssertionError):
+        return await eventually(live, within=PATIENCE / 1000 / RELOADS)
+    return False
+
+
+def _asked_for_a_worker_alone(opened: list[str]) -> bool:
+    return bool(opened) and all(line.startswith("GET /worker-") for line in opened)
+
+
 async def test_it_counts_lists_marks_comes_back_and_is_logged_out(
     ages: Ages, house: House, enter: Enter, alice: str
 ) -> None:
     visitor = await enter(alice)
     await house.backend.notify(alice, "before")
-    tab, other = await visitor.open(), await visitor.open()
+    tab, other = await open_tab(visitor, house.front), await open_tab(visitor, house.front)
     loaded = [line.split()[1] for line in house.front.opened if ".js " in line and "/worker-" not in line]
     assert set(loaded) == ({"/client.js"} if ages.mixed else set())
     await count_is(tab, 1)

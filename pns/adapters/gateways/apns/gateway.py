@@ -19,7 +19,7 @@ from pns.adapters.gateways.apns.line import Line
 from pns.adapters.gateways.apns.message import MOST_BYTES, headers, payload
 from pns.adapters.gateways.apns.token import ProviderToken
 from pns.adapters.gateways.proof import Proof
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.model.device import Address, Device, Environment, Network, Registration
 from pns.model.push import Push
 from pns.runtime.clock import Clock
@@ -42,6 +42,7 @@ class APNs:
     facts = NO_FACTS
 
     def __init__(self, settings: APNsSettings, *, clock: Clock) -> None:
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._token: ProviderToken | None = None
@@ -75,11 +76,11 @@ class APNs:
     def circuit(self, device: Device) -> str:
         return self._proof.circuit(self._account(device), device)
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         return Address(str(registration.token).lower())
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """APNs is told nothing: it learns from the device itself."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:

@@ -14,15 +14,13 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import httpx2 as httpx
-import msgspec
 
-from pns.adapters.gateways.apns import message as apns_message
 from pns.adapters.gateways.apns.credentials import BUNDLE_ID
 from pns.adapters.gateways.azure import answers as azure_answer
+from pns.adapters.gateways.azure import message as azure_message
 from pns.adapters.gateways.azure.signature import Signatures, parse
-from pns.adapters.gateways.fcm import message as fcm_message
 from pns.adapters.gateways.http import lost, make_client, trusted
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import SettingsError
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import Push
@@ -35,14 +33,6 @@ CONTENT_TYPE = "application/json;charset=utf-8"
 
 _TOKENS = {"fcm": re.compile(r"[!-~]+"), "apns": re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")}
 _SAFE = re.compile(r"[ -~]*")
-
-
-class _Native(NamedTuple):
-    """A push in the form of its network."""
-
-    format: str
-    body: bytes
-    headers: Mapping[str, str] = {}
 
 
 class _Line(NamedTuple):
@@ -63,6 +53,7 @@ class Azure:
 
     def __init__(self, settings: AzureSettings, *, clock: Clock) -> None:
         self.networks: frozenset[Network] = frozenset(settings.networks)
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._line: _Line | None = None
@@ -100,13 +91,13 @@ class Azure:
     def circuit(self, device: Device) -> str:
         return ""
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         """The address is the one that the network's own gateway would keep, so that either can take over."""
         self.check(registration)
         token = registration.token or ""
         return Address(token.lower() if registration.network == "apns" else token)
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """The hub keeps nothing of it."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:
@@ -117,25 +108,25 @@ class Azure:
     async def push(self, push: Push) -> Receipt:
         now, address = self._clock.now(), push.device.address
         try:
-            native = _native(push, now)
+            message = azure_message.message(push, now)
         except ValueError as error:
             return Receipt(Outcome.FAILED, str(error))
         headers = {
-            **native.headers,
+            **message.headers,
             "content-type": CONTENT_TYPE,
-            "servicebusnotification-format": native.format,
+            "servicebusnotification-format": message.format,
             "servicebusnotification-devicehandle": address,
         }
         if not all(map(_SAFE.fullmatch, headers.values())):
             return Receipt(Outcome.FAILED, "the device's address or app cannot stand in a header of HTTP")
         try:
-            return azure_answer.receipt(await self._send(headers, native.body), address, now)
+            return azure_answer.receipt(await self._send(headers, message.body), address, now)
         except httpx.HTTPError as error:
             return lost(error)
 
     async def trouble(self) -> str:
         """Looks at the hub, which no push comes from."""
-        line = self._use
+        line = self._running()
         url, signed = f"{line.hub}?api-version={API_VERSION}", _signed(line.signatures.current())
         try:
             async with (
@@ -147,7 +138,7 @@ class Azure:
             return f"Azure Notification Hubs does not answer ({type(error).__name__})"
 
     async def _send(self, headers: Mapping[str, str], body: bytes) -> httpx.Response:
-        line = self._use
+        line = self._running()
         url = f"{line.hub}/messages/?api-version={API_VERSION}&direct=true"
         signature = line.signatures.current()
         response = await line.client.post(url, content=body, headers={**headers, **_signed(signature)})
@@ -157,23 +148,10 @@ class Azure:
             response = await line.client.post(url, content=body, headers={**headers, **_signed(signature)})
         return response
 
-    @property
-    def _use(self) -> _Line:
+    def _running(self) -> _Line:
         assert self._line is not None, "the gateway was not started"
         return self._line
 
 
 def _signed(signature: str) -> dict[str, str]:
     return {"authorization": signature, "x-ms-version": API_VERSION}
-
-
-def _native(push: Push, now: int) -> _Native:
-    """Raises ValueError, its text the reason, for what the network would never take."""
-    if push.device.keys.get("kind", "token") != "token":  # it was registered for the network's own gateway
-        raise ValueError("the hub knows no installation ids: the app must register its token")
-    if push.device.network == "fcm":
-        return _Native("fcmv1", msgspec.json.encode({"message": fcm_message.message(push, now)}))
-    body = msgspec.json.encode(apns_message.payload(push))
-    if len(body) > apns_message.MOST_BYTES:
-        raise ValueError(f"{len(body)} bytes, and APNs takes {apns_message.MOST_BYTES}")
-    return _Native("apple", body, apns_message.headers(push, push.device.app, now))

@@ -18,7 +18,7 @@ from pns.adapters.gateways.fcm.google import AccessTokens, NoAccess, service_acc
 from pns.adapters.gateways.fcm.message import Message, message, shape, target
 from pns.adapters.gateways.http import lost, make_client, trusted
 from pns.adapters.gateways.proof import Proof
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import SettingsError
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import Push
@@ -56,6 +56,7 @@ class FCM:
 
     def __init__(self, settings: FCMSettings, *, clock: Clock) -> None:
         self.facts: Mapping[str, str] = NO_FACTS
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._line: _Line | None = None
@@ -92,11 +93,11 @@ class FCM:
     def circuit(self, device: Device) -> str:
         return self._proof.circuit(_ACCOUNT, device)
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         return Address(registration.token or "", keys={"kind": registration.token_kind})
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """Firebase keeps what it gave: only the app itself can give a token back."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:

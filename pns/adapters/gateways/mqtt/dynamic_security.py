@@ -110,7 +110,7 @@ class DynamicSecurity:
             {"command": "createClient", **client},
             {"command": "modifyClient", **client, "roles": [role]},
         )
-        _raise(answer.error for answer in answers if answer.command.startswith("modify"))
+        _check(answer.error for answer in answers if answer.command.startswith("modify"))
         return login
 
     async def revoke(self, username: str) -> None:
@@ -121,7 +121,7 @@ class DynamicSecurity:
                 {"command": "deleteClient", "username": username},
                 {"command": "deleteRole", "rolename": username},
             )
-        _raise(answer.error for answer in answers if answer.error not in _MISSING)
+        _check(answer.error for answer in answers if answer.error not in _MISSING)
 
     async def logins(self) -> Mapping[str, str]:
         """The topic of each login that `grant` made, of this PNS or another, by user name."""
@@ -130,7 +130,7 @@ class DynamicSecurity:
             (answer,) = await self._ask(
                 {"command": "listClients", "verbose": True, "count": PAGE, "offset": offset}
             )
-            _raise([answer.error])
+            _check([answer.error])
             clients = answer.data.clients
             found |= {client.username: client.textname for client in clients}
             if len(clients) < PAGE:
@@ -138,7 +138,7 @@ class DynamicSecurity:
         return {name: topic for name, topic in found.items() if name.startswith(USERNAME_PREFIX)}
 
     async def try_out(self) -> None:
-        _raise(answer.error for answer in await self._ask({"command": "getDefaultACLAccess"}))
+        _check(answer.error for answer in await self._ask({"command": "getDefaultACLAccess"}))
 
     async def _end_session(self, username: str) -> None:
         """Throw away what the broker still keeps: whoever is given this device's id next must not read it."""
@@ -189,6 +189,7 @@ def _rules(topic: str) -> list[Command]:
     ]
 
 
-def _raise(errors: Iterable[str]) -> None:
-    for error in filter(None, errors):
+def _check(errors: Iterable[str]) -> None:
+    """Raise BrokerRefuses with the first of `errors` that is not empty."""
+    if error := next(filter(None, errors), ""):
         raise BrokerRefuses(f"the broker's dynamic security refuses ({error})")

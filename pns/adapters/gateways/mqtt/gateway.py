@@ -11,41 +11,27 @@ import asyncio
 import logging
 from typing import NamedTuple
 
-import msgspec
-from paho.mqtt.reasoncodes import ReasonCode
-
 from pns.adapters.gateways.http import trusted
 from pns.adapters.gateways.mqtt import address as mqtt_address
+from pns.adapters.gateways.mqtt import answers as mqtt_answer
+from pns.adapters.gateways.mqtt import message as mqtt_message
 from pns.adapters.gateways.mqtt.address import Place
 from pns.adapters.gateways.mqtt.connection import Broker, BrokerAway, BrokerRefuses
 from pns.adapters.gateways.mqtt.dynamic_security import DynamicSecurity, Operator, Provisioner
 from pns.adapters.gateways.mqtt.line import Line
-from pns.adapters.gateways.mqtt.strays import Strays
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.adapters.gateways.mqtt.orphans import OrphanedLogins
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import Unavailable
 from pns.model.device import Address, Device, Network, Registration
-from pns.model.push import MQTTControls, Push
+from pns.model.push import Push
 from pns.runtime.clock import Clock
 from pns.settings import MQTTSettings
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 4096
 TRIAL_SECONDS = 10
 SESSION_SECONDS = 2_419_200
 """For how long a device should ask the broker to keep its session: as long as a push may wait."""
-
-NO_SUBSCRIBERS = 0x10
-"""No session reads this topic: the broker has thrown it away."""
-NOT_AUTHORIZED = 0x87
-_OUTCOMES = {
-    0x00: Outcome.ACCEPTED,
-    NO_SUBSCRIBERS: Outcome.RETRY,
-    NOT_AUTHORIZED: Outcome.REFUSED,
-    0x90: Outcome.FAILED,
-    0x99: Outcome.FAILED,
-}
-"""Reason codes of PUBACK (MQTT 5 §3.4.2.1); the others are troubles of the broker."""
 
 
 class _Started(NamedTuple):
@@ -54,8 +40,8 @@ class _Started(NamedTuple):
     line: Line
     provisioner: Provisioner
     device_place: Place
-    strays: Strays | None
-    """None where the logins are the operator's."""
+    orphans: OrphanedLogins | None
+    """None where the operator makes the logins."""
 
 
 class MQTT:
@@ -66,6 +52,7 @@ class MQTT:
     facts = NO_FACTS
 
     def __init__(self, settings: MQTTSettings, *, clock: Clock) -> None:
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._started: _Started | None = None
@@ -82,8 +69,8 @@ class MQTT:
             self._started = _Started(line, Operator(), device_place, None)
         else:
             plugin = DynamicSecurity(line)
-            strays = Strays(line, plugin, prefix=settings.topic_prefix, clock=self._clock)
-            self._started = _Started(line, plugin, device_place, strays)
+            orphans = OrphanedLogins(line, plugin, prefix=settings.topic_prefix, clock=self._clock)
+            self._started = _Started(line, plugin, device_place, orphans)
 
     async def stop(self) -> None:
         if self._started is not None:
@@ -100,15 +87,15 @@ class MQTT:
         """An app's own: its name is a part of the topic, and PNS may be refused there alone."""
         return device.app
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         topic = f"{self._settings.topic_prefix}/{registration.app or 'app'}/{device_id}"
         try:
-            login = await self._use.provisioner.grant(device_id, topic)
+            login = await self._running().provisioner.grant(device_id, topic)
         except (BrokerAway, BrokerRefuses) as error:
             log.warning("an MQTT device could not be given a login: %s", error)
             raise Unavailable("The MQTT broker gives no login now. Try again later.") from None
-        reply = self._use.device_place._asdict() | {
+        reply = self._running().device_place._asdict() | {
             "topic": topic,
             "client_id": device_id,
             "username": login.username,
@@ -119,10 +106,10 @@ class MQTT:
             reply["password"] = login.password
         return Address(topic, keys={"username": login.username}, reply=reply)
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         username = device.keys.get("username", "")
         try:
-            await self._use.provisioner.revoke(username)
+            await self._running().provisioner.revoke(username)
         except (BrokerAway, BrokerRefuses) as error:
             log.error(
                 "the login of an MQTT device was not taken back (%s): "
@@ -132,26 +119,28 @@ class MQTT:
             )
 
     async def tidy(self, is_registered: IsRegistered) -> None:
-        if self._use.strays is None:
+        orphans = self._running().orphans
+        if orphans is None:
             return
         try:
-            await self._use.strays.take_back(is_registered)
+            await orphans.take_back(is_registered)
         except BrokerAway:
-            """Then what it keeps is looked at when it is back."""
+            pass  # the next call compares again: a new connection is due at once
         except BrokerRefuses as error:
             log.warning("the logins of MQTT devices were not looked through: %s", error)
 
     async def push(self, push: Push) -> Receipt:
-        payload = _payload(push)
-        if len(payload) > MOST_BYTES:
-            return Receipt(Outcome.FAILED, f"{len(payload)} bytes, more than {MOST_BYTES}")
-        return await self._publish(push.device.address, payload, expires_in=self._seconds_left(push))
+        payload = mqtt_message.payload(push)
+        if len(payload) > mqtt_message.MOST_BYTES:
+            return Receipt(Outcome.FAILED, f"{len(payload)} bytes, more than {mqtt_message.MOST_BYTES}")
+        expires_in = mqtt_message.seconds_left(push, self._clock.now())
+        return await self._publish(push.device.address, payload, expires_in=expires_in)
 
     async def trouble(self) -> str:
-        """Also tries what `push` and `install` need, with a word for nobody."""
+        """Also tries what `push` and `register` need, with a word for nobody."""
         try:
             async with asyncio.timeout(TRIAL_SECONDS):
-                await self._use.provisioner.try_out()
+                await self._running().provisioner.try_out()
                 receipt = await self._publish(f"{self._settings.topic_prefix}/app/nobody", b"", expires_in=1)
         except (BrokerAway, BrokerRefuses) as error:
             return str(error)
@@ -161,48 +150,14 @@ class MQTT:
 
     async def _publish(self, topic: str, payload: bytes, *, expires_in: int) -> Receipt:
         try:
-            connection = await self._use.line.connection()
-            return self._receipt(await connection.publish(topic, payload, expires_in=expires_in))
+            connection = await self._running().line.connection()
+            reason = await connection.publish(topic, payload, expires_in=expires_in)
         except BrokerAway as error:
             return Receipt(Outcome.UNAVAILABLE, str(error))
         except BrokerRefuses as error:
             return Receipt(Outcome.REFUSED, str(error))
+        return mqtt_answer.receipt(reason, self._settings.topic_prefix)
 
-    @property
-    def _use(self) -> _Started:
+    def _running(self) -> _Started:
         assert self._started is not None, "the gateway was not started"
         return self._started
-
-    def _receipt(self, reason: ReasonCode) -> Receipt:
-        outcome, said = _OUTCOMES.get(reason.value, Outcome.UNAVAILABLE), f"{reason.value} {reason}"
-        if outcome is Outcome.ACCEPTED:
-            return Receipt(outcome)
-        if reason.value == NO_SUBSCRIBERS:
-            said = f"the device has not subscribed yet ({said})"
-        elif reason.value == NOT_AUTHORIZED:
-            prefix = self._settings.topic_prefix
-            grant = f"addRoleACL … publishClientSend {prefix}/# allow"
-            said = f"may not publish to {prefix}/…: {grant} ({said})"
-        return Receipt(outcome, said)
-
-    def _seconds_left(self, push: Push) -> int:
-        """At least 1: Mosquitto takes 0 for "never"."""
-        wanted = _controls(push).ttl_seconds
-        return max(1, push.seconds_left(self._clock.now(), wanted))
-
-
-def _controls(push: Push) -> MQTTControls:
-    return push.controls.mqtt or MQTTControls()
-
-
-def _payload(push: Push) -> bytes:
-    if push.dismissed:
-        return msgspec.json.encode(push.dismissal())
-    told: dict[str, object] = {"id": push.notification_id}
-    told |= msgspec.to_builtins(push.payload)
-    told["badge"] = push.badge
-    for name in ("category", "collapse_key"):
-        if getattr(push, name) is not None:
-            told[name] = getattr(push, name)
-    told["data"] = push.data(_controls(push).data)
-    return msgspec.json.encode(told | push.control_fields())

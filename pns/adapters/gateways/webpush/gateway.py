@@ -18,7 +18,7 @@ from pns.adapters.gateways.webpush import message as webpush_message
 from pns.adapters.gateways.webpush import vapid
 from pns.adapters.gateways.webpush.answers import receipt
 from pns.adapters.gateways.webpush.public_line import Answer, NoAnswer, PublicLine, UnknownHost, Unreachable
-from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, wrong
+from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import SettingsError, Unavailable
 from pns.model.device import Address, Device, Network, Registration, Subscription
 from pns.model.push import Push
@@ -55,6 +55,7 @@ class WebPush:
         self, settings: WebPushSettings, *, clock: Clock, private_key: Callable[[], Awaitable[str]]
     ) -> None:
         self.facts: Mapping[str, str] = NO_FACTS
+        self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
         self._private_key = private_key
@@ -91,7 +92,7 @@ class WebPush:
         except ForbiddenEndpoint:
             return "forbidden"
 
-    async def install(self, registration: Registration, device_id: str) -> Address:
+    async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
         subscription = _subscription(registration)
         await self._look_up(Endpoint.parse(subscription.endpoint))
@@ -101,7 +102,7 @@ class WebPush:
             expires_at=self._expires_at(subscription),
         )
 
-    async def uninstall(self, device: Device) -> None:
+    async def unregister(self, device: Device) -> None:
         """There is nothing to take back: only the browser can end a subscription."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pns.adapters.stores.drafts import Draft, by_user, for_known, fresh, keyed
-from pns.adapters.stores.postgres.rows import Session, change, only, rows, tuple_of
+from pns.adapters.stores.postgres.rows import Session, affected, single_column, tuples
 from pns.contracts.store import Appended
 from pns.errors import NotificationIdConflict
 from pns.model.push import PushTerms
@@ -41,12 +41,13 @@ class _Added(NamedTuple):
     now: int
     terms: PushTerms | None
 
-    def columns(self) -> tuple[object, ...]:
-        """As the statement wants it."""
-        if self.terms is None:
-            return *self.draft[:8], None, None, self.now
-        due_at = self.now + self.terms.delay
-        return *self.draft[:8], due_at, due_at + self.terms.lifetime, self.now
+    @property
+    def due_at(self) -> int | None:
+        return None if self.terms is None else self.now + self.terms.delay
+
+    @property
+    def expires_at(self) -> int | None:
+        return None if self.terms is None else self.now + self.terms.delay + self.terms.lifetime
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ async def _look_up(session: Session, inboxes: dict[str, _Inbox], named: Sequence
         "user_ids": [draft.user_id for draft in named],
         "notification_ids": [draft.notification_id for draft in named],
     }
-    for user_id, id, data, collapse_key in await rows(session, "known_notifications", asked, tuple_of):
+    for user_id, id, data, collapse_key in await tuples(session, "known_notifications", asked):
         inboxes[user_id].data[id] = data
         if collapse_key is not None:
             inboxes[user_id].replaceable[id] = collapse_key
@@ -103,7 +104,7 @@ async def _keys(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
     """The keys of users, who are locked; one who was made for it has a new one."""
     if not user_ids:
         return {}
-    return dict(await rows(session, "user_keys", {"user_ids": user_ids}, tuple_of))
+    return dict(await tuples(session, "user_keys", {"user_ids": user_ids}))
 
 
 def _decide(
@@ -131,25 +132,21 @@ async def _collapse(session: Session, inboxes: dict[str, _Inbox]) -> Counter[str
     if not keys:
         return Counter()
     newer = {"user_ids": [user_id for user_id, _ in keys], "collapse_keys": [key for _, key in keys]}
-    return Counter(await rows(session, "delete_collapsed", newer, only))
+    return Counter(await single_column(session, "delete_collapsed", newer))
 
 
 async def _store(session: Session, inboxes: dict[str, _Inbox], replaced: Counter[str]) -> None:
-    added = [
-        (*i.added[id].columns(), len(i.added) - place)
-        for i in inboxes.values()
-        for place, id in enumerate(i.added, 1)
-    ]
+    added = [one for inbox in inboxes.values() for one in inbox.added.values()]
+    columns = zip(*(one.draft for one in added), strict=True)
+    pushes = {
+        "now": [one.now for one in added],
+        "due_at": [one.due_at for one in added],
+        "expires_at": [one.expires_at for one in added],
+        "later": [later for inbox in inboxes.values() for later in reversed(range(len(inbox.added)))],
+    }
     users = {
         "users": list(inboxes),
         "counts": [len(inbox.added) for inbox in inboxes.values()],
         "replaced": [replaced[user_id] for user_id in inboxes],
     }
-    await change(session, "append", {**users, **dict(zip(_COLUMNS, zip(*added, strict=True), strict=True))})
-
-
-_COLUMNS = (
-    *("user_ids", "notification_ids", "data", "create_dates", "categories", "collapse_keys", "expire_dates"),
-    *("pushes", "due_at", "expires_at", "nows", "later"),
-)
-"""Of `_Added.columns`, and how many come after it."""
+    await affected(session, "append", {**users, **pushes, **dict(zip(Draft._fields, columns, strict=True))})

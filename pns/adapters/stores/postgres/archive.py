@@ -18,11 +18,11 @@ from pns.adapters.stores.postgres.migrate import migrate
 from pns.adapters.stores.postgres.reads import place_in
 from pns.adapters.stores.schema import require
 from pns.adapters.stores.statements import load
-from pns.contracts.archive import Counts, Key, Mark, Numbers, Row, Table
+from pns.contracts.archive import TABLES, Counts, Key, Mark, Numbers, Row, Table
 from pns.errors import StoreUnavailable
 
 T = TypeVar("T")
-SQL = load("postgres/archive.sql")
+SQL = load("postgres/archive.sql", lists={table.name: table.columns for table in TABLES})
 
 PATIENCE_SECONDS = 600.0
 """How long one statement may take: counting a large table takes its time."""
@@ -63,7 +63,7 @@ class PostgresArchive:
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────
 
     async def read(self, table: Table, after: Key) -> Sequence[Row]:
-        return [table.row(*row) for row in await self._rows(f"read_{table.name}", *after)]
+        return [table.row(**row) for row in await self._rows(f"read_{table.name}", *after)]
 
     async def count(self, table: Table) -> int:
         return (await self._row(f"count_{table.name}"))[0]

@@ -1,21 +1,22 @@
 -- Whole tables of a PostgreSQL store, for copying. See statements.py for the form of this file. The names are
 -- those of sqlite/archive.sql, but for the rows, which COPY writes.
 
+-- A list of columns such as {users} is that of the table's row in pns/contracts/archive.py.
+
 -- ── reading ────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: read_users
 -- The next rows in the order of keys.
-SELECT user_key, user_id, last_seq, unseen, version FROM users
+SELECT {users} FROM users
 WHERE user_key > $1 ORDER BY user_key LIMIT 2000
 
 -- name: read_erased
 -- Likewise.
-SELECT user_key FROM erased WHERE user_key > $1 ORDER BY user_key LIMIT 2000
+SELECT {erased} FROM erased WHERE user_key > $1 ORDER BY user_key LIMIT 2000
 
 -- name: read_notifications
 -- Likewise, up to 4 MiB but at least one. The lengths are known without reading the data.
-SELECT user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date,
-  push
+SELECT {notifications}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY user_key, seq) AS item,
     sum(octet_length(data)) OVER (ORDER BY user_key, seq) AS bytes
@@ -28,20 +29,17 @@ ORDER BY user_key, seq
 
 -- name: read_revocations
 -- Likewise.
-SELECT revocation, user_id, device_id, revoked_at FROM revocations
+SELECT {revocations} FROM revocations
 WHERE revocation > $1 ORDER BY revocation LIMIT 2000
 
 -- name: read_devices
 -- Likewise.
-SELECT device_id, user_key, network, gateway, address, address_hash, keys, app, environment, platform, badge,
-  registered_at, expires_at
-FROM devices
+SELECT {devices} FROM devices
 WHERE device_id > $1 ORDER BY device_id LIMIT 2000
 
 -- name: read_pushes
 -- Likewise, up to 4 MiB.
-SELECT push_key, user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at,
-  expires_at, badge, reason, provider_id, dismissed, changed_at
+SELECT {pushes}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY push_key) AS item,
     sum(octet_length(coalesce(dismissed, ''))) OVER (ORDER BY push_key) AS bytes
@@ -54,19 +52,17 @@ ORDER BY push_key
 
 -- name: read_audiences
 -- Likewise.
-SELECT audience, create_date
-FROM audiences
+SELECT {audiences} FROM audiences
 WHERE audience > $1 ORDER BY audience LIMIT 2000
 
 -- name: read_subscriptions
 -- Likewise.
-SELECT audience, user_key
-FROM subscriptions
+SELECT {subscriptions} FROM subscriptions
 WHERE (audience, user_key) > ($1, $2) ORDER BY audience, user_key LIMIT 2000
 
 -- name: read_publications
 -- Likewise, up to 4 MiB.
-SELECT publication_id, audience, content, create_date, after_key, reached, due_at, end_date
+SELECT {publications}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY publication_id) AS item,
     sum(octet_length(content)) OVER (ORDER BY publication_id) AS bytes

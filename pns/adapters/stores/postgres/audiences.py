@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import cast
 
 from pns.adapters.stores.drafts import size
 from pns.adapters.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
 from pns.adapters.stores.postgres.append import Append, append
-from pns.adapters.stores.postgres.outbox import Read, Write
-from pns.adapters.stores.postgres.rows import Session, askable, change, only, row, rows, tuple_of
-from pns.adapters.stores.postgres.writes import Found, Name
-from pns.adapters.stores.postgres.writes import Write as Request
-from pns.adapters.stores.publications import PublicationRow, columns_of, drafts_of, publication_of, step_of
+from pns.adapters.stores.postgres.outbox import Committing, Reading
+from pns.adapters.stores.postgres.rows import (
+    Session,
+    affected,
+    row,
+    rows,
+    safe_id,
+    single_column,
+    single_value,
+    tuples,
+)
+from pns.adapters.stores.postgres.writes import Found, Name, Write
+from pns.adapters.stores.publications import StoredPublication, columns_of, drafts_of, publication_of, step_of
 from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
 from pns.contracts.store import Appended
 from pns.model.push import PushTerms
@@ -27,60 +34,62 @@ from pns.runtime.clock import Clock
 class PostgresAudiences:
     """See pns.contracts.audiences.Audiences."""
 
-    def __init__(self, read: Read, write: Write, *, clock: Clock) -> None:
+    def __init__(self, read: Reading, write: Committing, *, clock: Clock) -> None:
         self._read = read
         self._write = write
         self._clock = clock
 
     async def make(self, audience: str) -> bool:
         new = {"audience": audience, "now": self._clock.now()}
-        make = Request(partial(_change, name="make", parameters=new), names=(_audience(audience),))
-        return cast(int, await self._write(make)) > 0
+        make = Write(partial(_change, name="make", parameters=new), names=(_audience(audience),))
+        return await self._write(make) > 0
 
     async def remove(self, audience: str) -> bool:
-        step = Request(
+        step = Write(
             partial(_remove, audience=audience, limit=REMOVED_AT_ONCE),
             names=(_audience(audience),),
             find=partial(_some_subscribers, audience=audience, limit=REMOVED_AT_ONCE),
         )
         there = None
         while there is None:
-            there = cast(bool | None, await self._write(step))
+            there = await self._write(step)
         return there
 
     async def exists(self, audience: str) -> bool:
-        return await self._found("exists", {"audience": askable(audience)})
+        return await self._found("exists", {"audience": safe_id(audience)})
 
     async def subscribe(self, audience: str, user_id: str, *, make: bool) -> bool:
-        subscribe = Request(
+        subscribe = Write(
             partial(_subscribe, audience=audience, user_id=user_id),
             makes=(user_id,),
             names=(_audience(audience)._replace(shared=True),),
         )
         if not make and not await self.exists(audience):
             return False
-        while not cast(bool, await self._write(subscribe)):
+        while not await self._write(subscribe):
             if not make:
                 return False
             await self.make(audience)
         return True
 
     async def unsubscribe(self, audience: str, user_id: str) -> None:
-        old = {"audience": askable(audience), "user_id": askable(user_id)}
+        old = {"audience": safe_id(audience), "user_id": safe_id(user_id)}
         unsubscribe = partial(_change, name="unsubscribe", parameters=old)
-        await self._write(Request(unsubscribe, user_ids=(user_id,)))
+        await self._write(Write(unsubscribe, user_ids=(user_id,)))
 
     async def subscribed(self, audience: str, user_id: str) -> bool:
-        return await self._found("subscribed", {"audience": askable(audience), "user_id": askable(user_id)})
+        return await self._found("subscribed", {"audience": safe_id(audience), "user_id": safe_id(user_id)})
 
     async def subscriptions(self, user_id: str) -> list[str]:
-        return await self._read(lambda s: rows(s, "subscriptions", {"user_id": askable(user_id)}, only))
+        return await self._read(
+            lambda session: single_column(session, "subscriptions", {"user_id": safe_id(user_id)})
+        )
 
     async def publish(self, publication: Publication) -> Publication:
-        publish = Request(
+        publish = Write(
             partial(_publish, publication=publication), names=(_publication_name(publication.publication_id),)
         )
-        return cast(Publication, await self._write(publish))
+        return await self._write(publish)
 
     async def publication(self, publication_id: str) -> Publication | None:
         return await self._read(partial(_publication, publication_id=publication_id))
@@ -90,11 +99,11 @@ class PostgresAudiences:
         if not await self._found("any_due", now):
             return None
         lease = partial(_one, name="lease_publication", where={**now, "until": until})
-        return cast(Publication | None, await self._write(Request(lease, last=True)))
+        return await self._write(Write(lease, last=True))
 
     async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
         name = "everybody" if audience == EVERYBODY else "subscribers"
-        where = {"audience": askable(audience), "after": after, "limit": limit}
+        where = {"audience": safe_id(audience), "after": after, "limit": limit}
         return await self._read(lambda session: rows(session, name, where, Subscriber))
 
     async def reach(
@@ -111,26 +120,25 @@ class PostgresAudiences:
             step_of(publication, users, now if complete else None),
             drafts_of(publication, users, now),
         )
-        reach = Request(
+        reach = Write(
             partial(_reach, step=step, request=Append(wanted, now, terms)),
             user_ids=tuple(user.user_id for user in users),
             names=(_publication_name(publication.publication_id),),
         )
-        stored = await self._write(reach, size=SMALL_WRITE + size(wanted), committed=committed)
-        return cast(Reached | None, stored)
+        return await self._write(reach, size=SMALL_WRITE + size(wanted), committed=committed)
 
     async def rest(self, publication_id: str, *, lease: int) -> None:
         turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}
         rest = partial(_change, name="rest", parameters=turn)
-        await self._write(Request(rest, names=(_publication_name(publication_id),)))
+        await self._write(Write(rest, names=(_publication_name(publication_id),)))
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:
         old = {"ended_before": ended_before, "limit": limit}
         prune = partial(_change, name="prune_publications", parameters=old)
-        return cast(int, await self._write(Request(prune, last=True)))
+        return await self._write(Write(prune, last=True))
 
     async def _found(self, name: str, where: Mapping[str, object]) -> bool:
-        return await self._read(lambda session: row(session, name, where, only)) is not None
+        return await self._read(lambda session: single_value(session, name, where)) is not None
 
 
 def _audience(audience: str) -> Name:
@@ -142,45 +150,45 @@ def _publication_name(publication_id: str) -> Name:
 
 
 async def _change(session: Session, *, name: str, parameters: Mapping[str, object]) -> int:
-    return await change(session, name, parameters)
+    return await affected(session, name, parameters)
 
 
 async def _subscribe(session: Session, *, audience: str, user_id: str) -> bool:
-    if await row(session, "exists", {"audience": audience}, only) is None:
+    if await single_value(session, "exists", {"audience": audience}) is None:
         return False
-    await change(session, "subscribe", {"audience": audience, "user_id": user_id})
+    await affected(session, "subscribe", {"audience": audience, "user_id": user_id})
     return True
 
 
 async def _some_subscribers(session: Session, *, audience: str, limit: int) -> Found:
-    return await rows(session, "some_subscribers", {"audience": askable(audience), "limit": limit}, tuple_of)
+    return await tuples(session, "some_subscribers", {"audience": safe_id(audience), "limit": limit})
 
 
 async def _remove(session: Session, found: Found, *, audience: str, limit: int) -> bool | None:
     """Whether it was there, once nobody is subscribed to it any more; None: again."""
-    where = {"audience": askable(audience)}
+    where = {"audience": safe_id(audience)}
     if len(found) < limit:
-        return await change(session, "remove", where) > 0
-    await change(session, "remove_subscriptions", {**where, "user_keys": [key for (key,) in found]})
+        return await affected(session, "remove", where) > 0
+    await affected(session, "remove_subscriptions", {**where, "user_keys": [key for (key,) in found]})
     return None
 
 
 async def _publish(session: Session, *, publication: Publication) -> Publication:
-    await change(session, "publish", columns_of(publication))
+    await affected(session, "publish", columns_of(publication))
     return await _publication(session, publication.publication_id) or publication
 
 
 async def _publication(session: Session, publication_id: str) -> Publication | None:
-    return await _one(session, name="publication", where={"publication_id": askable(publication_id)})
+    return await _one(session, name="publication", where={"publication_id": safe_id(publication_id)})
 
 
 async def _one(session: Session, *, name: str, where: Mapping[str, object]) -> Publication | None:
-    found = await row(session, name, where, PublicationRow)
+    found = await row(session, name, where, StoredPublication)
     return None if found is None else publication_of(found)
 
 
 async def _reach(session: Session, *, step: Mapping[str, object], request: Append) -> Reached | None:
-    if not await change(session, "advance", step):
+    if not await affected(session, "advance", step):
         return None
     (appended,) = await append(session, [request])
     assert isinstance(appended, Appended), "what yields makes no conflict"

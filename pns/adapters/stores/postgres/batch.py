@@ -22,11 +22,11 @@ from pns.adapters.stores.postgres.errors import (
     unknown,
     worth_another_try,
 )
-from pns.adapters.stores.postgres.rows import SQL, Session, askable, change, only, rows
-from pns.adapters.stores.postgres.writes import Mark, Name, Write, mark_places
+from pns.adapters.stores.postgres.rows import SQL, Session, affected, safe_id, single_column
+from pns.adapters.stores.postgres.writes import MarkSent, Name, Write, mark_places
 
 T = TypeVar("T")
-Request = Append | Mark | Write
+Request = Append | MarkSent | Write[Any]
 
 TRIES = 5
 """How often a batch is tried that another node's transactions were in the way of."""
@@ -53,7 +53,7 @@ async def commit(session: Session, requests: Sequence[Request]) -> list[object]:
 
 async def _commit(session: Session, requests: Sequence[Request]) -> list[object]:
     appends = [request for request in requests if isinstance(request, Append)]
-    marks = [request for request in requests if isinstance(request, Mark)]
+    marks = [request for request in requests if isinstance(request, MarkSent)]
     if len(appends) == len(requests) and all(request.plain for request in appends):
         return [*await _certainly(append(session, appends))]
     if len(marks) == len(requests):
@@ -97,14 +97,14 @@ async def _work(session: Session, requests: Sequence[Request]) -> list[object]:
     outcomes += await _hot(session, requests[len(outcomes) :])
     unused = set(made).difference(*(write.makes for write in writes))
     if unused:
-        await change(session, "delete_unused", {"user_ids": [*unused]})
+        await affected(session, "delete_unused", {"user_ids": [*unused]})
     return outcomes
 
 
 async def _hot(session: Session, requests: Sequence[Request]) -> list[object]:
     """Appends and marks: all of the ones, then all of the others, for neither depends on the other."""
     appended = iter(await append(session, [r for r in requests if isinstance(r, Append)]))
-    marked = iter(await mark_places(session, [r for r in requests if isinstance(r, Mark)]))
+    marked = iter(await mark_places(session, [r for r in requests if isinstance(r, MarkSent)]))
     return [next(appended if isinstance(request, Append) else marked) for request in requests]
 
 
@@ -113,7 +113,7 @@ async def _lock_names(session: Session, names: Sequence[Name]) -> None:
     numbers = {number_of(name.text) for name in names}
     if numbers:
         locks = {"numbers": [*numbers], "shared": [number not in owned for number in numbers]}
-        await rows(session, "lock_names", locks, only)
+        await single_column(session, "lock_names", locks)
 
 
 def number_of(name: str) -> int:
@@ -129,16 +129,16 @@ async def _lock(session: Session, requests: Sequence[Request], found: Iterable[t
     for request in requests:
         if isinstance(request, Append):
             appended.update(draft.user_id for draft in request.wanted)
-        elif isinstance(request, Mark):
+        elif isinstance(request, MarkSent):
             user_keys.add(request.user_key)
         else:
             appended.update(request.makes)
-            user_ids.update(map(askable, request.user_ids))
+            user_ids.update(map(safe_id, request.user_ids))
             user_keys.update(request.user_keys)
     if not (appended or user_ids or user_keys):
         return []
     concerned = {"appended": [*appended], "user_ids": [*user_ids], "user_keys": [*user_keys]}
-    return await rows(session, "lock_users", concerned, only)
+    return await single_column(session, "lock_users", concerned)
 
 
 async def _certainly(work: Awaitable[T]) -> T:

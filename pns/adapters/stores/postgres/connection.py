@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from pns.adapters.stores.postgres.errors import ENGINE_ERRORS, lost, unavailable
-from pns.adapters.stores.postgres.rows import Session, row, tuple_of
+from pns.adapters.stores.postgres.rows import Session, affected
 from pns.errors import PNSError, StoreUnavailable
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ async def connect(url: str, *, patience: float, within: float | None = None) -> 
     within = patience if within is None else within
     deadline = asyncio.get_running_loop().time() + within
     connection = await asyncpg.connect(url, timeout=within, target_session_attrs="primary")
-    prepare = row(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))}, tuple_of)
+    prepare = affected(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))})
     try:
         await _until(deadline, prepare, connection)
     except BaseException:

@@ -13,7 +13,7 @@ from pns.adapters.stores.postgres.connection import PATIENCE_SECONDS as CONNECT_
 from pns.adapters.stores.postgres.connection import connect
 from pns.adapters.stores.postgres.errors import ENGINE_ERRORS, unavailable
 from pns.adapters.stores.postgres.reads import place_in
-from pns.adapters.stores.postgres.rows import SQL, Session, only, rows, tuple_of
+from pns.adapters.stores.postgres.rows import SQL, Session, single_column, tuples
 from pns.adapters.stores.schema import ALEMBIC, PATIENCE_SECONDS, is_current, run_migrations
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ async def _migrate(url: str, patience: float, connect_within: float) -> None:
 
 
 async def _is_current(session: Session, place: str) -> bool:
-    if not (await rows(session, "has_schema", {}, only))[0]:
+    if not (await single_column(session, "has_schema", {}))[0]:
         return False
-    version, oldest_code = (await rows(session, "schema", {}, tuple_of))[0]
+    version, oldest_code = (await tuples(session, "schema", {}))[0]
     return is_current(version, oldest_code, place)
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from pns.adapters.stores.group_commit import SMALL_WRITE
 from pns.adapters.stores.postgres import outbox_reads as reads
 from pns.adapters.stores.postgres import outbox_writes as writes
 from pns.adapters.stores.postgres.rows import Session
-from pns.adapters.stores.postgres.writes import Name
-from pns.adapters.stores.postgres.writes import Write as Request
+from pns.adapters.stores.postgres.writes import Name, Write
 from pns.contracts.outbox import Backlog, Claim, Settlement
+from pns.contracts.store import Committed
 from pns.model.device import Device, address_hash
 from pns.model.push import Push, PushStatus
 from pns.runtime.clock import Clock
@@ -24,29 +24,24 @@ from pns.runtime.clock import Clock
 T = TypeVar("T")
 
 
-class Read(Protocol):
-    """What reads on a connection of the store's."""
+class Reading(Protocol):
+    """Reads on one of the store's connections."""
 
     def __call__(self, function: Callable[[Session], Coroutine[Any, Any, T]], /) -> Awaitable[T]: ...
 
 
-class Write(Protocol):
-    """What writes through the store's group commit."""
+class Committing(Protocol):
+    """Writes through the store's group commit."""
 
     def __call__(
-        self,
-        request: Request,
-        /,
-        *,
-        size: int = SMALL_WRITE,
-        committed: Callable[[Any], object] | None = None,
-    ) -> Awaitable[object]: ...
+        self, write: Write[T], /, *, size: int = SMALL_WRITE, committed: Committed[T] | None = None
+    ) -> Awaitable[T]: ...
 
 
 class PostgresOutbox:
     """See pns.contracts.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
 
-    def __init__(self, read: Read, write: Write, *, report: Read, clock: Clock) -> None:
+    def __init__(self, read: Reading, write: Committing, *, report: Reading, clock: Clock) -> None:
         self._read = read
         self._report = report
         self._write = write
@@ -56,17 +51,17 @@ class PostgresOutbox:
 
     async def install(self, device: Device) -> Device:
         hash = address_hash(device.address)
-        install = Request(
+        install = Write(
             partial(writes.install, device=device, now=self._clock.now()),
             makes=(device.user_id,),
             names=(_address(device.network, hash), _device(device.device_id)),
             find=partial(reads.owner_of_address, network=device.network, address_hash=hash),
         )
-        return cast(Device, await self._write(install))
+        return await self._write(install)
 
     async def uninstall(self, user_id: str, device_id: str) -> Device | None:
         uninstall = partial(writes.uninstall, user_id=user_id, device_id=device_id, now=self._clock.now())
-        return cast(Device | None, await self._write(Request(uninstall, user_ids=(user_id,))))
+        return await self._write(Write(uninstall, user_ids=(user_id,)))
 
     async def device_at(self, network: str, address: str) -> Device | None:
         return await self._read(partial(reads.device_at, network=network, address=address))
@@ -81,19 +76,19 @@ class PostgresOutbox:
         return await self._read(partial(reads.all_devices, after=after, limit=limit))
 
     async def set_badge(self, device_id: str, badge: int, *, user_id: str | None = None) -> bool:
-        set_badge = Request(
+        set_badge = Write(
             partial(writes.set_badge, device_id=device_id, badge=badge, user_id=user_id),
             names=(_device(device_id),),
             find=partial(reads.owners, device_ids=[device_id]),
         )
-        return cast(bool, await self._write(set_badge))
+        return await self._write(set_badge)
 
     async def regateway(self, source: str, target: str, network: str, limit: int) -> int:
-        move = Request(
+        move = Write(
             partial(writes.regateway, source=source, target=target, limit=limit),
             find=partial(reads.at_gateway, source=source, network=network, limit=limit),
         )
-        return cast(int, await self._write(move))
+        return await self._write(move)
 
     # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,11 +96,11 @@ class PostgresOutbox:
         return await self._read(reads.next_due)
 
     async def claim(self, claim: Claim) -> list[Push]:
-        request = Request(partial(writes.claim, claim=claim, now=self._clock.now()), last=True)
-        return cast(list[Push], await self._write(request))
+        request = Write(partial(writes.claim, claim=claim, now=self._clock.now()), last=True)
+        return await self._write(request)
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        settle = Request(
+        settle = Write(
             partial(writes.settle, settlements=tuple(settlements), now=self._clock.now()),
             user_ids=tuple({settlement.push.device.user_id for settlement in settlements}),
         )
@@ -118,7 +113,7 @@ class PostgresOutbox:
         if not await self._read(partial(reads.any_untold, user_id=user_id)):
             return 0
         dismiss = partial(writes.dismiss, user_id=user_id, expires_at=expires_at, now=self._clock.now())
-        return cast(int, await self._write(Request(dismiss, user_ids=(user_id,))))
+        return await self._write(Write(dismiss, user_ids=(user_id,)))
 
     async def stale(self, after: int, limit: int) -> tuple[list[str], int]:
         return await self._read(partial(reads.stale, after=after, limit=limit))
@@ -128,13 +123,13 @@ class PostgresOutbox:
 
     async def prune_pushes(self, *, settled_before: int, limit: int) -> int:
         now = self._clock.now()
-        ended = Request(
+        ended = Write(
             partial(writes.prune_devices, now=now),
             find=partial(reads.ended_devices, now=now, limit=limit),
         )
-        removed = cast(int, await self._write(ended))
+        removed = await self._write(ended)
         prune = partial(writes.prune, settled_before=settled_before, limit=limit - removed)
-        return removed + cast(int, await self._write(Request(prune, last=True)))
+        return removed + await self._write(Write(prune, last=True))
 
 
 def _address(network: str, address_hash: str) -> Name:

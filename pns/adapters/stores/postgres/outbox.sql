@@ -2,6 +2,10 @@
 -- postgres.sql for the order of locks: whoever touches a user's devices or pushes holds the user's row, but for
 -- claims and pruning, which take what nobody holds.
 
+-- The columns of a device and its user, under the names of OwnedDeviceRow.
+-- columns device: d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment,
+--   d.platform, d.badge, d.registered_at, d.expires_at
+
 -- ── devices ────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: owner
@@ -40,30 +44,26 @@ WHERE device_id = :device_id
 
 -- name: device
 -- One device.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.device_id = :device_id
 
 -- name: devices
 -- A user's devices.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM users u JOIN devices d ON d.user_key = u.user_key
 WHERE u.user_id = :user_id
 ORDER BY d.registered_at, d.device_id
 
 -- name: device_at
 -- Whoever is registered with an address.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.address_hash = :address_hash AND d.network = :network
 
 -- name: all_devices
 -- The next devices in the order of their ids.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.device_id > :after
 ORDER BY d.device_id LIMIT :limit
@@ -130,13 +130,14 @@ WITH due AS MATERIALIZED (
   SELECT device_id, badge FROM devices
   WHERE device_id = ANY(ARRAY(SELECT device_id FROM due WHERE seq IS NOT NULL)) AND badge IS NOT NULL
   FOR NO KEY UPDATE SKIP LOCKED)
-SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at, p.badge, p.dismissed,
+SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at AS push_expires_at,
+  p.badge AS push_badge, p.dismissed,
   d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  coalesce(c.badge, d.badge), d.registered_at, d.expires_at,
+  coalesce(c.badge, d.badge) AS badge, d.registered_at, d.expires_at,
   u.unseen, n.data, n.create_date, n.category, n.collapse_key, n.push, n.seen_date, n.expire_date,
   EXISTS (
     SELECT 1 FROM connections o JOIN nodes l ON l.node_id = o.node_id
-    WHERE o.user_id = u.user_id AND l.lease_until > :now)
+    WHERE o.user_id = u.user_id AND l.lease_until > :now) AS connected
 FROM due p
 LEFT JOIN users u ON u.user_key = p.user_key
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
@@ -218,7 +219,7 @@ JOIN devices d ON d.device_id = asked.device_id AND d.user_key = u.user_key
 -- name: pushes
 -- What became of the pushes of one notification.
 SELECT p.device_id, p.network, p.gateway, p.state, p.attempts, p.reason, p.provider_id, p.due_at,
-  p.changed_at, n.seq IS NOT NULL, n.seen_date, d.device_id IS NOT NULL
+  p.changed_at, n.seq IS NOT NULL AS kept, n.seen_date, d.device_id IS NOT NULL AS registered
 FROM pushes p
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
@@ -228,15 +229,16 @@ ORDER BY p.seq, p.device_id
 
 -- name: backlog
 -- What is in the outbox. Reads all of it.
-SELECT gateway, state, count(*), min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END),
-  max(reason)
+SELECT gateway, state, count(*) AS pushes,
+  min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END) AS oldest,
+  max(reason) AS reason
 FROM pushes GROUP BY gateway, state ORDER BY gateway, state
 
 -- ── seen elsewhere ─────────────────────────────────────────────────────────────────────────────────────
 
 -- name: untold
 -- Pushes of a user that devices show still, though they were seen or are no more; the newest first.
-SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL
+SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL AS kept
 FROM pushes p
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
@@ -273,7 +275,7 @@ RETURNING push_key
 
 -- name: stale
 -- Accepted pushes in the order of users, and whether they are to be told of.
-SELECT p.user_key, u.user_id, n.seq IS NULL OR n.seen_date IS NOT NULL
+SELECT p.user_key, u.user_id, n.seq IS NULL OR n.seen_date IS NOT NULL AS untold
 FROM pushes p
 JOIN users u ON u.user_key = p.user_key
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pns.adapters.stores.due import DeviceRow, StatusRow, device_of, status_of
-from pns.adapters.stores.postgres.rows import Session, askable, rows, tuple_of
+from pns.adapters.stores.due import OwnedDeviceRow, StatusRow, device_of, status_of
+from pns.adapters.stores.postgres.rows import Session, rows, safe_id, tuples
 from pns.adapters.stores.postgres.writes import Found
 from pns.contracts.outbox import Backlog
 from pns.model.device import Device, address_hash
@@ -17,23 +17,23 @@ from pns.model.push import PushState, PushStatus
 
 async def devices(session: Session, user_id: str) -> list[Device]:
     """See Outbox.devices."""
-    return await found_devices(session, "devices", {"user_id": askable(user_id)})
+    return await found_devices(session, "devices", {"user_id": safe_id(user_id)})
 
 
 async def device(session: Session, device_id: str) -> Device | None:
     """See Outbox.device."""
-    found = await found_devices(session, "device", {"device_id": askable(device_id)})
+    found = await found_devices(session, "device", {"device_id": safe_id(device_id)})
     return found[0] if found else None
 
 
 async def all_devices(session: Session, after: str, limit: int) -> list[Device]:
     """See Outbox.all_devices."""
-    return await found_devices(session, "all_devices", {"after": askable(after), "limit": limit})
+    return await found_devices(session, "all_devices", {"after": safe_id(after), "limit": limit})
 
 
 async def found_devices(session: Session, name: str, parameters: Mapping[str, object]) -> list[Device]:
     """The devices that statement `name` finds."""
-    return [device_of(row) for row in await rows(session, name, parameters, DeviceRow)]
+    return [device_of(row) for row in await rows(session, name, parameters, OwnedDeviceRow)]
 
 
 async def device_at(session: Session, network: str, address: str) -> Device | None:
@@ -45,23 +45,23 @@ async def device_at(session: Session, network: str, address: str) -> Device | No
 
 async def any_untold(session: Session, user_id: str) -> bool:
     """Whether there is anything to dismiss."""
-    return bool(await rows(session, "untold", {"user_id": askable(user_id), "limit": 1}, tuple_of))
+    return bool(await tuples(session, "untold", {"user_id": safe_id(user_id), "limit": 1}))
 
 
 async def next_due(session: Session) -> Mapping[str, int]:
     """See Outbox.next_due."""
-    return dict(await rows(session, "next_due", {}, tuple_of))
+    return dict(await tuples(session, "next_due", {}))
 
 
 async def pushes(session: Session, user_id: str, notification_id: str) -> list[PushStatus]:
     """See Outbox.pushes."""
-    asked = {"user_id": askable(user_id), "notification_id": askable(notification_id)}
+    asked = {"user_id": safe_id(user_id), "notification_id": safe_id(notification_id)}
     return [status_of(row) for row in await rows(session, "pushes", asked, StatusRow)]
 
 
 async def stale(session: Session, after: int, limit: int) -> tuple[list[str], int]:
     """See Outbox.stale. The last user found may have more than was looked at, and is named in any case."""
-    found = await rows(session, "stale", {"after": after, "limit": limit}, tuple_of)
+    found = await tuples(session, "stale", {"after": after, "limit": limit})
     users = dict.fromkeys(user_id for _, user_id, untold in found if untold)
     if len(found) < limit:
         return list(users), 0
@@ -70,7 +70,7 @@ async def stale(session: Session, after: int, limit: int) -> tuple[list[str], in
 
 async def backlog(session: Session) -> list[Backlog]:
     """See Outbox.backlog."""
-    found = await rows(session, "backlog", {}, tuple_of)
+    found = await tuples(session, "backlog", {})
     return [
         Backlog(gateway, PushState(state), count, oldest, reason)
         for gateway, state, count, oldest, reason in found
@@ -82,21 +82,21 @@ async def backlog(session: Session) -> list[Backlog]:
 
 async def owners(session: Session, device_ids: Sequence[str]) -> Found:
     """Whose devices these are."""
-    return await rows(session, "owners", {"device_ids": [*map(askable, device_ids)]}, tuple_of)
+    return await tuples(session, "owners", {"device_ids": [*map(safe_id, device_ids)]})
 
 
 async def owner_of_address(session: Session, network: str, address_hash: str) -> Found:
     """Who is registered with an address."""
     where = {"network": network, "address_hash": address_hash}
-    return await rows(session, "owner_of_address", where, tuple_of)
+    return await tuples(session, "owner_of_address", where)
 
 
 async def at_gateway(session: Session, source: str, network: str, limit: int) -> Found:
     """Some devices at a gateway, after their owners' keys."""
     where = {"source": source, "network": network, "limit": limit}
-    return await rows(session, "at_gateway", where, tuple_of)
+    return await tuples(session, "at_gateway", where)
 
 
 async def ended_devices(session: Session, now: int, limit: int) -> Found:
     """Some devices whose registration has ended by itself, after their owners' keys."""
-    return await rows(session, "ended_devices", {"now": now, "limit": limit}, tuple_of)
+    return await tuples(session, "ended_devices", {"now": now, "limit": limit})

@@ -11,9 +11,17 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from pns.adapters.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
-from pns.adapters.stores.due import DueRow, decide_all, keys_text
+from pns.adapters.stores.due import DueRow, Owner, decide_all, keys_text
 from pns.adapters.stores.postgres.outbox_reads import found_devices
-from pns.adapters.stores.postgres.rows import Session, askable, change, only, row, rows, tuple_of
+from pns.adapters.stores.postgres.rows import (
+    Session,
+    affected,
+    row,
+    rows,
+    safe_id,
+    single_column,
+    single_value,
+)
 from pns.adapters.stores.postgres.writes import Found
 from pns.contracts.outbox import Claim, Settlement
 from pns.model.device import Device, address_hash, new_device_id
@@ -24,25 +32,25 @@ from pns.model.push import Push, PushState
 
 async def install(session: Session, found: Found, *, device: Device, now: int) -> Device:
     """See Outbox.install."""
-    user_key: int = (await rows(session, "user_key", {"user_id": device.user_id}, only))[0]
+    user_key: int = (await single_column(session, "user_key", {"user_id": device.user_id}))[0]
     columns = _columns(device, user_key)
-    owner = await row(session, "owner", columns, tuple_of)
-    if owner is not None and owner[1] == user_key:
-        return await _refreshed(session, owner[0], columns)
+    owner = await row(session, "owner", columns, Owner)
+    if owner is not None and owner.user_key == user_key:
+        return await _refreshed(session, owner.device_id, columns)
     if owner is not None:
-        await _remove(session, [owner[0]], now=now)
-    same: bool | None = await row(session, "same_device", columns, only)
+        await _remove(session, [owner.device_id], now=now)
+    same: bool | None = await single_value(session, "same_device", columns)
     if same:
         return await _refreshed(session, device.device_id, columns)
     if same is not None:
         device = replace(device, device_id=new_device_id())
-    await change(session, "insert_device", _columns(device, user_key))
+    await affected(session, "insert_device", _columns(device, user_key))
     return device
 
 
 async def _refreshed(session: Session, device_id: str, columns: dict[str, object]) -> Device:
-    await change(session, "refresh_device", {**columns, "device_id": device_id})
-    await change(session, "move_pushes", {"target": columns["gateway"], "device_ids": [device_id]})
+    await affected(session, "refresh_device", {**columns, "device_id": device_id})
+    await affected(session, "move_pushes", {"target": columns["gateway"], "device_ids": [device_id]})
     return (await found_devices(session, "device", {"device_id": device_id}))[0]
 
 
@@ -56,13 +64,13 @@ def _columns(device: Device, user_key: int) -> dict[str, object]:
 
 
 async def _remove(session: Session, device_ids: Sequence[str], *, now: int) -> None:
-    await change(session, "delete_devices", {"device_ids": device_ids})
-    await change(session, "cancel_pushes", {"device_ids": device_ids, "now": now})
+    await affected(session, "delete_devices", {"device_ids": device_ids})
+    await affected(session, "cancel_pushes", {"device_ids": device_ids, "now": now})
 
 
 async def uninstall(session: Session, user_id: str, device_id: str, *, now: int) -> Device | None:
     """See Outbox.uninstall."""
-    found = await found_devices(session, "device", {"device_id": askable(device_id)})
+    found = await found_devices(session, "device", {"device_id": safe_id(device_id)})
     if not found or found[0].user_id != user_id:
         return None
     await _remove(session, [device_id], now=now)
@@ -73,17 +81,17 @@ async def set_badge(
     session: Session, found: Found, *, device_id: str, badge: int, user_id: str | None
 ) -> bool:
     """See Outbox.set_badge."""
-    asked = {"device_id": askable(device_id), "badge": badge}
+    asked = {"device_id": safe_id(device_id), "badge": badge}
     if user_id is None:
-        return await change(session, "set_badge", asked) > 0
-    return await change(session, "set_badge_of", {**asked, "user_id": askable(user_id)}) > 0
+        return await affected(session, "set_badge", asked) > 0
+    return await affected(session, "set_badge_of", {**asked, "user_id": safe_id(user_id)}) > 0
 
 
 async def regateway(session: Session, found: Found, *, source: str, target: str, limit: int) -> int:
     """See Outbox.regateway. Some that were found may have gone meanwhile; there may be more all the same."""
     move = {**_owned(found), "source": source, "target": target}
-    moved = await rows(session, "regateway", move, only)
-    await change(session, "move_pushes", {"target": target, "device_ids": moved})
+    moved = await single_column(session, "regateway", move)
+    await affected(session, "move_pushes", {"target": target, "device_ids": moved})
     return limit if len(found) == limit else len(moved)
 
 
@@ -101,15 +109,15 @@ async def claim(session: Session, *, claim: Claim, now: int) -> list[Push]:
     decided = decide_all(await rows(session, "due", where, DueRow), claim, now)
     if leased := decided.leased:
         lease = {"push_keys": [*leased], "badges": [*leased.values()], "until": claim.until, "now": now}
-        await change(session, "lease_push", lease)
+        await affected(session, "lease_push", lease)
     if dropped := decided.dropped:
         states, reasons = zip(*dropped.values(), strict=True)
         drop = {"push_keys": [*dropped], "states": states, "reasons": reasons, "now": now}
-        await change(session, "drop_push", drop)
+        await affected(session, "drop_push", drop)
     if moved := decided.moved:
-        await change(session, "move_push", {"push_keys": [*moved], "gateways": [*moved.values()]})
+        await affected(session, "move_push", {"push_keys": [*moved], "gateways": [*moved.values()]})
     if counted := decided.badges:
-        await change(session, "count_badge", {"device_ids": [*counted], "badges": [*counted.values()]})
+        await affected(session, "count_badge", {"device_ids": [*counted], "badges": [*counted.values()]})
     return decided.pushes
 
 
@@ -121,7 +129,7 @@ async def settle(session: Session, *, settlements: Sequence[Settlement], now: in
     await _accept(session, [s for s in settled if s.state is PushState.ACCEPTED], now)
     await _settle(session, [s for s in settled if s.state is not PushState.ACCEPTED], now)
     if removed:
-        await change(session, "cancel_pushes", {"device_ids": removed, "now": now})
+        await affected(session, "cancel_pushes", {"device_ids": removed, "now": now})
 
 
 async def _remove_dead(session: Session, devices: Sequence[Device]) -> tuple[list[str], set[str]]:
@@ -133,8 +141,8 @@ async def _remove_dead(session: Session, devices: Sequence[Device]) -> tuple[lis
         "user_ids": [device.user_id for device in devices],
         "registered_at": [device.registered_at for device in devices],
     }
-    removed = await rows(session, "delete_dead_device", dead, only)
-    return removed, set(await rows(session, "live_device", dead, only))
+    removed = await single_column(session, "delete_dead_device", dead)
+    return removed, set(await single_column(session, "live_device", dead))
 
 
 def _unless_live(settlement: Settlement, live: set[str], now: int) -> Settlement:
@@ -145,7 +153,7 @@ def _unless_live(settlement: Settlement, live: set[str], now: int) -> Settlement
 
 async def _accept(session: Session, settlements: Sequence[Settlement], now: int) -> None:
     if settlements:
-        await change(session, "accept_push", {**_results(settlements), "now": now})
+        await affected(session, "accept_push", {**_results(settlements), "now": now})
 
 
 async def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> None:
@@ -157,9 +165,9 @@ async def _settle(session: Session, settlements: Sequence[Settlement], now: int)
             "unsent": [int(not settlement.sent) for settlement in settlements],
         }
         settled = {**_results(settlements), **attempts, "now": now}
-        counted = await rows(session, "settle_push", settled, only)
+        counted = await single_column(session, "settle_push", settled)
         if failed := [push_key for push_key in counted if push_key is not None]:
-            await change(session, "uncount_push", {"push_keys": failed})
+            await affected(session, "uncount_push", {"push_keys": failed})
 
 
 def _results(settlements: Sequence[Settlement]) -> dict[str, object]:
@@ -175,28 +183,28 @@ def _results(settlements: Sequence[Settlement]) -> dict[str, object]:
 
 async def dismiss(session: Session, user_id: str, expires_at: int, *, now: int) -> int:
     """See Outbox.dismiss."""
-    asked = {"user_id": askable(user_id), "limit": DISMISSED_AT_ONCE}
+    asked = {"user_id": safe_id(user_id), "limit": DISMISSED_AT_ONCE}
     told = tell(await rows(session, "untold", asked, UntoldRow))
     if not told.words:
         return 0
     states = {"push_keys": [*told.states], "states": [*told.states.values()], "now": now}
-    await change(session, "tell_push", states)
+    await affected(session, "tell_push", states)
     counts = {"device_ids": [*told.counts], "counts": [*told.counts.values()], "user_id": user_id}
-    await change(session, "lower_badge", counts)
+    await affected(session, "lower_badge", counts)
     device_ids, dismissed = zip(*told.words, strict=True)
     words = {"device_ids": device_ids, "dismissed": dismissed, "user_id": user_id}
-    return await change(session, "enqueue_dismissal", {**words, "expires_at": expires_at, "now": now})
+    return await affected(session, "enqueue_dismissal", {**words, "expires_at": expires_at, "now": now})
 
 
 async def prune_devices(session: Session, found: Found, *, now: int) -> int:
     """Remove devices whose registration has ended; returns how many there were."""
     if not found:
         return 0
-    ended = await rows(session, "prune_devices", {**_owned(found), "now": now}, only)
-    await change(session, "cancel_pushes", {"device_ids": ended, "now": now})
+    ended = await single_column(session, "prune_devices", {**_owned(found), "now": now})
+    await affected(session, "cancel_pushes", {"device_ids": ended, "now": now})
     return len(ended)
 
 
 async def prune(session: Session, *, settled_before: int, limit: int) -> int:
     """The rest of Outbox.prune_pushes."""
-    return await change(session, "prune_pushes", {"settled_before": settled_before, "limit": limit})
+    return await affected(session, "prune_pushes", {"settled_before": settled_before, "limit": limit})

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from pns.adapters.stores.postgres.rows import Session, askable, only, row, rows, tuple_of
+from pns.adapters.stores.postgres.rows import Session, rows, safe_id, single_value, tuples
 from pns.adapters.stores.schema import SCHEMA_VERSION
-from pns.contracts.store import Cursor, Presence, State, StoreReport
+from pns.contracts.store import Cursor, Place, Presence, State, StoreReport
 from pns.errors import UnknownNotification
 from pns.model.notification import Page, StoredNotification
 
@@ -40,7 +40,8 @@ async def page(session: Session, user_id: str, cursor: Cursor, *, kind: str, now
 
 
 async def _user_key(session: Session, user_id: str) -> int | None:
-    return await row(session, "user_key", {"user_id": askable(user_id)}, only)
+    found: int | None = await single_value(session, "user_key", {"user_id": safe_id(user_id)})
+    return found
 
 
 async def _start(session: Session, user_key: int, cursor: Cursor) -> int:
@@ -54,19 +55,19 @@ async def _start(session: Session, user_key: int, cursor: Cursor) -> int:
 
 
 async def _place(session: Session, user_key: int, notification_id: str) -> int:
-    place = {"user_key": user_key, "notification_id": askable(notification_id)}
-    found: int | None = await row(session, "place", place, only)
+    place = {"user_key": user_key, "notification_id": safe_id(notification_id)}
+    found: int | None = await single_value(session, "place", place)
     if found is None:
         raise UnknownNotification
     return found
 
 
-async def place_of(session: Session, user_id: str, notification_id: str) -> tuple[int, int]:
+async def place_of(session: Session, user_id: str, notification_id: str) -> Place:
     """The user's key, and the place of one notification. Raises UnknownNotification."""
     user_key = await _user_key(session, user_id)
     if user_key is None:
         raise UnknownNotification
-    return user_key, await _place(session, user_key, notification_id)
+    return Place(user_key, await _place(session, user_key, notification_id))
 
 
 async def states(session: Session, user_ids: Collection[str]) -> dict[str, State]:
@@ -74,9 +75,7 @@ async def states(session: Session, user_ids: Collection[str]) -> dict[str, State
     found = dict.fromkeys(user_ids, State())
     revocations: dict[str, dict[str, int]] = {}
     asked = {"user_ids": [user_id for user_id in found if "\0" not in user_id]}
-    for user_id, user_key, version, unseen, device_id, revocation in await rows(
-        session, "states", asked, tuple_of
-    ):
+    for user_id, user_key, version, unseen, device_id, revocation in await tuples(session, "states", asked):
         of_user = revocations.setdefault(user_id, {})
         if device_id is not None:
             of_user[device_id] = revocation
@@ -86,34 +85,36 @@ async def states(session: Session, user_ids: Collection[str]) -> dict[str, State
 
 async def newest_revocation(session: Session) -> int:
     """See Store.newest_revocation."""
-    return await row(session, "newest_revocation", {}, only) or 0
+    return await single_value(session, "newest_revocation", {}) or 0
 
 
 async def presences(session: Session, user_id: str, *, except_node: str, now: int) -> list[Presence]:
     """See Store.presences."""
-    where = {"user_id": askable(user_id), "except_node": except_node, "now": now}
+    where = {"user_id": safe_id(user_id), "except_node": except_node, "now": now}
     return await rows(session, "presences", where, Presence)
 
 
 async def any_expired(session: Session, now: int) -> bool:
     """Whether a notification's `expire_date` has passed. One read of an index."""
-    return await row(session, "any_expired", {"now": now}, only) is not None
+    return await single_value(session, "any_expired", {"now": now}) is not None
 
 
 async def secret(session: Session, name: str) -> str | None:
     """The secret of this name, if one was made already."""
-    return await row(session, "read_secret", {"name": name}, only)
+    found: str | None = await single_value(session, "read_secret", {"name": name})
+    return found
 
 
 async def copy_mark(session: Session) -> str | None:
     """The mark of a copy into this store that is not complete."""
-    return await row(session, "copy_mark", {}, only)
+    found: str | None = await single_value(session, "copy_mark", {})
+    return found
 
 
 async def report(session: Session, place: str) -> StoreReport:
     """See Store.report."""
-    version, oldest_code = (await rows(session, "schema", {}, tuple_of))[0]
-    server, size, synchronous, fsync, whole_pages = (await rows(session, "server", {}, tuple_of))[0]
+    version, oldest_code = (await tuples(session, "schema", {}))[0]
+    server, size, synchronous, fsync, whole_pages = (await tuples(session, "server", {}))[0]
     return StoreReport(
         place=f"{place}, {size / 2**20:.1f} MiB, PostgreSQL {server}",
         schema=version,

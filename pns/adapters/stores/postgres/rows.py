@@ -1,6 +1,7 @@
-"""How a statement of the postgres*.sql files is run: parameters by name, rows as tuples of a given kind.
+"""Running PostgreSQL's statements: parameters by name, rows by name.
 
-They write parameters as sqlite.sql does, `:name`; PostgreSQL wants `$1`, so each is read once into both.
+The .sql files write a parameter as SQLite's files do, `:name`. PostgreSQL takes `$1`, so every statement is
+read once into PostgreSQL's form and the names of its parameters.
 """
 
 from __future__ import annotations
@@ -46,10 +47,8 @@ SQL = MappingProxyType({name: _read(text) for name, text in load(*_FILES).items(
 async def rows(
     session: Session, name: str, parameters: Mapping[str, object], kind: Callable[..., T]
 ) -> list[T]:
-    """The rows of statement `name`, each given to `kind` column by column."""
-    statement = SQL[name]
-    found = await session.fetch(statement.text, *(parameters[name] for name in statement.names))
-    return [kind(*row) for row in found]
+    """The rows of statement `name`, each a `kind` that takes the columns by their names."""
+    return [kind(**row) for row in await _fetch(session, name, parameters)]
 
 
 async def row(
@@ -60,25 +59,32 @@ async def row(
     return found[0] if found else None
 
 
-async def change(session: Session, name: str, parameters: Mapping[str, object]) -> int:
-    """Run a statement that returns a row for each that it changed; returns how many those were."""
-    return len(await rows(session, name, parameters, _nothing))
+async def tuples(session: Session, name: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """The rows of statement `name`, with the columns as they stand."""
+    return [tuple(row) for row in await _fetch(session, name, parameters)]
 
 
-def _nothing(*columns: object) -> None:
-    return None
+async def single_column(session: Session, name: str, parameters: Mapping[str, object]) -> list[Any]:
+    """The values of statement `name`, whose rows have one column."""
+    return [value for (value,) in await _fetch(session, name, parameters)]
 
 
-def tuple_of(*columns: Any) -> tuple[Any, ...]:
-    """A row as it is."""
-    return columns
+async def single_value(session: Session, name: str, parameters: Mapping[str, object]) -> Any:
+    """The value of statement `name`, which finds one row of one column, or None."""
+    found = await single_column(session, name, parameters)
+    return found[0] if found else None
 
 
-def only(column: T) -> T:
-    """The value of a row with one column."""
-    return column
+async def affected(session: Session, name: str, parameters: Mapping[str, object]) -> int:
+    """Run a statement that returns a row for each row it changed; returns the number of rows."""
+    return len(await _fetch(session, name, parameters))
 
 
-def askable(id: str) -> str:
-    """`id`, or one that nobody has when PostgreSQL could not be asked for it."""
+async def _fetch(session: Session, name: str, parameters: Mapping[str, object]) -> list[Any]:
+    statement = SQL[name]
+    return await session.fetch(statement.text, *(parameters[name] for name in statement.names))
+
+
+def safe_id(id: str) -> str:
+    """`id`, or an id that nobody has when PostgreSQL's text cannot hold `id`."""
     return NOBODY if "\0" in id else id

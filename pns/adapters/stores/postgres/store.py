@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import TypeVar, cast
 
 from pns.adapters.stores.drafts import drafts, size
 from pns.adapters.stores.group_commit import MARKED_AT_ONCE, REMOVED_AT_ONCE, SMALL_WRITE, GroupCommit
@@ -22,7 +22,7 @@ from pns.adapters.stores.postgres.batch import Request, commit
 from pns.adapters.stores.postgres.connection import PATIENCE_SECONDS, PostgresConnections
 from pns.adapters.stores.postgres.migrate import migrate
 from pns.adapters.stores.postgres.outbox import PostgresOutbox
-from pns.adapters.stores.postgres.writes import Mark, Name, Place, Write
+from pns.adapters.stores.postgres.writes import MarkSent, Name, Write
 from pns.adapters.stores.schema import require_whole
 from pns.adapters.stores.secrets import PUSH_KEY, SESSION_SECRET, new_push_key, new_secret
 from pns.contracts.store import (
@@ -30,6 +30,7 @@ from pns.contracts.store import (
     Appended,
     Committed,
     Cursor,
+    Place,
     Presence,
     State,
     StoreReport,
@@ -39,6 +40,8 @@ from pns.model.notification import Page
 from pns.model.push import PushTerms
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
+
+T = TypeVar("T")
 
 SMALL_READERS = 3
 PAGE_READERS = 2
@@ -129,7 +132,7 @@ class PostgresStore:
     async def mark_sent_seen(
         self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
     ) -> int:
-        mark = Mark(user_key, seqs, self._clock.now())
+        mark = MarkSent(user_key, seqs, self._clock.now())
         return cast(int, await self._commits.write(mark, size=SMALL_WRITE, committed=committed))
 
     async def mark_seen(
@@ -137,7 +140,7 @@ class PostgresStore:
     ) -> int:
         now = self._clock.now()
         mark = partial(writes.mark_ids, user_id=user_id, notification_ids=notification_ids, now=now)
-        return cast(int, await self._write(Write(mark, user_ids=(user_id,)), committed=committed))
+        return await self._write(Write(mark, user_ids=(user_id,)), committed=committed)
 
     async def mark_seen_up_to(
         self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
@@ -147,21 +150,20 @@ class PostgresStore:
 
     async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
         place = await self._write(Write(partial(writes.last_place, user_id=user_id)))
-        return 0 if place is None else await self._mark_oldest(cast(Place, place), committed)
+        return 0 if place is None else await self._mark_oldest(place, committed)
 
     async def _mark_oldest(self, place: Place, committed: Committed[int] | None) -> int:
-        user_key, last_seq = place
         now = self._clock.now()
         mark = partial(
-            writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
+            writes.mark_oldest, user_key=place.user_key, last_seq=place.seq, limit=MARKED_AT_ONCE, now=now
         )
-        return await self._repeat(Write(mark, user_keys=(user_key,)), MARKED_AT_ONCE, committed)
+        return await self._repeat(Write(mark, user_keys=(place.user_key,)), MARKED_AT_ONCE, committed)
 
     async def withdraw(
         self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
     ) -> bool:
         remove = partial(writes.withdraw, user_id=user_id, notification_id=notification_id)
-        return cast(bool, await self._write(Write(remove, user_ids=(user_id,)), committed=committed))
+        return await self._write(Write(remove, user_ids=(user_id,)), committed=committed)
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,7 +175,7 @@ class PostgresStore:
     ) -> int:
         now = self._clock.now()
         revoke = partial(writes.revoke, user_id=user_id, device_id=device_id, now=now)
-        return cast(int, await self._write(Write(revoke), committed=committed))
+        return await self._write(Write(revoke), committed=committed)
 
     async def newest_revocation(self) -> int:
         return await self._small.run(reads.newest_revocation)
@@ -183,12 +185,12 @@ class PostgresStore:
         gone = Write(erase, user_ids=(user_id,), erases=True)
         user_key = await self._write(gone, committed=committed)
         if user_key is not None:
-            remove = partial(writes.remove_erased, user_key=cast(int, user_key), limit=REMOVED_AT_ONCE)
+            remove = partial(writes.remove_erased, user_key=user_key, limit=REMOVED_AT_ONCE)
             await self._repeat(Write(remove), REMOVED_AT_ONCE)
 
     async def use_ticket(self, ticket_id: str, expires_at: int) -> bool:
         use = partial(writes.use_ticket, ticket_id=ticket_id, expires_at=expires_at)
-        return cast(bool, await self._write(Write(use, names=(Name(ticket_id),))))
+        return await self._write(Write(use, names=(Name(ticket_id),)))
 
     # ── who is connected where ────────────────────────────────────────────────────────────────────────
 
@@ -215,13 +217,13 @@ class PostgresStore:
             return frozenset()
         find = partial(writes.expired, limit=limit, now=now)
         expire = Write(writes.expire, find=find)
-        return cast(frozenset[str], await self._write(expire, committed=committed))
+        return await self._write(expire, committed=committed)
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:
-        removed = cast(int, await self._write(Write(partial(writes.prune_erased, limit=limit))))
+        removed = await self._write(Write(partial(writes.prune_erased, limit=limit)))
         now = self._clock.now()
         prune = partial(writes.prune, seen_before=seen_before, limit=limit - removed, now=now)
-        return removed + cast(int, await self._write(Write(prune, last=True)))
+        return removed + await self._write(Write(prune, last=True))
 
     async def secret(self) -> str:
         return await self._shared(SESSION_SECRET, new_secret)
@@ -234,7 +236,7 @@ class PostgresStore:
         if kept is not None:
             return kept
         offer = partial(writes.offer_secret, name=name, value=new())
-        return cast(str, await self._write(Write(offer)))
+        return await self._write(Write(offer))
 
     async def foreign_changes(self) -> int:
         return 0  # PostgreSQL has no such number; several nodes on it need a bus
@@ -246,15 +248,15 @@ class PostgresStore:
         return await self._pages.run(partial(reads.page, user_id=user_id, cursor=cursor, kind=kind, now=now))
 
     async def _write(
-        self, write: Write, *, size: int = SMALL_WRITE, committed: Committed[Any] | None = None
-    ) -> object:
-        return await self._commits.write(write, size=size, committed=committed)
+        self, write: Write[T], *, size: int = SMALL_WRITE, committed: Committed[T] | None = None
+    ) -> T:
+        return cast(T, await self._commits.write(write, size=size, committed=committed))
 
-    async def _repeat(self, write: Write, at_once: int, committed: Committed[int] | None = None) -> int:
+    async def _repeat(self, write: Write[int], at_once: int, committed: Committed[int] | None = None) -> int:
         """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
         total = 0
         while True:
-            count = cast(int, await self._write(write, committed=committed))
+            count = await self._write(write, committed=committed)
             total += count
             if count < at_once:
                 return total

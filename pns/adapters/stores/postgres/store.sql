@@ -1,6 +1,16 @@
 -- The statements of the PostgreSQL store. See statements.py for the form of this file. A name that stands in
 -- sqlite.sql too does the same; what there is done row by row is done here for a whole batch at once.
 
+-- ── columns of a notification ──────────────────────────────────────────────────────────────────────────
+
+-- The columns that a page reads, under the names of StoredNotification,
+-- columns item: seq, notification_id, data AS notification_data, create_date, seen_date, category,
+--   collapse_key, expire_date
+
+-- and the columns that an append writes, under the names of Draft.
+-- columns new: notification_id text, data text, create_date bigint, category text, collapse_key text,
+--   expire_date bigint, push text
+
 -- ── append ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: known_notifications
@@ -39,14 +49,9 @@ WITH gate AS MATERIALIZED (
       version = users.version + 1
   RETURNING user_id, user_key, last_seq
 ), filled AS (
-  INSERT INTO notifications
-    (user_key, seq, notification_id, data, create_date, category, collapse_key, expire_date, push)
-  SELECT taken.user_key, taken.last_seq - n.later, n.notification_id, n.data, n.create_date, n.category,
-    n.collapse_key, n.expire_date, n.push
-  FROM unnest(
-    :user_ids::text[], :later::bigint[], :notification_ids::text[], :data::text[], :create_dates::bigint[],
-    :categories::text[], :collapse_keys::text[], :expire_dates::bigint[], :pushes::text[])
-    n(user_id, later, notification_id, data, create_date, category, collapse_key, expire_date, push)
+  INSERT INTO notifications (user_key, seq, {new: column})
+  SELECT taken.user_key, taken.last_seq - n.later, {new: n.column}
+  FROM unnest(:user_id::text[], :later::bigint[], {new: :column::type[]}) n(user_id, later, {new: column})
   JOIN taken ON taken.user_id = n.user_id
 )
 INSERT INTO pushes
@@ -54,8 +59,8 @@ INSERT INTO pushes
 SELECT taken.user_key, taken.last_seq - n.later, n.notification_id, d.device_id, d.network, d.gateway,
   'queued', 0, n.due_at, least(n.expires_at, n.expire_date), n.now
 FROM unnest(
-  :user_ids::text[], :later::bigint[], :notification_ids::text[], :expire_dates::bigint[],
-  :due_at::bigint[], :expires_at::bigint[], :nows::bigint[])
+  :user_id::text[], :later::bigint[], :notification_id::text[], :expire_date::bigint[],
+  :due_at::bigint[], :expires_at::bigint[], :now::bigint[])
   n(user_id, later, notification_id, expire_date, due_at, expires_at, now)
 JOIN taken ON taken.user_id = n.user_id
 JOIN devices d ON d.user_key = taken.user_key
@@ -83,7 +88,7 @@ SELECT seq FROM notifications WHERE user_key = :user_key AND notification_id = :
 
 -- name: unseen_after
 -- Unseen, oldest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY seq) AS item,
     sum(octet_length(data)) OVER (ORDER BY seq) AS bytes
@@ -98,7 +103,7 @@ ORDER BY seq
 
 -- name: seen_after
 -- Seen, oldest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY seq) AS item,
     sum(octet_length(data)) OVER (ORDER BY seq) AS bytes
@@ -113,7 +118,7 @@ ORDER BY seq
 
 -- name: seen_before
 -- Seen, newest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY seq DESC) AS item,
     sum(octet_length(data)) OVER (ORDER BY seq DESC) AS bytes
@@ -128,7 +133,7 @@ ORDER BY seq DESC
 
 -- name: inbox_after
 -- All, oldest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY seq) AS item,
     sum(octet_length(data)) OVER (ORDER BY seq) AS bytes
@@ -143,7 +148,7 @@ ORDER BY seq
 
 -- name: inbox_before
 -- All, newest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY seq DESC) AS item,
     sum(octet_length(data)) OVER (ORDER BY seq DESC) AS bytes
@@ -183,7 +188,7 @@ RETURNING seq
 
 -- name: last_place
 -- The newest place in a user's order.
-SELECT user_key, last_seq FROM users WHERE user_id = :user_id
+SELECT user_key, last_seq AS seq FROM users WHERE user_id = :user_id
 
 -- name: live_user
 -- An erased user's key is nobody's, though rows of it may still be there.

@@ -10,19 +10,25 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from pns.adapters.stores.postgres.rows import Session, askable, change, only, row, rows, tuple_of
-from pns.contracts.store import EVERY_DEVICE, Presence
+from pns.adapters.stores.postgres.rows import (
+    Session,
+    affected,
+    row,
+    rows,
+    safe_id,
+    single_column,
+    single_value,
+)
+from pns.contracts.store import EVERY_DEVICE, Place, Presence
+
+T = TypeVar("T")
 
 DAY = 24 * 3600 * 1_000_000
 SKEW = 5 * 60 * 1_000_000
 """How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
 PROBE_BYTES = 32_768
-
-Place = tuple[int, int]
-"""A user's key and a `seq`."""
-
 
 Found = Sequence[tuple[Any, ...]]
 """Rows that begin with a user's key."""
@@ -35,14 +41,14 @@ class Name(NamedTuple):
     shared: bool = False
 
 
-class Write(NamedTuple):
+class Write(NamedTuple, Generic[T]):
     """One request to write. Before `run` are locked: `names`, the users with these ids and keys, those of
     `makes`, who are made if need be, and those whom `find` returns; its rows are handed to `run`.
 
     `last`: takes only rows that nobody holds, and no users; all that may wait comes before it.
     """
 
-    run: Callable[..., Awaitable[object]]
+    run: Callable[..., Awaitable[T]]
     user_ids: tuple[str, ...] = ()
     user_keys: tuple[int, ...] = ()
     makes: tuple[str, ...] = ()
@@ -52,7 +58,14 @@ class Write(NamedTuple):
     last: bool = False
 
 
-class Mark(NamedTuple):
+class Removed(NamedTuple):
+    """A notification that was removed, as far as its user's count needs it."""
+
+    user_key: int
+    seen_date: int | None
+
+
+class MarkSent(NamedTuple):
     """One request to mark what was sent; see Store.mark_sent_seen."""
 
     user_key: int
@@ -63,12 +76,12 @@ class Mark(NamedTuple):
 # ── seen and withdrawn ────────────────────────────────────────────────────────────────────────────────
 
 
-async def mark_places(session: Session, marks: Sequence[Mark]) -> list[int]:
+async def mark_places(session: Session, marks: Sequence[MarkSent]) -> list[int]:
     """How many rows each of `marks` set the `seen_date` of. Of two for one row, the first does."""
     if not marks:
         return []
     asked = {
-        (mark.user_key, seq): (number, mark.now)
+        Place(mark.user_key, seq): (number, mark.now)
         for number, mark in reversed(list(enumerate(marks)))
         for seq in mark.seqs
     }
@@ -77,46 +90,45 @@ async def mark_places(session: Session, marks: Sequence[Mark]) -> list[int]:
         "seqs": [seq for _, seq in asked],
         "nows": [now for _, now in asked.values()],
     }
-    marked = Counter(asked[place][0] for place in await rows(session, "mark_places", places, tuple_of))
+    marked = Counter(asked[place][0] for place in await rows(session, "mark_places", places, Place))
     return [marked[number] for number in range(len(marks))]
 
 
 async def mark_ids(session: Session, user_id: str, notification_ids: Sequence[str], *, now: int) -> int:
     """See Store.mark_seen."""
-    user_key = await row(session, "user_key", {"user_id": askable(user_id)}, only)
+    user_key = await single_value(session, "user_key", {"user_id": safe_id(user_id)})
     if user_key is None:
         return 0
-    ids = {"user_key": user_key, "notification_ids": [*map(askable, notification_ids)], "now": now}
-    return await _lower(session, user_key, await change(session, "mark_ids", ids))
+    ids = {"user_key": user_key, "notification_ids": [*map(safe_id, notification_ids)], "now": now}
+    return await _lower(session, user_key, await affected(session, "mark_ids", ids))
 
 
 async def last_place(session: Session, user_id: str) -> Place | None:
     """The user's key and newest place, or None for a user with nothing."""
-    return await row(session, "last_place", {"user_id": askable(user_id)}, tuple_of)
+    return await row(session, "last_place", {"user_id": safe_id(user_id)}, Place)
 
 
 async def mark_oldest(session: Session, user_key: int, last_seq: int, *, limit: int, now: int) -> int:
-    """Mark the oldest `limit` unseen notifications up to `last_seq`; returns how many there were."""
-    if await row(session, "live_user", {"user_key": user_key}, only) is None:
+    """MarkSent the oldest `limit` unseen notifications up to `last_seq`; returns how many there were."""
+    if await single_value(session, "live_user", {"user_key": user_key}) is None:
         return 0
     oldest = {"user_key": user_key, "last_seq": last_seq, "limit": limit, "now": now}
-    return await _lower(session, user_key, await change(session, "mark_oldest", oldest))
+    return await _lower(session, user_key, await affected(session, "mark_oldest", oldest))
 
 
 async def withdraw(session: Session, user_id: str, notification_id: str) -> bool:
     """See Store.withdraw."""
-    named = {"user_id": askable(user_id), "notification_id": askable(notification_id)}
-    removed = await row(session, "delete_notification", named, tuple_of)
+    notification = {"user_id": safe_id(user_id), "notification_id": safe_id(notification_id)}
+    removed = await row(session, "delete_notification", notification, Removed)
     if removed is None:
         return False
-    user_key, seen_date = removed
-    await _lower(session, user_key, 1 if seen_date is None else 0)
+    await _lower(session, removed.user_key, 1 if removed.seen_date is None else 0)
     return True
 
 
 async def _lower(session: Session, user_key: int, count: int) -> int:
     if count:
-        await change(session, "lower_unseen", {"user_keys": [user_key], "counts": [count]})
+        await affected(session, "lower_unseen", {"user_keys": [user_key], "counts": [count]})
     return count
 
 
@@ -125,40 +137,40 @@ async def _lower(session: Session, user_key: int, count: int) -> int:
 
 async def revoke(session: Session, user_id: str, device_id: str, *, now: int) -> int:
     """See Store.revoke."""
-    number: int = (await rows(session, "next_revocation", {}, only))[0]
+    number: int = (await single_column(session, "next_revocation", {}))[0]
     target = {"user_id": user_id, "device_id": device_id, "now": now}
-    await change(session, "insert_revocation", {**target, "revocation": number})
+    await affected(session, "insert_revocation", {**target, "revocation": number})
     return number
 
 
 async def erase_user(session: Session, user_id: str, *, now: int) -> int | None:
     """Make the user invisible and revoked; returns the key whose rows are still to be removed."""
     await revoke(session, user_id, EVERY_DEVICE, now=now)
-    user_key: int | None = await row(session, "delete_user", {"user_id": user_id}, only)
+    user_key: int | None = await single_value(session, "delete_user", {"user_id": user_id})
     if user_key is not None:
-        await change(session, "insert_erased", {"user_key": user_key})
-        await change(session, "delete_user_devices", {"user_key": user_key})
-        await change(session, "delete_user_subscriptions", {"user_key": user_key})
+        await affected(session, "insert_erased", {"user_key": user_key})
+        await affected(session, "delete_user_devices", {"user_key": user_key})
+        await affected(session, "delete_user_subscriptions", {"user_key": user_key})
     return user_key
 
 
 async def remove_erased(session: Session, user_key: int, *, limit: int) -> int:
     """Remove at most `limit` rows of an erased user; fewer than `limit` complete the erasure."""
-    if await row(session, "lock_erased", {"user_key": user_key}, only) is None:
+    if await single_value(session, "lock_erased", {"user_key": user_key}) is None:
         return 0
     removed = 0
     for name in ("delete_erased_rows", "delete_erased_pushes"):
         if removed < limit:
-            removed += await change(session, name, {"user_key": user_key, "limit": limit - removed})
+            removed += await affected(session, name, {"user_key": user_key, "limit": limit - removed})
     if removed < limit:
-        await change(session, "delete_erased", {"user_key": user_key})
+        await affected(session, "delete_erased", {"user_key": user_key})
     return removed
 
 
 async def use_ticket(session: Session, ticket_id: str, expires_at: int) -> bool:
     """See Store.use_ticket."""
     used = {"ticket_id": ticket_id, "expires_at": expires_at}
-    return await change(session, "use_ticket", used) == 1
+    return await affected(session, "use_ticket", used) == 1
 
 
 # ── nodes ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,13 +178,13 @@ async def use_ticket(session: Session, ticket_id: str, expires_at: int) -> bool:
 
 async def renew_lease(session: Session, node_id: str, until: int, presences: Sequence[Presence]) -> None:
     """See Store.renew_lease."""
-    await change(session, "hold_lease", {"node_id": node_id, "until": until})
+    await affected(session, "hold_lease", {"node_id": node_id, "until": until})
     gone = [presence for presence in presences if presence.connections == 0]
     here = {(p.user_id, p.device_id): p for p in presences if p.connections > 0}
     if gone:
-        await change(session, "delete_gone", {"node_id": node_id, **_columns(gone)})
+        await affected(session, "delete_gone", {"node_id": node_id, **_columns(gone)})
     if here:
-        await change(session, "put_presences", {"node_id": node_id, **_columns(sorted(here.values()))})
+        await affected(session, "put_presences", {"node_id": node_id, **_columns(sorted(here.values()))})
 
 
 def _columns(presences: Sequence[Presence]) -> dict[str, object]:
@@ -182,8 +194,8 @@ def _columns(presences: Sequence[Presence]) -> dict[str, object]:
 
 async def end_lease(session: Session, node_id: str) -> None:
     """See Store.end_lease."""
-    await change(session, "delete_presences", {"node_id": node_id})
-    await change(session, "delete_node", {"node_id": node_id})
+    await affected(session, "delete_presences", {"node_id": node_id})
+    await affected(session, "delete_node", {"node_id": node_id})
 
 
 # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,24 +203,24 @@ async def end_lease(session: Session, node_id: str) -> None:
 
 async def expired(session: Session, *, limit: int, now: int) -> list[Place]:
     """The places of at most `limit` notifications whose time has passed."""
-    return await rows(session, "expired", {"now": now, "limit": limit}, tuple_of)
+    return await rows(session, "expired", {"now": now, "limit": limit}, Place)
 
 
 async def expire(session: Session, places: Sequence[Place]) -> frozenset[str]:
     """See Store.expire: remove what is still at `places`; returns the users concerned."""
-    asked = {"user_keys": [user_key for user_key, _ in places], "seqs": [seq for _, seq in places]}
-    removed = await rows(session, "delete_expired", asked, tuple_of)
+    asked = {"user_keys": [place.user_key for place in places], "seqs": [place.seq for place in places]}
+    removed = await rows(session, "delete_expired", asked, Removed)
     unseen = Counter({user_key: 0 for user_key, _ in removed})
     unseen.update(user_key for user_key, seen_date in removed if seen_date is None)
     lowered = {"user_keys": list(unseen), "counts": list(unseen.values())}
-    return frozenset(await rows(session, "lower_unseen", lowered, only))
+    return frozenset(await single_column(session, "lower_unseen", lowered))
 
 
 async def prune_erased(session: Session, *, limit: int) -> int:
     """Remove at most `limit` rows of erased users; returns how many there were."""
     removed = 0
     while removed < limit:
-        user_key: int | None = await row(session, "next_erased", {}, only)
+        user_key: int | None = await single_value(session, "next_erased", {})
         if user_key is None:
             break
         removed += await remove_erased(session, user_key, limit=limit - removed)
@@ -235,16 +247,16 @@ async def prune(session: Session, *, seen_before: int | None, limit: int, now: i
 
 
 async def _prune(session: Session, name: str, condition: dict[str, int], limit: int) -> int:
-    return await change(session, name, {**condition, "limit": limit}) if limit > 0 else 0
+    return await affected(session, name, {**condition, "limit": limit}) if limit > 0 else 0
 
 
 async def offer_secret(session: Session, name: str, value: str) -> str:
     """Keep `value` as the secret of this name unless there is one; returns the one that is kept."""
-    await change(session, "offer_secret", {"name": name, "value": value})
-    kept: str = (await rows(session, "read_secret", {"name": name}, only))[0]
+    await affected(session, "offer_secret", {"name": name, "value": value})
+    kept: str = (await single_column(session, "read_secret", {"name": name}))[0]
     return kept
 
 
 async def probe(session: Session) -> None:
     """Learn whether writing works. Takes as much room as a small request: pages that stay equal take none."""
-    await change(session, "put_probe", {"value": token_hex(PROBE_BYTES // 2)})
+    await affected(session, "put_probe", {"value": token_hex(PROBE_BYTES // 2)})

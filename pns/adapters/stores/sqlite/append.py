@@ -8,12 +8,17 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 
 from pns.adapters.stores.drafts import Draft, by_user, for_known, fresh, keyed
 from pns.adapters.stores.sqlite.outbox_writes import enqueue
 from pns.adapters.stores.sqlite.rows import SQL, all_rows, change, json_array, rows
+from pns.adapters.stores.statements import columns
 from pns.contracts.store import Appended
 from pns.model.push import PushTerms
+
+_row = itemgetter(*map(Draft._fields.index, columns("sqlite/store.sql", "new")))
+"""The columns of a draft that its row has beside its place, in the order of the statement."""
 
 
 def append(
@@ -64,7 +69,7 @@ def _store(connection: sqlite3.Connection, new: Mapping[str, Sequence[Draft]]) -
     connection.executemany(
         SQL["insert_notification"],
         [
-            (user_key, seq, *draft[1:8])
+            (user_key, seq, *_row(draft))
             for user_key, last_seq, some in places
             for seq, draft in enumerate(some, start=last_seq + 1)
         ],

@@ -21,11 +21,11 @@ from pns.adapters.stores.sqlite.connection import SQLiteConnection
 from pns.adapters.stores.sqlite.migrate import migrate
 from pns.adapters.stores.sqlite.rows import checked
 from pns.adapters.stores.statements import load
-from pns.contracts.archive import Counts, Key, Mark, Numbers, Row, Table
+from pns.contracts.archive import TABLES, Counts, Key, Mark, Numbers, Row, Table
 from pns.errors import PNSError, SettingsError, StoreUnavailable
 
 T = TypeVar("T")
-SQL = load("sqlite/archive.sql")
+SQL = load("sqlite/archive.sql", lists={table.name: table.columns for table in TABLES})
 
 READ_ROWS = 2_000
 READ_BYTES = 4 * 2**20
@@ -69,7 +69,7 @@ class SQLiteArchive:
     async def read(self, table: Table, after: Key) -> Sequence[Row]:
         def some(connection: sqlite3.Connection) -> list[Row]:
             with closing(connection.execute(SQL[f"read_{table.name}"], after)) as cursor:
-                return checked(_some(cursor), list[table.row])  # type: ignore[name-defined]
+                return [checked(row, table.row) for row in _some(cursor)]
 
         return await self._run(some)
 

@@ -1,58 +1,51 @@
 -- Whole tables of a SQLite store, for copying. See statements.py for the form of this file.
 
+-- A list of columns such as {users} is that of the table's row in pns/contracts/archive.py.
+
 -- ── reading ────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: read_users
 -- The next rows in the order of keys; the reader stops when it has enough.
-SELECT user_key, user_id, last_seq, unseen, version FROM users
+SELECT {users} FROM users
 WHERE user_key > ? ORDER BY user_key
 
 -- name: read_erased
 -- Likewise.
-SELECT user_key FROM erased WHERE user_key > ? ORDER BY user_key
+SELECT {erased} FROM erased WHERE user_key > ? ORDER BY user_key
 
 -- name: read_notifications
 -- Likewise.
-SELECT user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date,
-  push
-FROM notifications
+SELECT {notifications} FROM notifications
 WHERE (user_key, seq) > (?, ?) ORDER BY user_key, seq
 
 -- name: read_revocations
 -- Likewise.
-SELECT revocation, user_id, device_id, revoked_at FROM revocations
+SELECT {revocations} FROM revocations
 WHERE revocation > ? ORDER BY revocation
 
 -- name: read_devices
 -- Likewise.
-SELECT device_id, user_key, network, gateway, address, address_hash, keys, app, environment, platform, badge,
-  registered_at, expires_at
-FROM devices
+SELECT {devices} FROM devices
 WHERE device_id > ? ORDER BY device_id
 
 -- name: read_pushes
 -- Likewise.
-SELECT push_key, user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at,
-  expires_at, badge, reason, provider_id, dismissed, changed_at
-FROM pushes
+SELECT {pushes} FROM pushes
 WHERE push_key > ? ORDER BY push_key
 
 -- name: read_audiences
 -- Likewise.
-SELECT audience, create_date
-FROM audiences
+SELECT {audiences} FROM audiences
 WHERE audience > ? ORDER BY audience
 
 -- name: read_subscriptions
 -- Likewise.
-SELECT audience, user_key
-FROM subscriptions
+SELECT {subscriptions} FROM subscriptions
 WHERE (audience, user_key) > (?, ?) ORDER BY audience, user_key
 
 -- name: read_publications
 -- Likewise.
-SELECT publication_id, audience, content, create_date, after_key, reached, due_at, end_date
-FROM publications
+SELECT {publications} FROM publications
 WHERE publication_id > ? ORDER BY publication_id
 
 -- name: count_users
@@ -140,54 +133,39 @@ BEGIN IMMEDIATE
 
 -- name: write_users
 -- Rows as they are.
-INSERT INTO users (user_key, user_id, last_seq, unseen, version) VALUES (?, ?, ?, ?, ?)
+INSERT INTO users ({users}) VALUES ({users: ?})
 
 -- name: write_erased
 -- Rows as they are.
-INSERT INTO erased (user_key) VALUES (?)
+INSERT INTO erased ({erased}) VALUES ({erased: ?})
 
 -- name: write_notifications
 -- Rows as they are.
-INSERT INTO notifications
-  (user_key, seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date,
-   push)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO notifications ({notifications}) VALUES ({notifications: ?})
 
 -- name: write_revocations
 -- Rows as they are.
-INSERT INTO revocations (revocation, user_id, device_id, revoked_at) VALUES (?, ?, ?, ?)
+INSERT INTO revocations ({revocations}) VALUES ({revocations: ?})
 
 -- name: write_devices
 -- Rows as they are.
-INSERT INTO devices
-  (device_id, user_key, network, gateway, address, address_hash, keys, app, environment, platform, badge,
-   registered_at, expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO devices ({devices}) VALUES ({devices: ?})
 
 -- name: write_pushes
 -- Rows as they are.
-INSERT INTO pushes
-  (push_key, user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at,
-   expires_at, badge, reason, provider_id, dismissed, changed_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO pushes ({pushes}) VALUES ({pushes: ?})
 
 -- name: write_audiences
 -- Rows as they are.
-INSERT INTO audiences
-  (audience, create_date)
-VALUES (?, ?)
+INSERT INTO audiences ({audiences}) VALUES ({audiences: ?})
 
 -- name: write_subscriptions
 -- Rows as they are.
-INSERT INTO subscriptions
-  (audience, user_key)
-VALUES (?, ?)
+INSERT INTO subscriptions ({subscriptions}) VALUES ({subscriptions: ?})
 
 -- name: write_publications
 -- Rows as they are.
-INSERT INTO publications
-  (publication_id, audience, content, create_date, after_key, reached, due_at, end_date)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO publications ({publications}) VALUES ({publications: ?})
 
 -- name: forget_numbers
 -- sqlite_sequence has no key that could be in conflict.

@@ -12,9 +12,9 @@ from functools import partial
 
 from pns.adapters.stores.drafts import size
 from pns.adapters.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
-from pns.adapters.stores.publications import PublicationRow, columns_of, drafts_of, publication_of, step_of
+from pns.adapters.stores.publications import StoredPublication, columns_of, drafts_of, publication_of, step_of
 from pns.adapters.stores.sqlite.append import append
-from pns.adapters.stores.sqlite.outbox import Read, Write
+from pns.adapters.stores.sqlite.outbox import Committing, Reading
 from pns.adapters.stores.sqlite.rows import all_rows, change, row
 from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
 from pns.model.push import PushTerms
@@ -24,7 +24,7 @@ from pns.runtime.clock import Clock
 class SQLiteAudiences:
     """See pns.contracts.audiences.Audiences."""
 
-    def __init__(self, read: Read, write: Write, *, clock: Clock) -> None:
+    def __init__(self, read: Reading, write: Committing, *, clock: Clock) -> None:
         self._read = read
         self._write = write
         self._clock = clock
@@ -142,5 +142,5 @@ def _publication(connection: sqlite3.Connection, publication_id: str) -> Publica
 
 
 def _one(connection: sqlite3.Connection, name: str, where: dict[str, object]) -> Publication | None:
-    found = row(connection, name, where, PublicationRow)
+    found = row(connection, name, where, StoredPublication)
     return None if found is None else publication_of(found)

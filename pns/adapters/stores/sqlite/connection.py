@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from pns.adapters.stores.sqlite.errors import ENGINE_ERRORS, Moved, lost, unavailable
+from pns.adapters.stores.sqlite.errors import ENGINE_ERRORS, FileMoved, lost, unavailable
 from pns.adapters.stores.sqlite.rows import SQL
 from pns.errors import StoreUnavailable
 
@@ -86,9 +86,9 @@ class SQLiteConnection:
             raise unavailable(error) from error
 
     def check_file(self) -> None:
-        """Raise Moved if the file is not the one that was opened. Cheap; call it in any thread."""
+        """Raise FileMoved if the file is not the one that was opened. Cheap; call it in any thread."""
         if _identity(self._path) != self._identity:
-            raise Moved
+            raise FileMoved
 
     async def _open(self) -> aiosqlite.Connection:
         async with self._opening:
@@ -127,7 +127,7 @@ class SQLiteConnection:
             connection.execute(pragma).fetchall()
         identity = _identity(self._path)
         if not identity:
-            raise Moved
+            raise FileMoved
         return identity
 
     def _discard_all(self) -> None:

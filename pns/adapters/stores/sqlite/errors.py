@@ -38,7 +38,7 @@ ENGINE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What the engine raises; the second when a damaged file makes a message that is no text."""
 
 
-class Moved(sqlite3.OperationalError):
+class FileMoved(sqlite3.OperationalError):
     """The store's file was deleted or replaced while it was open."""
 
     sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
@@ -73,7 +73,7 @@ def concerns_all(error: BaseException) -> bool:
 
 def unavailable(error: BaseException | None, path: Path | None = None) -> StoreUnavailable:
     """What the caller is told of `error`, with `path` where an operator reads it."""
-    if isinstance(error, Moved):
+    if isinstance(error, FileMoved):
         sentence = "The store's file was deleted or replaced. Put it back, or stop PNS and restore a backup."
     else:
         sentence = _SENTENCES.get(_code(error), f"The store refused a statement ({error}).")

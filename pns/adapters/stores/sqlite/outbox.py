@@ -15,6 +15,7 @@ from pns.adapters.stores.group_commit import SMALL_WRITE
 from pns.adapters.stores.sqlite import outbox_reads as reads
 from pns.adapters.stores.sqlite import outbox_writes as writes
 from pns.contracts.outbox import Backlog, Claim, Settlement
+from pns.contracts.store import Committed
 from pns.model.device import Device
 from pns.model.push import Push, PushStatus
 from pns.runtime.clock import Clock
@@ -22,14 +23,14 @@ from pns.runtime.clock import Clock
 T = TypeVar("T")
 
 
-class Read(Protocol):
-    """What reads on a connection of the store's."""
+class Reading(Protocol):
+    """Reads on one of the store's connections."""
 
     def __call__(self, function: Callable[[sqlite3.Connection], T], /) -> Awaitable[T]: ...
 
 
-class Write(Protocol):
-    """What writes through the store's group commit."""
+class Committing(Protocol):
+    """Writes through the store's group commit."""
 
     def __call__(
         self,
@@ -37,14 +38,14 @@ class Write(Protocol):
         /,
         *,
         size: int = SMALL_WRITE,
-        committed: Callable[[T | None], object] | None = None,
+        committed: Committed[T] | None = None,
     ) -> Awaitable[T]: ...
 
 
 class SQLiteOutbox:
     """See pns.contracts.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
 
-    def __init__(self, read: Read, write: Write, *, report: Read, clock: Clock) -> None:
+    def __init__(self, read: Reading, write: Committing, *, report: Reading, clock: Clock) -> None:
         self._read = read
         self._report = report
         self._write = write

@@ -1,5 +1,9 @@
 -- Devices at push networks, and pushes on their way to them. See statements.py for the form of this file.
 
+-- The columns of a device and its user, under the names of OwnedDeviceRow.
+-- columns device: d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment,
+--   d.platform, d.badge, d.registered_at, d.expires_at
+
 -- ── devices ────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: make_user
@@ -43,30 +47,26 @@ WHERE device_id = :device_id
 
 -- name: device
 -- One device.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.device_id = :device_id
 
 -- name: devices
 -- A user's devices.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM users u JOIN devices d ON d.user_key = u.user_key
 WHERE u.user_id = :user_id
 ORDER BY d.registered_at, d.device_id
 
 -- name: device_at
 -- Whoever is registered with an address.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.address_hash = :address_hash AND d.network = :network
 
 -- name: all_devices
 -- The next devices in the order of their ids.
-SELECT d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform,
-  d.badge, d.registered_at, d.expires_at
+SELECT {device}
 FROM devices d JOIN users u ON u.user_key = d.user_key
 WHERE d.device_id > :after
 ORDER BY d.device_id LIMIT :limit
@@ -121,13 +121,13 @@ FROM waiting WHERE gateway IS NOT NULL
 
 -- name: due
 -- What is due at a gateway, with all that decides what becomes of it.
-SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at, p.badge, p.dismissed,
-  d.device_id, u.user_id, d.network, d.gateway, d.address, d.keys, d.app, d.environment, d.platform, d.badge,
-  d.registered_at, d.expires_at,
+SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at AS push_expires_at,
+  p.badge AS push_badge, p.dismissed,
+  {device},
   u.unseen, n.data, n.create_date, n.category, n.collapse_key, n.push, n.seen_date, n.expire_date,
   EXISTS (
     SELECT 1 FROM connections c JOIN nodes o ON o.node_id = c.node_id
-    WHERE c.user_id = u.user_id AND o.lease_until > :now)
+    WHERE c.user_id = u.user_id AND o.lease_until > :now) AS connected
 FROM pushes p INDEXED BY pushes_due
 LEFT JOIN users u ON u.user_key = p.user_key
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
@@ -181,7 +181,7 @@ WHERE d.device_id = :device_id AND u.user_id = :user_id
 -- name: pushes
 -- What became of the pushes of one notification.
 SELECT p.device_id, p.network, p.gateway, p.state, p.attempts, p.reason, p.provider_id, p.due_at,
-  p.changed_at, n.seq IS NOT NULL, n.seen_date, d.device_id IS NOT NULL
+  p.changed_at, n.seq IS NOT NULL AS kept, n.seen_date, d.device_id IS NOT NULL AS registered
 FROM pushes p
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
@@ -191,15 +191,16 @@ ORDER BY p.seq, p.device_id
 
 -- name: backlog
 -- What is in the outbox. Reads all of it.
-SELECT gateway, state, count(*), min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END),
-  max(reason)
+SELECT gateway, state, count(*) AS pushes,
+  min(CASE WHEN state IN ('queued', 'sending', 'retry') THEN due_at END) AS oldest,
+  max(reason) AS reason
 FROM pushes GROUP BY gateway, state ORDER BY gateway, state
 
 -- ── seen elsewhere ─────────────────────────────────────────────────────────────────────────────────────
 
 -- name: untold
 -- Pushes of a user that devices show still, though they were seen or are no more; the newest first.
-SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL
+SELECT p.push_key, p.device_id, p.notification_id, n.seq IS NOT NULL AS kept
 FROM pushes p INDEXED BY pushes_accepted
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq
 WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
@@ -229,7 +230,7 @@ WHERE device_id = :device_id AND badge IS NOT NULL
 
 -- name: stale
 -- Accepted pushes in the order of users, and whether they are to be told of.
-SELECT p.user_key, u.user_id, n.seq IS NULL OR n.seen_date IS NOT NULL
+SELECT p.user_key, u.user_id, n.seq IS NULL OR n.seen_date IS NOT NULL AS untold
 FROM pushes p INDEXED BY pushes_accepted
 JOIN users u ON u.user_key = p.user_key
 LEFT JOIN notifications n ON n.user_key = p.user_key AND n.seq = p.seq

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from pns.adapters.stores.dismissed import UntoldRow
-from pns.adapters.stores.due import DeviceRow, StatusRow, device_of, status_of
+from pns.adapters.stores.due import OwnedDeviceRow, StatusRow, device_of, status_of
 from pns.adapters.stores.sqlite.rows import Parameters, all_rows, row
 from pns.contracts.outbox import Backlog
 from pns.model.device import Device, address_hash
@@ -42,7 +42,7 @@ def all_devices(connection: sqlite3.Connection, after: str, limit: int) -> list[
 
 def found_devices(connection: sqlite3.Connection, name: str, parameters: Parameters) -> list[Device]:
     """The devices that statement `name` finds."""
-    return [device_of(row) for row in all_rows(connection, name, parameters, DeviceRow)]
+    return [device_of(row) for row in all_rows(connection, name, parameters, OwnedDeviceRow)]
 
 
 def next_due(connection: sqlite3.Connection) -> Mapping[str, int]:

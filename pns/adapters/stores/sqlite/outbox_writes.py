@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from pns.adapters.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
-from pns.adapters.stores.due import DueRow, decide_all, keys_text
+from pns.adapters.stores.due import DueRow, Owner, decide_all, keys_text
 from pns.adapters.stores.sqlite.outbox_reads import found_devices
 from pns.adapters.stores.sqlite.rows import SQL, all_rows, change, json_array, row
 from pns.contracts.outbox import Claim, Settlement
@@ -25,11 +25,11 @@ def install(connection: sqlite3.Connection, device: Device, *, now: int) -> Devi
     """See Outbox.install."""
     user_key = known_user(connection, device.user_id)
     columns = _columns(device, user_key)
-    owner = row(connection, "owner", columns, tuple[str, int])
-    if owner is not None and owner[1] == user_key:
-        return _refreshed(connection, owner[0], columns)
+    owner = row(connection, "owner", columns, Owner)
+    if owner is not None and owner.user_key == user_key:
+        return _refreshed(connection, owner.device_id, columns)
     if owner is not None:
-        _remove(connection, [owner[0]], now=now)
+        _remove(connection, [owner.device_id], now=now)
     same = row(connection, "same_device", columns, tuple[int])
     if same == (1,):
         return _refreshed(connection, device.device_id, columns)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pns.adapters.stores.drafts import byte_length
 from pns.adapters.stores.schema import SCHEMA_VERSION
 from pns.adapters.stores.sqlite.rows import all_rows, json_array, row, rows
-from pns.contracts.store import Cursor, Presence, State, StoreReport
+from pns.contracts.store import Cursor, Place, Presence, State, StoreReport
 from pns.errors import UnknownNotification
 from pns.model.notification import Page, StoredNotification
 
@@ -22,17 +22,6 @@ _FIRST, _LAST = 0, 2**63 - 1
 _ANY_TIME = -(2**63)
 _STATES_AT_ONCE = 500
 _SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
-
-
-class _Stored(NamedTuple):
-    seq: int
-    notification_id: str
-    data: str
-    create_date: int
-    seen_date: int | None
-    category: str | None
-    collapse_key: str | None
-    expire_date: int | None
 
 
 class _State(NamedTuple):
@@ -63,11 +52,11 @@ def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: 
     direction = "after" if cursor.before is None else "before"
     items: list[StoredNotification] = []
     room = cursor.max_bytes
-    for stored in rows(connection, f"{kind}_{direction}", where, _Stored):
-        room -= byte_length(stored.data)
+    for item in rows(connection, f"{kind}_{direction}", where, StoredNotification):
+        room -= byte_length(item.notification_data)
         if items and room < 0:
             break
-        items.append(StoredNotification(*stored))
+        items.append(item)
     return Page(user_key, tuple(items))
 
 
@@ -94,12 +83,12 @@ def _place(connection: sqlite3.Connection, user_key: int, notification_id: str) 
     return found[0]
 
 
-def place_of(connection: sqlite3.Connection, user_id: str, notification_id: str) -> tuple[int, int]:
+def place_of(connection: sqlite3.Connection, user_id: str, notification_id: str) -> Place:
     """The user's key, and the place of one notification. Raises UnknownNotification."""
     user_key = _user_key(connection, user_id)
     if user_key is None:
         raise UnknownNotification
-    return user_key, _place(connection, user_key, notification_id)
+    return Place(user_key, _place(connection, user_key, notification_id))
 
 
 def states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[str, State]:
@@ -133,8 +122,7 @@ def newest_revocation(connection: sqlite3.Connection) -> int:
 def presences(connection: sqlite3.Connection, user_id: str, *, except_node: str, now: int) -> list[Presence]:
     """See Store.presences."""
     where = {"user_id": user_id, "except_node": except_node, "now": now}
-    found = all_rows(connection, "presences", where, tuple[str, str, int, int])
-    return [Presence(*presence) for presence in found]
+    return all_rows(connection, "presences", where, Presence)
 
 
 def any_expired(connection: sqlite3.Connection, now: int) -> bool:

@@ -1,15 +1,19 @@
-"""The rows that SQLite hands out, checked: a damaged file may hold anything in any column.
+"""Running SQLite's statements, and checking the rows: a damaged file may hold anything in any column.
 
-Reading only. Every function takes the raw connection and runs in its thread; cursors are closed before it
-returns, for an open one would keep the write-ahead log from being reused.
+Every function takes the raw connection and runs in the connection's thread. Cursors are closed before a
+function returns, for an open cursor would keep the write-ahead log from being reused.
+
+A row is read as a kind. A Struct and a NamedTuple take the columns by their names, in whatever order the
+statement has them. A plain tuple type takes the columns as they stand.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TypeVar
+from operator import itemgetter
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 
@@ -22,14 +26,26 @@ Parameters = Mapping[str, object] | Sequence[object]
 
 
 def rows(connection: sqlite3.Connection, name: str, parameters: Parameters, kind: type[T]) -> Iterator[T]:
-    """The rows of statement `name`, one at a time, each a `kind` (a tuple type). Raises Damaged."""
+    """The rows of statement `name`, one at a time, each a `kind`. Raises Damaged."""
     with closing(connection.execute(SQL[name], parameters)) as cursor:
+        arranged = _arrangement(cursor, kind)
         for row in cursor:
-            yield checked(row, kind)
+            yield checked(row if arranged is None else arranged(row), kind)
+
+
+def _arrangement(cursor: sqlite3.Cursor, kind: Any) -> Callable[[Sequence[object]], object] | None:
+    """A function that arranges a row of `cursor` by name for `kind`; None when rows stay as they are."""
+    if get_origin(kind) is tuple:
+        return None
+    columns = [column[0] for column in cursor.description or ()]
+    if issubclass(kind, msgspec.Struct):
+        return lambda row: dict(zip(columns, row, strict=True))
+    fields = list(kind._fields)
+    return None if columns == fields else itemgetter(*map(columns.index, fields))
 
 
 def checked(found: object, kind: type[T]) -> T:
-    """`found` as a `kind`: what a damaged file holds is not of it. Raises Damaged."""
+    """`found` as a `kind`. Raises Damaged when a damaged file holds something else."""
     try:
         return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:

@@ -37,6 +37,7 @@ from pns.contracts.store import (
     Appended,
     Committed,
     Cursor,
+    Place,
     Presence,
     State,
     StoreReport,
@@ -158,11 +159,10 @@ class SQLiteStore:
         place = await self._write(partial(writes.last_place, user_id=user_id))
         return 0 if place is None else await self._mark_oldest(place, committed)
 
-    async def _mark_oldest(self, place: tuple[int, int], committed: Committed[int] | None) -> int:
-        user_key, last_seq = place
+    async def _mark_oldest(self, place: Place, committed: Committed[int] | None) -> int:
         now = self._clock.now()
         mark = partial(
-            writes.mark_oldest, user_key=user_key, last_seq=last_seq, limit=MARKED_AT_ONCE, now=now
+            writes.mark_oldest, user_key=place.user_key, last_seq=place.seq, limit=MARKED_AT_ONCE, now=now
         )
         return await self._repeat(mark, MARKED_AT_ONCE, committed)
 

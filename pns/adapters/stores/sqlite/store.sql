@@ -1,5 +1,14 @@
 -- The statements of the SQLite store. See statements.py for the form of this file.
 
+-- ── columns of a notification ──────────────────────────────────────────────────────────────────────────
+
+-- The columns that a page reads, under the names of StoredNotification,
+-- columns item: seq, notification_id, data AS notification_data, create_date, seen_date, category,
+--   collapse_key, expire_date
+
+-- and the columns that an append writes, under the names of Draft.
+-- columns new: notification_id, data, create_date, category, collapse_key, expire_date, push
+
 -- ── append ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: known_notifications
@@ -29,9 +38,7 @@ WHERE user_key = :user_key
 
 -- name: insert_notification
 -- One row; its place was taken before.
-INSERT INTO notifications
-  (user_key, seq, notification_id, data, create_date, category, collapse_key, expire_date, push)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO notifications (user_key, seq, {new}) VALUES (?, ?, {new: ?})
 
 -- name: lower_unseen
 -- The count follows rows that were marked or removed.
@@ -52,7 +59,7 @@ SELECT seq FROM notifications WHERE user_key = :user_key AND notification_id = :
 
 -- name: unseen_after
 -- Unseen, oldest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM notifications INDEXED BY notifications_unseen
 WHERE user_key = :user_key AND seen_date IS NULL AND seq > :seq
   AND create_date > :received_after
@@ -61,7 +68,7 @@ ORDER BY seq LIMIT :limit
 
 -- name: seen_after
 -- Seen, oldest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM notifications INDEXED BY notifications_seen
 WHERE user_key = :user_key AND seen_date IS NOT NULL AND seq > :seq
   AND create_date > :received_after
@@ -70,7 +77,7 @@ ORDER BY seq LIMIT :limit
 
 -- name: seen_before
 -- Seen, newest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM notifications INDEXED BY notifications_seen
 WHERE user_key = :user_key AND seen_date IS NOT NULL AND seq < :seq
   AND create_date > :received_after
@@ -79,7 +86,7 @@ ORDER BY seq DESC LIMIT :limit
 
 -- name: inbox_after
 -- All, oldest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM notifications
 WHERE user_key = :user_key AND seq > :seq
   AND create_date > :received_after
@@ -88,7 +95,7 @@ ORDER BY seq LIMIT :limit
 
 -- name: inbox_before
 -- All, newest first.
-SELECT seq, notification_id, data, create_date, seen_date, category, collapse_key, expire_date
+SELECT {item}
 FROM notifications
 WHERE user_key = :user_key AND seq < :seq
   AND create_date > :received_after
@@ -115,7 +122,7 @@ WHERE user_key = :user_key
 
 -- name: last_place
 -- The newest place in a user's order.
-SELECT user_key, last_seq FROM users WHERE user_id = :user_id
+SELECT user_key, last_seq AS seq FROM users WHERE user_id = :user_id
 
 -- name: mark_oldest
 -- Mark the oldest unseen up to a place, a few at a time.
@@ -136,7 +143,7 @@ RETURNING user_key, seen_date
 
 -- name: states
 -- Count, version and revocations of many users in one go: a row for each revocation, or one with NULL.
-SELECT asked.value, u.user_key, u.version, u.unseen, r.device_id, r.revocation
+SELECT asked.value AS user_id, u.user_key, u.version, u.unseen, r.device_id, r.revocation
 FROM json_each(:user_ids) asked
 LEFT JOIN users u ON u.user_id = asked.value
 LEFT JOIN revocations r ON r.user_id = asked.value

@@ -11,14 +11,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from secrets import token_hex
+from typing import NamedTuple
 
 from pns.adapters.stores.sqlite.rows import SQL, all_rows, change, json_array, row
-from pns.contracts.store import EVERY_DEVICE, Presence
+from pns.contracts.store import EVERY_DEVICE, Place, Presence
 
 DAY = 24 * 3600 * 1_000_000
 SKEW = 5 * 60 * 1_000_000
 """How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
 PROBE_BYTES = 32_768
+
+
+class Removed(NamedTuple):
+    """A notification that was removed, as far as its user's count needs it."""
+
+    user_key: int
+    seen_date: int | None
+
 
 # ── seen and withdrawn ────────────────────────────────────────────────────────────────────────────────
 
@@ -43,9 +52,9 @@ def mark_ids(
     return _lower(connection, user[0], change(connection, "mark_ids", ids))
 
 
-def last_place(connection: sqlite3.Connection, user_id: str) -> tuple[int, int] | None:
+def last_place(connection: sqlite3.Connection, user_id: str) -> Place | None:
     """The user's key and newest place, or None for a user with nothing."""
-    return row(connection, "last_place", {"user_id": user_id}, tuple[int, int])
+    return row(connection, "last_place", {"user_id": user_id}, Place)
 
 
 def mark_oldest(connection: sqlite3.Connection, user_key: int, last_seq: int, *, limit: int, now: int) -> int:
@@ -58,12 +67,11 @@ def mark_oldest(connection: sqlite3.Connection, user_key: int, last_seq: int, *,
 
 def withdraw(connection: sqlite3.Connection, user_id: str, notification_id: str) -> bool:
     """See Store.withdraw."""
-    named = {"user_id": user_id, "notification_id": notification_id}
-    removed = row(connection, "delete_notification", named, tuple[int, int | None])
+    notification = {"user_id": user_id, "notification_id": notification_id}
+    removed = row(connection, "delete_notification", notification, Removed)
     if removed is None:
         return False
-    user_key, seen_date = removed
-    _lower(connection, user_key, 1 if seen_date is None else 0)
+    _lower(connection, removed.user_key, 1 if removed.seen_date is None else 0)
     return True
 
 
@@ -137,7 +145,7 @@ def end_lease(connection: sqlite3.Connection, node_id: str) -> None:
 
 def expire(connection: sqlite3.Connection, *, limit: int, now: int) -> frozenset[str]:
     """See Store.expire."""
-    removed = all_rows(connection, "delete_expired", {"now": now, "limit": limit}, tuple[int, int | None])
+    removed = all_rows(connection, "delete_expired", {"now": now, "limit": limit}, Removed)
     unseen = Counter({user_key: 0 for user_key, _ in removed})
     unseen.update(user_key for user_key, seen_date in removed if seen_date is None)
     users: set[str] = set()

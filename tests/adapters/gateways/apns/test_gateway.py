@@ -52,7 +52,7 @@ def registration(**fields: object) -> Registration:
 
 @pytest.mark.parametrize("token", ["ab" * 32, "AB" * 32, "ab" * 50, "ab" * 100])
 async def test_a_token_is_an_address_in_lower_case(gateway: APNs, token: str) -> None:
-    assert (await gateway.install(registration(token=token), "d-1")).address == token.lower()
+    assert (await gateway.register(registration(token=token), "d-1")).address == token.lower()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_what_may_not_be_registered(gateway: APNs, fields: dict[str, objec
     with pytest.raises(ValueError, match=field):
         gateway.check(registration(**fields))
     with pytest.raises(ValueError, match=field):
-        await gateway.install(registration(**fields), "d-1")
+        await gateway.register(registration(**fields), "d-1")
 
 
 def test_somebody_must_name_the_topic(service: FakeAPNs) -> None:

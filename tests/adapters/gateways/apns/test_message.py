@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pns.adapters.gateways.apns.message import headers, payload
-from pns.model.push import APNsAlert, APNsControls, Origin, Push, PushControls
+from pns.model.push import APNsAlert, APNsControls, Cause, Push, PushControls
 from tests.adapters.gateways.peers import push
 from tests.adapters.gateways.peers.apns import device
 
@@ -35,9 +35,9 @@ def aps(push: Push) -> dict[str, Any]:
 
 def test_a_payload() -> None:
     data = '{"title":"Order shipped","body":"Today","url":"/orders/1","icon":"/box.png"}'
-    origin = Origin(origin="EVENT", bucketID="orders", objectID="o-1", type_="DATA_OBJECT_CREATED", when=5)
+    cause = Cause(origin="EVENT", bucketID="orders", objectID="o-1", type_="DATA_OBJECT_CREATED", when=5)
     controls = PushControls(data={"order": 1}, sender="anna")
-    assert payload(pushed(data, origin=origin, controls=controls)) == {
+    assert payload(pushed(data, cause=cause, controls=controls)) == {
         "aps": {"alert": {"title": "Order shipped", "body": "Today"}, "sound": "default", "badge": 3},
         "id": "n-1",
         "url": "/orders/1",
@@ -53,7 +53,7 @@ def test_a_payload() -> None:
 
 
 def test_control_fields_have_their_full_names() -> None:
-    told = payload(pushed(origin=Origin(topic="news")))
+    told = payload(pushed(cause=Cause(topic="news")))
     assert (told["origin"], told["topic"], told["when"]) == ("EXPLICIT", "news", NOW // 1000)
 
 

@@ -76,7 +76,7 @@ def test_it_takes_the_networks_that_it_is_set_for(clock: FakeClock) -> None:
 )
 async def test_what_cannot_be_registered(azure: Azure, registration: Registration, field: str) -> None:
     with pytest.raises(ValueError, match="must") as refused:
-        await azure.install(registration, "d1")
+        await azure.register(registration, "d1")
     assert refused.value.args[0] == field
 
 
@@ -104,7 +104,7 @@ async def test_either_gateway_keeps_the_same_address(
     """So that devices can be moved from one to the other, and nobody is registered twice."""
     async with make_peer(network, tmp_path, clock) as direct:
         registration = replace(direct.registration, token=_shouted(direct.registration))
-        kept = [await each.install(registration, "d1") for each in (azure, direct.gateway)]
+        kept = [await each.register(registration, "d1") for each in (azure, direct.gateway)]
         assert kept[0].address == kept[1].address
 
 

@@ -66,7 +66,7 @@ async def test_text_goes_out_as_utf_8(fcm: FCMPeer) -> None:
 
 
 async def test_an_installation_id_is_a_target_of_its_own(fcm: FCMPeer, clock: FakeClock) -> None:
-    address = await fcm.gateway.install(
+    address = await fcm.gateway.register(
         Registration(network="fcm", token="fid-1", token_kind="fid"), device_id="d-1"
     )
     await fcm.gateway.push(push(device(clock, address=address.address, keys=address.keys)))
@@ -447,7 +447,7 @@ async def test_what_is_no_registration(fcm: FCMPeer, registration: Registration,
         fcm.gateway.check(registration)
     assert refused.value.args[0] == field
     with pytest.raises(ValueError, match="must"):
-        await fcm.gateway.install(registration, "d-1")
+        await fcm.gateway.register(registration, "d-1")
 
 
 async def test_trouble_of_fcm_is_everybodys(fcm: FCMPeer, clock: FakeClock) -> None:
@@ -455,9 +455,9 @@ async def test_trouble_of_fcm_is_everybodys(fcm: FCMPeer, clock: FakeClock) -> N
 
 
 async def test_an_address_keeps_its_kind(fcm: FCMPeer) -> None:
-    address = await fcm.gateway.install(fcm.registration, "d-1")
+    address = await fcm.gateway.register(fcm.registration, "d-1")
     assert (address.address, address.keys) == (TOKEN, {"kind": "token"})
-    await fcm.gateway.uninstall(fcm.device)
+    await fcm.gateway.unregister(fcm.device)
     assert fcm.google.asked_for_tokens == fcm.requests == 0
 
 

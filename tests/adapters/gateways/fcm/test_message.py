@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pns.adapters.gateways.fcm.message import message, shape, target
 from pns.model.device import Device
-from pns.model.push import FCMControls, FCMNotification, Origin, Push, PushControls, check_fcm_data
+from pns.model.push import Cause, FCMControls, FCMNotification, Push, PushControls, check_fcm_data
 from pns.testing import FakeClock
 from tests.adapters.gateways.discovery import faults
 from tests.adapters.gateways.peers import push
@@ -79,11 +79,11 @@ def test_every_control_field_has_its_place() -> None:
         restricted_package_name="com.example.shop",
         direct_boot_ok=True,
     )
-    origin = Origin(
+    cause = Cause(
         origin="EVENT", topic="news", when=7, bucketID="b-1", objectID="o-1", type_="DATA_OBJECT_CREATED"
     )
     whole = PushControls(data={"shared": "no"}, sender="s-1", fcm=controls)
-    found = made(push(DEVICE, controls=whole, origin=origin))
+    found = made(push(DEVICE, controls=whole, cause=cause))
     assert found == {
         "data": {
             "order": "1",
@@ -322,8 +322,8 @@ def test_other_names_are_taken(name: str) -> None:
 
 
 def test_own_names_are_none_that_fcm_keeps() -> None:
-    origin = Origin(topic="t", sender="s", when=1, bucketID="b", objectID="o", type_="t")
-    told = made(push(DEVICE, '{"title":"t","body":"b","url":"u","icon":"i"}', origin=origin))
+    cause = Cause(topic="t", sender="s", when=1, bucketID="b", objectID="o", type_="t")
+    told = made(push(DEVICE, '{"title":"t","body":"b","url":"u","icon":"i"}', cause=cause))
     assert check_fcm_data(told["data"]) is None
     dismissal = push(DEVICE, "", notification_id="", dismissed=("n-1",))
     assert check_fcm_data(made(dismissal)["data"]) is None
@@ -367,8 +367,8 @@ PAYLOADS = TEXTS | st.dictionaries(
     st.sampled_from(["title", "body", "url", "icon", "other"]),
     SCALARS | st.none() | st.lists(SCALARS, max_size=2),
 ).map(json.dumps)
-ORIGINS = st.builds(
-    Origin,
+CAUSES = st.builds(
+    Cause,
     origin=st.sampled_from(["EVENT", "EXPLICIT"]),
     when=st.none() | st.integers(0, 2**62),
     **dict.fromkeys(("topic", "sender", "bucketID", "objectID", "type_"), MAYBE),
@@ -383,7 +383,7 @@ PUSHES = st.builds(
         sender=MAYBE,
         fcm=st.none() | CONTROLS,
     ),
-    origin=ORIGINS,
+    cause=CAUSES,
     badge=st.integers(0, 2**31),
     collapse_key=st.none() | KEYS,
     expires_at=st.integers(NOW - 10**13, NOW + 10**13),

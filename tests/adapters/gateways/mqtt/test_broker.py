@@ -47,8 +47,8 @@ class App:
         self.reply: Mapping[str, Any] = {}
         self.device: Device
 
-    async def install(self) -> None:
-        address = await self._gateway.install(REGISTRATION, self._device_id)
+    async def register(self) -> None:
+        address = await self._gateway.register(REGISTRATION, self._device_id)
         self.reply, self.device = address.reply, device(address, self._clock, device_id=self._device_id)
 
     async def subscribe(self) -> None:
@@ -67,7 +67,7 @@ class App:
 @pytest.fixture
 async def app(mqtt: MQTT, clock: FakeClock) -> App:
     app = App(mqtt, clock)
-    await app.install()
+    await app.register()
     await app.subscribe()
     return app
 
@@ -134,7 +134,7 @@ async def test_the_broker_is_told_for_how_long(mqtt: MQTT, app: App, clock: Fake
 async def test_nobody_reads_there_yet(mqtt: MQTT, clock: FakeClock) -> None:
     """The broker throws away what no session waits for; it is tried again, and so it arrives."""
     app = App(mqtt, clock)
-    await app.install()
+    await app.register()
     receipt = await mqtt.push(push(app.device))
     assert receipt.outcome is Outcome.RETRY
     assert receipt.reason == "the device has not subscribed yet (16 No matching subscribers)"
@@ -172,7 +172,7 @@ async def test_it_reads_no_foreign_topic(app: App, topic: str) -> None:
 @pytest.mark.parametrize("foreign", [True, False])
 async def test_it_publishes_nothing(mqtt: MQTT, app: App, clock: FakeClock, foreign: bool) -> None:
     other = App(mqtt, clock, OTHER_ID)
-    await other.install()
+    await other.register()
     await other.subscribe()
     reader = other if foreign else app
     async with app.client() as client:
@@ -184,7 +184,7 @@ async def test_it_publishes_nothing(mqtt: MQTT, app: App, clock: FakeClock, fore
 
 async def test_it_takes_over_no_foreign_session(mqtt: MQTT, app: App, clock: FakeClock) -> None:
     other = App(mqtt, clock, OTHER_ID)
-    await other.install()
+    await other.register()
     assert await refused(other.client(identifier=app.reply["client_id"]))
     assert not await refused(other.client())
 
@@ -196,7 +196,7 @@ async def test_installing_again_makes_a_new_password(mqtt: MQTT, app: App) -> No
     """The old one is void. The session stays, with what waited and what comes."""
     old = app.client()
     await mqtt.push(push(app.device, notification_id="before"))
-    await app.install()
+    await app.register()
     await mqtt.push(push(app.device, notification_id="after"))
     assert await refused(old)
     async with app.client() as client:
@@ -205,7 +205,7 @@ async def test_installing_again_makes_a_new_password(mqtt: MQTT, app: App) -> No
 
 async def test_a_connected_device_that_installs_again_keeps_its_session(mqtt: MQTT, app: App) -> None:
     async with app.client() as client:
-        await app.install()
+        await app.register()
         assert (await mqtt.push(push(app.device))).outcome is Outcome.ACCEPTED
         with pytest.raises(aiomqtt.MqttError, match="Disconnected"):
             await app.next(client)
@@ -215,19 +215,19 @@ async def test_a_connected_device_that_installs_again_keeps_its_session(mqtt: MQ
 
 async def test_uninstalling_takes_the_login_back(mqtt: MQTT, app: App) -> None:
     async with app.client() as client:
-        await mqtt.uninstall(app.device)
+        await mqtt.unregister(app.device)
         with pytest.raises(aiomqtt.MqttError, match="Disconnected"):
             await app.next(client)
     assert await refused(app.client())
-    await mqtt.uninstall(app.device)
-    await app.install()
+    await mqtt.unregister(app.device)
+    await app.register()
     assert not await refused(app.client())
 
 
 async def test_nothing_waits_for_the_next_owner_of_a_device(mqtt: MQTT, app: App) -> None:
     await mqtt.push(push(app.device, notification_id="of the last owner"))
-    await mqtt.uninstall(app.device)
-    await app.install()
+    await mqtt.unregister(app.device)
+    await app.register()
     await app.subscribe()
     await mqtt.push(push(app.device, notification_id="of the next"))
     async with app.client() as client:
@@ -238,7 +238,7 @@ async def test_uninstalling_raises_nothing(
     mqtt: MQTT, app: App, broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     await broker.stop()
-    await mqtt.uninstall(app.device)
+    await mqtt.unregister(app.device)
     assert "the login of an MQTT device was not taken back (the broker is away" in caplog.text
     assert f"mosquitto_ctrl … dynsec deleteClient pns-device-{DEVICE_ID} does it" in caplog.text
     for private in ("alice", app.reply["password"]):
@@ -250,7 +250,7 @@ async def test_a_login_cannot_be_made(
 ) -> None:
     await broker.stop()
     with pytest.raises(Unavailable, match="The MQTT broker gives no login now"):
-        await app.install()
+        await app.register()
     assert "the broker is away (ConnectionRefusedError)" in caplog.text
 
 
@@ -261,7 +261,7 @@ async def test_pns_may_not_make_logins(
     broker.control("addClientRole", "half", "push")
     async with gateway(clock, broker.url, username="half", password="trusted") as mqtt:
         with pytest.raises(Unavailable):
-            await mqtt.install(REGISTRATION, DEVICE_ID)
+            await mqtt.register(REGISTRATION, DEVICE_ID)
         said = "the broker refuses to let PNS read $CONTROL/dynamic-security/v1/response (Not authorized)"
         assert said in caplog.text
         assert await mqtt.trouble() == said
@@ -274,7 +274,7 @@ async def test_there_is_no_plugin(
     monkeypatch.setattr(dynamic_security, "ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(dynamic_security, "CONTROL", "pns/app/nobody")
     with pytest.raises(Unavailable):
-        await app.install()
+        await app.register()
     assert "is the plugin loaded?" in await mqtt.trouble()
 
 

@@ -13,7 +13,7 @@ from pns.adapters.gateways.mqtt.gateway import MQTT
 from pns.contracts.gateway import Outcome
 from pns.errors import SettingsError
 from pns.model.device import Registration, Subscription, SubscriptionKeys
-from pns.model.push import MQTTControls, Origin, PushControls
+from pns.model.push import Cause, MQTTControls, PushControls
 from pns.settings import MQTTSettings
 from pns.testing import FakeClock
 from tests.adapters.gateways.peers import push
@@ -75,7 +75,7 @@ async def test_what_cannot_be_registered(clock: FakeClock, registration: Registr
             started.check(registration)
         assert refused.value.args[0] == field
         with pytest.raises(ValueError, match="must"):
-            await started.install(registration, DEVICE_ID)
+            await started.register(registration, DEVICE_ID)
 
 
 # ── what a device is told ─────────────────────────────────────────────────────────────────────────────
@@ -85,7 +85,7 @@ async def test_a_device_is_told_how_to_connect(clock: FakeClock) -> None:
     """Where the operator's own rules decide, its user name is its id, and PNS knows no password."""
     url = "wss://mqtt.example.com/mqtt"
     async with gateway(clock, "mqtt://10.0.0.7", device_url=url, provisioning="none") as started:
-        address = await started.install(Registration(network="mqtt"), DEVICE_ID)
+        address = await started.register(Registration(network="mqtt"), DEVICE_ID)
     assert address.address == f"pns/app/{DEVICE_ID}"
     assert address.keys == {"username": DEVICE_ID}
     assert address.reply == {
@@ -115,19 +115,19 @@ async def test_where_a_device_finds_the_broker(
 ) -> None:
     settings = {"provisioning": "none", "device_url": url, "topic_prefix": "house/push"}
     async with gateway(clock, "mqtt://broker", **settings) as started:
-        address = await started.install(Registration(network="mqtt", app="shop"), DEVICE_ID)
+        address = await started.register(Registration(network="mqtt", app="shop"), DEVICE_ID)
     assert (address.reply["host"], address.reply["port"], address.reply["tls"]) == (host, port, tls)
     assert address.address == f"house/push/shop/{DEVICE_ID}"
 
 
 # ── what is sent ──────────────────────────────────────────────────────────────────────────────────────
 
-ORIGIN = Origin(origin="EVENT", topic="news", sender="bob", bucketID="b1", objectID="o1", type_="UPDATED")
+CAUSE = Cause(origin="EVENT", topic="news", sender="bob", bucketID="b1", objectID="o1", type_="UPDATED")
 CONTROLS = PushControls(data={"room": 7}, mqtt=MQTTControls(data={"only": "mqtt"}))
 
 
 async def test_a_message(mqtt: MQTTPeer, clock: FakeClock) -> None:
-    fields: dict[str, Any] = {"category": "orders", "collapse_key": "order-1", "origin": ORIGIN}
+    fields: dict[str, Any] = {"category": "orders", "collapse_key": "order-1", "cause": CAUSE}
     await mqtt.gateway.push(push(mqtt.device, controls=CONTROLS, **fields))
     assert mqtt.taken == [
         {

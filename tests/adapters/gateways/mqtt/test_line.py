@@ -41,7 +41,7 @@ async def test_tls(tmp_path: Path, clock: FakeClock) -> None:
         Mosquitto(certificate=certificate) as broker,
         gateway(clock, f"mqtts://localhost:{broker.tls_port}", ca_file=str(certificate)) as mqtt,
     ):
-        address = await mqtt.install(REGISTRATION, DEVICE_ID)
+        address = await mqtt.register(REGISTRATION, DEVICE_ID)
         assert (address.reply["tls"], address.reply["port"]) == (True, broker.tls_port)
         trust = ssl.create_default_context(cafile=certificate)
         async with subscriber(dict(address.reply), tls_context=trust) as client:
@@ -115,7 +115,7 @@ async def test_a_dead_line_is_found_by_itself(
     """What was cut without a word, as by a router, takes every push until PINGREQ has no answer."""
     monkeypatch.setattr(mqtt_connection, "KEEPALIVE_SECONDS", 1)
     async with FaultProxy(broker.port) as proxy, gateway(clock, proxy.through(broker.url)) as mqtt:
-        address = await mqtt.install(REGISTRATION, DEVICE_ID)
+        address = await mqtt.register(REGISTRATION, DEVICE_ID)
         proxy.swallow()
         async with asyncio.timeout(10):
             receipt = await mqtt.push(push(device(address, clock)))

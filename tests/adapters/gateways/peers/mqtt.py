@@ -112,7 +112,7 @@ async def peer(folder: Path, clock: FakeClock) -> AsyncIterator[MQTTPeer]:
         MQTTProxy(broker.port) as proxy,
         gateway(clock, f"mqtt://127.0.0.1:{proxy.port}", device_url=broker.url) as started,
     ):
-        address = await started.install(REGISTRATION, DEVICE_ID)
+        address = await started.register(REGISTRATION, DEVICE_ID)
         async with subscriber(dict(address.reply)) as client:
             await client.subscribe(address.address, qos=1)
         yield MQTTPeer(started, device(address, clock), proxy)

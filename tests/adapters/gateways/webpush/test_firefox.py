@@ -92,7 +92,7 @@ async def test_firefox_reads_what_was_pushed(tmp_path: Path) -> None:
     async with PushService() as service, Autopush(service) as autopush, gateway(clock) as started:
         shop = Shop(started.facts["application_server_key"], autopush)
         async with Site(shop.app) as site, Firefox(tmp_path, site.url, push_server=autopush.url):
-            device = device_at(await install(started, await shop.next("subscribed")), clock)
+            device = device_at(await register(started, await shop.next("subscribed")), clock)
             for fields in (
                 {},
                 exactly_as_long_as_can_be(device),
@@ -105,9 +105,9 @@ async def test_firefox_reads_what_was_pushed(tmp_path: Path) -> None:
             assert len(service.messages[1].body) == 4096
 
 
-async def install(gateway: WebPush, said: bytes) -> Address:
+async def register(gateway: WebPush, said: bytes) -> Address:
     """What is kept of the browser's own JSON."""
     registration = msgspec.json.decode(
         msgspec.json.encode({"network": "webpush", "subscription": msgspec.Raw(said)}), type=Registration
     )
-    return await gateway.install(registration, "d1")
+    return await gateway.register(registration, "d1")

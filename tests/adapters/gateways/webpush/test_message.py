@@ -14,7 +14,7 @@ from pns.adapters.gateways.webpush import message as webpush_message
 from pns.adapters.gateways.webpush.message import MAX_TEXT, Unsendable, encrypted, headers, text
 from pns.contracts.gateway import Outcome
 from pns.model.device import Address
-from pns.model.push import Origin, Push, PushControls, WebPushControls
+from pns.model.push import Cause, Push, PushControls, WebPushControls
 from pns.testing import FakeClock
 from tests.adapters.gateways.peers import push
 from tests.adapters.gateways.peers.webpush import device_at, gateway
@@ -62,7 +62,7 @@ def test_a_message_says_all_that_is_known() -> None:
         category="orders",
         collapse_key="order-1",
         controls=PushControls(data={"shared": 1}, sender="shop", webpush=WebPushControls(data={"order": 1})),
-        origin=Origin(origin="EVENT", when=5, bucketID="b", objectID="o", type_="DATA_OBJECT_CREATED"),
+        cause=Cause(origin="EVENT", when=5, bucketID="b", objectID="o", type_="DATA_OBJECT_CREATED"),
     )
     assert told(sent) == {
         "id": "n-1",

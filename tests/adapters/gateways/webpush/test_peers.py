@@ -66,7 +66,7 @@ class WebPushTesting:
         made = await self.ask("/subscribe", userVisibleOnly="true", applicationServerKey=key)
         subscription = Subscription(made["endpoint"], SubscriptionKeys(**made["keys"]))
         registration = Registration(network="webpush", subscription=subscription)
-        address = await self.gateway.install(registration, "d1")
+        address = await self.gateway.register(registration, "d1")
         return device_at(address, SystemClock()), made["clientHash"]
 
 

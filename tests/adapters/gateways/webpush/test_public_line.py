@@ -189,7 +189,7 @@ def at(endpoint: str) -> Device:
 async def refused(gateway: WebPush, endpoint: str) -> str:
     """That `endpoint` can be neither installed nor pushed to; returns what the client is told."""
     with pytest.raises(ValueError, match="must be an https URL") as caught:
-        await gateway.install(registered(endpoint), "d1")
+        await gateway.register(registered(endpoint), "d1")
     field, message = caught.value.args
     assert field == "/subscription/endpoint"
     receipt = await gateway.push(push(at(endpoint)))
@@ -246,7 +246,7 @@ async def test_a_name_that_is_not_there(world: World, clock: FakeClock) -> None:
     async with gateway(clock, allowed_networks=()) as started:
         for name in ("nowhere.example", "a..example", "x" * 64 + ".example"):
             with pytest.raises(ValueError, match="must be an https URL") as caught:
-                await started.install(registered(f"https://{name}/1"), "d1")
+                await started.register(registered(f"https://{name}/1"), "d1")
             assert caught.value.args == ("/subscription/endpoint", NOT_PUBLIC)
         receipt = await started.push(push(at("https://nowhere.example/1")))
         assert (receipt.outcome, receipt.reason) == (
@@ -272,7 +272,7 @@ async def test_nobody_learns_whether_an_internal_name_exists(
             world.names = {} if answers is None else {NAME: partial(list, answers)}
             world.asked.clear()
             with pytest.raises(ValueError, match="must be") as caught:
-                await started.install(registered(f"{origin}/1"), "d1")
+                await started.register(registered(f"{origin}/1"), "d1")
             told.add(caught.value.args)
             asked.append(len(world.asked))
             clock.advance(60)
@@ -292,7 +292,7 @@ async def test_refused_registrations_are_logged_once_a_minute(
     async with gateway(clock, allowed_networks=()) as started:
         for number in range(13):
             with pytest.raises(ValueError, match="must be"):
-                await started.install(registered(f"https://n{number}.example/1"), "d1")
+                await started.register(registered(f"https://n{number}.example/1"), "d1")
             clock.advance(10)
     assert [record.message.partition(" port 443 of ")[2] for record in caplog.records] == [
         "n0.example, does not exist",
@@ -313,7 +313,7 @@ async def test_a_name_server_in_trouble(
     async with gateway(clock, allowed_networks=()) as started:
         for _ in range(10):
             with pytest.raises(Unavailable, match="host cannot be looked up now"):
-                await started.install(registered(f"https://{NAME}/1"), "d1")
+                await started.register(registered(f"https://{NAME}/1"), "d1")
             clock.advance(10)
         told = "a registration is put off: the host cannot be looked up now"
         assert [record.message for record in caplog.records] == [
@@ -330,14 +330,14 @@ async def test_a_registration_whose_host_takes_too_long(
     with world.hang(NAME):
         async with gateway(clock) as started:
             with pytest.raises(Unavailable, match="host cannot be looked up now"):
-                await started.install(registered(f"https://{NAME}/1"), "d1")
+                await started.register(registered(f"https://{NAME}/1"), "d1")
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 async def test_public_addresses_are_connected_to(world: World, clock: FakeClock, address: str) -> None:
     world.names[NAME] = lambda: [address]
     async with gateway(clock, allowed_networks=()) as started:
-        await started.install(registered(f"https://{NAME}/1"), "d1")
+        await started.register(registered(f"https://{NAME}/1"), "d1")
         receipt = await started.push(push(at(f"https://{NAME}/1")))
     assert receipt.reason == "not reached (ConnectError)"
     assert world.dialled == [address], "the address, not the name"
@@ -348,7 +348,7 @@ async def test_what_was_checked_is_what_is_connected_to(world: World, clock: Fak
     answers: Iterator[list[str]] = iter([["8.8.8.8"], ["8.8.4.4"], ["127.0.0.1"], ["127.0.0.1"]])
     world.names[NAME] = lambda: next(answers)
     async with gateway(clock, allowed_networks=()) as started:
-        await started.install(registered(f"https://{NAME}/1"), "d1")
+        await started.register(registered(f"https://{NAME}/1"), "d1")
         assert (await started.push(push(at(f"https://{NAME}/1")))).outcome is Outcome.UNAVAILABLE
         assert world.dialled == ["8.8.4.4"]
         receipt = await started.push(push(at(f"https://{NAME}/1")))
@@ -380,7 +380,7 @@ async def test_a_public_host_is_asked_on_port_443_alone(
         assert await refused(started, f"https://{host}:{port}/1") == NOT_PUBLIC
         assert world.dialled == []
         # Written out or not, the usual port is the usual port.
-        await started.install(registered(f"https://{host}:443/1"), "d1")
+        await started.register(registered(f"https://{host}:443/1"), "d1")
         assert (await started.push(push(at(f"https://{host}:443/1")))).outcome is Outcome.UNAVAILABLE
     assert world.dialled == ["8.8.8.8"]
 
@@ -395,7 +395,7 @@ async def test_every_port_of_an_allowed_network(world: World, clock: FakeClock) 
             "https://push.lan",
         ):
             world.names["10.1.2.3"] = world.names["push.lan"]
-            await started.install(registered(f"{origin}/1"), "d1")
+            await started.register(registered(f"{origin}/1"), "d1")
             assert (await started.push(push(at(f"{origin}/1")))).outcome is Outcome.UNAVAILABLE
         world.names["push.lan"] = lambda: ["10.1.2.3", "8.8.8.8"]
         await refused(started, "https://push.lan:8443/1")
@@ -425,7 +425,7 @@ async def test_http_and_private_addresses_only_where_they_are_allowed(
     world.names["push.lan"] = lambda: answers
     async with gateway(clock, allowed_networks=("10.1.0.0/16",)) as started:
         if allowed:
-            assert (await started.install(registered(endpoint), "d1")).address == endpoint
+            assert (await started.register(registered(endpoint), "d1")).address == endpoint
             assert (await started.push(push(at(endpoint)))).outcome is Outcome.UNAVAILABLE
             assert world.dialled == answers
         else:

@@ -96,7 +96,7 @@ async def test_what_is_kept(clock: FakeClock) -> None:
     async with PushService() as service, gateway(clock) as started:
         subscriber = Subscriber(service)
         asked = registration(subscriber)
-        kept = await started.install(asked, "d1")
+        kept = await started.register(asked, "d1")
         assert (kept.address, dict(kept.keys)) == (subscriber.endpoint, subscriber.keys)
         assert kept.expires_at is None
         assert kept.reply == {}
@@ -109,13 +109,13 @@ async def test_the_end_of_a_subscription_is_kept_in_microseconds(clock: FakeCloc
         assert asked.subscription
         ends = clock.now() // 1000 + 5000.5
         asked = replace(asked, subscription=replace(asked.subscription, expiration_time=ends))
-        assert (await started.install(asked, "d1")).expires_at == clock.now() + 5_000_500
+        assert (await started.register(asked, "d1")).expires_at == clock.now() + 5_000_500
 
 
 async def test_installing_checks(clock: FakeClock) -> None:
     async with gateway(clock) as started:
         with pytest.raises(ValueError, match="16 bytes") as caught:
-            await started.install(with_keys(auth=""), "d1")
+            await started.register(with_keys(auth=""), "d1")
         assert caught.value.args[0] == "/subscription/keys/auth"
 
 

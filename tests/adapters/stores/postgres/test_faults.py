@@ -15,7 +15,7 @@ from pns.adapters.stores.postgres.migrate import migrate
 from pns.adapters.stores.postgres.store import PostgresStore
 from pns.contracts.store import State
 from pns.errors import StoreUnavailable
-from pns.inbox.changes import Publisher
+from pns.inbox.changes import Changes
 from pns.model.notification import Notification
 from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
@@ -118,10 +118,10 @@ async def test_a_change_of_unknown_outcome_is_told(server: Postgres, store: Post
     told: list[str] = []
     bus = LocalBus(None, clock=FakeClock(), metrics=Metrics())
     await bus.start(lambda user_ids: told.extend(user_ids or ()))
-    publisher = Publisher(store, bus, Metrics())
-    await publisher.notify([submission("42", "a")])
+    changes = Changes(store, bus, Metrics())
+    await changes.notify([submission("42", "a")])
     told.clear()
-    for change in (publisher.notify([submission("42", "b")]), publisher.mark_sent_seen("42", 1, [1])):
+    for change in (changes.notify([submission("42", "b")]), changes.mark_sent_seen("42", 1, [1])):
         server.freeze()
         with pytest.raises(StoreUnavailable, match="Repeat"):
             await change

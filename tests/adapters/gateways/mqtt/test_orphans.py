@@ -11,7 +11,7 @@ from pns.adapters.gateways.mqtt import dynamic_security
 from pns.adapters.gateways.mqtt.dynamic_security import DynamicSecurity
 from pns.adapters.gateways.mqtt.gateway import MQTT
 from pns.adapters.gateways.mqtt.line import Line
-from pns.adapters.gateways.mqtt.strays import APART_SECONDS, EVERY_SECONDS, MOST_DOUBTFUL, Strays
+from pns.adapters.gateways.mqtt.orphans import APART_SECONDS, EVERY_SECONDS, MOST_DOUBTFUL, OrphanedLogins
 from pns.testing import FakeClock
 from tests.adapters.gateways.peers.mqtt import REGISTRATION, device, gateway, subscriber
 from tests.harness.mosquitto import Mosquitto
@@ -46,7 +46,7 @@ class World:
         self.broker, self.clock = Broker(), clock
         self.registered: set[str] = set()
         line, plugin = cast(Line, self.broker), cast(DynamicSecurity, self.broker)
-        self._strays = Strays(line, plugin, prefix="pns", clock=clock)
+        self._strays = OrphanedLogins(line, plugin, prefix="pns", clock=clock)
 
     async def is_registered(self, device_id: str) -> bool:
         return device_id in self.registered
@@ -148,10 +148,10 @@ async def test_a_phone_that_was_removed_while_the_broker_was_away(
     """Read in pages, among logins that are none of PNS's."""
     monkeypatch.setattr(dynamic_security, "PAGE", 2)
     kept = {f"{number}" * 32 for number in range(3)}
-    installed = {one: await mqtt.install(REGISTRATION, one) for one in (*kept, "f" * 32)}
+    installed = {one: await mqtt.register(REGISTRATION, one) for one in (*kept, "f" * 32)}
     stolen = installed["f" * 32]
     await broker.stop()
-    await mqtt.uninstall(device(stolen, clock, device_id="f" * 32))
+    await mqtt.unregister(device(stolen, clock, device_id="f" * 32))
     await mqtt.tidy(lambda device_id: _is_in(kept, device_id))
     await broker.start()
     async with subscriber(dict(stolen.reply)):
@@ -159,7 +159,7 @@ async def test_a_phone_that_was_removed_while_the_broker_was_away(
     for _ in range(3):
         await mqtt.tidy(lambda device_id: _is_in(kept, device_id))
         clock.advance(APART_SECONDS)
-    plugin = mqtt._use.provisioner
+    plugin = mqtt._running().provisioner
     assert isinstance(plugin, DynamicSecurity)
     assert {*await plugin.logins()} == {f"pns-device-{one}" for one in kept}
     for one in kept:

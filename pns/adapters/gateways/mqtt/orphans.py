@@ -27,7 +27,7 @@ _MISTAKEN = (
 )
 
 
-class Strays:
+class OrphanedLogins:
     """Compares the broker's logins with the devices: on each new connection, and once an hour."""
 
     def __init__(self, line: Line, plugin: DynamicSecurity, *, prefix: str, clock: Clock) -> None:
@@ -43,28 +43,28 @@ class Strays:
         connection, now = await self._line.connection(), self._clock.monotonic()
         if not self._is_due(connection, now):
             return
-        strays, others = await self._compare(is_registered)
+        orphans, others = await self._compare(is_registered)
         self._compared = connection, now
-        if len(strays) > max(MOST_DOUBTFUL, others):
-            log.error(_MISTAKEN, len(strays), len(strays) + others)
-            strays = set()
-        for username in sorted(strays & self._suspects):
+        if len(orphans) > max(MOST_DOUBTFUL, others):
+            log.error(_MISTAKEN, len(orphans), len(orphans) + others)
+            orphans = set()
+        for username in sorted(orphans & self._suspects):
             if not await is_registered(_device_id(username)):
                 await self._plugin.revoke(username)
                 log.info("the login of a device that is gone was taken back: %s", username)
-        self._suspects = strays - self._suspects
+        self._suspects = orphans - self._suspects
 
     async def _compare(self, is_registered: IsRegistered) -> tuple[set[str], int]:
         """The logins that are nobody's, and how many are somebody's."""
-        strays, others = set(), 0
+        orphans, others = set(), 0
         for username, topic in (await self._plugin.logins()).items():
             if not topic.startswith(self._prefix):
                 continue
             if await is_registered(_device_id(username)):
                 others += 1
             else:
-                strays.add(username)
-        return strays, others
+                orphans.add(username)
+        return orphans, others
 
     def _is_due(self, connection: Connection, now: float) -> bool:
         if self._compared is None:

@@ -1,15 +1,17 @@
-"""The outlet on PNS's own socket and on a foreign one: newest wins, one send at a time, nothing piles up."""
+"""The writer on PNS's own socket and on a foreign one: newest wins, one send at a time, nothing piles up."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from pns.contracts.store import State
-from pns.live.outlet import Message, Outlet, SlowReader
+from pns.live.transport import Transport
+from pns.live.writer import SlowReader, Writer
 from pns.testing.clock import FakeClock
 from tests.harness import eventually
 
@@ -26,52 +28,95 @@ def text(version: int) -> str:
 
 
 class OwnSocket:
-    """The server's side of a peer that reads or does not."""
+    """The server's side of a peer that reads or does not: texts go out in place."""
 
     def __init__(self) -> None:
         self.writable = asyncio.Event()
         self.writable.set()
         self.texts: list[str] = []
         self.aborted = False
+        self.under_way = 0
+
+    def blocked(self) -> Awaitable[object] | None:
+        return None if self.writable.is_set() else self.wait()
+
+    async def wait(self) -> None:
+        self.under_way += 1
+        assert self.under_way == 1, "two sends at once"
+        try:
+            await self.writable.wait()
+        finally:
+            self.under_way -= 1
 
     def send_text(self, text: str) -> None:
         assert self.writable.is_set(), "sent to a socket that takes nothing"
         self.texts.append(text)
 
+    async def send_close(self, code: int, reason: str) -> None:
+        await self.writable.wait()
+        self.texts.append(str(code))
+
     def abort(self) -> None:
         self.aborted = True
 
 
-class ForeignSend:
-    """A server's `send` that waits for `reads`."""
+class ForeignSocket:
+    """A host's `send`, which waits for `writable` and tells nothing of its buffer."""
 
     def __init__(self) -> None:
-        self.reads = asyncio.Event()
-        self.reads.set()
+        self.writable = asyncio.Event()
+        self.writable.set()
         self.texts: list[str] = []
         self.under_way = 0
 
-    async def __call__(self, message: Message) -> None:
+    def blocked(self) -> None:
+        return None
+
+    async def send_text(self, text: str) -> None:
         self.under_way += 1
         assert self.under_way == 1, "two sends at once"
-        await self.reads.wait()
-        self.texts.append(message["text"])
-        self.under_way -= 1
+        try:
+            await self.writable.wait()
+            self.texts.append(text)
+        finally:
+            self.under_way -= 1
+
+    async def send_close(self, code: int, reason: str) -> None:
+        await self.writable.wait()
+        self.texts.append(str(code))
+
+    def abort(self) -> None: ...
 
 
-def outlet(send: Any, socket: OwnSocket | None, *, timeout: float = PATIENCE, slow: Any = None) -> Outlet:
-    return Outlet(
-        send,
-        socket=socket,
-        in_place=socket is not None,
-        timeout=timeout,
-        clock=FakeClock(),
-        on_slow=slow or (lambda: None),
-    )
+class Broken(ForeignSocket):
+    """A `send` that raises, when it is called or when it is awaited."""
+
+    def __init__(self, error: Exception, *, at_once: bool) -> None:
+        super().__init__()
+        self.error = error
+        self.at_once = at_once
+
+    def send_text(self, text: str) -> Coroutine[Any, Any, None]:
+        if self.at_once:
+            raise self.error
+        return self.fail()
+
+    async def fail(self) -> None:
+        raise self.error
 
 
-async def never(message: Message) -> None:
-    raise AssertionError("a count took the way of an answer")
+class ThroughTimeout(ForeignSocket):
+    """A `send` under a host's `asyncio.timeout`."""
+
+    async def send_text(self, text: str) -> None:
+        async with asyncio.timeout(0.01):
+            await super().send_text(text)
+
+
+def writer(
+    transport: Transport, *, timeout: float = PATIENCE, broken: Callable[[Exception], None] | None = None
+) -> Writer:
+    return Writer(transport, timeout=timeout, clock=FakeClock(), on_broken=broken or (lambda error: None))
 
 
 # ── PNS's own server ──────────────────────────────────────────────────────────────────────────────────────
@@ -79,7 +124,7 @@ async def never(message: Message) -> None:
 
 async def test_a_count_is_on_its_way_when_offer_returns() -> None:
     socket = OwnSocket()
-    counts = outlet(never, socket)
+    counts = writer(socket)
     counts.begin(count(1))
     counts.offer(count(2))
     assert socket.texts == [text(1), text(2)]
@@ -87,7 +132,7 @@ async def test_a_count_is_on_its_way_when_offer_returns() -> None:
 
 async def test_whoever_does_not_read_is_told_the_newest_count_alone() -> None:
     socket = OwnSocket()
-    counts = outlet(never, socket)
+    counts = writer(socket)
     counts.begin(count(1))
     socket.writable.clear()
     for version in range(2, 1000):
@@ -101,7 +146,7 @@ async def test_whoever_does_not_read_is_told_the_newest_count_alone() -> None:
 
 async def test_an_older_count_is_never_told_after_a_newer_one() -> None:
     socket = OwnSocket()
-    counts = outlet(never, socket)
+    counts = writer(socket)
     counts.begin(count(5))
     assert not counts.offer(count(5))
     assert not counts.offer(count(4))
@@ -111,7 +156,7 @@ async def test_an_older_count_is_never_told_after_a_newer_one() -> None:
 
 async def test_a_count_that_came_before_the_first_one_is_the_first() -> None:
     socket = OwnSocket()
-    counts = outlet(never, socket)
+    counts = writer(socket)
     counts.offer(count(3))
     assert socket.texts == []
     counts.begin(count(2))
@@ -119,22 +164,22 @@ async def test_a_count_that_came_before_the_first_one_is_the_first() -> None:
 
 
 async def test_a_peer_that_never_reads_ends_the_connection_once() -> None:
-    socket, slow = OwnSocket(), list[bool]()
-    counts = outlet(never, socket, timeout=0.01, slow=lambda: slow.append(True))
+    socket, broken = OwnSocket(), list[Exception]()
+    counts = writer(socket, timeout=0.01, broken=broken.append)
     counts.begin(count(1))
     socket.writable.clear()
     counts.offer(count(2))
-    await eventually(lambda: slow)
+    await eventually(lambda: broken)
     counts.offer(count(3))
     counts.repeat()
     assert counts.closed
-    assert slow == [True]
+    assert [type(error) for error in broken] == [SlowReader]
     assert socket.texts == [text(1)]
 
 
 async def test_a_heartbeat_repeats_the_newest_count() -> None:
     socket = OwnSocket()
-    counts = outlet(never, socket)
+    counts = writer(socket)
     counts.begin(count(1))
     counts.repeat()
     assert socket.texts == [text(1), text(1)]
@@ -142,7 +187,7 @@ async def test_a_heartbeat_repeats_the_newest_count() -> None:
 
 async def test_a_page_is_not_built_for_a_peer_that_does_not_read() -> None:
     socket = OwnSocket()
-    pages = outlet(never, socket, timeout=0.01)
+    pages = writer(socket, timeout=0.01)
     socket.writable.clear()
     with pytest.raises(SlowReader):
         await pages.ready()
@@ -154,64 +199,52 @@ async def test_a_page_is_not_built_for_a_peer_that_does_not_read() -> None:
 
 
 async def test_under_another_server_one_send_follows_the_other() -> None:
-    send = ForeignSend()
-    counts = outlet(send, None)
-    send.reads.clear()
+    socket = ForeignSocket()
+    counts = writer(socket)
+    socket.writable.clear()
     counts.begin(count(1))
     for version in range(2, 1000):
         counts.offer(count(version))
-    send.reads.set()
-    await eventually(lambda: send.texts[-1:] == [text(999)])
-    assert send.texts == [text(1), text(999)]
+    socket.writable.set()
+    await eventually(lambda: socket.texts[-1:] == [text(999)])
+    assert socket.texts == [text(1), text(999)]
 
 
 async def test_an_answer_waits_for_the_count_that_is_being_sent() -> None:
-    send = ForeignSend()
-    both = outlet(send, None)
-    send.reads.clear()
+    socket = ForeignSocket()
+    both = writer(socket)
+    socket.writable.clear()
     both.begin(count(1))
     answer = asyncio.create_task(both.answer("page"))
-    await eventually(lambda: send.under_way == 1)
+    await eventually(lambda: socket.under_way == 1)
     both.offer(count(2))
-    send.reads.set()
+    socket.writable.set()
     await asyncio.wait_for(answer, PATIENCE)
-    await eventually(lambda: both.up_to_date and send.under_way == 0)
-    assert sorted(send.texts) == sorted([text(1), text(2), "page"])
-    assert send.texts.index(text(1)) < send.texts.index(text(2))
+    await eventually(lambda: both.up_to_date and socket.under_way == 0)
+    assert sorted(socket.texts) == sorted([text(1), text(2), "page"])
+    assert socket.texts.index(text(1)) < socket.texts.index(text(2))
 
 
-async def test_a_send_that_fails_closes_the_outlet() -> None:
-    async def broken(message: Message) -> None:
-        raise OSError("the peer is gone")
-
-    counts = outlet(broken, None)
+@pytest.mark.parametrize("at_once", [True, False], ids=["when called", "when awaited"])
+async def test_a_send_that_fails_is_the_last_and_is_told_once(at_once: bool) -> None:
+    error, told = ValueError("of a host's middleware"), list[Exception]()
+    broken = Broken(error, at_once=at_once)
+    counts = writer(broken, broken=told.append)
     counts.begin(count(1))
-    await eventually(lambda: counts.closed)
+    await eventually(lambda: told)
+    counts.offer(count(2))
+    counts.repeat()
+    await counts.close(1011, "")
+    assert told == [error]
+    assert broken.texts == ["1011"]
 
 
 # ── both: answers, the end, cancellation ──────────────────────────────────────────────────────────────────
 
 
-class OwnServer(OwnSocket):
-    """PNS's own server as a whole: `send` waits like its socket does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.under_way = 0
-
-    async def send(self, message: Message) -> None:
-        self.under_way += 1
-        assert self.under_way == 1, "two sends at once"
-        try:
-            await self.writable.wait()
-            self.texts.append(message.get("text") or str(message["code"]))
-        finally:
-            self.under_way -= 1
-
-
 async def test_counts_that_come_during_an_answer_follow_it_as_one() -> None:
-    server = OwnServer()
-    both = outlet(server.send, server)
+    server = OwnSocket()
+    both = writer(server)
     both.begin(count(1))
     server.writable.clear()
     answer = asyncio.create_task(both.answer("page"))
@@ -225,8 +258,8 @@ async def test_counts_that_come_during_an_answer_follow_it_as_one() -> None:
 
 
 async def test_an_answer_that_takes_too_long_is_the_last() -> None:
-    server = OwnServer()
-    both = outlet(server.send, server, timeout=0.01)
+    server = OwnSocket()
+    both = writer(server, timeout=0.01)
     both.begin(count(1))
     server.writable.clear()
     with pytest.raises(SlowReader):
@@ -241,8 +274,8 @@ async def test_an_answer_that_takes_too_long_is_the_last() -> None:
 @pytest.mark.parametrize("waiting", [True, False], ids=["behind a count", "alone"])
 async def test_a_goodbye_that_nobody_reads_ends_in_one_deadline(waiting: bool) -> None:
     """Not one for the count before it and another for itself."""
-    server, slow = OwnServer(), list[bool]()
-    both = outlet(server.send, server, timeout=0.5, slow=lambda: slow.append(True))
+    server = OwnSocket()
+    both = writer(server, timeout=0.5)
     both.begin(count(1))
     server.writable.clear()
     if waiting:
@@ -254,8 +287,8 @@ async def test_a_goodbye_that_nobody_reads_ends_in_one_deadline(waiting: bool) -
 
 
 async def test_a_goodbye_follows_what_is_being_sent() -> None:
-    server = OwnServer()
-    both = outlet(server.send, server)
+    server = OwnSocket()
+    both = writer(server)
     both.begin(count(1))
     server.writable.clear()
     both.offer(count(2))
@@ -269,8 +302,8 @@ async def test_a_goodbye_follows_what_is_being_sent() -> None:
 
 
 async def test_a_cancelled_answer_leaves_the_way_free() -> None:
-    server = OwnServer()
-    both = outlet(server.send, server)
+    server = OwnSocket()
+    both = writer(server)
     both.begin(count(1))
     server.writable.clear()
     answer = asyncio.create_task(both.answer("page"))
@@ -285,14 +318,9 @@ async def test_a_cancelled_answer_leaves_the_way_free() -> None:
 
 async def test_a_hosts_timeout_around_send_strikes_the_send_alone() -> None:
     """It belongs to the task that sends, never to the one that offered a count."""
-    foreign = ForeignSend()
-
-    async def through_middleware(message: Message) -> None:
-        async with asyncio.timeout(0.01):
-            await foreign(message)
-
-    counts = outlet(through_middleware, None)
-    foreign.reads.clear()
+    foreign = ThroughTimeout()
+    counts = writer(foreign)
+    foreign.writable.clear()
     counts.begin(count(1))
     await eventually(lambda: counts.closed)
     task = asyncio.current_task()
@@ -304,8 +332,8 @@ async def test_a_hosts_timeout_around_send_strikes_the_send_alone() -> None:
 @pytest.mark.parametrize("seed", range(20))
 async def test_any_order_of_events(seed: int, own: bool) -> None:
     """Counts rise, answers come in order, sends follow one another, and the last count is the newest."""
-    chance, server = random.Random(seed), OwnServer()
-    both = outlet(server.send, server if own else None)
+    chance, server = random.Random(seed), OwnSocket() if own else ForeignSocket()
+    both = writer(server)
     both.begin(count(1))
     version, asked = 1, 0
     answering: asyncio.Task[None] | None = None

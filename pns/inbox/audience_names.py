@@ -1,17 +1,16 @@
-"""Names of topics and buckets, and how their audiences are called in the store."""
+"""Names of topics and buckets, and the audiences that the store keeps under these names."""
 
 from __future__ import annotations
 
 import re
 
-import msgspec
-
 from pns.errors import Invalid
+from pns.inbox import given
+from pns.model.answers import Named
 from pns.model.device import MAX_USER_ID, parse_user_id
-from pns.web.body import name, new_name
 
 TOPIC_PATTERN = r"^(app:|(group|user):[^\x00-\x1f\x7f-\x9f]{1,255}:)[A-Za-z0-9_\-]{1,64}$(?!\n)"
-"""What `topic` takes, but for an id that no user could have."""
+"""The names that `topic` takes, but for an id that no user could have."""
 
 _TOPIC = re.compile(r"(app|group|user):(?:(.*):)?([A-Za-z0-9_-]{1,64})", re.DOTALL)
 _RULE = (
@@ -20,15 +19,8 @@ _RULE = (
 )
 
 
-class Named(msgspec.Struct, frozen=True):
-    """A topic or a bucket by its name; neither: everybody."""
-
-    topic: str | msgspec.UnsetType = msgspec.UNSET
-    bucket: str | msgspec.UnsetType = msgspec.UNSET
-
-
 def topic(text: str) -> str:
-    """The audience of the topic that is called `text`. Raises Invalid."""
+    """The audience of the topic with the name `text`. Raises Invalid."""
     found = _TOPIC.fullmatch(text)
     if found is None or (found[1] == "app") != (found[2] is None):
         raise Invalid([("topic", _RULE)])
@@ -41,11 +33,11 @@ def topic(text: str) -> str:
 
 
 def bucket(text: str, *, make: bool = False) -> str:
-    """The audience of the bucket that is called `text`; `make`: which may be new. Raises Invalid."""
-    return f"bucket/{new_name('bucket', text) if make else name('bucket', text)}"
+    """The audience of the bucket with the name `text`. `make`: the bucket may be new. Raises Invalid."""
+    return f"bucket/{given.new_name('bucket', text) if make else given.name('bucket', text)}"
 
 
 def named(audience: str) -> Named:
-    """What `topic` and `bucket` made an audience of."""
+    """The name from which `topic` or `bucket` made `audience`."""
     kind, _, text = audience.partition("/")
     return Named(**{kind: text}) if text else Named()
