@@ -1,6 +1,6 @@
 """Calls of other threads into an event loop: the thread waits, the loop works.
 
-`end` ends every wait, so a thread never waits for a loop that answers no more.
+`end` ends every wait. So a thread never waits for a loop that will not answer any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Calls:
-    """The calls into an event loop. Before the loop closes, its owner must await `end` in this loop."""
+    """The calls into one event loop. Its owner must await `end` in this loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -26,7 +26,7 @@ class Calls:
         self._ended = False
 
     def wait_for(self, call: Callable[[], Coroutine[Any, Any, T]], *, ended: Exception) -> T:
-        """Return the result of `call` in the event loop, or raise its exception.
+        """Return what `call` returns in the event loop, or raise what it raises.
 
         Raises `ended` when `end` comes first. The calling thread must not be the loop's own.
         """
@@ -44,7 +44,7 @@ class Calls:
                 self._waits.pop(answer, None)
 
     async def end(self) -> None:
-        """End every wait, and cancel the work behind each wait. Safe to call twice."""
+        """End every wait, and cancel the work behind it. Safe to call twice."""
         with self._lock:
             self._ended = True
             waits, self._waits = self._waits, {}
