@@ -1,6 +1,6 @@
-"""The remedy of a value that does not fit its type: msgspec's errors in words with the remedy.
+"""What to do about a value that does not fit its type: msgspec's errors in words that name the remedy.
 
-msgspec names the wrong place in a body and the found type. The allowed values come from the type itself.
+msgspec says where a body is wrong and what it found; what is allowed there, the type itself says.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _RULES = {repr(NAME_PATTERN): NAME_RULE, repr(KEPT_NAME_PATTERN): KEPT_NAME_RULE
 _MEMBER = re.compile(r"Object \w+ (?P<how>unknown|required) field `(?P<name>.*)`", re.DOTALL)
 _STEP = re.compile(r"\[(?P<index>\d+)\]|\.(?P<name>[^.\[]+)")
 _LONGEST = 64
-"""How many characters of an unknown name are compared with the known names."""
+"""Characters of an unknown name that is still compared with the known ones."""
 
 
 def invalid(error: msgspec.ValidationError, kind: Any) -> Invalid:
-    """The fault of a body of type `kind`, with a JSON pointer (RFC 6901). Never raises.
+    """What was wrong with a body of type `kind`, with a JSON pointer (RFC 6901). Never raises.
 
     msgspec's words are «Expected `str`, got `int` - at `$.notifications[0].x`».
     """
@@ -51,7 +51,7 @@ def invalid(error: msgspec.ValidationError, kind: Any) -> Invalid:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """msgspec's message and its path, split from the right: the text before may be the sender's own."""
+    """msgspec's message and its path. From the right: what stands before may be the sender's own text."""
     message, found, path = text.rpartition(" - at `$")
     return (message, path.rstrip("`")) if found else (text, "")
 
@@ -64,7 +64,7 @@ def _steps(path: str) -> list[str]:
 
 
 def _at(kind: Any, steps: Sequence[str]) -> list[Any]:
-    """The alternatives of `kind` at the end of `steps`."""
+    """The alternatives that `kind` has at the end of `steps`."""
     kinds = list(_alternatives(kind))
     for step in steps:
         kinds = [part for each in kinds for part in _below(each, step)]
@@ -72,7 +72,7 @@ def _at(kind: Any, steps: Sequence[str]) -> list[Any]:
 
 
 def _alternatives(kind: Any) -> Iterator[Any]:
-    """The alternatives of `kind`, without null: null means the same as a missing member."""
+    """What `kind` is one of, without null, which says the same as leaving it out."""
     if get_origin(kind) is Annotated:
         yield from _alternatives(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
@@ -90,7 +90,7 @@ def _below(kind: Any, step: str) -> Iterator[Any]:
 
 
 def _members(kinds: Iterable[Any]) -> dict[str, list[Any]]:
-    """The members of our own objects among `kinds`, each member with its alternatives."""
+    """The members of those of `kinds` that are objects of ours, each with its alternatives."""
     return {
         field.encode_name: list(_alternatives(field.type))
         for kind in kinds
@@ -103,7 +103,7 @@ def _members(kinds: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def _allowed(kinds: Sequence[Any]) -> str:
-    """The allowed values, if they can be counted; else empty, since msgspec's message is enough."""
+    """The values that there are, where they can be counted; else empty, since msgspec has said it."""
     values = [value for kind in kinds for value in _values(kind)]
     if not values:
         return ""
@@ -120,7 +120,7 @@ def _values(kind: Any) -> Iterator[Any]:
 
 
 def _unknown(name: str, kind: Any, steps: Sequence[str]) -> str:
-    """The sentence that `name` is no member at `steps`, with the nearest known name."""
+    """That there is no member `name` at `steps`, and what to write instead."""
     here = _members(_at(kind, steps))
     near = difflib.get_close_matches(name, here, n=1, cutoff=0.75) if len(name) <= _LONGEST else []
     beside = _members(_at(kind, steps[:-1])) if steps else {}
