@@ -1,7 +1,8 @@
 """The files for browsers: every script of pns/browser under its own name, and under one with the version.
 
-The plain name is asked about at each use and mostly answered 304; the versioned name never changes and is
-kept. Both are public: no login, no cookie. They are read once, when PNS starts.
+A browser asks about the plain name at each use, and is mostly answered 304. The content of a versioned name
+never changes, so a browser keeps that content. Both are public: no login, no cookie. PNS reads the scripts
+once, at start.
 
 A script with a folder of the same name (client.js, client/) has its parts in that folder. PNS serves such a
 script as one text, so that a page waits for one request and not for a chain of imports.
@@ -29,7 +30,7 @@ REVALIDATE = b"no-cache"
 FOR_GOOD = b"public, max-age=31536000, immutable"
 _MEDIA_TYPE = "text/javascript"
 _IMPORTED = "push-worker"
-"""What a worker of another origin takes in by importScripts, which names no origin: so it is everybody's."""
+"""Workers of other origins load this script by importScripts, without an Origin: everybody may load it."""
 _OPERATION = Operation(
     caller="anyone",
     answers=(
@@ -113,7 +114,7 @@ class BrowserFiles:
         return response
 
     def _sharing(self, request: Request, file: BrowserFile) -> Headers:
-        """Who else than pages of this origin may use it: the allowed origins, and nobody."""
+        """Beside pages of this origin, only pages of allowed origins may use the script."""
         try:
             cors = self._entrance.check(request.scope)
         except OriginNotAllowed as problem:

@@ -62,7 +62,7 @@ def test_under_node(parts: bool, client: Path) -> None:
 
 @pytest.mark.timeout(900)  # half a minute of work, on a machine that may have other work
 def test_nobody_is_shown_another_users_inbox(client: Path) -> None:
-    """Every order of four events in two tabs, for each way in which tabs share a connection."""
+    """Every order of three events in two tabs, and many of four, for each way in which tabs share a line."""
     assert "# fail 0\n# cancelled 0\n# skipped 0\n" in run("node", "--test", MODEL, PNS_CLIENT=str(client))
 
 

@@ -7,9 +7,30 @@ export const { PNSClient, PNSError, serve, version } = await import(
 
 export const URL_ = "https://host.test/pns";
 
+/** The next turn. */
+export const next = () => new Promise((resolve) => setImmediate(resolve));
+
 /** Lets everything happen that is due without any time passing. */
 export async function settle() {
-  for (let turn = 0; turn < 12; turn++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 12; turn++) await next();
+}
+
+let due = 0; // what comes in a later turn
+
+function soon(callback) {
+  due++;
+  setImmediate(() => {
+    due--;
+    callback();
+  });
+}
+
+/** Turn after turn, until nothing is due in any world; `look` is called in each turn. */
+export async function quiet(look = () => {}) {
+  do {
+    await next();
+    look();
+  } while (due);
 }
 
 export class Clock {
@@ -102,7 +123,7 @@ export class FakePNS {
   /** As POST, each connection is whose the browser's cookie is when it is opened, or its ticket. */
   connect(line) {
     this.lines.push(line);
-    setImmediate(() => {
+    soon(() => {
       if (line.over) return;
       line.user = line.ticket ? this.use(line.ticket) : this.who;
       if (this.blocked.has(line.via) || !line.user) return line.end(1006);
@@ -158,7 +179,7 @@ export class FakePNS {
   mark(upTo, user) {
     const { unseen, seen } = this.inboxOf(user);
     seen.push(...unseen.splice(0, unseen.indexOf(upTo) + 1));
-    setImmediate(() => this.tell());
+    soon(() => this.tell());
   }
 
   async fetch(url, options) {
@@ -207,7 +228,7 @@ function makeWebSocket(pns) {
 
     send(text) {
       this.sent.push(text);
-      if (!pns.silent) setImmediate(() => this.say(pns.answer(JSON.parse(text), this.user)));
+      if (!pns.silent) soon(() => this.say(pns.answer(JSON.parse(text), this.user)));
     }
 
     end(code) {
@@ -314,7 +335,7 @@ export class World {
       tab.arrived.push(...detail.items.map((item) => item.notification_id));
     });
     watch(tab);
-    await settle();
+    await quiet();
     return tab;
   }
 
@@ -329,7 +350,7 @@ export class World {
       postMessage(message) {
         const data = structuredClone(message);
         for (const other of channels) {
-          if (other !== this && other.name === this.name) setImmediate(() => other.onmessage?.({ data }));
+          if (other !== this && other.name === this.name) soon(() => other.onmessage?.({ data }));
         }
       }
 
@@ -359,7 +380,7 @@ export class World {
       constructor(url, options) {
         Object.assign(this, { url, options });
         if (world.workers.get(url) === "broken") {
-          setImmediate(() => this.onerror?.(new Event("error")));
+          soon(() => this.onerror?.(new Event("error")));
         } else if (!world.workers.has(url)) {
           const scope = { location: { href: url } };
           serve(scope, { ...world.environment(), window: undefined, document: undefined });
@@ -369,7 +390,7 @@ export class World {
         const wire = (from, to) => {
           from.postMessage = (message) => {
             const data = structuredClone(message);
-            setImmediate(() => to.onmessage?.({ data }));
+            soon(() => to.onmessage?.({ data }));
           };
         };
         wire(inner, outer);

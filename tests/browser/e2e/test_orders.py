@@ -31,7 +31,7 @@ from tests.harness.bidi import DrivenFirefox
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DESKS = 3
-"""Profiles at work at once in one browser."""
+"""Profiles at work at once in one browser. The short tests have one order for each profile."""
 
 
 class Site(NamedTuple):
@@ -84,12 +84,12 @@ def _words(order: Order) -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_orders_of_two_events(perform: Perform, way: str) -> None:
-    assert told(await perform(way, Random(1).sample(every(2), 5))) == []
+    assert told(await perform(way, Random(1).sample(every(2), DESKS))) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_random_orders_in_a_hurry(perform: Perform, way: str) -> None:
-    assert told(await perform(way, some(4, 3, seed=1), Random(1))) == []
+    assert told(await perform(way, some(DESKS, 3, seed=1), Random(1))) == []
 
 
 @pytest.mark.soak
