@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pns.adapters.stores.group_commit import GroupCommit
-from pns.adapters.stores.sqlite.store import Operation, SQLiteStore
+from pns.adapters.stores.sqlite.batch import Operation
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.audiences import Audiences, Publication
 from pns.contracts.outbox import Outbox
 from pns.contracts.store import Appended, Committed, Presence, State, Store, Submission

@@ -178,7 +178,7 @@ def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gat
 
 
 async def _push_key(settings: Settings, store: Store) -> str:
-    return settings.push.webpush.private_key or await store.push_key()
+    return settings.push.webpush.private_key or await store.vapid_key()
 
 
 class WebPushKey(NamedTuple):

@@ -18,7 +18,7 @@ from pns.contracts.authority import Credentials, DeviceAuthority
 from pns.contracts.bus import Bus
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import State, Store
-from pns.errors import AuthUnavailable, Draining, Overloaded, StoreUnavailable
+from pns.errors import Draining, Overloaded, StoreUnavailable
 from pns.inbox.audiences import Subscribers
 from pns.inbox.changes import Changes
 from pns.inbox.erasure import Erasure
@@ -26,14 +26,14 @@ from pns.inbox.publications import Publications
 from pns.inbox.reading import Reading
 from pns.inbox.retention import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
 from pns.inbox.spreader import SPREAD_SECONDS, Spreader
-from pns.live.admission import ATTEMPTS, REVOKED_AGAIN, Admission, Admitted, overtaken, use
+from pns.live.admission import Admission, Admitted, Entry, use
 from pns.live.connection import Connection, Shared
 from pns.live.departures import Departures
 from pns.live.fanout import Fanout
 from pns.live.heartbeat import Sweep
 from pns.live.hub import Hub
 from pns.live.presence import PresenceReport
-from pns.model.device import new_device_id
+from pns.model.device import OwnedDevice, new_device_id
 from pns.model.messages import CloseCode
 from pns.model.ticket import ReadTicket, Ticket, renewed_until
 from pns.push.engine import PushEngine, Role
@@ -217,7 +217,7 @@ class Node:
     async def join(
         self,
         credentials: Credentials,
-        known: tuple[str, str] | None,
+        known: OwnedDevice | None,
         *,
         authority: DeviceAuthority | None = None,
     ) -> tuple[Connection, State]:
@@ -228,29 +228,26 @@ class Node:
         StoreUnavailable.
         """
         admission = self._admission(authority) if authority else self.admission
-        not_before, deadline = 0, admission.deadline()
-        for _ in range(ATTEMPTS):
-            self.check_open()
-            admitted = await admission.ask(credentials, known, deadline=deadline, not_before=not_before)
-            self.check_open()
-            connection = Connection(
-                self._shared,
-                admitted,
-                credentials=None if authority else credentials,
-                recheck_at=self._sweep.next_recheck(),
-            )
-            self.hub.attach(connection)
-            try:
-                await self.bus.join(admitted.user_id)
-                state = (await self.store.states([admitted.user_id]))[admitted.user_id]
-            except BaseException:
-                self.leave(connection)
-                raise
-            not_before = overtaken(admitted, state)
-            if not not_before:
-                return connection, state
+        kept = None if authority else credentials
+
+        async def begin(admitted: Admitted) -> Entry[Connection]:
+            return await self._begin(admitted, kept)
+
+        self.check_open()
+        return await admission.enter(credentials, known, begin=begin, undo=self.leave)
+
+    async def _begin(self, admitted: Admitted, credentials: Credentials | None) -> Entry[Connection]:
+        self.check_open()
+        connection = Connection(
+            self._shared, admitted, credentials=credentials, recheck_at=self._sweep.next_recheck()
+        )
+        self.hub.attach(connection)
+        try:
+            await self.bus.join(admitted.user_id)
+            return Entry(connection, (await self.store.states([admitted.user_id]))[admitted.user_id])
+        except BaseException:
             self.leave(connection)
-        raise AuthUnavailable(REVOKED_AGAIN)
+            raise
 
     def _admission(self, authority: DeviceAuthority) -> Admission:
         return Admission(authority, self.store, timeout_seconds=self.settings.auth.timeout_seconds)

@@ -390,3 +390,11 @@ def test_pages_are_plain(path: Path) -> None:
     """No table without its rows' backticks closed, no line that ends in a space, no tab."""
     assert all(line == line.rstrip() and "\t" not in line for line in path.read_text("utf-8").splitlines())
     assert prose(path).count("`") % 2 == 0
+
+
+def test_the_glossary_is_in_order_and_has_no_word_that_nobody_uses() -> None:
+    words = [row.cells[0] for row in table("docs/glossary.md", "word")]
+    assert words == sorted(set(words))
+    places = [path for path in PAGES if path.name != "glossary.md"] + sorted((ROOT / "pns").rglob("*.py"))
+    used = "\n".join(path.read_text("utf-8") for path in places).lower()
+    assert [word for word in words if word not in used] == []

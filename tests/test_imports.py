@@ -122,6 +122,13 @@ def test_a_module_says_what_it_owns(module: str) -> None:
     assert ast.get_docstring(tree(module)), f"{path} does not say what it owns"
 
 
+def test_scripts_and_statements_are_short() -> None:
+    files = [path for ending in ("js", "sql") for path in (ROOT / "pns").rglob(f"*.{ending}")]
+    assert len(files) > 20
+    lines = {path.name: path.read_text().count("\n") for path in files}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_functions_are_short(module: str) -> None:
     for node in ast.walk(tree(module)):

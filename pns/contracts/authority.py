@@ -72,7 +72,7 @@ class DeviceAuthority(Protocol):
 
 
 class ApplicationAuthority(Protocol):
-    async def admit(self, authorization: bytes | None) -> None:
+    async def authorize(self, authorization: bytes | None) -> None:
         """Return if the `Authorization` header's value may speak for the application.
 
         Raises Unauthorized, or AuthUnavailable where nobody can say.

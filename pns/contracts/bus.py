@@ -1,11 +1,11 @@
 """The Bus contract: hints between nodes, at most once.
 
-A hint names users and always means "something of these users changed"; the node reads from the store what.
-Losing one costs at most a heartbeat, never a notification, so a bus never fails a notify and never waits.
-`tests/buses/` holds one suite for all implementations in buses/.
+A hint names users and always means "something of these users changed"; the node reads the change from the
+store. A lost hint costs at most a heartbeat, never a notification. A bus therefore never fails a notify and
+never waits. `tests/adapters/buses/` holds a single suite for all implementations.
 
-A bus that reaches other machines loses its line now and then. It comes back by itself: it listens again
-first, and then says "anybody may have changed", so that what was lost meanwhile is found at once.
+A bus to other machines loses its line now and then, and makes a new line by itself. On the new line the bus
+first listens, and then says "anybody may have changed", so lost changes are found at once.
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 Listener = Callable[[Collection[str] | None], None]
-"""Called with the users who changed, or None for "anybody may have". Must not block; is never awaited."""
+"""Called with the changed users, or None for "anybody may have changed". Must not block; is never awaited."""
 
 
 class Bus(Protocol):
     async def start(self, listener: Listener) -> None:
-        """Begin to listen; returns also when the bus is away, and goes on trying.
+        """Begin to listen. Returns also when the bus is away, and goes on trying.
 
-        Hints of this node reach `listener` whatever becomes of the bus; those of other nodes for the users
-        who were joined. It may be called for others, too. Raises SettingsError for an impossible address.
+        Hints of this node reach `listener` in any case. Hints of other nodes reach it for joined users, and
+        sometimes for further users. Raises SettingsError for an impossible address.
         """
 
     async def stop(self) -> None:
         """Stop listening. Safe to call twice, and before `start`."""
 
     async def join(self, user_id: str) -> None:
-        """Take hints of this user from now on: whatever is signalled after the return is heard.
+        """Take hints of this user from now on: every hint signalled after the return is heard.
 
-        While the bus is away it returns at once, or within a second; the return of the bus makes up for it.
+        While the bus is away, `join` returns at once, or within a second; the return of the bus makes up for
+        the loss.
         """
 
     def leave(self, user_id: str) -> None:
         """Take no more hints of this user. Each `leave` undoes all `join`s of the user."""
 
     def signal(self, user_ids: Collection[str]) -> None:
-        """Tell every node, this one included, that these users changed. Never blocks and never raises."""
+        """Send the hint of changed users to every node, this node included. Never blocks and never raises."""
 
     def status(self) -> str | None:
-        """None while hints flow; else one sentence on what is wrong, for /readyz."""
+        """None while hints flow; else a sentence about the trouble, for /readyz."""

@@ -262,7 +262,7 @@ class Store(Protocol):
     async def secret(self) -> str:
         """The session secret that all nodes share; made at the first call."""
 
-    async def push_key(self) -> str:
+    async def vapid_key(self) -> str:
         """The private key of Web Push that all nodes share, base64url; made at the first call."""
 
     async def foreign_changes(self) -> int:

@@ -1,24 +1,28 @@
-"""Who may connect: asks the authority, and asks anew when a revocation came after the question. Or uses up a
-ticket, which is the answer to a question that was asked before.
+"""Which device may connect: asks the authority, and asks again when a revocation came after the question.
 
-A device keeps its `device_id` as long as the same user stays logged in on it.
+A ticket is the answer to an earlier question: `use` uses the ticket up. A device keeps its `device_id` as
+long as the same user stays logged in on the device.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from pns.contracts.authority import Credentials, DeviceAuthority, Login
 from pns.contracts.store import State, Store
 from pns.errors import AuthUnavailable, Unauthorized
-from pns.model.device import new_device_id
+from pns.model.device import OwnedDevice, new_device_id
 from pns.model.ticket import Ticket
 
 ATTEMPTS = 3
 """How often a login may be overtaken by a revocation before PNS gives up for now."""
-REVOKED_AGAIN = "this login was revoked again and again while it was asked about"
+_REVOKED_AGAIN = "this login was revoked again and again while PNS asked about it"
+
+T = TypeVar("T")
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -27,6 +31,13 @@ class Admitted(msgspec.Struct, frozen=True):
     user_id: str
     device_id: str
     revocation: int
+
+
+class Entry(NamedTuple, Generic[T]):
+    """Something that was begun for an admitted device, and the user's state, read after the beginning."""
+
+    entered: T
+    state: State
 
 
 class Admission:
@@ -40,52 +51,65 @@ class Admission:
         self._store = store
         self._timeout_seconds = timeout_seconds
 
-    def deadline(self) -> float:
-        """The moment, in seconds of the event loop, when a login that begins now is given up."""
-        return asyncio.get_running_loop().time() + self._timeout_seconds
+    async def check(
+        self, credentials: Credentials, known: OwnedDevice | None, *, recheck: bool = False
+    ) -> Admitted:
+        """The device behind `credentials`. `known` is the device that the cookie names.
 
-    async def ask(
+        With `recheck` the application is asked, whatever answer is kept.
+        """
+        entry = await self.enter(credentials, known, begin=self._read, undo=_nothing, recheck=recheck)
+        return entry.entered
+
+    async def enter(
         self,
         credentials: Credentials,
-        known: tuple[str, str] | None,
+        known: OwnedDevice | None,
         *,
-        deadline: float,
-        not_before: int = 0,
+        begin: Callable[[Admitted], Awaitable[Entry[T]]],
+        undo: Callable[[T], None],
         recheck: bool = False,
-    ) -> Admitted:
-        """The device behind `credentials`; `known` is the (device_id, user_id) that its cookie names.
-        With `recheck` the application is asked, whatever answer is kept.
+    ) -> Entry[T]:
+        """As `check`, and `begin` something with the answer.
 
-        A revocation may have overtaken the answer: compare it with a state read afterwards (`overtaken`).
+        A revocation may have overtaken the answer. Then `undo` is called, and the application is asked again.
         """
-        try:
-            # The first question keeps the same time by itself, and says in the log why it has no answer.
-            async with asyncio.timeout_at(deadline if not_before else None):
-                login: Login = await self._authority.login(
-                    credentials, not_before=not_before, recheck=recheck
-                )
-        except TimeoutError:
-            raise AuthUnavailable(REVOKED_AGAIN) from None
-        if known is None:
-            return Admitted(login.user_id, credentials.device_id, login.revocation)
-        device_id, user_id = known
-        same_user = user_id == login.user_id
-        return Admitted(login.user_id, device_id if same_user else new_device_id(), login.revocation)
-
-    async def admit(
-        self, credentials: Credentials, known: tuple[str, str] | None, *, recheck: bool = False
-    ) -> Admitted:
-        """As `ask`, with the answer compared with the store."""
-        not_before, deadline = 0, self.deadline()
+        not_before, deadline = 0, asyncio.get_running_loop().time() + self._timeout_seconds
         for _ in range(ATTEMPTS):
-            admitted = await self.ask(
-                credentials, known, deadline=deadline, not_before=not_before, recheck=recheck
-            )
-            state = (await self._store.states([admitted.user_id]))[admitted.user_id]
-            not_before = overtaken(admitted, state)
+            # The first question keeps the same time by itself, and says in the log why no answer came.
+            limit = deadline if not_before else None
+            login = await self._ask(credentials, deadline=limit, not_before=not_before, recheck=recheck)
+            admitted = _admitted(login, credentials, known)
+            entry = await begin(admitted)
+            not_before = overtaken(admitted, entry.state)
             if not not_before:
-                return admitted
-        raise AuthUnavailable(REVOKED_AGAIN)
+                return entry
+            undo(entry.entered)
+        raise AuthUnavailable(_REVOKED_AGAIN)
+
+    async def _ask(
+        self, credentials: Credentials, *, deadline: float | None, not_before: int, recheck: bool
+    ) -> Login:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._authority.login(credentials, not_before=not_before, recheck=recheck)
+        except TimeoutError:
+            raise AuthUnavailable(_REVOKED_AGAIN) from None
+
+    async def _read(self, admitted: Admitted) -> Entry[Admitted]:
+        return Entry(admitted, (await self._store.states([admitted.user_id]))[admitted.user_id])
+
+
+def _admitted(login: Login, credentials: Credentials, known: OwnedDevice | None) -> Admitted:
+    """The device keeps the id of its cookie as long as the same user stays logged in there."""
+    if known is None:
+        device_id = credentials.device_id
+    else:
+        device_id = known.device_id if known.user_id == login.user_id else new_device_id()
+    return Admitted(login.user_id, device_id, login.revocation)
+
+
+def _nothing(admitted: Admitted) -> None: ...
 
 
 def overtaken(admitted: Admitted, state: State) -> int:
@@ -97,8 +121,8 @@ def overtaken(admitted: Admitted, state: State) -> int:
 async def use(ticket: Ticket, store: Store) -> State:
     """Use up a ticket that was read; returns its user's state, read after that.
 
-    Raises Unauthorized when the ticket was used before, on any node, or is older than a revocation;
-    StoreUnavailable or Overloaded when nobody can say.
+    Raises Unauthorized when the ticket was used before, on any node, or is older than a revocation. Raises
+    StoreUnavailable or Overloaded when the store cannot answer.
     """
     if not await store.use_ticket(ticket.ticket_id, ticket.expires_at):
         raise Unauthorized("This ticket was used already. Ask POST /subscribe for another one.")
@@ -108,6 +132,6 @@ async def use(ticket: Ticket, store: Store) -> State:
     return state
 
 
-def first_device_id(known: tuple[str, str] | None) -> str:
-    """The id to tell the application before it said who the user is: the cookie's, or a new one."""
-    return known[0] if known is not None else new_device_id()
+def first_device_id(known: OwnedDevice | None) -> str:
+    """The device id that the application is asked with: the id of the cookie, or a new id."""
+    return known.device_id if known is not None else new_device_id()

@@ -15,12 +15,12 @@ from msgspec import Meta
 
 from pns.model.name import Name
 from pns.model.push import PushControls
-from pns.model.timestamp import Moment
+from pns.model.timestamp import MINUTE, Moment
 
 MAX_NOTIFICATIONS = 1000
 """Notifications of one request or publication."""
-CREATE_DATE_LEEWAY = 5 * 60 * 1_000_000
-"""How many microseconds a submitted `create_date` may lie ahead of PNS's own clock."""
+CREATE_DATE_LEEWAY = 5 * MINUTE
+"""Microseconds that a submitted `create_date` may lie ahead of PNS's own clock."""
 
 
 class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,9 +73,11 @@ def _exists_in_utc(moment: datetime) -> bool:
     return True
 
 
-class StoredNotification(msgspec.Struct, frozen=True):
+class StoredNotification(msgspec.Struct, frozen=True, array_like=True):
     """A notification as the store keeps it. Dates are microseconds since 1970; `seq` is the notification's
     place.
+
+    `array_like`: a page has many items, and msgspec checks an array faster than an object.
     """
 
     seq: int

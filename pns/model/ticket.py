@@ -1,6 +1,6 @@
-"""A ticket: PNS's own word that a device may open one connection, for a page that sends no cookies.
+"""A ticket: PNS's own word that a device may open a connection, for a page without cookies.
 
-Values only. How a ticket is signed and read stands in web/tickets.py, how it is used up in admission.py.
+Values only. web/tickets.py signs and reads tickets; live/admission.py uses a ticket up.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ TICKET_SECONDS = 30
 """How long a ticket may be used."""
 
 GRACE_SECONDS = 2.0
-"""How much longer than `auth.recheck_seconds` a connection is left without a renewal that is under way."""
+"""How much longer than `auth.recheck_seconds` a connection may wait for a renewal under way."""
 
 
 class Ticket(Struct, frozen=True):
-    """Who may open a connection, from where, and until when. It is worth one use in the whole fleet.
+    """The user and device of a connection, its origin, and the end of the ticket. Good for a single use in
+    the whole fleet.
 
-    `origin`: of the page that asked for it, as sent; "" for none. `revocation`: the login's, see
-    Store.newest_revocation. `expires_at`: microseconds since the epoch.
+    `origin`: of the asking page, as sent; "" for none. `revocation`: the login's, see
+    Store.newest_revocation. `expires_at`: microseconds since 1970.
     """
 
     ticket_id: str
@@ -32,13 +33,15 @@ class Ticket(Struct, frozen=True):
 
 
 ReadTicket = Callable[[str], Ticket]
-"""From a text of a device to the ticket that it is. Raises Unauthorized, saying why it is none for this
-device: PNS did not sign it, it has expired, or a page of another origin asked for it.
+"""From a text of a device to its ticket.
+
+Raises Unauthorized, with the reason: PNS did not sign the text, the ticket has expired, or a page of another
+origin asked for the ticket.
 """
 
 
 def renewed_until(now: float, recheck_seconds: float) -> float:
-    """Monotonic seconds when a connection ends that was opened or renewed `now` by a ticket.
+    """The monotonic time when a connection ends after being opened or renewed `now` by a ticket.
 
     Never, where rechecks are turned off.
     """

@@ -16,6 +16,12 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Timestamp = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 """A text made by `format_timestamp`."""
 
+SECOND = 1_000_000
+"""In microseconds, as every moment and every length of time inside PNS."""
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)

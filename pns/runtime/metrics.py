@@ -14,7 +14,7 @@ _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """The metrics of one node. Fields are named after the metrics, without `pns_` and unit."""
+    """The metrics of a node. Fields are named after the metrics, without `pns_` and unit."""
 
     CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -34,4 +34,4 @@ class Authorization:
         values = [value for name, value in request.scope["headers"] if name == b"authorization"]
         if len(values) > 1:
             raise Unauthorized("more than one Authorization header; send one")
-        await self._authority.admit(values[0] if values else None)
+        await self._authority.authorize(values[0] if values else None)

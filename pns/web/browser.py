@@ -2,12 +2,17 @@
 
 The plain name is asked about at each use and mostly answered 304; the versioned name never changes and is
 kept. Both are public: no login, no cookie. They are read once, when PNS starts.
+
+A script with a folder of the same name (client.js, client/) has its parts in that folder. PNS serves such a
+script as one text, so that a page waits for one request and not for a chain of imports.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from hashlib import sha256
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -19,6 +24,7 @@ from pns.web.entrance import Entrance
 from pns.web.problems import Headers
 from pns.web.routing import Route
 
+SCRIPTS = Path(__file__).parents[1] / "browser"
 REVALIDATE = b"no-cache"
 FOR_GOOD = b"public, max-age=31536000, immutable"
 _MEDIA_TYPE = "text/javascript"
@@ -34,6 +40,33 @@ _OPERATION = Operation(
 )
 
 
+_SIBLING = re.compile(r'^(?:import|export) \{ (?P<names>[\w, ]+) \} from "\./(?P<path>[\w/]+\.js)";\n', re.M)
+"""The one form in which a part names another. tests/browser/test_joined.py refuses every other form."""
+_EXPORT = re.compile(r"^export (?=class |const |function )", re.M)
+
+
+def joined(script: Path) -> str:
+    """The text of `script` as a page gets it: with its parts in place of the lines that name them.
+
+    A part comes once, behind all parts that the part imports. The parts share the scope of one module.
+    """
+    text = script.read_text()
+    parts = script.with_suffix("")
+    if not parts.is_dir():
+        return text
+    lines = list(_SIBLING.finditer(text))
+    order = dict.fromkeys(part for line in lines for part in _with_imports(script.parent / line["path"]))
+    bodies = [_EXPORT.sub("", _SIBLING.sub("", part.read_text())) for part in order]
+    names = ", ".join(line["names"] for line in lines)
+    return "\n".join([_SIBLING.sub("", text).rstrip("\n") + "\n", *bodies, f"export {{ {names} }};\n"])
+
+
+def _with_imports(part: Path) -> Iterator[Path]:
+    for line in _SIBLING.finditer(part.read_text()):
+        yield from _with_imports(part.parent / line["path"])
+    yield part
+
+
 class BrowserFile(NamedTuple):
     content: bytes
     etag: str
@@ -47,10 +80,10 @@ class BrowserFiles:
     def __init__(self, entrance: Entrance, version: str) -> None:
         self._entrance = entrance
         self._files: dict[str, BrowserFile] = {}
-        for path in (files("pns") / "browser").iterdir():
+        for path in SCRIPTS.iterdir():
             name, _, ending = path.name.partition(".")
             if ending == "js":
-                self._add(name, path.read_bytes(), version)
+                self._add(name, joined(path).encode(), version)
 
     def _add(self, name: str, content: bytes, version: str) -> None:
         etag = f'"{sha256(content).hexdigest()[:32]}"'

@@ -1,9 +1,10 @@
-"""The device cookie: which device of which user a browser is. It names a device and never proves a login.
+"""The device cookie: which device of which user a browser is. The cookie never proves a login.
 
-With the mark *left* it says besides that the user is not logged in there any more, and that PNS knows.
+With the mark *left* the cookie says besides: the user is not logged in there any more, and PNS knows that.
 
-Signed by itsdangerous with `session.secret`, so nobody can take over a device id; readable, so no secret of
-the application may ever go in. Taking it out of what the application is asked with is done elsewhere.
+The signature of itsdangerous with `session.secret` keeps strangers from taking over a device id. Everybody
+can read the cookie, so no secret of the application may go in. model/forwarding.py takes the cookie out of
+the questions to the application.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from pns.model.device import OwnedDevice
+
 _SALT = "pns.device"
 _ONE_YEAR = 31_536_000
 _MAX_LENGTH = 4096
@@ -22,13 +25,14 @@ _MAX_LENGTH = 4096
 _MAX_TRIES = 16
 """Checking a signature costs time, and anybody can send a thousand cookies."""
 _LEFT = "left"
-"""The mark. A release that does not know it takes a marked cookie for none: while it runs beside this one, a
-user who logs in again there becomes a new device, and nobody is ever let in by it."""
+"""The mark. A release that does not know the mark ignores a marked cookie. While such a release runs beside
+this release, a user who logs in again there becomes a new device. The mark never lets anybody in."""
 
 
-class _Named(NamedTuple):
-    device_id: str
-    user_id: str
+class NamedDevice(NamedTuple):
+    """The device that a cookie names. `left`: the cookie has the mark."""
+
+    device: OwnedDevice
     left: bool
 
 
@@ -44,25 +48,25 @@ class DeviceCookie:
         digest = {"digest_method": hashlib.sha256}
         self._serializer = URLSafeSerializer(secret, salt=_SALT, signer_kwargs=digest)
 
-    def read(self, cookie_header_values: Iterable[bytes]) -> tuple[str, str] | None:
-        """Device id and user id of the first cookie that this secret signed, or None. Never raises."""
-        found = self._first(cookie_header_values)
-        return None if found is None else (found.device_id, found.user_id)
+    def read(self, cookie_header_values: Iterable[bytes]) -> NamedDevice | None:
+        """The device of the first cookie that this secret signed, or None. Never raises."""
+        for number, text in enumerate(self._candidates(cookie_header_values)):
+            if number == _MAX_TRIES:
+                break
+            named = self._load(text)
+            if named is not None:
+                return named
+        return None
 
-    def is_left(self, cookie_header_values: Iterable[bytes]) -> bool:
-        """Whether the cookie that `read` reads has the mark *left*. Never raises."""
-        found = self._first(cookie_header_values)
-        return found is not None and found.left
-
-    def read_token(self, token: str | None) -> tuple[str, str] | None:
+    def read_token(self, token: str | None) -> OwnedDevice | None:
         """As `read`, for the value alone, as `token` made it."""
         if token is None or len(token) > _MAX_LENGTH or not token.isascii():
             return None
         named = self._load(token)
-        return None if named is None else (named.device_id, named.user_id)
+        return None if named is None else named.device
 
     def token(self, device_id: str, user_id: str) -> str:
-        """What the cookie holds, for a client that keeps it elsewhere."""
+        """The value of the cookie, for a client that keeps the value elsewhere."""
         return self._signed(device_id, user_id)
 
     def set_cookie(
@@ -70,8 +74,8 @@ class DeviceCookie:
     ) -> bytes:
         """The value of a Set-Cookie header.
 
-        `path` is where PNS is mounted, decoded ("" for the root); `secure`: the request came by https;
-        `left`: with the mark.
+        `path` is the path where PNS is mounted, decoded ("" for the root). `secure`: the request came by
+        https. `left`: with the mark.
         """
         marks = [_LEFT] if left else []
         attributes = [
@@ -90,28 +94,19 @@ class DeviceCookie:
         text = self._serializer.dumps(named)
         return text if isinstance(text, str) else text.decode("ascii")
 
-    def _first(self, values: Iterable[bytes]) -> _Named | None:
-        for number, text in enumerate(self._candidates(values)):
-            if number == _MAX_TRIES:
-                break
-            named = self._load(text)
-            if named is not None:
-                return named
-        return None
-
     def _candidates(self, values: Iterable[bytes]) -> Iterator[str]:
         for pair in b";".join(values).split(b";"):
             name, _, value = pair.strip().partition(b"=")
             if name.strip() == self._name.encode("ascii") and len(value) <= _MAX_LENGTH and value.isascii():
                 yield value.strip().decode("ascii").strip('"')
 
-    def _load(self, text: str) -> _Named | None:
+    def _load(self, text: str) -> NamedDevice | None:
         try:
             match self._serializer.loads(text):
                 case [str(device_id), str(user_id)]:
-                    return _Named(device_id, user_id, left=False)
+                    return NamedDevice(OwnedDevice(device_id, user_id), left=False)
                 case [str(device_id), str(user_id), mark] if mark == _LEFT:
-                    return _Named(device_id, user_id, left=True)
+                    return NamedDevice(OwnedDevice(device_id, user_id), left=True)
         except BadData:
             pass
         return None

@@ -1,8 +1,8 @@
-"""Letting a device in: the Origin rule, the application's word, the device cookie. The same for a WebSocket,
-an event stream, a single message and a registration, so that no way in is wider than another. Here it shows,
-too, that a device was left: its cookie's user is not the application's any more (departures.py).
+"""Letting a device in: the Origin rule, the application's word, the device cookie.
 
-It reads nothing of a request but its headers.
+A WebSocket, an event stream, a single message and a registration pass here, so that no way in is wider than
+another. Here PNS learns, too, that a device was left: the application no longer answers with the user of the
+cookie (live/departures.py). Of a request this module reads only the headers.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from pns.live.admission import Admitted, first_device_id
 from pns.live.connection import Connection
 from pns.live.conversation import BURST
 from pns.live.departures import Left
+from pns.model.device import OwnedDevice
 from pns.model.forwarding import forwarded_headers
 from pns.node import Node
 from pns.runtime.quiet_log import QuietLog
 from pns.web.allowance import Allowances
-from pns.web.cookie import DeviceCookie
+from pns.web.cookie import DeviceCookie, NamedDevice
 from pns.web.origin import check_origin, cors_headers, is_own_origin, preflight_headers, sent_origin
 from pns.web.peer import Peer, TrustedProxies
 from pns.web.problems import Headers
@@ -35,14 +36,21 @@ from pns.web.tickets import SubscribeBody, Tickets
 
 log = logging.getLogger(__name__)
 
-Known = tuple[str, str] | None
-"""(device_id, user_id) of a device cookie that PNS signed."""
-
 SUBSCRIBE = "/subscribe"
 MESSAGES = "/messages"
 DEVICES = "/devices"
 _FOR_DEVICES = {SUBSCRIBE, MESSAGES, DEVICES}
-_NO_HEADERS: Headers = []
+
+
+class Question(NamedTuple):
+    """The question to the application, and the device that the cookie names."""
+
+    credentials: Credentials
+    named: NamedDevice | None
+
+    @property
+    def known(self) -> OwnedDevice | None:
+        return None if self.named is None else self.named.device
 
 
 class Entered(NamedTuple):
@@ -50,7 +58,7 @@ class Entered(NamedTuple):
 
     device: Admitted
     known: bool
-    """Whether it brought its cookie: one that does not is a new device every time."""
+    """Whether the device brought its cookie. Without a cookie a device is new every time."""
     headers: Headers
 
 
@@ -92,14 +100,15 @@ class Entrance:
         peer = self._proxies.peer(scope)
         cors = self._cors(scope, peer)
         cookie = await self._cookie()
-        credentials, known = self._credentials(scope, peer, cookie)
+        question = self._question(scope, peer, cookie.read(_cookies(scope)))
+        known = question.known
         try:
-            admitted = await self._node.admission.admit(credentials, known)
+            admitted = await self._node.admission.check(question.credentials, known)
         except (Unauthorized, Forbidden) as no:
-            raise await self._refusal(no, known, scope) from None
+            raise await self._refusal(no, question.named, scope) from None
         if (left := _left(known, admitted)) is not None:
             await self._node.departures.leave(left, to_another=True)
-        same = known is not None and admitted.device_id == known[0]
+        same = known is not None and admitted.device_id == known.device_id
         return Entered(admitted, same, [*cors, _set_cookie(cookie, admitted, scope, peer)])
 
     async def join(self, scope: Scope, authority: DeviceAuthority | None = None) -> Joined:
@@ -111,18 +120,20 @@ class Entrance:
         cors = self._cors(scope, peer)
         self._node.check_open()
         cookie = await self._cookie()
-        credentials, known = self._credentials(scope, peer, cookie)
+        question = self._question(scope, peer, cookie.read(_cookies(scope)))
         try:
-            connection, state = await self._node.join(credentials, known, authority=authority)
+            connection, state = await self._node.join(
+                question.credentials, question.known, authority=authority
+            )
         except (Unauthorized, Forbidden) as no:
-            raise await self._refusal(no, None if authority else known, scope) from None
-        if authority is None and (left := _left(known, connection)) is not None:
-            # Not waited for: the connection is in the hub, and must have its socket before anything is.
+            raise await self._refusal(no, None if authority else question.named, scope) from None
+        if authority is None and (left := _left(question.known, connection)) is not None:
+            # Not awaited: the connection is in the hub, and must have its transport before any await.
             self._node.departures.left(left, to_another=True)
         return Joined(connection, state, [*cors, _set_cookie(cookie, connection, scope, peer)])
 
     async def admit_for_ticket(self, scope: Scope, asked: SubscribeBody) -> Ticketed:
-        """The device that asks for a ticket: the one of its token, whatever cookies came along.
+        """The device that asks for a ticket: the device of its token, whatever cookies the request has.
 
         Raises what `admit` raises.
         """
@@ -130,13 +141,13 @@ class Entrance:
         cors = self._cors(scope, peer)
         cookie, tickets = await self._cookie(), await self._tickets()
         known = cookie.read_token(asked.device_token)
-        credentials = self._question(scope, peer, known)
-        admitted = await self._node.admission.admit(credentials, known, recheck=asked.renew)
+        credentials = self._credentials(scope, peer, known)
+        admitted = await self._node.admission.check(credentials, known, recheck=asked.renew)
         ticket = tickets.issue(admitted, sent_origin(scope["headers"]))
         return Ticketed(admitted, ticket, cookie.token(admitted.device_id, admitted.user_id), cors)
 
     async def join_by_ticket(self, scope: Scope, text: str) -> Joined:
-        """A new connection for the ticket that `text` is. No cookie is read or set, and nobody is asked.
+        """A new connection for the ticket `text`. No cookie is read or set. The application is not asked.
 
         Raises OriginNotAllowed, Unauthorized, and what Node.join_by_ticket raises.
         """
@@ -149,46 +160,52 @@ class Entrance:
         return Joined(connection, state, cors)
 
     def check(self, scope: Scope) -> Headers:
-        """The CORS headers for a page that may ask; none for PNS's own. Raises OriginNotAllowed."""
+        """The CORS headers for a page that may ask; an empty list for PNS's own pages.
+
+        Raises OriginNotAllowed.
+        """
         return self._cors(scope, self._proxies.peer(scope))
 
     def preflight(self, scope: Scope) -> Headers:
         """The headers of the answer to OPTIONS. Raises OriginNotAllowed."""
         origin = self._origin(scope, self._proxies.peer(scope))
-        return (
-            _NO_HEADERS if origin is None else preflight_headers(origin, self._settings.auth.forward_headers)
-        )
+        if origin is None:
+            return []
+        return preflight_headers(origin, self._settings.auth.forward_headers)
 
     def cors(self, scope: Scope) -> Headers:
-        """The CORS headers of an error: what a page of an allowed foreign origin needs to read it here.
+        """The CORS headers of an error. A page of an allowed foreign origin needs them to read the error.
 
-        None where no device asks, and for a page that is refused.
+        An empty list for paths that are not for devices, and for a page that is refused.
         """
         if "/".join(encoded_path(scope).split("/")[:2]) not in _FOR_DEVICES:
-            return _NO_HEADERS
+            return []
         try:
             return self.check(scope)
         except OriginNotAllowed:
-            return _NO_HEADERS
+            return []
 
     def tell(self, problem: Problem) -> None:
-        """Log the refusal of a page's origin, at most once a minute; other problems are not told here."""
+        """Log the refusal of a page's origin, at most once a minute. Other problems are not logged here."""
         if isinstance(problem, OriginNotAllowed):
             self._log.write("origin", f"a page's origin is refused: {problem}")
 
     def _cors(self, scope: Scope, peer: Peer) -> Headers:
         origin = self._origin(scope, peer)
-        return _NO_HEADERS if origin is None else cors_headers(origin)
+        return [] if origin is None else cors_headers(origin)
 
     def _origin(self, scope: Scope, peer: Peer) -> str | None:
-        """The allowed foreign origin that asks; None for PNS's own and for none. Raises OriginNotAllowed."""
+        """The allowed foreign origin of the page. None for PNS's own pages, and without an origin.
+
+        Raises OriginNotAllowed.
+        """
         return check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
 
-    def _credentials(self, scope: Scope, peer: Peer, cookie: DeviceCookie) -> tuple[Credentials, Known]:
-        known = cookie.read(_cookies(scope))
-        return self._question(scope, peer, known), known
+    def _question(self, scope: Scope, peer: Peer, named: NamedDevice | None) -> Question:
+        known = None if named is None else named.device
+        return Question(self._credentials(scope, peer, known), named)
 
-    def _question(self, scope: Scope, peer: Peer, known: Known) -> Credentials:
+    def _credentials(self, scope: Scope, peer: Peer, known: OwnedDevice | None) -> Credentials:
         return Credentials(
             headers=forwarded_headers(
                 scope["headers"],
@@ -204,20 +221,23 @@ class Entrance:
             request=HTTPConnection(scope),
         )
 
-    async def _refusal(self, no: Unauthorized | Forbidden, known: Known, scope: Scope) -> Problem:
-        """The application's no, to be raised. The device that the cookie names is left now, and marked so.
+    async def _refusal(
+        self, no: Unauthorized | Forbidden, named: NamedDevice | None, scope: Scope
+    ) -> Problem:
+        """The application's no, to be raised. The device of the cookie is left now, and the cookie is marked.
 
-        A cookie proves no login: a thief of one can end its device's connections, once in ten seconds.
+        A cookie proves no login: its thief can end the connections of the device, once in ten seconds.
         """
-        cookie = await self._cookie()
-        if known is None or cookie.is_left(_cookies(scope)):
+        if named is None or named.left:
             return no
-        device_id, user_id = known
+        device_id, user_id = named.device
         await self._node.departures.leave(Left(user_id, device_id))
-        # One no may be the answer to several equal questions, and each has a device of its own.
+        # Several equal questions may share this no, and each question has a device of its own.
         refusal = (Unauthorized if isinstance(no, Unauthorized) else Forbidden)(str(no))
         device = Admitted(user_id, device_id, 0)
-        refusal.headers = (_set_cookie(cookie, device, scope, self._proxies.peer(scope), left=True),)
+        refusal.headers = (
+            _set_cookie(await self._cookie(), device, scope, self._proxies.peer(scope), left=True),
+        )
         return refusal
 
 
@@ -235,7 +255,7 @@ class Turnstile:
         if self._node.draining:
             raise Draining
         entered = await self._entrance.admit(scope)
-        # One that brings no cookie would be a new device each time: those of a user share a turn.
+        # Without a cookie a device would be new each time: such devices of a user share one allowance.
         key = (entered.device.user_id, entered.device.device_id if entered.known else "")
         if not self._allowances.take(key, now=self._node.clock.monotonic()):
             raise RateLimited
@@ -246,11 +266,11 @@ def _cookies(scope: Scope) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == b"cookie"]
 
 
-def _left(known: Known, device: Admitted | Connection) -> Left | None:
-    """The cookie's device, if somebody else is logged in there."""
-    if known is None or known[1] == device.user_id:
+def _left(known: OwnedDevice | None, device: Admitted | Connection) -> Left | None:
+    """The cookie's device, if another user is logged in there."""
+    if known is None or known.user_id == device.user_id:
         return None
-    return Left(user_id=known[1], device_id=known[0])
+    return Left(user_id=known.user_id, device_id=known.device_id)
 
 
 def _is_of_page(scope: Scope, peer: Peer) -> Callable[[str], bool]:

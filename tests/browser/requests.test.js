@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PNSError } from "../../pns/browser/client.js";
-import { World, settle } from "./world.js";
+import { PNSError, World, settle } from "./world.js";
 
 const ids = (items) => items.map((item) => item.notification_id);
 const requests = ({ pns }) => pns.lines.flatMap(({ sent }) => sent ?? []).map((text) => JSON.parse(text));
@@ -206,3 +205,28 @@ test("frames pass by for whoever wants them", async () => {
     ["in", "websocket", '{"newNotificationData":[]}'],
   ]);
 });
+
+for (const [name, way] of [["worker", { worker: true, locks: true }], ["locks", { locks: true }], ["alone", {}]]) {
+  test(`${name}: an answer that never comes holds up no other request for longer than its own deadline`, async () => {
+    const world = new World();
+    world.pns.unseen = ["a"];
+    const tab = await world.tab(way);
+    const other = name === "alone" ? tab : await world.tab(way);
+    world.pns.silent = true;
+    const lost = fails(tab.client.unseen(), "timeout");
+    await settle();
+    await world.clock.advance(20_000);
+    let found;
+    other.client.unseen({ ack: true }).then((items) => (found = ids(items)));
+    // The connection itself is alive: a heartbeat is the count, again.
+    world.pns.tell();
+    await world.clock.advance(9_000);
+    world.pns.tell();
+    world.pns.silent = false;
+    await world.clock.advance(2_000);
+    await lost;
+    assert.deepEqual(found, ["a"]);
+    assert.deepEqual([tab.client.state, other.client.state], ["live", "live"]);
+    assert.equal(world.pns.open.length, 1);
+  });
+}

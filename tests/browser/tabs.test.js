@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { version } from "../../pns/browser/client.js";
-import { URL_, World, settle } from "./world.js";
+import { URL_, World, version, settle } from "./world.js";
 
 const WORKER = `${URL_}/worker-${version}.js`;
 const WAYS = [["worker", { worker: true, locks: true }], ["locks", { locks: true }]];

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PNSError } from "../../pns/browser/client.js";
-import { URL_, World, settle } from "./world.js";
+import { PNSError, URL_, World, settle } from "./world.js";
 
 const posts = ({ pns }, path = "/subscribe") => pns.posts.filter((post) => post.path === path);
 const wishes = (world) => posts(world).map(({ body }) => JSON.parse(body));

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PNSError } from "../../pns/browser/client.js";
-import { World, settle } from "./world.js";
+import { PNSError, World, settle } from "./world.js";
 
 const WAYS = [["worker", { worker: true, locks: true }], ["locks", { locks: true }], ["alone", {}]];
 const SHARED = WAYS.slice(0, 2);

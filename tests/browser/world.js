@@ -1,6 +1,9 @@
 // A browser and a PNS that stand still: time, chance, cookies, sockets, locks and channels are the test's.
 
-import { PNSClient, serve } from "../../pns/browser/client.js";
+// The client under test: its parts, or the file in which PNS has joined them, which PNS_CLIENT names.
+export const { PNSClient, PNSError, serve, version } = await import(
+  process.env.PNS_CLIENT ?? "../../pns/browser/client.js"
+);
 
 export const URL_ = "https://host.test/pns";
 

@@ -87,7 +87,7 @@ def test_numbers(name: str, words: str) -> None:
 
 def test_mosquitto_s_steps_are_those_that_the_tests_take() -> None:
     """What a broker needs to make logins and to keep them: the lines of its settings, and PNS's account."""
-    steps = page(PUSH).partition("To prepare it:")[2].partition('With `"none"`')[0]
+    steps = page(PUSH).partition("To prepare the plugin:")[2].partition('With `"none"`')[0]
     told = codes(" ".join(steps.split()))
     asked = [" ".join(command) for command in SETUP if "-p" not in command]
     assert {*asked, "createClient pns", "pns doctor"} <= {*told}

@@ -9,6 +9,7 @@ import httpx2 as httpx
 import pytest
 
 from pns.library import PNS
+from pns.web.browser import joined
 from tests.e2e.conftest import House
 from tests.harness import HostApplication, ServerProcess
 
@@ -35,7 +36,7 @@ async def test_each_module_under_both_names(house: House, name: str) -> None:
     for response in (plain, kept):
         house.contract.check(response)
         assert response.status_code == 200
-        assert response.content == (FOLDER / name).read_bytes()
+        assert response.text == joined(FOLDER / name)
         assert response.headers["content-type"] == "text/javascript; charset=utf-8"
         assert response.headers["x-content-type-options"] == "nosniff"
         # A worker of another origin takes this one in by importScripts, which sends no Origin.
@@ -65,12 +66,23 @@ async def test_what_a_browser_has_is_not_sent_again(house: House) -> None:
 async def test_head(house: House) -> None:
     response = await get(house.url, "client.js", "HEAD")
     assert (response.status_code, response.content) == (200, b"")
-    assert int(response.headers["content-length"]) == (FOLDER / "client.js").stat().st_size
+    assert int(response.headers["content-length"]) == len(joined(FOLDER / "client.js").encode())
 
 
 @pytest.mark.parametrize(
     "path",
-    ["nothing.js", "client-9.9.9.js", "client.d.ts", "package.json", ".js", "..%2Fclient.js", "client.JS"],
+    [
+        *(
+            "nothing.js",
+            "client-9.9.9.js",
+            "client.d.ts",
+            "package.json",
+            ".js",
+            "..%2Fclient.js",
+            "client.JS",
+        ),
+        *("line.js", "client/line.js", "client%2Fline.js"),
+    ],
 )
 async def test_nothing_else_is_served(house: House, path: str) -> None:
     response = await get(house.url, path)
@@ -101,4 +113,4 @@ async def test_below_a_mount(tmp_path: Path) -> None:
         transport = httpx.ASGITransport(app=pns, root_path="/deep/pns")
         async with httpx.AsyncClient(transport=transport, base_url="http://host.test/deep/pns/") as client:
             for name in ("client.js", versioned("client.js")):
-                assert (await client.get(name)).content == (FOLDER / "client.js").read_bytes()
+                assert (await client.get(name)).text == joined(FOLDER / "client.js")

@@ -146,9 +146,10 @@ def device_of(edge: Edge, answer: Answer) -> str:
     assert edge.web._device_cookie is not None
     named = edge.web._device_cookie.read([answer.cookie.encode()])
     assert named is not None
-    return named[0]
+    return named.device.device_id
 
 
 def is_marked(edge: Edge, cookie: str) -> bool:
     assert edge.web._device_cookie is not None
-    return edge.web._device_cookie.is_left([cookie.encode()])
+    named = edge.web._device_cookie.read([cookie.encode()])
+    return named is not None and named.left

@@ -15,11 +15,11 @@ class AnyOf:
     def __init__(self, *authorities: ApplicationAuthority) -> None:
         self._authorities = authorities
 
-    async def admit(self, authorization: bytes | None) -> None:
+    async def authorize(self, authorization: bytes | None) -> None:
         doubt: AuthUnavailable | None = None
         for authority in self._authorities:
             try:
-                return await authority.admit(authorization)
+                return await authority.authorize(authorization)
             except Unauthorized:
                 continue
             except AuthUnavailable as error:

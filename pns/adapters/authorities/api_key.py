@@ -20,7 +20,7 @@ class ApiKeys:
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = tuple(_digest(key.encode()) for key in keys)
 
-    async def admit(self, authorization: bytes | None) -> None:
+    async def authorize(self, authorization: bytes | None) -> None:
         shown = _digest(bearer_token(authorization))
         # A sum, not any(): every key is compared, so that time does not tell which one it is.
         if not sum(hmac.compare_digest(shown, digest) for digest in self._digests):

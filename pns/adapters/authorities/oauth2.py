@@ -44,7 +44,7 @@ class OAuth2:
         self._clock = clock
         self._keys = IssuerKeys(settings, clock=clock)
 
-    async def admit(self, authorization: bytes | None) -> None:
+    async def authorize(self, authorization: bytes | None) -> None:
         token = bearer_token(authorization)
         try:
             header, claims = _read(token)

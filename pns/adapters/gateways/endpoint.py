@@ -1,8 +1,8 @@
-"""Where a push may go: endpoints are named by clients, so by default only hosts of the public internet.
+"""The rules for an endpoint: clients name endpoints, so by default only hosts of the public internet.
 
-An endpoint is one URL, read so strictly that no two readers of it can differ. An address is public only if it
-is known to be; one that leads to another counts as that other, or not at all. Pure: the look-up and the
-connection are in public_line.py.
+An endpoint is a URL, read so strictly that no two readers can differ. An address is public only if it is
+known to be public. An address that leads to another counts as the other, or not at all. Pure: the look-up and
+the connection are in public_line.py.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _NOT_PUBLIC: tuple[IPv4Network | IPv6Network, ...] = (
 
 
 class ForbiddenEndpoint(ValueError):
-    """Nothing may be sent there. The message says what is allowed, and nothing of what was found."""
+    """A forbidden endpoint. The message says the rule, and nothing of the addresses found."""
 
 
 NOT_PUBLIC = (
     "must be an https URL on port 443 of a host that has only public addresses, "
     "or in a network of `push.webpush.allowed_networks`"
 )
-"""The same words whatever addresses a name has, and if there is no such name: else clients could map the
-network with it.
+"""The same words for all addresses of a name, and for a name that does not exist: else clients could map the
+network.
 """
 
 
@@ -64,7 +64,7 @@ class Endpoint(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """As the header `Host` has it."""
+        """The value of the header `Host`."""
         return str(self.origin).partition("://")[2]
 
     @classmethod
@@ -88,7 +88,7 @@ class Reach:
         self._networks = [ip_network(network) for network in networks]
 
     def check(self, endpoint: Endpoint) -> None:
-        """Raise ForbiddenEndpoint for what no look-up can make allowed."""
+        """Raise ForbiddenEndpoint where no look-up can make the endpoint allowed."""
         if not self._networks and not _is_usual(endpoint.origin.scheme, endpoint.port):
             raise ForbiddenEndpoint(NOT_PUBLIC)
         if ":" in endpoint.host or _NUMBER.fullmatch(endpoint.host.rstrip(".").rpartition(".")[2]):
@@ -112,14 +112,14 @@ class Reach:
 
 
 def _is_usual(scheme: str, port: int) -> bool:
-    """Whether this is how every push service of the public internet is reached. On another port of a public
-    address anything may listen, and a push is a way to knock at it.
+    """Whether scheme and port are the usual ones of the public internet. On another port of a public address
+    any program may listen, and a push is a way to knock at the port.
     """
     return scheme == "https" and port == DEFAULT_PORTS["https"]
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether `address` is of the public internet, and of nothing that leads elsewhere."""
+    """Whether `address` is of the public internet, and leads nowhere else."""
     address = _plain(address)
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
@@ -128,7 +128,7 @@ def is_public(address: IPAddress) -> bool:
 
 
 def _plain(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 one stands for: mapped, or behind NAT64 (RFC 6052)."""
+    """The IPv4 address behind an IPv6 address: mapped, or behind NAT64 (RFC 6052)."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:

@@ -1,4 +1,4 @@
-"""What the gateways over HTTP have in common: a client, when to come back, and an answer that never came.
+"""The common parts of the gateways over HTTP: a client, the time to come back, an answer that never came.
 
 No redirect is ever followed, no proxy of the environment is used.
 """
@@ -16,7 +16,7 @@ from pns.contracts.gateway import Outcome, Receipt
 from pns.errors import SettingsError
 
 MOST_REASON = 200
-"""Characters of a service's own words that are kept."""
+"""Characters kept of a service's own words."""
 
 _CERTIFICATES = "a file of certificates in PEM form"
 
@@ -58,7 +58,7 @@ def retry_after(response: httpx.Response, now: int) -> float | None:
 
 
 def lost(error: httpx.HTTPError) -> Receipt:
-    """No answer: the service is away, or nobody knows what became of the request."""
+    """No answer: the service is away, or the request arrived and the answer is lost."""
     return Receipt(Outcome.UNAVAILABLE, f"no answer ({type(error).__name__})")
 
 

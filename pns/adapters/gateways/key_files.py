@@ -1,4 +1,4 @@
-"""Files of keys and certificates that settings name: reading them, and what is wrong with one.
+"""Files of keys and certificates that settings name: reading them, and the faults of a file.
 
 No text ever repeats a path or a piece of a file: a secret that was put in the wrong setting is not shown.
 """
@@ -17,7 +17,7 @@ from pns.errors import SettingsError
 
 RSA = "is an RSA key"
 GOOD = (RSA, "is a key of")
-"""How the words for a key that can be read begin."""
+"""The begin of the words for a readable key."""
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _PRIVATE_KEY = re.compile(
     rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:.*-----END (?:[A-Z]+ )*PRIVATE KEY-----)?", re.DOTALL
@@ -25,7 +25,7 @@ _PRIVATE_KEY = re.compile(
 
 
 def read(path: str, key: str, remedy: str) -> bytes:
-    """The file at `path`. Raises SettingsError naming `key`, the setting of the path, and why it cannot."""
+    """The content of the file at `path`. Raises SettingsError naming `key`, the setting, and the cause."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -36,7 +36,7 @@ def read(path: str, key: str, remedy: str) -> bytes:
 
 
 def described(pem: bytes) -> str:
-    """What `pem` is, as the end of a sentence: a private key of which kind, or why it is none."""
+    """The kind of private key in `pem`, or the fault of `pem`, as the end of a sentence."""
     found = _PRIVATE_KEY.search(pem)
     if found is None:
         return _no_key(pem)

@@ -24,7 +24,7 @@ def encode(raw: bytes) -> str:
 
 
 def decode(text: str, length: int) -> bytes:
-    """The `length` bytes that `text` says, padded or not. Raises ValueError for anything else."""
+    """The `length` bytes of `text`, padded or not. Raises ValueError for any other text."""
     if not _BASE64URL.fullmatch(text):
         raise ValueError("not base64url")
     raw = urlsafe_b64decode(text.rstrip("=") + "==")
@@ -34,12 +34,12 @@ def decode(text: str, length: int) -> bytes:
 
 
 def private_key(text: str) -> ec.EllipticCurvePrivateKey:
-    """Raises ValueError for what is no private key, such as zero."""
+    """Raises ValueError for an impossible private key, such as zero."""
     return ec.derive_private_key(int.from_bytes(decode(text, PRIVATE_BYTES), "big"), CURVE)
 
 
 def public_key(text: str) -> ec.EllipticCurvePublicKey:
-    """Raises ValueError for what is no uncompressed point of the curve."""
+    """Raises ValueError for any text but an uncompressed point of the curve."""
     return ec.EllipticCurvePublicKey.from_encoded_point(CURVE, decode(text, POINT_BYTES))
 
 

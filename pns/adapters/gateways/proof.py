@@ -1,12 +1,12 @@
-"""Whether a service's word that a device is dead can be believed: only once it took something from us.
+"""When PNS believes a service that a device is dead: only after the service took a push from PNS.
 
-With the key of another project, or in the wrong environment, every device looks dead, and believing it would
-remove them all. So until something is accepted such a word is REFUSED, for an operator to look at. It may as
-well be true of the one device, though, and nobody can tell. So what doubts us moves each device of that
-account to a circuit of its own: dead ones, however many come first, never keep the others from being tried,
-and the first that is accepted settles it.
+With the key of another project, or in the wrong environment, every device looks dead, and believing the
+service would remove all devices. So until the first accepted push, the answer "dead" is REFUSED, for an
+operator to look at. But the answer may be true of this device, and nobody can tell. So a doubted account
+gives each device a circuit of its own. Dead devices, however many come first, never keep the others from
+being tried, and the first accepted push ends the doubt.
 
-Kept in memory: a process that has just started has proven nothing, which puts off a removal and loses none.
+Proof is kept in memory: a process that has just started has no proof. This puts off a removal and loses none.
 """
 
 from __future__ import annotations
@@ -36,5 +36,5 @@ class Proof:
             self._doubted.discard(account)
 
     def circuit(self, account: str, device: Device) -> str:
-        """Whose trouble it is when a push to `device` is refused."""
+        """The circuit of a refused push to `device`."""
         return f"{account} unproven {device.device_id}" if account in self._doubted else account

@@ -22,7 +22,7 @@ _ROW_BYTES = 256
 
 
 class Draft(NamedTuple):
-    """A notification with everything decided but its place. `named`: the application chose the id.
+    """A notification with everything decided but its place. `id_given`: the application chose the id.
 
     `user_key`: the only one for whom it is, if it is not for whoever has this `user_id`. `yields`: left out,
     and no conflict, where its id is taken by other data.
@@ -36,7 +36,7 @@ class Draft(NamedTuple):
     collapse_key: str | None
     expire_date: int | None
     push: str | None
-    named: bool
+    id_given: bool
     user_key: int | None = None
     yields: bool = False
 
@@ -87,17 +87,17 @@ def by_user(wanted: Sequence[Draft]) -> dict[str, list[Draft]]:
     return found
 
 
-def keyed(wanted: Sequence[Draft]) -> list[str]:
+def users_with_key(wanted: Sequence[Draft]) -> list[str]:
     """The users whose keys decide whether something is for them still."""
     return list({draft.user_id: None for draft in wanted if draft.user_key is not None})
 
 
-def for_known(wanted: Sequence[Draft], keys: Mapping[str, int]) -> list[Draft]:
-    """All but what was for users who are erased by now. `keys`: of those whom `keyed` named."""
+def with_known_key(wanted: Sequence[Draft], keys: Mapping[str, int]) -> list[Draft]:
+    """All but what was for users who are erased by now. `keys`: of those whom `users_with_key` named."""
     return [draft for draft in wanted if draft.user_key is None or keys.get(draft.user_id) == draft.user_key]
 
 
-def fresh(wanted: Sequence[Draft], known: Mapping[str, str], now: int) -> list[Draft]:
+def to_store(wanted: Sequence[Draft], known: Mapping[str, str], now: int) -> list[Draft]:
     """Those of one user's drafts to store: unknown, not expired, and not replaced further on in `wanted`.
 
     `known`: data by id, of all named ones that the user has. What yields and is left out replaces nothing

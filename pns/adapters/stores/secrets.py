@@ -11,7 +11,7 @@ from secrets import token_urlsafe
 from cryptography.hazmat.primitives.asymmetric import ec
 
 SESSION_SECRET = "session secret"
-PUSH_KEY = "push key"
+VAPID_KEY = "push key"
 
 
 def new_secret() -> str:
@@ -19,7 +19,7 @@ def new_secret() -> str:
     return token_urlsafe(32)
 
 
-def new_push_key() -> str:
+def new_vapid_key() -> str:
     """A private key of P-256 that nobody knows: 32 bytes, base64url (RFC 8292 §3.2)."""
     number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
     return urlsafe_b64encode(number.to_bytes(32)).rstrip(b"=").decode()

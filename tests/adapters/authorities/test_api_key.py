@@ -16,7 +16,7 @@ KEYS = ("old-key-8c1e", "new-key-77aa")
 @pytest.mark.parametrize("scheme", [b"Bearer", b"bearer", b"BEARER", b"bEaReR"])
 @pytest.mark.parametrize("key", KEYS)
 async def test_each_key_admits(scheme: bytes, key: str) -> None:
-    await ApiKeys(KEYS).admit(scheme + b" " + key.encode())
+    await ApiKeys(KEYS).authorize(scheme + b" " + key.encode())
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ async def test_each_key_admits(scheme: bytes, key: str) -> None:
 )
 async def test_everything_else_is_unauthorized(authorization: bytes | None) -> None:
     with pytest.raises(Unauthorized):
-        await ApiKeys(KEYS).admit(authorization)
+        await ApiKeys(KEYS).authorize(authorization)
 
 
 @pytest.mark.parametrize("keys", [(), ("",), ("", " ")])
 @pytest.mark.parametrize("authorization", [None, b"", b"Bearer ", b"Bearer x"])
 async def test_without_a_key_nobody_is_admitted(keys: tuple[str, ...], authorization: bytes | None) -> None:
     with pytest.raises(Unauthorized):
-        await ApiKeys(keys).admit(authorization)
+        await ApiKeys(keys).authorize(authorization)
 
 
 async def test_every_key_is_compared_at_equal_length(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ async def test_every_key_is_compared_at_equal_length(monkeypatch: pytest.MonkeyP
         return hmac.compare_digest(a, b)
 
     monkeypatch.setattr(api_key, "hmac", type("spy", (), {"compare_digest": staticmethod(compare)}))
-    await ApiKeys(("a", "b" * 500, "c")).admit(b"Bearer a")
+    await ApiKeys(("a", "b" * 500, "c")).authorize(b"Bearer a")
     assert len(compared) == 3
     assert {len(digest) for pair in compared for digest in pair} == {hashlib.sha256().digest_size}
 
@@ -80,7 +80,7 @@ async def test_every_key_is_compared_at_equal_length(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("key", ["clé", "a b", " a", "a\0", "\x7f"])
 async def test_a_key_that_no_header_can_hold_admits_nobody(key: str) -> None:
     with pytest.raises(Unauthorized):
-        await ApiKeys([key]).admit(b"Bearer " + key.encode())
+        await ApiKeys([key]).authorize(b"Bearer " + key.encode())
 
 
 def test_memory_holds_no_key() -> None:
@@ -92,7 +92,7 @@ class Says:
         self.error = error
         self.asked = 0
 
-    async def admit(self, authorization: bytes | None) -> None:
+    async def authorize(self, authorization: bytes | None) -> None:
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -100,9 +100,9 @@ class Says:
 
 async def test_any_of_stops_at_the_first_yes() -> None:
     second = Says(None)
-    await AnyOf(ApiKeys(KEYS), second).admit(b"Bearer " + KEYS[1].encode())
+    await AnyOf(ApiKeys(KEYS), second).authorize(b"Bearer " + KEYS[1].encode())
     assert second.asked == 0
-    await AnyOf(ApiKeys(KEYS), second).admit(b"Bearer other")
+    await AnyOf(ApiKeys(KEYS), second).authorize(b"Bearer other")
     assert second.asked == 1
 
 
@@ -117,4 +117,4 @@ async def test_any_of_stops_at_the_first_yes() -> None:
 )
 async def test_any_of_refuses(errors: tuple[type[Exception], ...], error: type[Exception]) -> None:
     with pytest.raises(error):
-        await AnyOf(*(Says(each) for each in errors)).admit(b"Bearer x")
+        await AnyOf(*(Says(each) for each in errors)).authorize(b"Bearer x")

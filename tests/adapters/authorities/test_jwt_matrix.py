@@ -258,9 +258,9 @@ async def test_it_never_admits(name: str, clock: FakeClock) -> None:
     async with issuing() as issuer:
         authority = OAuth2(issuer.settings(), clock=clock)
         with pytest.raises(Unauthorized):
-            await authority.admit(MATRIX[name](issuer, clock))
+            await authority.authorize(MATRIX[name](issuer, clock))
         for key in (RSA, EC, ED):
-            await authority.admit(token(issuer.claims(clock), key))
+            await authority.authorize(token(issuer.claims(clock), key))
         assert {asked.line for asked in issuer.backend.asked} == {b"GET /keys HTTP/1.1"}
 
 
@@ -270,16 +270,16 @@ async def test_it_never_admits(name: str, clock: FakeClock) -> None:
 async def test_what_is_refused_anyway_costs_the_issuer_nothing(name: str, clock: FakeClock) -> None:
     async with issuing() as issuer:
         with pytest.raises(Unauthorized):
-            await OAuth2(issuer.settings(), clock=clock).admit(MATRIX[name](issuer, clock))
+            await OAuth2(issuer.settings(), clock=clock).authorize(MATRIX[name](issuer, clock))
         assert issuer.backend.asked == []
 
 
 async def test_api_keys_and_tokens_side_by_side(clock: FakeClock) -> None:
     async with issuing() as issuer:
         authority = AnyOf(ApiKeys(["key-1"]), OAuth2(issuer.settings(), clock=clock))
-        await authority.admit(b"Bearer key-1")
+        await authority.authorize(b"Bearer key-1")
         assert issuer.fetches == 0
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         for wrong in (b"Bearer key-2", token(issuer.claims(clock), STRANGER), None):
             with pytest.raises(Unauthorized):
-                await authority.admit(wrong)
+                await authority.authorize(wrong)

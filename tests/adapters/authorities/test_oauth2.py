@@ -39,7 +39,7 @@ from .issuer import AUDIENCE, EC, ED, RSA, STRANGER, b64, issuing, public, token
 )
 async def test_a_good_token_admits(key: Key, header: dict[str, Any], clock: FakeClock) -> None:
     async with issuing() as issuer:
-        await OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock), key, **header))
+        await OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock), key, **header))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def test_a_good_token_admits(key: Key, header: dict[str, Any], clock: Fake
 )
 async def test_other_shapes_of_good_claims(changes: dict[str, Any], clock: FakeClock) -> None:
     async with issuing() as issuer:
-        await OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock, **changes)))
+        await OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock, **changes)))
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])
@@ -67,30 +67,30 @@ async def test_an_algorithm_that_the_key_states(algorithm: str, clock: FakeClock
     async with issuing() as issuer:
         issuer.keys = [public(RSA, alg=algorithm)]
         authority = OAuth2(issuer.settings(), clock=clock)
-        await authority.admit(token(issuer.claims(clock), alg=algorithm))
+        await authority.authorize(token(issuer.claims(clock), alg=algorithm))
         with pytest.raises(Unauthorized):
-            await authority.admit(token(issuer.claims(clock), alg="RS256"))
+            await authority.authorize(token(issuer.claims(clock), alg="RS256"))
 
 
 async def test_time_has_60_seconds_of_leeway_for_nbf_and_iat_and_none_for_exp(clock: FakeClock) -> None:
     async with issuing() as issuer:
         authority = OAuth2(issuer.settings(), clock=clock)
         now = clock.now() // 1_000_000
-        await authority.admit(token(issuer.claims(clock, nbf=now + 60, iat=now + 60)))
+        await authority.authorize(token(issuer.claims(clock, nbf=now + 60, iat=now + 60)))
         for name in ("nbf", "iat"):
             with pytest.raises(Unauthorized):
-                await authority.admit(token(issuer.claims(clock, **{name: now + 61})))
+                await authority.authorize(token(issuer.claims(clock, **{name: now + 61})))
         ending = token(issuer.claims(clock, exp=now + 1))
-        await authority.admit(ending)
+        await authority.authorize(ending)
         clock.advance(1)
         with pytest.raises(Unauthorized):
-            await authority.admit(ending)
+            await authority.authorize(ending)
 
 
 async def test_an_empty_scope_setting_asks_for_no_scope(clock: FakeClock) -> None:
     async with issuing() as issuer:
         good = token(issuer.claims(clock, scope=None))
-        await OAuth2(issuer.settings(scope=""), clock=clock).admit(good)
+        await OAuth2(issuer.settings(scope=""), clock=clock).authorize(good)
 
 
 @pytest.mark.parametrize("settings", [{"issuer": "https://i.example"}, {"audience": "a"}, {}])
@@ -178,27 +178,27 @@ async def test_rotation_is_found_at_the_first_token_of_the_new_key(clock: FakeCl
     new = RSAKey.generate_key(2048, {"kid": "rsa-2"})
     async with issuing() as issuer:
         authority = OAuth2(issuer.settings(), clock=clock)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         issuer.keys = [public(new)]
         clock.advance(60)
-        await authority.admit(token(issuer.claims(clock), new))
+        await authority.authorize(token(issuer.claims(clock), new))
         with pytest.raises(Unauthorized):
-            await authority.admit(token(issuer.claims(clock), RSA))
+            await authority.authorize(token(issuer.claims(clock), RSA))
         assert issuer.fetches == 2
 
 
 async def test_an_unknown_kid_fetches_once_a_minute(clock: FakeClock) -> None:
     async with issuing() as issuer:
         authority = OAuth2(issuer.settings(), clock=clock)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         for minute in range(1, 4):
             for attempt in range(20):
                 with pytest.raises(Unauthorized):
-                    await authority.admit(token(issuer.claims(clock), kid=f"unknown-{attempt}"))
+                    await authority.authorize(token(issuer.claims(clock), kid=f"unknown-{attempt}"))
             assert issuer.fetches == minute
             clock.advance(59.9)
             with pytest.raises(Unauthorized):
-                await authority.admit(token(issuer.claims(clock), kid="unknown"))
+                await authority.authorize(token(issuer.claims(clock), kid="unknown"))
             assert issuer.fetches == minute
             clock.advance(0.1)
 
@@ -208,7 +208,7 @@ async def test_many_tokens_at_once_are_one_fetch(clock: FakeClock) -> None:
         issuer.gate.clear()
         authority = OAuth2(issuer.settings(), clock=clock)
         admitting = [
-            asyncio.create_task(authority.admit(token(issuer.claims(clock), key)))
+            asyncio.create_task(authority.authorize(token(issuer.claims(clock), key)))
             for key in (RSA, EC, ED) * 10
         ]
         await issuer.backend.until_asked(1)
@@ -221,7 +221,9 @@ async def test_a_cancelled_fetch_is_made_again_for_the_next(clock: FakeClock) ->
     async with issuing() as issuer:
         issuer.gate.clear()
         authority = OAuth2(issuer.settings(), clock=clock)
-        first, second = (asyncio.create_task(authority.admit(token(issuer.claims(clock)))) for _ in range(2))
+        first, second = (
+            asyncio.create_task(authority.authorize(token(issuer.claims(clock)))) for _ in range(2)
+        )
         await issuer.backend.until_asked(1)
         first.cancel()
         await issuer.backend.until_asked(2)
@@ -233,14 +235,14 @@ async def test_a_cancelled_fetch_is_made_again_for_the_next(clock: FakeClock) ->
 async def test_keys_are_fetched_again_after_an_hour(clock: FakeClock) -> None:
     async with issuing() as issuer:
         authority = OAuth2(issuer.settings(), clock=clock)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         clock.advance(3_599)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         assert issuer.fetches == 1
         issuer.keys = [public(EC)]
         clock.advance(1)
         with pytest.raises(Unauthorized):
-            await authority.admit(token(issuer.claims(clock)))
+            await authority.authorize(token(issuer.claims(clock)))
         assert issuer.fetches == 2
 
 
@@ -248,7 +250,7 @@ async def test_keys_are_fetched_again_after_an_hour(clock: FakeClock) -> None:
 async def test_while_the_issuer_is_away_the_kept_keys_serve(away: str, clock: FakeClock) -> None:
     async with issuing() as issuer:
         authority = OAuth2(issuer.settings(), clock=clock)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         good = json.dumps({"keys": [public(STRANGER)]}).encode()
         issuer.backend.behaviour = {
             "500": answering(500, good),
@@ -262,21 +264,21 @@ async def test_while_the_issuer_is_away_the_kept_keys_serve(away: str, clock: Fa
         clock.advance(86_400)
         asked = len(issuer.backend.asked)
         for _ in range(3):
-            await authority.admit(token(issuer.claims(clock)))
+            await authority.authorize(token(issuer.claims(clock)))
         assert len(issuer.backend.asked) == asked + 1
         with pytest.raises(AuthUnavailable):  # it may be a new key: nobody can say
-            await authority.admit(token(issuer.claims(clock), kid="new"))
+            await authority.authorize(token(issuer.claims(clock), kid="new"))
 
 
 async def test_an_hour_old_set_serves_the_others_while_one_asks(clock: FakeClock) -> None:
     async with issuing() as issuer:
         authority = OAuth2(issuer.settings(), clock=clock)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         issuer.gate.clear()
         clock.advance(3_600)
-        one = asyncio.create_task(authority.admit(token(issuer.claims(clock))))
+        one = asyncio.create_task(authority.authorize(token(issuer.claims(clock))))
         await issuer.backend.until_asked(2)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
         assert not one.done()
         issuer.gate.set()
         await one
@@ -288,13 +290,13 @@ async def test_never_fetched_and_away_is_a_doubt_and_then_heals(clock: FakeClock
         authority = OAuth2(issuer.settings(), clock=clock)
         for _ in range(5):
             with pytest.raises(AuthUnavailable):
-                await authority.admit(token(issuer.claims(clock)))
+                await authority.authorize(token(issuer.claims(clock)))
         assert len(issuer.backend.asked) == 1
         with pytest.raises(Unauthorized):  # needs no key to be refused
-            await authority.admit(token(issuer.claims(clock, exp=1)))
+            await authority.authorize(token(issuer.claims(clock, exp=1)))
         issuer.backend.behaviour = behaviour
         clock.advance(5)
-        await authority.admit(token(issuer.claims(clock)))
+        await authority.authorize(token(issuer.claims(clock)))
 
 
 async def test_an_issuer_that_hangs(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +305,7 @@ async def test_an_issuer_that_hangs(clock: FakeClock, monkeypatch: pytest.Monkey
         issuer.backend.behaviour = hang
         with pytest.raises(AuthUnavailable):
             await asyncio.wait_for(
-                OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock))), timeout=5
+                OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock))), timeout=5
             )
 
 
@@ -311,7 +313,7 @@ async def test_a_key_set_over_the_limit(clock: FakeClock) -> None:
     async with issuing() as issuer:
         issuer.body = json.dumps({"keys": [public(RSA)], "x": "y" * 600_000}).encode()
         with pytest.raises(AuthUnavailable):
-            await OAuth2(issuer.settings(), clock=clock).admit(token(issuer.claims(clock)))
+            await OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock)))
 
 
 @pytest.mark.parametrize("path", ["", "/", "/tenant", "/tenant/"])
@@ -322,7 +324,7 @@ async def test_discovery(path: str, kind: str, clock: FakeClock) -> None:
         issuer.metadata_at = (
             f"{stem}/.well-known/{kind}" if kind == "openid-configuration" else f"/.well-known/{kind}{stem}"
         )
-        await OAuth2(issuer.settings(jwks_url=""), clock=clock).admit(token(issuer.claims(clock)))
+        await OAuth2(issuer.settings(jwks_url=""), clock=clock).authorize(token(issuer.claims(clock)))
 
 
 @pytest.mark.parametrize(
@@ -342,7 +344,7 @@ async def test_metadata_that_is_not_ours_is_not_followed(change: dict[str, objec
     async with issuing() as issuer:
         issuer.metadata |= change
         with pytest.raises(AuthUnavailable):
-            await OAuth2(issuer.settings(jwks_url=""), clock=clock).admit(token(issuer.claims(clock)))
+            await OAuth2(issuer.settings(jwks_url=""), clock=clock).authorize(token(issuer.claims(clock)))
         assert issuer.fetches == 0
 
 

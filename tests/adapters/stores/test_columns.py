@@ -58,7 +58,7 @@ def test_the_lists_of_an_engine_are_the_fields_of_the_values(engine: str) -> Non
     item = set(StoredNotification.__struct_fields__) - {"notification_data"} | {"data"}
     assert set(columns(f"{engine}/store.sql", "item")) == item
     written = set(columns(f"{engine}/store.sql", "new"))
-    assert written == set(Draft._fields) - {"user_id", "named", "user_key", "yields"}
+    assert written == set(Draft._fields) - {"user_id", "id_given", "user_key", "yields"}
 
 
 # ── rows by name ──────────────────────────────────────────────────────────────────────────────────────
@@ -74,9 +74,16 @@ class Named(msgspec.Struct, frozen=True):
     second: int
 
 
-@pytest.mark.parametrize("kind", [Pair, Named])
+class Arrayed(msgspec.Struct, frozen=True, array_like=True):
+    first: int
+    second: int
+
+
+@pytest.mark.parametrize("kind", [Pair, Named, Arrayed])
 def test_sqlite_reads_a_row_by_name(
-    kind: type[Pair] | type[Named], connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    kind: type[Pair] | type[Named] | type[Arrayed],
+    connection: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
         sqlite_rows,

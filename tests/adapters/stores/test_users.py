@@ -194,8 +194,8 @@ async def test_the_secret_is_one_for_all_nodes(store: Store, other: Store) -> No
 
 
 async def test_the_key_of_web_push_is_one_for_all_nodes(store: Store, other: Store) -> None:
-    offered = await asyncio.gather(*(s.push_key() for s in (store, other) * 5))
+    offered = await asyncio.gather(*(s.vapid_key() for s in (store, other) * 5))
     assert len(set(offered)) == 1
-    assert await other.push_key() == offered[0] != await store.secret()
+    assert await other.vapid_key() == offered[0] != await store.secret()
     number = int.from_bytes(urlsafe_b64decode(offered[0] + "="))
     ec.derive_private_key(number, ec.SECP256R1())

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
+from pns.web.browser import joined
 from tests.browser.e2e.conftest import (
     BELL,
     PATIENCE,
@@ -83,7 +84,7 @@ async def house(ages: Ages, packages: dict[Release, Path], tmp_path: Path) -> As
             front.add("/", page())
             for file in ((THIS if ages.past_server else past) / BROWSER).glob("*.js"):
                 if not (ages.mixed and file.name == "client.js"):
-                    front.add(f"/pns/{file.name}", file.read_text(), JAVASCRIPT)
+                    front.add(f"/pns/{file.name}", joined(file), JAVASCRIPT)
             yield House(application, server, backend, front, logged_out)
             assert "Traceback" not in server.output, server.output
 

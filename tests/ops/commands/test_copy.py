@@ -202,7 +202,7 @@ def test_a_store_that_was_copied_goes_on_above(kind: str, source: str, new: Call
         store = store_at(target)
         await store.open()
         try:
-            assert (await store.secret(), await store.push_key()) == ("hush", "hush too")
+            assert (await store.secret(), await store.vapid_key()) == ("hush", "hush too")
             assert await store.newest_revocation() == 77
             assert await store.revoke("user 5 ü") == 78
             known, fresh = "user 1 ü", "somebody new"

@@ -1,6 +1,6 @@
-"""What APNs says and what follows from it: for each of its reasons an outcome and, for an operator, a remedy.
+"""The answers of APNs: for each reason an outcome and, for an operator, a remedy.
 
-The table is that of Apple's "Handling notification responses from APNs". What is not in it, such as a
+The table follows Apple's "Handling notification responses from APNs". An answer outside the table, such as a
 proxy's page, is judged by its status, and never costs a device its registration.
 """
 
@@ -21,7 +21,7 @@ UNREGISTERED = "Unregistered"
 BAD_TOKEN = "BadDeviceToken"
 NOT_FOR_TOPIC = "DeviceTokenNotForTopic"
 OF_A_DEVICE = frozenset({BAD_TOKEN, NOT_FOR_TOPIC})
-"""Said of one device's token; of every one where the environment or the topic is not that of the app."""
+"""For the token of one device; for every token where the environment or the topic is not the app's."""
 EXPIRED_TOKEN = "ExpiredProviderToken"
 TOO_MANY_TOKENS = "TooManyProviderTokenUpdates"
 ENDING = frozenset({"IdleTimeout", "Shutdown"})
@@ -34,36 +34,36 @@ REGISTERED_AGAIN_SECONDS = 5.0
 _WORD = re.compile(r"[A-Za-z]{1,64}")
 
 
-class Cause(NamedTuple):
-    """What a reason means. `remedy`: what an operator does about it; empty where it is nothing of theirs."""
+class Meaning(NamedTuple):
+    """The meaning of a reason. `remedy`: the operator's action; empty where the operator can do nothing."""
 
     outcome: Outcome
     remedy: str = ""
 
 
-_GONE = Cause(Outcome.DEVICE_INVALID)
-_FAULT = Cause(Outcome.FAILED)
-_AWAY = Cause(Outcome.UNAVAILABLE)
-_AGAIN = Cause(Outcome.RETRY)
-_KEY = Cause(
+_GONE = Meaning(Outcome.DEVICE_INVALID)
+_FAULT = Meaning(Outcome.FAILED)
+_AWAY = Meaning(Outcome.UNAVAILABLE)
+_AGAIN = Meaning(Outcome.RETRY)
+_KEY = Meaning(
     Outcome.REFUSED,
     "check push.apns.key_file, push.apns.key_id and push.apns.team_id, and whether the key was revoked",
 )
-_KEY_ELSEWHERE = Cause(Outcome.REFUSED, "the key in push.apns.key_file is made for the other environment")
-_CERTIFICATE = Cause(Outcome.REFUSED, "renew the certificate in push.apns.certificate_file")
-_CERTIFICATE_ELSEWHERE = Cause(
+_KEY_ELSEWHERE = Meaning(Outcome.REFUSED, "the key in push.apns.key_file is made for the other environment")
+_CERTIFICATE = Meaning(Outcome.REFUSED, "renew the certificate in push.apns.certificate_file")
+_CERTIFICATE_ELSEWHERE = Meaning(
     Outcome.REFUSED, "the certificate in push.apns.certificate_file is made for the other environment"
 )
-_TOPIC = Cause(
+_TOPIC = Meaning(
     Outcome.REFUSED, "set push.apns.topic to the bundle id of an app that the key or certificate is for"
 )
-_ELSEWHERE = Cause(
+_ELSEWHERE = Meaning(
     Outcome.REFUSED,
     "nothing was accepted here yet; is push.apns.url of production, and do apps that Xcode started register "
     'with "environment": "sandbox"?',
 )
 
-_NOT_APNS = Cause(Outcome.REFUSED, "this is not as APNs answers; check push.apns.url")
+_NOT_APNS = Meaning(Outcome.REFUSED, "this is not as APNs answers; check push.apns.url")
 
 CAUSES = {
     BAD_TOKEN: _GONE,
@@ -87,15 +87,15 @@ CAUSES = {
     "BadCertificate": _CERTIFICATE,
     "BadCertificateEnvironment": _CERTIFICATE_ELSEWHERE,
     "BadEnvironmentKeyIdInToken": _KEY_ELSEWHERE,
-    EXPIRED_TOKEN: Cause(Outcome.REFUSED, "set this machine's clock"),
-    "Forbidden": Cause(Outcome.REFUSED, "look at the team's account at Apple: it may not push"),
+    EXPIRED_TOKEN: Meaning(Outcome.REFUSED, "set this machine's clock"),
+    "Forbidden": Meaning(Outcome.REFUSED, "look at the team's account at Apple: it may not push"),
     "InvalidProviderToken": _KEY,
-    "MissingProviderToken": Cause(Outcome.REFUSED, "set push.apns.key_file or push.apns.certificate_file"),
+    "MissingProviderToken": Meaning(Outcome.REFUSED, "set push.apns.key_file or push.apns.certificate_file"),
     "UnrelatedKeyIdInToken": _KEY,
     "IdleTimeout": _AGAIN,
     "Shutdown": _AGAIN,
     "TooManyRequests": _AGAIN,
-    TOO_MANY_TOKENS: Cause(Outcome.UNAVAILABLE, "use this key in fewer servers, or make them one more key"),
+    TOO_MANY_TOKENS: Meaning(Outcome.UNAVAILABLE, "use this key in fewer servers, or make them one more key"),
     "InternalServerError": _AWAY,
     "ServiceUnavailable": _AWAY,
 }
@@ -107,7 +107,7 @@ class _Body(msgspec.Struct):
 
 
 def _body(answer: Answer) -> _Body:
-    """Empty for everything that APNs would not say; a proxy's words may repeat the request."""
+    """Empty for every text that is not APNs' form: the text of a proxy may repeat the request."""
     try:
         found = msgspec.json.decode(answer.body, type=_Body)
     except (msgspec.DecodeError, RecursionError):
@@ -116,15 +116,15 @@ def _body(answer: Answer) -> _Body:
 
 
 def reason(answer: Answer) -> str:
-    """APNs' word for why not; empty when it took the push, and when this is no answer of APNs."""
+    """APNs' reason for a refusal. Empty for an accepted push, and for an answer from elsewhere."""
     return _body(answer).reason
 
 
 def receipt(answer: Answer, push: Push, now: int, *, proven: bool) -> Receipt:
-    """What an answer means for `push`. `proven`: something was accepted under its topic and environment.
+    """The receipt of an answer for `push`. `proven`: APNs accepted a push of the same topic and environment.
 
-    Under a topic that works for others, it is this device whose token is of another app: otherwise anybody
-    could hold up all pushes by registering such a one. And where nothing works, the devices are not dead.
+    Where the topic works for others, the token of this device belongs to another app. Otherwise
+    anybody could hold up all pushes by a wrong token. Where nothing works, the devices are not dead.
     """
     status, body = answer.status, _body(answer)
     words = http.reason(status, body.reason)
@@ -141,7 +141,7 @@ def receipt(answer: Answer, push: Push, now: int, *, proven: bool) -> Receipt:
 
 
 def no_answer(error: NoAnswer) -> Receipt:
-    """What it means that there is none. A host that is there and not as it should be is for an operator."""
+    """The receipt of a push without an answer. A host with wrong TLS or HTTP is for an operator."""
     if isinstance(error, NoTLS | NoHTTP2):
         return Receipt(Outcome.REFUSED, f"no TLS ({error})" if isinstance(error, NoTLS) else str(error))
     if isinstance(error, NoConnection):
@@ -150,7 +150,7 @@ def no_answer(error: NoAnswer) -> Receipt:
 
 
 def trouble(answer: Answer, *, with_topic: bool) -> str:
-    """What is wrong, by the answer to a push to nobody: a sentence; empty if APNs minds nothing else."""
+    """The trouble, by the answer to a push to nobody: a sentence; empty if APNs minds nothing else."""
     cause, word = _cause(answer), reason(answer)
     if word == "MissingTopic" and not with_topic:
         cause = _FAULT
@@ -161,7 +161,7 @@ def trouble(answer: Answer, *, with_topic: bool) -> str:
 
 
 def out_of_reach(error: Exception, url: str) -> str:
-    """The same where there was no answer."""
+    """The trouble of a push to nobody that got no answer."""
     if isinstance(error, NoTLS):
         return f"There is no TLS with {url} ({error}): check push.apns.ca_file and certificate_file."
     if isinstance(error, NoHTTP2):
@@ -170,12 +170,12 @@ def out_of_reach(error: Exception, url: str) -> str:
     return f"{url} does not answer ({why}): let PNS through to it, or check push.apns.url."
 
 
-def _cause(answer: Answer) -> Cause:
+def _cause(answer: Answer) -> Meaning:
     word = reason(answer)
     return CAUSES.get(word) or _by_status(answer.status, word)
 
 
-def _by_status(status: int, word: str) -> Cause:
+def _by_status(status: int, word: str) -> Meaning:
     if status >= 500:
         return _AWAY
     if status in (410, 429):
@@ -186,7 +186,7 @@ def _by_status(status: int, word: str) -> Cause:
 
 
 def _unregistered(timestamp: int | None, push: Push, words: str) -> Receipt:
-    """APNs names the moment since when, in milliseconds: the device may have registered again after it."""
+    """APNs names the moment of death, in milliseconds: the device may have registered again since."""
     if timestamp is None or push.device.registered_at <= timestamp * 1000:
         return Receipt(Outcome.DEVICE_INVALID, words)
     if push.attempt == 1:
@@ -204,6 +204,6 @@ def _retry_after(answer: Answer, word: str, now: int) -> float | None:
 
 
 def _provider_id(answer: Answer) -> str | None:
-    """`apns-unique-id` is what Apple's delivery log asks for; only the sandbox gives it."""
+    """Apple's delivery log asks for `apns-unique-id`. Only the sandbox gives this id."""
     found = answer.headers
     return found.get("apns-unique-id") or found.get("apns-id")

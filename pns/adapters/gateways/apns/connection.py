@@ -1,7 +1,8 @@
 """One HTTP/2 connection to a host of APNs, from its TLS on.
 
-It is the library's connection, taken from below its pool, which jams on what is left of a lost one, and from
-below its client, which would log each URL, and with it the device's token. What follows a loss: line.py.
+The connection is the library's, taken from below the library's pool and client. The pool jams on the rest of
+a lost connection. The client would log each URL, and with the URL the device's token. line.py replaces lost
+connections.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from h2.exceptions import H2Error
 from pns.runtime.clock import Clock
 
 LOSSES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ConnectionNotAvailable, H2Error, OSError)
-"""How a connection is lost. h2's errors and those of TLS come through as they are while an answer is read."""
+"""The errors of a lost connection. Errors of h2 and of TLS come as they are during an answer."""
 
 _MOST_BODY = 65_536
 
@@ -33,11 +34,11 @@ class NoConnection(NoAnswer):
 
 
 class NoTLS(NoConnection):
-    """The host is there, and it and PNS do not agree on TLS: a certificate of one of them is wrong."""
+    """The host answers, but the host and PNS do not agree on TLS: a certificate is wrong."""
 
 
 class NoHTTP2(NoConnection):
-    """The host is there and speaks no HTTP/2."""
+    """The host answers, and speaks no HTTP/2."""
 
 
 class Answer(NamedTuple):
@@ -49,7 +50,7 @@ class Answer(NamedTuple):
 
 
 class Question:
-    """A POST on its way. `went`: whether it went out on the connection that was last asked."""
+    """A POST on its way. `went`: whether the request went out on the last connection that was asked."""
 
     def __init__(self, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> None:
         self.went = False
@@ -59,7 +60,7 @@ class Question:
         self._content = content
 
     def request(self) -> httpcore.Request:
-        """For one connection."""
+        """The request, for one connection."""
         self.went = False
         port, target = self._url.port or 443, self._url.raw_path
         url = httpcore.URL(scheme=b"https", host=self._url.raw_host, port=port, target=target)
@@ -72,7 +73,7 @@ class Question:
 
 
 class Connection:
-    """Retired, it takes no new request and closes behind its last one."""
+    """A retired connection takes no new request, and closes after its last request."""
 
     def __init__(self, http2: httpcore.AsyncHTTP2Connection, clock: Clock) -> None:
         self._http2 = http2
@@ -88,7 +89,7 @@ class Connection:
         return 0.0 if self._requests else self._clock.monotonic() - self._idle_since
 
     async def ask(self, question: Question) -> Answer:
-        """Raises one of LOSSES; then the connection is closed, and all that is under way on it is lost."""
+        """Raises an error of LOSSES. Then the connection is closed, and every request under way is lost."""
         self._requests += 1
         try:
             response = await self._http2.handle_async_request(question.request())
@@ -120,7 +121,7 @@ class Connection:
 
 
 async def connect(url: httpx.URL, context: ssl.SSLContext, clock: Clock) -> Connection:
-    """Raises NoConnection, or what kind of it this is."""
+    """Raises NoConnection, or one of its kinds."""
     host, port = url.raw_host.decode(), url.port or 443
     try:
         tcp = await httpcore.AnyIOBackend().connect_tcp(host, port)
@@ -135,7 +136,7 @@ async def connect(url: httpx.URL, context: ssl.SSLContext, clock: Clock) -> Conn
 async def _with_tls(
     tcp: httpcore.AsyncNetworkStream, context: ssl.SSLContext, host: str
 ) -> httpcore.AsyncNetworkStream:
-    """Closes `tcp` if nothing comes of it."""
+    """Closes `tcp` if TLS fails."""
     try:
         stream = await tcp.start_tls(context, host)
         if stream.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
@@ -159,6 +160,6 @@ async def _body(response: httpcore.Response) -> bytes:
 
 
 def named(error: Exception) -> str:
-    """Its kind: an error's own text may quote what was sent."""
+    """The kind of the error: the text of the error may quote the request."""
     reason = error.reason if isinstance(error, ssl.SSLError) else ""
     return reason or type(error).__name__

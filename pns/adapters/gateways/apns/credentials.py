@@ -1,4 +1,4 @@
-"""The settings of [push.apns] before anything is sent: what cannot work is refused, the files are read."""
+"""The settings of [push.apns] before the first push: impossible settings are refused, the files are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CERTIFICATE = (
 
 
 def check(settings: APNsSettings) -> None:
-    """Raises SettingsError for what can be seen without reading a file."""
+    """Raises SettingsError for a fault that is visible without reading a file."""
     if bool(settings.key_file) == bool(settings.certificate_file):
         raise SettingsError("push.apns needs key_file or certificate_file: set one of them, and not both")
     for name in ("url", "sandbox_url"):
@@ -29,7 +29,7 @@ def check(settings: APNsSettings) -> None:
 
 
 def tls_context(settings: APNsSettings) -> ssl.SSLContext:
-    """Whom to trust, and who PNS is if it has a certificate. Raises SettingsError naming the file's key."""
+    """The trusted certificates, and the certificate of PNS. Raises SettingsError naming the file's key."""
     context = http.trusted(settings.ca_file, "push.apns.ca_file")
     if settings.certificate_file:
         _load(context, settings.certificate_file, settings.certificate_key_file)

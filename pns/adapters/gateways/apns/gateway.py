@@ -1,7 +1,7 @@
 """The gateway to APNs, Apple's push service, over its HTTP/2 API, with a provider token or a certificate.
 
-Owns a line to each environment; the device chooses between them. What is sent: message.py. What the
-answers mean: answers.py. How connections are kept and replaced: line.py.
+Owns a line to each environment; the device chooses between them. The form of a push: message.py. The meaning
+of the answers: answers.py. The life of connections: line.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pns.settings import APNsSettings
 
 _TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")
 _NOBODY = "00"
-"""A device token that is none. APNs looks at it after everything that an operator could have got wrong."""
+"""A token of no device. APNs looks at the token last, after everything that an operator can set wrong."""
 _TRIAL = b'{"aps":{"content-available":1}}'
 _TRIAL_SECONDS = 10
 
@@ -81,10 +81,10 @@ class APNs:
         return Address(str(registration.token).lower())
 
     async def unregister(self, device: Device) -> None:
-        """APNs is told nothing: it learns from the device itself."""
+        """APNs is told nothing: APNs learns of the end from the device itself."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:
-        """There is nothing to take back."""
+        """Nothing to take back: APNs made nothing for PNS."""
 
     async def push(self, push: Push) -> Receipt:
         topic = self._topic(push.device)
@@ -121,7 +121,7 @@ class APNs:
         return device.app or self._settings.topic
 
     def _account(self, device: Device) -> str:
-        """Devices choose their environment and may name an app: what is wrong there is not everybody's."""
+        """Devices choose their environment and may name an app: a wrong choice is not the trouble of all."""
         topic = self._topic(device)
         own = device.environment == "production" and topic == self._settings.topic
         return "" if own else f"{device.environment} {topic}"

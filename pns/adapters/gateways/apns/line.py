@@ -1,7 +1,7 @@
 """The line to one host of APNs: requests over one HTTP/2 connection at a time, replaced when it is lost.
 
-APNs ends connections by GOAWAY, and h2 then refuses every answer still under way. What was on the connection
-is sent again on a new one, with the same headers and so the same apns-id.
+APNs ends connections by GOAWAY, and h2 then refuses every answer still under way. The requests of a lost
+connection are sent again on a new connection, with the same headers and so the same apns-id.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from pns.runtime.clock import Clock
 
 MOST_RETRIES = 5
 IDLE_SECONDS = 180.0
-"""Apple wants connections kept. But NATs forget one after some minutes, and what is sent then is lost."""
+"""Apple wants connections kept. But NATs forget an idle connection after minutes, and lose its packets."""
 
 
 class Line:
-    """POST to one host. Whoever posts sets the deadline, by cancelling."""
+    """POST to one host. The caller sets the deadline, by cancelling."""
 
     def __init__(self, url: str, context: ssl.SSLContext, *, streams: int, clock: Clock) -> None:
-        """At most `streams` requests are under way; the others wait. Connects when there is one."""
+        """At most `streams` requests are under way; the others wait. The first request connects."""
         self._url = url.rstrip("/")
         self._context = context
         self._clock = clock
@@ -44,11 +44,11 @@ class Line:
         self._closed = False
 
     async def post(self, path: str, headers: Mapping[str, str], content: bytes) -> Answer:
-        """The answer, whatever its status.
+        """The answer, of any status.
 
-        Raises NoConnection if the request never went out, and NoAnswer if it did, and the connection was
-        lost more than MOST_RETRIES times. One that was lost while the request still waited for a stream
-        counts only if nothing came of that connection at all.
+        Raises NoConnection if the request never went out. Raises NoAnswer if the request went out, and the
+        connection was lost more than MOST_RETRIES times. A connection that was lost while the request waited
+        for a stream counts only if the connection gave no answer at all.
         """
         question, lost, went = Question(httpx.URL(self._url + path), headers, content), 0, False
         async with self._streams:
@@ -67,12 +67,12 @@ class Line:
         raise NoAnswer("PNS goes down")
 
     async def renew(self) -> None:
-        """Send what comes from now on over a new connection; what is under way may end on this one."""
+        """Send later requests over a new connection. Requests under way may end on the old connection."""
         if self._newest is not None:
             await self._newest.retire()
 
     async def close(self) -> None:
-        """End it, and what is under way. For good: a line is not opened again."""
+        """End the line and all its requests, for good: a line is not opened again."""
         self._closed = True
         if self._newest is not None:
             await self._newest.close()

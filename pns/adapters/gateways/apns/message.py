@@ -24,7 +24,7 @@ _MOST_COLLAPSE_ID = 64
 
 
 def payload(push: Push) -> dict[str, Any]:
-    """What is sent as JSON. Over the application's data stands what PNS says under the same name."""
+    """The JSON of a push. The fields of PNS replace the application's data of the same name."""
     if push.dismissed:
         return {"aps": {"content-available": 1, "badge": push.badge}, "dismissed": push.dismissed}
     controls = push.controls.apns or APNsControls()
@@ -32,9 +32,9 @@ def payload(push: Push) -> dict[str, Any]:
 
 
 def headers(push: Push, topic: str, now: int) -> dict[str, str]:
-    """The apns-* headers of a push at `now`, microseconds since 1970; without `topic` if that is empty.
+    """The apns-* headers of a push at `now`, microseconds since 1970. An empty `topic` is left out.
 
-    `apns-id` and `apns-collapse-id` are the same at every attempt: what is sent twice replaces itself.
+    `apns-id` and `apns-collapse-id` are the same at every attempt: a push that is sent twice replaces itself.
     """
     controls = push.controls.apns or APNsControls()
     push_type = "background" if push.dismissed else controls.push_type
@@ -62,7 +62,7 @@ def _notification(push: Push, controls: APNsControls) -> dict[str, Any]:
 
 
 def _aps(push: Push, controls: APNsControls) -> dict[str, Any]:
-    """A background push shows and sounds nothing by itself, or Apple would not take it for one."""
+    """A background push without alert, sound and badge: Apple takes no other."""
     background = controls.push_type == "background"
     sound = None if background else "default"
     return _given(
@@ -80,7 +80,7 @@ def _aps(push: Push, controls: APNsControls) -> dict[str, Any]:
 
 
 def _alert(push: Push, controls: APNsControls) -> str | dict[str, str]:
-    """The controls' text, else the notification's; one text alone as a text."""
+    """The controls' text, else the notification's. A single text stays a text."""
     if isinstance(controls.alert, str):
         return controls.alert
     said = push.payload if controls.push_type == "alert" else Payload()
@@ -109,7 +109,7 @@ def _genero(push: Push, controls: APNsControls) -> dict[str, Any]:
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is not there; a badge of 0 is."""
+    """Without empty values; a badge of 0 stays."""
     return {name: value for name, value in fields.items() if value not in (None, "", {})}
 
 

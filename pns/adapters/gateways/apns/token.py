@@ -1,8 +1,8 @@
-"""Provider tokens of APNs: the JWTs by which it knows whose pushes these are.
+"""Provider tokens of APNs: JWTs by which APNs knows the sender of a push.
 
-One token is good for an hour, and all pushes share it. APNs takes no new one within 20 minutes of the last;
-so it is renewed after 50, earlier only when APNs calls it expired, and never more often than that.
-(Apple, "Establishing a token-based connection to APNs".)
+A token is good for an hour, and all pushes share the token. APNs takes no new token within 20 minutes of the
+last. So a token is renewed after 50 minutes, or earlier when APNs calls the token expired; but never within
+the 20 minutes. (Apple, "Establishing a token-based connection to APNs".)
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _ID = re.compile(r"[A-Z0-9]{10}")
 
 
 class ProviderToken:
-    """The token of one key and team; `bearer` is the value of the `authorization` header."""
+    """The token of a key and a team. `bearer` is the value of the `authorization` header."""
 
     def __init__(self, settings: APNsSettings, *, clock: Clock) -> None:
-        """Raises SettingsError for a key that cannot be read and ids that cannot be."""
+        """Raises SettingsError for an unreadable key and for impossible ids."""
         for name in ("key_id", "team_id"):
             if not _ID.fullmatch(getattr(settings, name)):
                 raise SettingsError(f"push.apns.{name} must be the ten capitals and digits that Apple gave")
@@ -47,13 +47,13 @@ class ProviderToken:
         return self._bearer
 
     def renew(self, refused: str) -> bool:
-        """APNs calls `refused` expired. True if there is another token now; False if it is too early."""
+        """APNs calls `refused` expired. Returns True for a newer token; False if a new token is too early."""
         if self._age() >= PAUSE:
             self._renew_unless_kept()
         return refused != self._bearer
 
     def keep(self) -> None:
-        """APNs has seen too many tokens: the one that there is stays for `PAUSE`."""
+        """APNs has seen too many tokens: the present token stays for `PAUSE`."""
         self._kept_until = self._clock.monotonic() + PAUSE
 
     def _age(self) -> float:

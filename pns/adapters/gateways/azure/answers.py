@@ -1,7 +1,7 @@
-"""What an answer of Azure Notification Hubs means.
+"""The meaning of an answer of Azure Notification Hubs.
 
-Azure says what became of the request, never what became of the push: FCM and APNs are asked later, and tell
-the hub alone. https://learn.microsoft.com/rest/api/notificationhubs/direct-send
+Azure tells the result of the request, never the result of the push: Azure asks FCM and APNs later, and FCM
+and APNs answer the hub alone. https://learn.microsoft.com/rest/api/notificationhubs/direct-send
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OUTCOMES = {
     410: Outcome.DEVICE_INVALID,
     413: Outcome.FAILED,
 }
-"""All others are troubles of Azure, or of what stands before it."""
+"""All others are troubles of Azure, or of a proxy before Azure."""
 
 _DETAIL = re.compile(r"<Detail>([^<]*)</Detail>")
 _TRACKING = re.compile(r"\.*\s*TrackingId:.*", re.DOTALL)
@@ -39,13 +39,13 @@ def receipt(response: httpx.Response, address: str, now: int) -> Receipt:
 
 
 def detail(response: httpx.Response) -> str:
-    """Azure's own words; empty if that is not its form."""
+    """Azure's own words; empty for another form of answer."""
     found = _DETAIL.search(response.text)
     return _TRACKING.sub("", html.unescape(found[1])) if found else ""
 
 
 async def trouble(response: httpx.Response) -> str:
-    """What is wrong, by a look at the hub; else empty. The hub's description, which has keys, is not read."""
+    """The trouble, by a look at the hub; else empty. The hub's description, which has keys, is not read."""
     if response.status_code == 200:
         return ""
     await response.aread()
@@ -59,6 +59,6 @@ async def trouble(response: httpx.Response) -> str:
 
 
 def _provider_id(response: httpx.Response) -> str | None:
-    """The notification's id, which only the dearer tiers give, else the id that Azure's support asks for."""
+    """The notification's id, which only the dearer tiers give, else the id for Azure's support."""
     path = httpx.URL(response.headers.get("location", "")).path.split("/")
     return (path[3] if len(path) > 3 else "") or response.headers.get("trackingid")

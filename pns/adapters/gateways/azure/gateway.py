@@ -1,8 +1,9 @@
-"""Azure Notification Hubs between PNS and FCM or APNs: a push goes to the hub as it would to the network.
+"""Azure Notification Hubs between PNS and FCM or APNs: the hub takes pushes in place of the network.
 
-The hub is given the device's own token with each push (direct send) and keeps no devices of ours. That it has
-taken a push says nothing of the device, and a dead token is never heard of: devices that are gone stay until
-they are uninstalled or forgotten. Which APNs it asks, the sandbox or the other, is the hub's setting.
+PNS gives the hub the device's own token with each push (direct send), and the hub keeps no devices of ours.
+An accepted push says nothing of the device, and the hub never reports a dead token: dead devices stay until
+they are uninstalled or forgotten. The hub's own setting chooses between APNs and its sandbox. The form of a
+push: message.py. The meaning of the answers: answers.py.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _SAFE = re.compile(r"[ -~]*")
 
 
 class _Line(NamedTuple):
-    """What a started gateway sends with."""
+    """The parts of a started gateway."""
 
     hub: str
     client: httpx.AsyncClient
@@ -45,7 +46,7 @@ class _Line(NamedTuple):
 
 class Azure:
     """See pns.contracts.gateway.Gateway. A push that Azure refuses for its signature is sent once more, with
-    a new one.
+    a new signature.
     """
 
     name = "azure"
@@ -92,16 +93,16 @@ class Azure:
         return ""
 
     async def register(self, registration: Registration, device_id: str) -> Address:
-        """The address is the one that the network's own gateway would keep, so that either can take over."""
+        """The address of the network's own gateway, so that each gateway can take over from the other."""
         self.check(registration)
         token = registration.token or ""
         return Address(token.lower() if registration.network == "apns" else token)
 
     async def unregister(self, device: Device) -> None:
-        """The hub keeps nothing of it."""
+        """The hub keeps nothing of the device."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:
-        """There is nothing to take back."""
+        """Nothing to take back: the hub made nothing for PNS."""
 
     # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,7 +1,7 @@
 """Shared access signatures of Azure (SAS): good for an hour, made with the key of the connection string.
 
-Pure but for the clock it is given. The key is used as it stands, not decoded from base64. Nothing here
-repeats a connection string or a key.
+Pure but for the given clock. The key is used as text, not decoded from base64. No error repeats a connection
+string or a key.
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
 """
 
@@ -25,7 +25,7 @@ _PARTS = {"Endpoint", "SharedAccessKeyName", "SharedAccessKey"}
 
 
 class Access(NamedTuple):
-    """Where a namespace is, ending in a slash, and the policy and key that open it."""
+    """The URL of a namespace, ending in a slash, with its policy and key."""
 
     url: str
     name: str
@@ -33,7 +33,7 @@ class Access(NamedTuple):
 
 
 def parse(connection_string: str) -> Access:
-    """Raises SettingsError, without any of the text, for what is not the connection string of a namespace."""
+    """Raises SettingsError, without any of the text, for any text but a namespace's connection string."""
     texts = [part.partition("=") for part in connection_string.split(";") if part.strip()]
     parts = {name.strip(): value.strip() for name, _, value in texts}
     endpoint = _ENDPOINT.fullmatch(parts.get("Endpoint", ""))
@@ -46,7 +46,7 @@ def parse(connection_string: str) -> Access:
 
 
 def sign(access: Access, end: int) -> str:
-    """The value of `Authorization` that opens the namespace until `end`, seconds since 1970."""
+    """The value of `Authorization` for the namespace until `end`, seconds since 1970."""
     resource = _quoted(access.url.lower())
     digest = hmac.digest(access.key.encode(), f"{resource}\n{end}".encode(), "sha256")
     signature = _quoted(b64encode(digest).decode())
@@ -67,7 +67,7 @@ class Signatures:
         self._end = 0
 
     def current(self) -> str:
-        """One that is good for `MARGIN_SECONDS` at least."""
+        """A signature that is good for `MARGIN_SECONDS` at least."""
         now = self._clock.now() // 1_000_000
         if now > self._end - MARGIN_SECONDS or now < self._end - LIFETIME_SECONDS:
             self._end = now + LIFETIME_SECONDS
@@ -75,6 +75,6 @@ class Signatures:
         return self._current
 
     def drop(self, refused: str) -> None:
-        """Make another next time, unless that has happened already."""
+        """Make a new signature next time, unless a newer one is there already."""
         if refused == self._current:
             self._end = 0

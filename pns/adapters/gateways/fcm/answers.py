@@ -1,7 +1,7 @@
-"""What FCM's answer to a message means: its error codes first, then the status of HTTP.
+"""The meaning of FCM's answers: FCM's error codes first, then the status of HTTP.
 
-https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode. Of FCM's own words only those are kept that
-cannot quote the message: an operator reads them, and a message is somebody's mail.
+https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode. Of FCM's own words PNS keeps only the words
+that cannot quote the message: an operator reads them, and a message is private mail.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pns.adapters.gateways.http import reason, retry_after
 from pns.contracts.gateway import Outcome, Receipt
 
 THIRD_PARTY = ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR")
-"""Of the project's APNs key or VAPID key, kept at Firebase: it concerns the devices behind these alone."""
+"""For the project's APNs key or VAPID key, kept at Firebase: the trouble of the devices behind the key."""
 SENDER_ID_MISMATCH = "SENDER_ID_MISMATCH"
 """The token is of another Firebase project than our key."""
 THIRD_PARTY_SECONDS = 900.0
 QUOTA_SECONDS = 60.0
-"""What Google asks for where 429 comes without Retry-After."""
+"""Google asks for this wait where 429 comes without Retry-After."""
 
 _BY_CODE = {
     "UNREGISTERED": Outcome.DEVICE_INVALID,
@@ -57,14 +57,14 @@ class _Error(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    """`name`: of a message that FCM took."""
+    """`name`: Google's name of an accepted message."""
 
     name: str = ""
     error: _Error = field(default_factory=_Error)
 
 
 class Answer:
-    """What came back for one message."""
+    """The answer to one message."""
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response

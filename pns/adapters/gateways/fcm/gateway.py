@@ -1,6 +1,6 @@
 """The gateway to Firebase Cloud Messaging, HTTP v1: one request for each push.
 
-What is sent: message.py. What an answer means: answers.py. With which access token: google.py.
+The form of a push: message.py. The meaning of the answers: answers.py. The access token: google.py.
 https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send
 """
 
@@ -28,9 +28,9 @@ from pns.settings import FCMSettings
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 
 _ACCOUNT = ""
-"""There is one, and its trouble is everybody's."""
+"""One service for all devices: its trouble is the trouble of all."""
 _TOKEN = re.compile(r"[!-~]+")
-"""Google says nothing of its form. What is no visible ASCII it has not made, nor can every store keep it."""
+"""Google documents no form of a token. Google makes visible ASCII only, and not every store keeps more."""
 
 _REMEDIES = {
     Outcome.REFUSED: "set this machine's clock, or make a new key for push.fcm.credentials",
@@ -39,7 +39,7 @@ _REMEDIES = {
 
 
 class _Line(NamedTuple):
-    """What a started gateway sends with."""
+    """The parts of a started gateway."""
 
     url: str
     client: httpx.AsyncClient
@@ -47,8 +47,8 @@ class _Line(NamedTuple):
 
 
 class FCM:
-    """See pns.contracts.gateway.Gateway. A push that Google refuses for its access token is sent once more,
-    with a new one.
+    """See pns.contracts.gateway.Gateway. A push that Google refuses for its access token is sent once
+    more, with a new token.
     """
 
     name = "fcm"
@@ -98,10 +98,10 @@ class FCM:
         return Address(registration.token or "", keys={"kind": registration.token_kind})
 
     async def unregister(self, device: Device) -> None:
-        """Firebase keeps what it gave: only the app itself can give a token back."""
+        """Firebase keeps the token: only the app itself can give a token back."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:
-        """There is nothing to take back."""
+        """Nothing to take back: Firebase made nothing for PNS."""
 
     # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,7 +1,7 @@
 """Access tokens for Google's interfaces, of a service account.
 
-One token is kept and shared, one question for it runs at a time, and it is renewed before its end.
-google-auth signs and knows the form of the question; it asks in a thread, but over the HTTP library of all
+All callers share a token and the question for the next token, and the token is renewed before its end.
+google-auth signs the question and knows its form. The question runs in a thread, over the HTTP library of all
 gateways, so that trust, redirects and proxies are the same here. No key or token is ever logged.
 """
 
@@ -33,7 +33,7 @@ EARLY_SECONDS = 300.0
 
 
 class NoAccess(Exception):
-    """There is no access token. `receipt` says what that means for a push."""
+    """No access token. `receipt` is the result for a push."""
 
     def __init__(self, receipt: Receipt) -> None:
         super().__init__(receipt.reason)
@@ -41,7 +41,7 @@ class NoAccess(Exception):
 
 
 class ServiceAccount(NamedTuple):
-    """What a key file says. `project`: the one that the account belongs to; may be empty."""
+    """The content of a key file. `project`: the project of the account; may be empty."""
 
     credentials: Credentials
     project: str
@@ -83,7 +83,7 @@ def service_account(path: str, scope: str, key: str) -> ServiceAccount:
 
 
 def _why_not(content: bytes) -> str:
-    """Which part of a file is not as a service account's key has it."""
+    """The part of a file that differs from a service account's key."""
     if content.startswith(BOM_UTF8):
         return "it starts with a byte order mark; save it as UTF-8 without one"
     try:
@@ -114,7 +114,7 @@ def _wrong_text(token_uri: str, private_key: str) -> str:
 
 
 class AccessTokens:
-    """The account's access token, always one that is good for minutes."""
+    """The account's access token, always good for some minutes more."""
 
     def __init__(self, credentials: Credentials, trust: ssl.SSLContext, *, clock: Clock) -> None:
         self._credentials = credentials
@@ -125,7 +125,7 @@ class AccessTokens:
         self._question: asyncio.Task[str] | None = None
 
     async def token(self) -> str:
-        """Raises NoAccess. Whoever waits may be cancelled: the question goes on for the others."""
+        """Raises NoAccess. A waiting caller may be cancelled: the question goes on for the others."""
         if self._token and self._clock.monotonic() < self._renew_at:
             return self._token
         if (question := self._question) is None:
@@ -135,12 +135,12 @@ class AccessTokens:
         return question.result()
 
     def drop(self, token: str) -> None:
-        """`token` was refused: ask for another, unless that has happened."""
+        """`token` was refused: ask for another, unless a newer token is known."""
         if token == self._token:
             self._token = ""
 
     async def stop(self) -> None:
-        """End the question, and whoever waits for its answer with it. Safe to call twice."""
+        """End the question, and all callers that wait for the answer. Safe to call twice."""
         if (question := self._question) is not None:
             question.cancel()
             await asyncio.wait([question])

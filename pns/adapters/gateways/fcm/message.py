@@ -1,8 +1,8 @@
-"""A push as a message of FCM's HTTP v1 API (projects.messages): the one form for every gateway to FCM.
+"""A push as a message of FCM's HTTP v1 API (projects.messages): the same form for every gateway to FCM.
 
-Pure: no I/O, no clock. Whoever sends a message puts its target beside it. Field names are those of Google's
-discovery document fcm.v1.json. Genero's apps, devices whose `platform` is "genero", get the form that their
-client reads: data alone, under its own five names.
+Pure: no I/O, no clock. The sender of a message puts the target beside the message. Field names are from
+Google's discovery document fcm.v1.json. Genero's apps, devices whose `platform` is "genero", get the form
+that their client reads: data alone, under its own five names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_BYTES = 4096
 MOST_SECONDS = 2_419_200
 """Four weeks. FCM refuses a longer time to live."""
 DISMISSAL_SECONDS = 4 * 3600
-"""After that, nobody minds a notification that was seen elsewhere."""
+"""After this time, nobody minds a notification that was seen elsewhere."""
 
 GENERO = "genero"
 
@@ -29,8 +29,8 @@ Message = dict[str, Any]
 def message(push: Push, now: int) -> Message:
     """The message without its target; `now` in microseconds since 1970.
 
-    Raises ValueError, its text the reason, for a push that can never be sent: over `MOST_BYTES` of UTF-8
-    JSON, the target aside; with data under a name that FCM keeps for itself; a dismissal for Genero's client.
+    Raises ValueError for a push that can never be sent: over `MOST_BYTES` of UTF-8 JSON, the target aside;
+    data under a name that FCM keeps for itself; a dismissal for Genero's client. Its text is the reason.
     """
     made = _dismissal(push, now) if push.dismissed else _message(push, now)
     size = len(msgspec.json.encode(made))
@@ -40,7 +40,7 @@ def message(push: Push, now: int) -> Message:
 
 
 def target(device: Device) -> dict[str, str]:
-    """Whom a message is for: the field of the message that names the device."""
+    """The field of the message that names the device."""
     return {"fid" if device.keys.get("kind") == "fid" else "token": device.address}
 
 
@@ -83,7 +83,7 @@ def _dismissal(push: Push, now: int) -> Message:
 
 
 def _data(push: Push, controls: FCMControls) -> dict[str, str]:
-    """The application's own, and over it what PNS says; what PNS has nothing to say about is left out."""
+    """The application's data, and over it the fields of PNS. Unknown fields are left out."""
     payload = push.payload
     told = {
         "id": push.notification_id,
@@ -110,7 +110,7 @@ def _genero_data(push: Push, controls: FCMControls) -> dict[str, str]:
 
 
 def _shown(push: Push, controls: FCMControls) -> dict[str, str]:
-    """What people read, on every platform that FCM reaches; empty where there is nothing to read."""
+    """The text for people, on every platform that FCM reaches; empty for a push without text."""
     own, payload = controls.notification or FCMNotification(), push.payload
     title = payload.title if own.title is None else own.title
     body = payload.body if own.body is None else own.body
@@ -118,7 +118,7 @@ def _shown(push: Push, controls: FCMControls) -> dict[str, str]:
 
 
 def _drawn(push: Push, controls: FCMControls) -> dict[str, str]:
-    """How Android shows it. The tag makes what replaces a notification replace it on the screen, too."""
+    """Android's form. The tag lets a notification replace the older notification on the screen, too."""
     own = controls.notification or FCMNotification()
     return _filled(
         {
@@ -154,12 +154,12 @@ def _collapse_key(push: Push, controls: FCMControls) -> str | None:
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is not there: None, false, an empty text."""
+    """Without None, false and empty texts."""
     return {name: value for name, value in fields.items() if value}
 
 
 def _texts(fields: Mapping[str, object]) -> dict[str, str]:
-    """FCM's data is text alone; what is none becomes its JSON."""
+    """FCM's data is text alone; other values become their JSON."""
     return {name: value if isinstance(value, str) else _json(value) for name, value in fields.items()}
 
 

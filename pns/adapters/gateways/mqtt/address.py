@@ -1,4 +1,4 @@
-"""Where the broker is, for PNS and for devices, and what may stand in a topic. Pure: nothing is looked up."""
+"""The address of the broker, for PNS and for devices, and the rules for a topic. Pure: no look-up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREFIX = re.compile(r"[^$/+#\0][^+#\0]*")
 
 
 class Place(NamedTuple):
-    """`url` is as it stands in the settings; `tls`: whether the line is encrypted."""
+    """`url` is the text of the settings; `tls`: whether the line is encrypted."""
 
     url: str
     host: str
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 def parse(url: str, key: str) -> Place:
-    """The place that `url` names. Raises SettingsError naming `key`, without the value."""
+    """The place named by `url`. Raises SettingsError naming `key`, without the value."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -46,9 +46,9 @@ def check_prefix(prefix: str) -> None:
 
 
 def is_level(text: str) -> bool:
-    """Whether `text` can be one level of a topic, which nobody reads as a pattern.
+    """Whether `text` can be one level of a topic, and never reads as a pattern.
 
-    A broker may end the connection over control characters and noncharacters (MQTT 5 §1.5.4), and with it all
-    that is under way there.
+    A broker may end the connection over control characters and noncharacters (MQTT 5 §1.5.4), and with the
+    connection every message under way.
     """
     return _LEVEL.fullmatch(text) is not None and text.isprintable()

@@ -1,8 +1,8 @@
 """One connection to an MQTT 5 broker, from its opening to its loss; never used again.
 
-paho-mqtt speaks MQTT, the event loop waits: only the lookup, TCP and TLS of opening run in a thread. paho and
-not aiomqtt, because aiomqtt drops what MQTT 5 says with an acknowledgement, so that a publication that the
-broker refused would count as taken. Reconnecting is line.py's; what an answer means is gateway.py's.
+paho-mqtt speaks MQTT, the event loop waits: only the lookup, TCP and TLS of opening run in a thread. PNS does
+not use aiomqtt: aiomqtt drops the reason code of an acknowledgement, so that a publication refused by the
+broker would count as taken. line.py reconnects; answers.py knows the meaning of an answer.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 KEEPALIVE_SECONDS = 20
-"""A broker that has said nothing for twice as long is away."""
+"""A broker is away after twice as long a silence."""
 CONNECT_SECONDS = 10
 """For TCP, for TLS and for CONNACK, each."""
 TICK_SECONDS = 1
 
 RECEIVE_MAXIMUM = 65_535
-"""How many publications a broker takes at once that names no number (MQTT 5 §3.2.2.3.3)."""
+"""The publications that a broker takes at once if the broker names no number (MQTT 5 §3.2.2.3.3)."""
 
 _LOGIN_REFUSED = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
-"""Reason codes of CONNACK that only an operator can change (MQTT 5 §3.2.2.2)."""
+"""Reason codes of CONNACK for an operator (MQTT 5 §3.2.2.2)."""
 
 
 class Broker(NamedTuple):
-    """Where a broker is, and the login there.
+    """The place of a broker, and the login there.
 
-    `trusted`: whose certificates, None for a line without TLS. `client_id`: "" lets the broker choose.
+    `trusted`: the trusted certificates, None for a line without TLS. `client_id`: "" lets the broker choose.
     """
 
     host: str
@@ -55,7 +55,7 @@ class BrokerRefuses(Exception):
 
 
 class Connection:
-    """Open it once, before anything else. Every method raises BrokerAway once the connection is lost."""
+    """Call `open` once, before anything else. Every method raises BrokerAway after the connection is lost."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -67,7 +67,7 @@ class Connection:
         self._hearers: dict[str, Callable[[bytes], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.lost = ""
-        """Why it is of no use any more; empty until then."""
+        """The reason of the loss; empty while the connection works."""
 
     async def open(self) -> None:
         """Connect and log in. Raises BrokerAway or BrokerRefuses."""
@@ -80,10 +80,10 @@ class Connection:
             undo.pop_all()
 
     async def publish(self, topic: str, payload: bytes, *, expires_in: int | None = None) -> ReasonCode:
-        """The reason code of the broker's PUBACK; at most as many are on their way as the broker takes.
+        """The reason code of the broker's PUBACK. At most as many messages are under way as the broker takes.
 
-        `expires_in`: for how many seconds the broker keeps it. Whoever is cancelled gives the place back only
-        when the PUBACK comes.
+        `expires_in`: for how many seconds the broker keeps the message. A cancelled call gives its place back
+        only with the PUBACK.
         """
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expires_in is not None:
@@ -108,7 +108,7 @@ class Connection:
         self._hearers[topic] = hear
 
     def close(self) -> None:
-        """Say goodbye if that can be done at once, and let go. Safe to call twice, and before `open`."""
+        """Say goodbye if the socket takes it at once, and let go. Safe to call twice, and before `open`."""
         self._connack.cancel()
         self._lose("the connection was closed")
         self._client.disconnect()
@@ -119,7 +119,7 @@ class Connection:
             line.close()
 
     def _dial(self) -> Exception | None:
-        """What went wrong, in a thread. The error itself is not kept: it holds the socket of the attempt."""
+        """The cause of a failure, in a thread. The error itself is not kept: the error holds the socket."""
         try:
             self._client.connect(self._broker.host, self._broker.port, KEEPALIVE_SECONDS, clean_start=True)
         except ssl.SSLCertVerificationError:
@@ -142,7 +142,7 @@ class Connection:
     # ── paho's side: all of it runs in the event loop ─────────────────────────────────────────────────
 
     def _attach(self) -> None:
-        """Let the event loop drive what `connect` has opened. Only now: a thread must not touch the loop."""
+        """Let the event loop drive the socket of `connect`. Only now: a thread must not touch the loop."""
         client, line = self._client, self._client.socket()
         assert line is not None
         descriptor = line.fileno()
@@ -170,7 +170,7 @@ class Connection:
             self._client.loop_read()  # TLS has decrypted more than was asked for; no selector sees that
 
     def _tick(self) -> None:
-        """Where paho sends PINGREQ, and notices that nothing came back."""
+        """Here paho sends PINGREQ, and notices a missing answer."""
         self._client.loop_misc()
         if not self.lost:
             self._timer = self._loop.call_later(TICK_SECONDS, self._tick)

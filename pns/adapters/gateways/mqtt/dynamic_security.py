@@ -1,8 +1,8 @@
-"""Who makes the logins of MQTT devices: PNS, by the plugin "dynamic security" of Mosquitto, or the operator.
+"""The logins of MQTT devices: made by PNS, with Mosquitto's plugin "dynamic security", or by the operator.
 
 A device may read its one topic, from its one client id, and do nothing else, whatever the broker's defaults
 are. See https://mosquitto.org/documentation/dynamic-security/; run with 2.0.11. Passwords are made here, told
-once and kept nowhere.
+once and never kept.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ RESPONSE = f"{CONTROL}/response"
 ANSWER_SECONDS = 5
 
 USERNAME_PREFIX = "pns-device-"
-"""So that no device is ever given a login that PNS has not made."""
+"""A prefix of PNS's own: no device gets a login that PNS has not made."""
 
 PAGE = 500
-"""Logins that are asked for at once."""
+"""Logins in one question."""
 
 _MISSING = frozenset({"Client not found", "Role not found"})
 
@@ -36,36 +36,36 @@ Command = dict[str, object]
 
 
 class Login(NamedTuple):
-    """`password`: None where the operator knows it."""
+    """`password`: None where only the operator knows the password."""
 
     username: str
     password: str | None = None
 
 
 class Provisioner(Protocol):
-    """What `push.mqtt.provisioning` chooses. Raises BrokerAway and BrokerRefuses."""
+    """The choice of `push.mqtt.provisioning`. Methods raise BrokerAway and BrokerRefuses."""
 
     async def grant(self, device_id: str, topic: str) -> Login:
-        """Let the device read `topic`. Again for the same device: a new password, the old one is void."""
+        """Let the device read `topic`. A second call makes a new password, and voids the old password."""
 
     async def revoke(self, username: str) -> None:
-        """Take back what `grant` gave, and what waits there: at once, also from who is connected."""
+        """Take back the login and the waiting messages, at once, also from a connected device."""
 
     async def try_out(self) -> None:
         """Return when `grant` would work."""
 
 
 class Operator:
-    """`none`: the broker's own configuration says who reads what, such as `pattern read pns/+/%u`."""
+    """`none`: the broker's own configuration gives the rights, such as `pattern read pns/+/%u`."""
 
     async def grant(self, device_id: str, topic: str) -> Login:
         return Login(device_id)
 
     async def revoke(self, username: str) -> None:
-        """What the operator gave is the operator's to take."""
+        """The operator gave the login, and takes the login back."""
 
     async def try_out(self) -> None:
-        """There is nothing to try."""
+        """Nothing to try."""
 
 
 class _Client(Struct, frozen=True):
@@ -91,7 +91,7 @@ class _Answers(Struct, frozen=True):
 class DynamicSecurity:
     """`dynamic-security`: a client and a role of the same name for each device.
 
-    Both are made if need be, then changed to what they should be. Deleting them first would cost a connected
+    Both are made if missing, then changed to the wanted state. Deleting them first would cost a connected
     device its subscription, although its session stays.
     """
 
@@ -124,7 +124,7 @@ class DynamicSecurity:
         _check(answer.error for answer in answers if answer.error not in _MISSING)
 
     async def logins(self) -> Mapping[str, str]:
-        """The topic of each login that `grant` made, of this PNS or another, by user name."""
+        """The topics of the logins made by `grant`, of this PNS or another, by user name."""
         found: dict[str, str] = {}
         for offset in count(0, PAGE):
             (answer,) = await self._ask(
@@ -141,7 +141,7 @@ class DynamicSecurity:
         _check(answer.error for answer in await self._ask({"command": "getDefaultACLAccess"}))
 
     async def _end_session(self, username: str) -> None:
-        """Throw away what the broker still keeps: whoever is given this device's id next must not read it."""
+        """Remove the session at the broker: the next owner of this device's id must not read the messages."""
         password = token_urlsafe(24)
         (answer,) = await self._ask(
             {"command": "setClientPassword", "username": username, "password": password}
@@ -151,7 +151,7 @@ class DynamicSecurity:
             await self._line.visit(username=username, password=password, client_id=client_id)
 
     async def _ask(self, *commands: Command) -> list[_Answer]:
-        """The plugin's answers, in order. It answers everybody on one topic, so each question has a mark."""
+        """The plugin's answers, in order. All answers come on one topic, so each question has a mark."""
         connection = await self._line.connection()
         mark = uuid4().hex
         question = {"commands": [command | {"correlationData": mark} for command in commands]}

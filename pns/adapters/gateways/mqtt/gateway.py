@@ -1,8 +1,9 @@
-"""MQTT 5: PNS publishes to a broker, and each device reads a topic of its own there.
+"""MQTT 5: PNS publishes to a broker, and each device reads its own topic there.
 
-A device connects with `clean_start` false and QoS 1, so the broker keeps for it what comes meanwhile. An
-acknowledgement says that the broker has it, never that the device has; a device that has no session at the
-broker is known as such, and tried again later. No topic ever turns out dead. See docs/push.md.
+A device connects with `clean_start` false and QoS 1, so the broker keeps messages for an absent device. An
+acknowledgement says that the broker has the message, never that the device has. A push to a device without a
+session at the broker is tried again later. No topic ever turns out dead. See docs/push.md. The form of a
+push: message.py. The meaning of the answers: answers.py.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SESSION_SECONDS = 2_419_200
 
 
 class _Started(NamedTuple):
-    """What a started gateway works with."""
+    """The parts of a started gateway."""
 
     line: Line
     provisioner: Provisioner
@@ -58,7 +59,7 @@ class MQTT:
         self._started: _Started | None = None
 
     async def start(self) -> None:
-        """Who needs the broker first connects."""
+        """Checks the settings. The first call that needs the broker connects."""
         settings = self._settings
         mqtt_address.check_prefix(settings.topic_prefix)
         place = mqtt_address.parse(settings.url, "push.mqtt.url")
@@ -84,7 +85,7 @@ class MQTT:
             raise wrong("/app", "must be printable, without `/`, `+` and `#`: it is a part of an MQTT topic")
 
     def circuit(self, device: Device) -> str:
-        """An app's own: its name is a part of the topic, and PNS may be refused there alone."""
+        """The app's own: the app's name is a part of the topic, and the broker may refuse this app alone."""
         return device.app
 
     async def register(self, registration: Registration, device_id: str) -> Address:
@@ -137,7 +138,7 @@ class MQTT:
         return await self._publish(push.device.address, payload, expires_in=expires_in)
 
     async def trouble(self) -> str:
-        """Also tries what `push` and `register` need, with a word for nobody."""
+        """Also tries the rights that `push` and `register` need, with a message for nobody."""
         try:
             async with asyncio.timeout(TRIAL_SECONDS):
                 await self._running().provisioner.try_out()

@@ -1,6 +1,7 @@
-"""The line to an MQTT broker: a connection whenever one is asked for, made anew when the last one was lost.
+"""The line to an MQTT broker: a connection on demand, made anew when the last connection was lost.
 
-Nothing here waits to try again: whoever asks while the broker is away hears so at once, and asks later.
+The line never waits to try again. While the broker is away, each call fails at once, and the caller asks
+later.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ from pns.adapters.gateways.mqtt.connection import Broker, Connection
 
 
 class Line:
-    """At most one connection at a time; all who ask while it is being opened wait for the same attempt."""
+    """At most one connection at a time. Calls during an attempt to connect share the attempt."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._opening: asyncio.Task[Connection] | None = None
 
     async def connection(self) -> Connection:
-        """An open connection. Raises BrokerAway or BrokerRefuses. Cancelling it ends no attempt of others."""
+        """An open connection. Raises BrokerAway or BrokerRefuses. Cancelling ends no attempt of others."""
         if self._opening is None or _is_over(self._opening):
             self._opening = asyncio.create_task(self._open(), name="pns mqtt")
         return await asyncio.shield(self._opening)
 
     async def visit(self, *, username: str, password: str, client_id: str) -> None:
-        """Be another client for a moment. It starts clean, which ends the session that this client had."""
+        """Be another client for a moment. A clean start ends the session of this client."""
         login = self._broker._replace(username=username, password=password, client_id=client_id)
         connection = Connection(login)
         await connection.open()
@@ -47,7 +48,7 @@ class Line:
 
 
 def _is_over(opening: asyncio.Task[Connection]) -> bool:
-    """Whether it ended without a connection, or that connection is lost."""
+    """Whether the attempt ended without a connection, or the connection is lost."""
     if not opening.done():
         return False
     return opening.cancelled() or opening.exception() is not None or bool(opening.result().lost)

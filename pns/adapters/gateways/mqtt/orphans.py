@@ -1,8 +1,8 @@
-"""Logins at the broker that are nobody's any more: their device was removed while the broker was away.
+"""Orphaned logins: their devices were removed while the broker was away.
 
-A login is made before its device is stored, so one is taken back only when it was nobody's twice, a minute
-apart. And where most are nobody's, it is this PNS that is mistaken (its database, or another PNS at the same
-broker with the same topic_prefix): then none is.
+A login is made before its device is stored. So a login is taken back only when two looks, a minute apart,
+found no device. Where most logins have no device, this PNS is mistaken (its database, or another PNS at the
+same broker with the same topic_prefix): then no login is taken back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 APART_SECONDS = 60.0
 EVERY_SECONDS = 3600.0
 MOST_DOUBTFUL = 10
-"""So many may be nobody's where fewer are somebody's."""
+"""This many logins may be orphaned where fewer are not."""
 _MISTAKEN = (
     "%d of %d logins at the MQTT broker are of devices that PNS does not know. None is taken back: is this "
     "the right database, and has each PNS at this broker a push.mqtt.topic_prefix of its own?"
@@ -39,7 +39,7 @@ class OrphanedLogins:
         self._compared: tuple[Connection, float] | None = None
 
     async def take_back(self, is_registered: IsRegistered) -> None:
-        """Call it now and then. Raises BrokerAway and BrokerRefuses."""
+        """Call `take_back` now and then. Raises BrokerAway and BrokerRefuses."""
         connection, now = await self._line.connection(), self._clock.monotonic()
         if not self._is_due(connection, now):
             return
@@ -55,7 +55,7 @@ class OrphanedLogins:
         self._suspects = orphans - self._suspects
 
     async def _compare(self, is_registered: IsRegistered) -> tuple[set[str], int]:
-        """The logins that are nobody's, and how many are somebody's."""
+        """The logins without a device, and the number of logins with a device."""
         orphans, others = set(), 0
         for username, topic in (await self._plugin.logins()).items():
             if not topic.startswith(self._prefix):

@@ -1,7 +1,7 @@
-"""What a push service's answer means for a push (RFC 8030 §5, §7.3, §8.4; RFC 8292 §4.2). Pure.
+"""The meaning of a push service's answer to a push (RFC 8030 §5, §7.3, §8.4; RFC 8292 §4.2). Pure.
 
-The answer is foreign text: of its words one line is kept, and none if they repeat a part of the endpoint, by
-which anybody could push.
+The answer is foreign text. PNS keeps one line of the text, and no text that repeats a part of the endpoint:
+anybody who knows the endpoint could push.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _OUTCOMES = {
     **dict.fromkeys((408, 425, 429), Outcome.RETRY),  # of this one endpoint
 }
 _OUTCOMES_BY_CLASS = {4: Outcome.FAILED, 5: Outcome.UNAVAILABLE}
-"""For all other statuses, by their first digit. What is left may pass: a redirect too, never followed."""
+"""For all other statuses, by their first digit. All others may pass: a redirect too, never followed."""
 
 _SHORTEST_PART = 8
-"""Characters of what stands between two slashes of an endpoint."""
+"""Characters between two slashes of an endpoint."""
 _SHORTEST_RUN = 16
-"""Characters from anywhere in its path: what is secret may be the end of a part."""
+"""Characters from anywhere in the path: the secret may be the end of a part."""
 _MOST_LOCATION = 1000
 
 

@@ -1,7 +1,7 @@
-"""Web Push: to browsers, and to apps by UnifiedPush, which is the same wire (RFC 8030, RFC 8291, RFC 8292).
+"""Web Push: to browsers, and to apps by UnifiedPush, over the same wire (RFC 8030, RFC 8291, RFC 8292).
 
-There is no one service: each device brings its own, by its endpoint; so each service is its own circuit.
-Keys are required, nothing goes out as plain text.
+Each device brings its own push service, by its endpoint; so each service has its own circuit. Keys are
+required, nothing goes out as plain text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MOST_EXPIRATION = 253_402_300_799_000
 
 
 class _Means(NamedTuple):
-    """What it takes to send."""
+    """The parts of a started gateway."""
 
     signer: vapid.Vapid
     line: PublicLine
@@ -86,7 +86,7 @@ class WebPush:
         self._expires_at(subscription)
 
     def circuit(self, device: Device) -> str:
-        """The push service: trouble of one never stops another."""
+        """The push service: the trouble of a service never stops another."""
         try:
             return str(Endpoint.parse(device.address).origin)
         except ForbiddenEndpoint:
@@ -103,10 +103,10 @@ class WebPush:
         )
 
     async def unregister(self, device: Device) -> None:
-        """There is nothing to take back: only the browser can end a subscription."""
+        """Nothing to take back: only the browser can end a subscription."""
 
     async def tidy(self, is_registered: IsRegistered) -> None:
-        """There is nothing to take back."""
+        """Nothing to take back: push services made nothing for PNS."""
 
     async def push(self, push: Push) -> Receipt:
         try:
@@ -125,7 +125,7 @@ class WebPush:
         return self._learned(endpoint, receipt(answer, endpoint=push.device.address, now=self._clock.now()))
 
     async def trouble(self) -> str:
-        """There is no one service to ask. Started, it has a key and a subject that can be sent with."""
+        """No service to ask. A started gateway has a key and a subject that can be sent."""
         return "" if self._means else "Web Push was not started, so it has no key to sign with."
 
     async def _send(self, push: Push, endpoint: Endpoint) -> Answer:
@@ -136,8 +136,8 @@ class WebPush:
         return await line.post(endpoint, headers=signed, body=body)
 
     def _learned(self, endpoint: Endpoint, found: Receipt) -> Receipt:
-        """A service that has taken our token and then refuses it means one device: subscribed with another
-        key than ours, by mistake or to hold up everybody else there.
+        """A service that took our token and refuses the token later means one device. The device subscribed
+        with another key than ours, by mistake or to hold up all others there.
         """
         signer, _ = self._started()
         if found.outcome is Outcome.ACCEPTED:

@@ -1,6 +1,6 @@
-"""Names looked up in threads of their own, shared out so that slow name servers hold up only their like.
+"""Names looked up in threads of their own, shared so that slow name servers hold up only their own domain.
 
-Nobody can end a look-up: one that is not waited for any more keeps its thread until the system gives up.
+Nobody can end a look-up: an abandoned look-up keeps its thread until the system gives up.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pns.runtime.clock import Clock
 
 LOOKUP_SECONDS = 5.0
 PLACE_SECONDS = 0.25
-"""For a place among the look-ups of a domain. Most take less, so that the hosts of one service follow each
-other; behind slow ones there is no point in waiting.
+"""For a place among the look-ups of a domain. Most look-ups take less, so the hosts of a service follow each
+other; waiting behind slow look-ups has no point.
 """
 MOST_OF_DOMAIN = 2
 SLOW_SECONDS = 30.0
-"""How long a name that took too long is not looked up again."""
+"""How long a slow name is not looked up again."""
 MOST_SLOW = 10_000
 
 Resolve = Callable[[str, int], list[str]]
@@ -32,11 +32,11 @@ class Slow(Exception):
 
 
 class Crowded(Exception):
-    """Look-ups of other names were in the way: nothing is known of this one."""
+    """Look-ups of other names were in the way: nothing is known of this name."""
 
 
 class Lookups:
-    """Calls `resolve` in at most `threads` threads, MOST_OF_DOMAIN of them for the names of one domain."""
+    """Calls `resolve` in at most `threads` threads, MOST_OF_DOMAIN of them for the names of a domain."""
 
     def __init__(self, resolve: Resolve, *, threads: int, clock: Clock) -> None:
         self._resolve = resolve
@@ -49,9 +49,9 @@ class Lookups:
         self._slow_until: dict[str, float] = {}
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """What `resolve` says or raises; those who ask for `host` at the same time hear the same.
+        """The result of `resolve`. Callers that ask for `host` at the same time share a look-up.
 
-        Raises Slow and Crowded, too, and RuntimeError once it is closed.
+        Raises the errors of `resolve`, Slow and Crowded, and RuntimeError after `close`.
         """
         if self._slow_until.get(host, 0.0) > self._clock.monotonic():
             raise Slow
@@ -96,5 +96,5 @@ class Lookups:
 
 
 def _domain(host: str) -> str:
-    """The last two labels. Where others register below these, as in co.uk, they share what they have."""
+    """The last two labels. Where others register below these, as in co.uk, they share their threads."""
     return ".".join(host.rstrip(".").split(".")[-2:])

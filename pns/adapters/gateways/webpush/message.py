@@ -1,7 +1,7 @@
-"""What a Web Push message is made of: its text, its encryption (RFC 8291), its headers (RFC 8030 §5).
+"""The parts of a Web Push message: its text, its encryption (RFC 8291), its headers (RFC 8030 §5).
 
 Pure but for the key and the salt, which are new for each message. All sizes are bytes, and are checked before
-anything is sent: http_ece would cut what is too long into several records, which RFC 8291 §4 forbids.
+sending: http_ece would cut a long text into several records, and RFC 8291 §4 forbids several.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pns.adapters.gateways import p256
 from pns.model.push import Push, WebPushControls
 
 MAX_BODY = 4096
-"""What every push service must take (RFC 8030 §7.2)."""
+"""Every push service must take this much (RFC 8030 §7.2)."""
 MAX_TEXT = 3993
-"""What is left of it: 86 bytes are the header of aes128gcm, 1 is padding, 16 are the tag."""
+"""The rest for the text: the header of aes128gcm takes 86 bytes, padding 1, the tag 16."""
 AUTH_BYTES = 16
 DISMISSAL_SECONDS = 4 * 3600
-"""For how long it is worth telling a device that something was seen elsewhere."""
+"""For how long a dismissal is worth sending."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -34,7 +34,7 @@ class Unsendable(ValueError):
 
 
 def text(push: Push) -> bytes:
-    """The message that the page's service worker gets, as JSON. Raises Unsendable if it is too long."""
+    """The message for the page's service worker, as JSON. Raises Unsendable if the message is too long."""
     encoded = msgspec.json.encode(push.dismissal() if push.dismissed else _message(push))
     if len(encoded) > MAX_TEXT:
         raise Unsendable(f"the message has {len(encoded)} bytes; Web Push takes {MAX_TEXT}")
@@ -42,7 +42,7 @@ def text(push: Push) -> bytes:
 
 
 def encrypted(text: bytes, keys: Mapping[str, str]) -> bytes:
-    """The body: `text` for whoever has the subscription's `keys`, in one record. Raises Unsendable."""
+    """The body: `text` for the owner of the subscription's `keys`, in one record. Raises Unsendable."""
     try:
         browser, auth = p256.public_key(keys["p256dh"]), p256.decode(keys["auth"], AUTH_BYTES)
     except (KeyError, ValueError):
@@ -61,7 +61,7 @@ def encrypted(text: bytes, keys: Mapping[str, str]) -> bytes:
 
 
 def headers(push: Push, now: int) -> dict[str, str]:
-    """How the push service should treat it. The same `Topic` at every attempt: a later one replaces it."""
+    """The push service's orders. The same `Topic` at every attempt: a later push replaces the earlier."""
     controls = _controls(push)
     seconds, urgency = push.seconds_left(now, controls.ttl_seconds), controls.urgency or "normal"
     if push.dismissed:
@@ -88,7 +88,7 @@ def _topic(collapse_key: str | None) -> str | None:
 
 
 def _message(push: Push) -> dict[str, Any]:
-    """What is empty is left out, but for the badge: there, 0 says something."""
+    """Without empty values, but for the badge: a badge of 0 means something."""
     told = push.payload
     fields = {
         "id": push.notification_id,

@@ -1,9 +1,9 @@
-"""POST to hosts that clients name: connected is only an address that was looked up, checked, and allowed.
+"""POST to hosts that clients name. A connection goes only to an address that was looked up and allowed.
 
 The check stands below TLS and HTTP, where a connection is made. So a name is resolved once, a second answer
 of its name server changes nothing (DNS rebinding), and `Host`, SNI and certificate stay those of the name.
-It works on the library's pool, so there is no redirect, no cookie, no proxy and no decompression. Whoever
-posts sets the deadline.
+The line works on the library's pool, without redirects, cookies, proxies and decompression. The caller sets
+the deadline.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from pns.adapters.gateways.webpush.lookups import Crowded, Lookups, Slow
 from pns.runtime.clock import Clock
 
 CONNECT_SECONDS = 3.0
-"""After that, the next address is tried."""
+"""After this time, the next address is tried."""
 MOST_ADDRESSES = 4
 _LOOKUPS = 256
-"""Threads, made as they are needed. More than twice the pushes that are under way by default: a look-up that
-was given up goes on for about as long again, and who has many domains can have many of these.
+"""Threads, made on demand. More than twice the pushes under way by default: an abandoned look-up goes on for
+about as long again, and a client with many domains can have many.
 """
 _REGISTRATIONS = 32
-"""Those of whoever registers: neither holds up the other."""
+"""Threads for registrations: pushes and registrations do not hold each other up."""
 _KEEP_ALIVE_SECONDS = 20.0
 _MOST_BODY = 4096
 
 _NO_SUCH_NAME = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")}
-"""Not every system has all of them. What else getaddrinfo says may pass."""
+"""Not every system has all three names. Other errors of getaddrinfo may pass."""
 _UNREACHED = (httpcore.ConnectError, httpcore.ConnectTimeout)
 _FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
 
 
 class NoAnswer(Exception):
-    """There was no answer; whether the request arrived, nobody knows. The message names no host."""
+    """No answer; the request may have arrived or not. The message names no host."""
 
 
 class Unreachable(NoAnswer):
@@ -48,7 +48,7 @@ class Unreachable(NoAnswer):
 
 
 class UnknownHost(Unreachable):
-    """There is no such name, or it has no address."""
+    """The name does not exist, or has no address."""
 
 
 class Answer(NamedTuple):
@@ -60,7 +60,7 @@ class Answer(NamedTuple):
 
 
 class PublicLine:
-    """Connections within `reach`, of which at most `connections` stay open idle. Close it with `close`."""
+    """Connections within `reach`; at most `connections` stay open idle. You must call `close` at the end."""
 
     def __init__(self, reach: Reach, *, trust: ssl.SSLContext, connections: int, clock: Clock) -> None:
         self._reach = reach
@@ -94,9 +94,9 @@ class PublicLine:
             raise NoAnswer(type(error).__name__) from error
 
     async def look_up(self, host: str, port: int, *, scheme: str, new: bool = False) -> list[str]:
-        """The addresses of `host`, every one of them allowed. Raises ForbiddenEndpoint and NoAnswer.
+        """The addresses of `host`, every address allowed. Raises ForbiddenEndpoint and NoAnswer.
 
-        `new`: for somebody who registers, and is not to hold up pushes.
+        `new`: for a registration, which must not hold up pushes.
         """
         lookups = self._registrations if new else self._lookups
         try:
@@ -125,7 +125,7 @@ class PublicLine:
 
 
 class _Checked(httpcore.AsyncNetworkBackend):
-    """Makes TCP connections, each to an address that `line` has looked up for it."""
+    """Makes TCP connections, each to an address that `line` has looked up."""
 
     def __init__(self, line: PublicLine, scheme: str) -> None:
         self._line = line
@@ -160,7 +160,7 @@ def _request(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> htt
 
 
 async def _beginning(response: httpcore.Response) -> bytes:
-    """As much of the body as is of interest; who sends more is hung up on."""
+    """The interesting part of the body. The line to a service that sends more is closed."""
     body = bytearray()
     async with aclosing(response.aiter_stream()) as chunks:
         async for chunk in chunks:

@@ -1,8 +1,8 @@
-"""VAPID (RFC 8292): the key by which push services know this server, and the tokens that it signs.
+"""VAPID (RFC 8292): the key by which push services know this server, and the tokens signed with the key.
 
-A token is for one origin. It holds for 12 hours and is used again until half of that is over, as long as the
-clock does not jump; so a push costs no signature. A token that its service took once is good: who refuses it
-later means something else. Asks nobody, and never shows the private key.
+A token is for an origin. A token holds for 12 hours and is used again for 6 hours, as long as the clock does
+not jump; so most pushes cost no signature. A token that its service took once is good: a later refusal has
+another cause. Asks nobody, and never shows the private key.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pns.runtime.clock import Clock
 from pns.settings.rules import Origin
 
 LIFE_SECONDS = 12 * 3600
-"""RFC 8292 §2 allows 24 hours; half of it leaves room for clocks that are wrong."""
+"""RFC 8292 §2 allows 24 hours; half of the time leaves room for wrong clocks."""
 MOST_ORIGINS = 1000
-"""Tokens that are kept. Whoever registers chooses the origins, so there may be any number of them."""
+"""The number of kept tokens. Clients choose the origins, so the number of origins has no bound."""
 
 _SUBJECT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://[^\s/@]+(/\S*)?")
 
@@ -33,7 +33,7 @@ def new_private_key() -> str:
 
 
 def public_key(private: str) -> str:
-    """What pages subscribe with as `applicationServerKey`. Raises ValueError as `check_private_key` does."""
+    """The `applicationServerKey` of pages. Raises ValueError as `check_private_key` does."""
     return p256.encode(p256.point(p256.private_key(check_private_key(private)).public_key()))
 
 
@@ -61,7 +61,7 @@ class _Token(NamedTuple):
 
 
 class Vapid:
-    """What this server says of itself to every push service. `public_key` is as pages need it."""
+    """This server's proof to every push service. `public_key`: in the form that pages need."""
 
     def __init__(self, private_key: str, *, subject: str, clock: Clock) -> None:
         """Raises ValueError as `check_private_key` and `check_subject` do."""
@@ -81,7 +81,7 @@ class Vapid:
             self._tokens[origin] = self._tokens[origin]._replace(taken=True)
 
     def is_good(self, origin: Origin) -> bool:
-        """Whether `origin` has taken the token that it is sent now."""
+        """Whether `origin` took the present token before."""
         return origin in self._tokens and self._tokens[origin].taken
 
     def _token(self, origin: Origin) -> str:

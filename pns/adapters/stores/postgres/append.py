@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pns.adapters.stores.drafts import Draft, by_user, for_known, fresh, keyed
+from pns.adapters.stores.drafts import Draft, by_user, to_store, users_with_key, with_known_key
 from pns.adapters.stores.postgres.rows import Session, affected, single_column, tuples
 from pns.contracts.store import Appended
 from pns.errors import NotificationIdConflict
@@ -26,10 +26,10 @@ class Append(NamedTuple):
     terms: PushTerms | None = None
 
     @property
-    def plain(self) -> bool:
+    def needs_no_lock(self) -> bool:
         """Whether nothing that is stored already can matter to it."""
         return not any(
-            draft.named or draft.collapse_key is not None or draft.user_key is not None
+            draft.id_given or draft.collapse_key is not None or draft.user_key is not None
             for draft in self.wanted
         )
 
@@ -78,8 +78,8 @@ class _Inbox:
 async def append(session: Session, requests: Sequence[Append]) -> list[Appended | NotificationIdConflict]:
     """Store what of each request is new and has not expired. A conflict is one request's outcome alone."""
     inboxes = {draft.user_id: _Inbox() for request in requests for draft in request.wanted}
-    await _look_up(session, inboxes, [d for r in requests for d in r.wanted if d.named])
-    keys = await _keys(session, keyed([draft for request in requests for draft in request.wanted]))
+    await _look_up(session, inboxes, [d for r in requests for d in r.wanted if d.id_given])
+    keys = await _keys(session, users_with_key([draft for request in requests for draft in request.wanted]))
     outcomes = [_decide(inboxes, request, keys) for request in requests]
     changed = {user_id: inbox for user_id, inbox in inboxes.items() if inbox.added}
     if changed:
@@ -112,8 +112,8 @@ def _decide(
 ) -> Appended | NotificationIdConflict:
     try:
         new = {
-            user_id: fresh(some, inboxes[user_id].data, request.now)
-            for user_id, some in by_user(for_known(request.wanted, keys)).items()
+            user_id: to_store(some, inboxes[user_id].data, request.now)
+            for user_id, some in by_user(with_known_key(request.wanted, keys)).items()
         }
     except NotificationIdConflict as conflict:
         return conflict

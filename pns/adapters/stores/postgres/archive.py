@@ -45,7 +45,7 @@ class PostgresArchive:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._connections.open()
         except StoreUnavailable as error:
-            raise self._named(error) from error
+            raise self._with_place(error) from error
         except TimeoutError as error:
             raise unavailable(error, self.place) from error
         version, oldest_code = await self._row("schema")
@@ -122,9 +122,9 @@ class PostgresArchive:
         try:
             return await self._connections.run(function)
         except StoreUnavailable as error:
-            raise self._named(error) from error
+            raise self._with_place(error) from error
 
-    def _named(self, error: StoreUnavailable) -> StoreUnavailable:
+    def _with_place(self, error: StoreUnavailable) -> StoreUnavailable:
         return StoreUnavailable(f"{self.place}: {error}")
 
 

@@ -54,10 +54,10 @@ async def commit(session: Session, requests: Sequence[Request]) -> list[object]:
 async def _commit(session: Session, requests: Sequence[Request]) -> list[object]:
     appends = [request for request in requests if isinstance(request, Append)]
     marks = [request for request in requests if isinstance(request, MarkSent)]
-    if len(appends) == len(requests) and all(request.plain for request in appends):
-        return [*await _certainly(append(session, appends))]
+    if len(appends) == len(requests) and all(request.needs_no_lock for request in appends):
+        return [*await _commit_or_unknown(append(session, appends))]
     if len(marks) == len(requests):
-        return [*await _certainly(mark_places(session, marks))]
+        return [*await _commit_or_unknown(mark_places(session, marks))]
     return await _transact(session, requests)
 
 
@@ -69,9 +69,9 @@ async def _transact(session: Session, requests: Sequence[Request]) -> list[objec
         outcomes = await _work(session, [requests[number] for number in turns])
     except BaseException:
         with suppress(*ENGINE_ERRORS):  # a connection that is left in a transaction is not used again
-            await session.execute("ROLLBACK")
+            await session.execute(SQL["roll_back"].text)
         raise
-    await _certainly(session.execute("COMMIT"))
+    await _commit_or_unknown(session.execute(SQL["commit"].text))
     by_number = dict(zip(turns, outcomes, strict=True))
     return [by_number[number] for number in range(len(requests))]
 
@@ -92,16 +92,16 @@ async def _work(session: Session, requests: Sequence[Request]) -> list[object]:
     outcomes: list[object] = []
     for number, request in enumerate(requests):
         if isinstance(request, Write):
-            outcomes += await _hot(session, requests[len(outcomes) : number])
+            outcomes += await _appends_and_marks(session, requests[len(outcomes) : number])
             outcomes.append(await request.run(session, *([found[number]] if number in found else [])))
-    outcomes += await _hot(session, requests[len(outcomes) :])
+    outcomes += await _appends_and_marks(session, requests[len(outcomes) :])
     unused = set(made).difference(*(write.makes for write in writes))
     if unused:
         await affected(session, "delete_unused", {"user_ids": [*unused]})
     return outcomes
 
 
-async def _hot(session: Session, requests: Sequence[Request]) -> list[object]:
+async def _appends_and_marks(session: Session, requests: Sequence[Request]) -> list[object]:
     """Appends and marks: all of the ones, then all of the others, for neither depends on the other."""
     appended = iter(await append(session, [r for r in requests if isinstance(r, Append)]))
     marked = iter(await mark_places(session, [r for r in requests if isinstance(r, MarkSent)]))
@@ -141,7 +141,7 @@ async def _lock(session: Session, requests: Sequence[Request], found: Iterable[t
     return await single_column(session, "lock_users", concerned)
 
 
-async def _certainly(work: Awaitable[T]) -> T:
+async def _commit_or_unknown(work: Awaitable[T]) -> T:
     """What `work` returns, which commits. Raises StoreUnavailable when it may have committed and failed."""
     try:
         return await work

@@ -38,6 +38,14 @@ BEGIN; SELECT pg_advisory_xact_lock_shared(5262931, 1)
 -- user is erased, or the same user could come back under a lower key.
 BEGIN; SELECT pg_advisory_xact_lock(5262931, 1)
 
+-- name: commit
+-- The batch is on disk when this statement returns.
+COMMIT
+
+-- name: roll_back
+-- Nothing of the batch was stored.
+ROLLBACK
+
 -- name: lock_names
 -- Lock what several may want to make at the same time, such as an address, in the order of numbers.
 SELECT CASE WHEN n.shared

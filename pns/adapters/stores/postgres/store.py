@@ -24,7 +24,7 @@ from pns.adapters.stores.postgres.migrate import migrate
 from pns.adapters.stores.postgres.outbox import PostgresOutbox
 from pns.adapters.stores.postgres.writes import MarkSent, Name, Write
 from pns.adapters.stores.schema import require_whole
-from pns.adapters.stores.secrets import PUSH_KEY, SESSION_SECRET, new_push_key, new_secret
+from pns.adapters.stores.secrets import SESSION_SECRET, VAPID_KEY, new_secret, new_vapid_key
 from pns.contracts.store import (
     EVERY_DEVICE,
     Appended,
@@ -228,8 +228,8 @@ class PostgresStore:
     async def secret(self) -> str:
         return await self._shared(SESSION_SECRET, new_secret)
 
-    async def push_key(self) -> str:
-        return await self._shared(PUSH_KEY, new_push_key)
+    async def vapid_key(self) -> str:
+        return await self._shared(VAPID_KEY, new_vapid_key)
 
     async def _shared(self, name: str, new: Callable[[], str]) -> str:
         kept = await self._small.run(partial(reads.secret, name=name))

@@ -22,11 +22,11 @@ from pns.adapters.stores.postgres.rows import (
     single_value,
 )
 from pns.contracts.store import EVERY_DEVICE, Place, Presence
+from pns.model.timestamp import DAY, MINUTE
 
 T = TypeVar("T")
 
-DAY = 24 * 3600 * 1_000_000
-SKEW = 5 * 60 * 1_000_000
+SKEW = 5 * MINUTE
 """How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
 PROBE_BYTES = 32_768
 

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 
-from pns.adapters.stores.drafts import Draft, by_user, for_known, fresh, keyed
+from pns.adapters.stores.drafts import Draft, by_user, to_store, users_with_key, with_known_key
 from pns.adapters.stores.sqlite.outbox_writes import enqueue
-from pns.adapters.stores.sqlite.rows import SQL, all_rows, change, json_array, rows
+from pns.adapters.stores.sqlite.rows import SQL, affected, all_rows, json_array, rows
 from pns.adapters.stores.statements import columns
 from pns.contracts.store import Appended
 from pns.model.push import PushTerms
@@ -25,9 +25,9 @@ def append(
     connection: sqlite3.Connection, wanted: Sequence[Draft], terms: PushTerms | None, *, now: int
 ) -> Appended:
     """Store what of `wanted` is new and has not expired, and its pushes. Raises NotificationIdConflict."""
-    known = _known(connection, [draft for draft in wanted if draft.named])
-    asked = for_known(wanted, _keys(connection, keyed(wanted)))
-    new = {user_id: fresh(some, known.get(user_id, {}), now) for user_id, some in by_user(asked).items()}
+    known = _known(connection, [draft for draft in wanted if draft.id_given])
+    asked = with_known_key(wanted, _keys(connection, users_with_key(wanted)))
+    new = {user_id: to_store(some, known.get(user_id, {}), now) for user_id, some in by_user(asked).items()}
     changed = {user_id: some for user_id, some in new.items() if some}
     if changed:
         places = _store(connection, changed)
@@ -93,5 +93,5 @@ def _collapse(connection: sqlite3.Connection, user_key: int, keys: Collection[st
     if not keys:
         return
     replaced = {"user_key": user_key, "collapse_keys": json_array(keys)}
-    if count := change(connection, "delete_collapsed", replaced):
+    if count := affected(connection, "delete_collapsed", replaced):
         all_rows(connection, "lower_unseen", {"user_key": user_key, "count": count}, tuple[str])

@@ -51,7 +51,7 @@ class SQLiteArchive:
         try:
             await self._connection.open()
         except StoreUnavailable as error:
-            raise self._named(error) from error
+            raise self._with_place(error) from error
         version, oldest_code = await self._row("schema")
         require(version, oldest_code, self.place)
 
@@ -133,9 +133,9 @@ class SQLiteArchive:
         try:
             return await self._connection.run(function)
         except StoreUnavailable as error:
-            raise self._named(error) from error
+            raise self._with_place(error) from error
 
-    def _named(self, error: PNSError) -> StoreUnavailable:
+    def _with_place(self, error: PNSError) -> StoreUnavailable:
         return StoreUnavailable(f"{self.place}: {error}")
 
 

@@ -15,7 +15,7 @@ from pns.adapters.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
 from pns.adapters.stores.publications import StoredPublication, columns_of, drafts_of, publication_of, step_of
 from pns.adapters.stores.sqlite.append import append
 from pns.adapters.stores.sqlite.outbox import Committing, Reading
-from pns.adapters.stores.sqlite.rows import all_rows, change, row
+from pns.adapters.stores.sqlite.rows import affected, all_rows, row
 from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
 from pns.model.push import PushTerms
 from pns.runtime.clock import Clock
@@ -31,7 +31,7 @@ class SQLiteAudiences:
 
     async def make(self, audience: str) -> bool:
         new = {"audience": audience, "now": self._clock.now()}
-        return await self._write(lambda connection: change(connection, "make", new) > 0)
+        return await self._write(lambda connection: affected(connection, "make", new) > 0)
 
     async def remove(self, audience: str) -> bool:
         step = partial(_remove, audience=audience, limit=REMOVED_AT_ONCE)
@@ -49,7 +49,7 @@ class SQLiteAudiences:
 
     async def unsubscribe(self, audience: str, user_id: str) -> None:
         old = {"audience": audience, "user_id": user_id}
-        await self._write(lambda connection: change(connection, "unsubscribe", old))
+        await self._write(lambda connection: affected(connection, "unsubscribe", old))
 
     async def subscribed(self, audience: str, user_id: str) -> bool:
         return await self._found("subscribed", {"audience": audience, "user_id": user_id})
@@ -95,7 +95,7 @@ class SQLiteAudiences:
         )
 
         def reached(connection: sqlite3.Connection) -> Reached | None:
-            if not change(connection, "advance", step):
+            if not affected(connection, "advance", step):
                 return None
             appended = append(connection, wanted, terms, now=now)
             return Reached(appended.created, appended.changed)
@@ -104,11 +104,11 @@ class SQLiteAudiences:
 
     async def rest(self, publication_id: str, *, lease: int) -> None:
         turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}
-        await self._write(lambda connection: change(connection, "rest", turn))
+        await self._write(lambda connection: affected(connection, "rest", turn))
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:
         old = {"ended_before": ended_before, "limit": limit}
-        return await self._write(lambda connection: change(connection, "prune_publications", old))
+        return await self._write(lambda connection: affected(connection, "prune_publications", old))
 
     async def _found(self, name: str, where: dict[str, object] | dict[str, int] | dict[str, str]) -> bool:
         return await self._read(lambda connection: row(connection, name, where, tuple[int]) is not None)
@@ -116,24 +116,24 @@ class SQLiteAudiences:
 
 def _subscribe(connection: sqlite3.Connection, new: dict[str, object], *, make: bool) -> bool:
     if make:
-        change(connection, "make", new)
+        affected(connection, "make", new)
     elif row(connection, "exists", new, tuple[int]) is None:
         return False
-    change(connection, "make_user", new)
-    change(connection, "subscribe", new)
+    affected(connection, "make_user", new)
+    affected(connection, "subscribe", new)
     return True
 
 
 def _remove(connection: sqlite3.Connection, audience: str, *, limit: int) -> bool | None:
     """Whether it was there, once nobody is subscribed to it any more; None: again."""
     old = {"audience": audience, "limit": limit}
-    if change(connection, "remove_subscriptions", old) == limit:
+    if affected(connection, "remove_subscriptions", old) == limit:
         return None
-    return change(connection, "remove", old) > 0
+    return affected(connection, "remove", old) > 0
 
 
 def _publish(connection: sqlite3.Connection, publication: Publication) -> Publication:
-    change(connection, "publish", columns_of(publication))
+    affected(connection, "publish", columns_of(publication))
     return _publication(connection, publication.publication_id) or publication
 
 

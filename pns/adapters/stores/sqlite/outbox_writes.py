@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pns.adapters.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
 from pns.adapters.stores.due import DueRow, Owner, decide_all, keys_text
 from pns.adapters.stores.sqlite.outbox_reads import found_devices
-from pns.adapters.stores.sqlite.rows import SQL, all_rows, change, json_array, row
+from pns.adapters.stores.sqlite.rows import SQL, affected, all_rows, json_array, row
 from pns.contracts.outbox import Claim, Settlement
 from pns.model.device import Device, address_hash, new_device_id
 from pns.model.push import Push, PushState, PushTerms
@@ -35,13 +35,13 @@ def install(connection: sqlite3.Connection, device: Device, *, now: int) -> Devi
         return _refreshed(connection, device.device_id, columns)
     if same is not None:
         device = replace(device, device_id=new_device_id())
-    change(connection, "insert_device", _columns(device, user_key))
+    affected(connection, "insert_device", _columns(device, user_key))
     return device
 
 
 def _refreshed(connection: sqlite3.Connection, device_id: str, columns: dict[str, object]) -> Device:
-    change(connection, "refresh_device", {**columns, "device_id": device_id})
-    change(connection, "move_pushes", {"target": columns["gateway"], "device_ids": json_array([device_id])})
+    affected(connection, "refresh_device", {**columns, "device_id": device_id})
+    affected(connection, "move_pushes", {"target": columns["gateway"], "device_ids": json_array([device_id])})
     return found_devices(connection, "device", {"device_id": device_id})[0]
 
 
@@ -56,14 +56,14 @@ def _columns(device: Device, user_key: int) -> dict[str, object]:
 
 def known_user(connection: sqlite3.Connection, user_id: str) -> int:
     """The key of a user, who is made if need be."""
-    change(connection, "make_user", {"user_id": user_id})
+    affected(connection, "make_user", {"user_id": user_id})
     return all_rows(connection, "user_key", {"user_id": user_id}, tuple[int])[0][0]
 
 
 def _remove(connection: sqlite3.Connection, device_ids: Sequence[str], *, now: int) -> None:
     gone = {"device_ids": json_array(device_ids), "now": now}
-    change(connection, "delete_devices", gone)
-    change(connection, "cancel_pushes", gone)
+    affected(connection, "delete_devices", gone)
+    affected(connection, "cancel_pushes", gone)
 
 
 def uninstall(connection: sqlite3.Connection, user_id: str, device_id: str, *, now: int) -> Device | None:
@@ -79,15 +79,15 @@ def set_badge(connection: sqlite3.Connection, device_id: str, badge: int, *, use
     """See Outbox.set_badge."""
     asked = {"device_id": device_id, "badge": badge}
     if user_id is None:
-        return change(connection, "set_badge", asked) > 0
-    return change(connection, "set_badge_of", {**asked, "user_id": user_id}) > 0
+        return affected(connection, "set_badge", asked) > 0
+    return affected(connection, "set_badge_of", {**asked, "user_id": user_id}) > 0
 
 
 def regateway(connection: sqlite3.Connection, source: str, target: str, *, network: str, limit: int) -> int:
     """See Outbox.regateway."""
     move = {"source": source, "target": target, "network": network, "limit": limit}
     moved = [device_id for (device_id,) in all_rows(connection, "regateway", move, tuple[str])]
-    change(connection, "move_pushes", {"target": target, "device_ids": json_array(moved)})
+    affected(connection, "move_pushes", {"target": target, "device_ids": json_array(moved)})
     return len(moved)
 
 
@@ -111,13 +111,15 @@ def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Pus
     decided = decide_all(all_rows(connection, "due", where, DueRow), claim, now)
     for push_key, badge in decided.leased.items():
         lease = {"push_key": push_key, "badge": badge, "until": claim.until, "now": now}
-        change(connection, "lease_push", lease)
+        affected(connection, "lease_push", lease)
     for push_key, (state, reason) in decided.dropped.items():
-        change(connection, "drop_push", {"push_key": push_key, "state": state, "reason": reason, "now": now})
+        affected(
+            connection, "drop_push", {"push_key": push_key, "state": state, "reason": reason, "now": now}
+        )
     for push_key, gateway in decided.moved.items():
-        change(connection, "move_push", {"push_key": push_key, "gateway": gateway})
+        affected(connection, "move_push", {"push_key": push_key, "gateway": gateway})
     for device_id, badge in decided.badges.items():
-        change(connection, "set_badge", {"device_id": device_id, "badge": badge})
+        affected(connection, "set_badge", {"device_id": device_id, "badge": badge})
     return decided.pushes
 
 
@@ -125,7 +127,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], *,
     """See Outbox.settle."""
     removed = [s.push.device.device_id for s in settlements if _settle(connection, s, now)]
     if removed:
-        change(connection, "cancel_pushes", {"device_ids": json_array(removed), "now": now})
+        affected(connection, "cancel_pushes", {"device_ids": json_array(removed), "now": now})
 
 
 def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) -> bool:
@@ -137,7 +139,7 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
         "registered_at": push.device.registered_at,
     }
     invalid = state is PushState.DEVICE_INVALID
-    removed = invalid and change(connection, "delete_dead_device", dead) > 0
+    removed = invalid and affected(connection, "delete_dead_device", dead) > 0
     if invalid and not removed and row(connection, "live_device", dead, tuple[int]) is not None:
         state, due_at = PushState.RETRY, now
     settled = {
@@ -150,9 +152,9 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
         "unsent": int(not settlement.sent),
         "now": now,
     }
-    changed = change(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)
+    changed = affected(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)
     if changed and state is PushState.FAILED:
-        change(connection, "uncount_push", {"push_key": push.push_key})
+        affected(connection, "uncount_push", {"push_key": push.push_key})
     return removed
 
 
@@ -164,13 +166,13 @@ def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, no
     asked = {"user_id": user_id, "limit": DISMISSED_AT_ONCE}
     told = tell(all_rows(connection, "untold", asked, UntoldRow))
     for push_key, state in told.states.items():
-        change(connection, "tell_push", {"push_key": push_key, "state": state, "now": now})
+        affected(connection, "tell_push", {"push_key": push_key, "state": state, "now": now})
     for device_id, count in told.counts.items():
-        change(connection, "lower_badge", {"device_id": device_id, "count": count, "user_id": user_id})
+        affected(connection, "lower_badge", {"device_id": device_id, "count": count, "user_id": user_id})
     enqueued = 0
     for device_id, ids in told.words:
         word = {"device_id": device_id, "dismissed": ids, "user_id": user_id}
-        enqueued += change(connection, "enqueue_dismissal", {**word, "expires_at": expires_at, "now": now})
+        enqueued += affected(connection, "enqueue_dismissal", {**word, "expires_at": expires_at, "now": now})
     return enqueued
 
 
@@ -179,8 +181,8 @@ def prune(connection: sqlite3.Connection, *, settled_before: int, limit: int, no
     ended = all_rows(connection, "prune_devices", {"now": now, "limit": limit}, tuple[str])
     if ended:
         gone = json_array([device_id for (device_id,) in ended])
-        change(connection, "cancel_pushes", {"device_ids": gone, "now": now})
+        affected(connection, "cancel_pushes", {"device_ids": gone, "now": now})
     if len(ended) == limit:
         return limit
     left = {"settled_before": settled_before, "limit": limit - len(ended)}
-    return len(ended) + change(connection, "prune_pushes", left)
+    return len(ended) + affected(connection, "prune_pushes", left)

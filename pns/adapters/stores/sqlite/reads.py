@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pns.adapters.stores.drafts import byte_length
 from pns.adapters.stores.schema import SCHEMA_VERSION
-from pns.adapters.stores.sqlite.rows import all_rows, json_array, row, rows
+from pns.adapters.stores.sqlite.rows import SQL, all_rows, json_array, row, rows
 from pns.contracts.store import Cursor, Place, Presence, State, StoreReport
 from pns.errors import UnknownNotification
 from pns.model.notification import Page, StoredNotification
@@ -144,15 +144,15 @@ def copy_mark(connection: sqlite3.Connection) -> str | None:
 
 def data_version(connection: sqlite3.Connection) -> int:
     """A number that changes when another connection has committed."""
-    found: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    found: int = connection.execute(SQL["data_version"]).fetchone()[0]
     return found
 
 
 def report(connection: sqlite3.Connection, path: Path) -> StoreReport:
     """See Store.report; `connection` was prepared as all of the store's are."""
     version, oldest_code = all_rows(connection, "schema", (), tuple[int, int])[0]
-    journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    journal = connection.execute(SQL["journal_mode"]).fetchone()[0]
+    synchronous = connection.execute(SQL["synchronous"]).fetchone()[0]
     return StoreReport(
         place=f"{path}, {path.stat().st_size / 2**20:.1f} MiB, SQLite {sqlite3.sqlite_version}",
         schema=version,

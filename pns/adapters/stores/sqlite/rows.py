@@ -21,7 +21,7 @@ from pns.adapters.stores.sqlite.errors import Damaged
 from pns.adapters.stores.statements import load
 
 T = TypeVar("T")
-SQL = load("sqlite/store.sql", "sqlite/outbox.sql", "sqlite/audiences.sql")
+SQL = load("sqlite/session.sql", "sqlite/store.sql", "sqlite/outbox.sql", "sqlite/audiences.sql")
 Parameters = Mapping[str, object] | Sequence[object]
 
 
@@ -38,9 +38,9 @@ def _arrangement(cursor: sqlite3.Cursor, kind: Any) -> Callable[[Sequence[object
     if get_origin(kind) is tuple:
         return None
     columns = [column[0] for column in cursor.description or ()]
-    if issubclass(kind, msgspec.Struct):
+    if issubclass(kind, msgspec.Struct) and not kind.__struct_config__.array_like:
         return lambda row: dict(zip(columns, row, strict=True))
-    fields = list(kind._fields)
+    fields = list(kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind._fields)
     return None if columns == fields else itemgetter(*map(columns.index, fields))
 
 
@@ -63,7 +63,7 @@ def row(connection: sqlite3.Connection, name: str, parameters: Parameters, kind:
     return found[0] if found else None
 
 
-def change(connection: sqlite3.Connection, name: str, parameters: Parameters) -> int:
+def affected(connection: sqlite3.Connection, name: str, parameters: Parameters) -> int:
     """Run a writing statement; returns how many rows it changed."""
     return connection.execute(SQL[name], parameters).rowcount
 

@@ -21,15 +21,13 @@ from pns.adapters.stores.group_commit import (
     REMOVED_AT_ONCE,
     SMALL_WRITE,
     GroupCommit,
-    Rejected,
 )
 from pns.adapters.stores.schema import require_whole
-from pns.adapters.stores.secrets import PUSH_KEY, SESSION_SECRET, new_push_key, new_secret
+from pns.adapters.stores.secrets import SESSION_SECRET, VAPID_KEY, new_secret, new_vapid_key
 from pns.adapters.stores.sqlite import append as appending
-from pns.adapters.stores.sqlite import reads, writes
+from pns.adapters.stores.sqlite import batch, reads, writes
 from pns.adapters.stores.sqlite.audiences import SQLiteAudiences
 from pns.adapters.stores.sqlite.connection import SQLiteConnection
-from pns.adapters.stores.sqlite.errors import ENGINE_ERRORS, Stuck, concerns_all
 from pns.adapters.stores.sqlite.migrate import migrate
 from pns.adapters.stores.sqlite.outbox import SQLiteOutbox
 from pns.contracts.store import (
@@ -43,14 +41,13 @@ from pns.contracts.store import (
     StoreReport,
     Submission,
 )
-from pns.errors import PNSError, SettingsError
+from pns.errors import SettingsError
 from pns.model.notification import Page
 from pns.model.push import PushTerms
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 
 T = TypeVar("T")
-Operation = Callable[[sqlite3.Connection], object]
 
 
 class SQLiteStore:
@@ -72,7 +69,7 @@ class SQLiteStore:
         self._writer = SQLiteConnection(self.path, self._connections)
         self._small = SQLiteConnection(self.path, self._connections)
         self._pages = SQLiteConnection(self.path, self._connections)
-        self._commits: GroupCommit[Operation] = GroupCommit(
+        self._commits: GroupCommit[batch.Operation] = GroupCommit(
             self._commit, clock=clock, metrics=metrics, max_waiting_bytes=max_waiting_bytes
         )
         self.outbox = SQLiteOutbox(self._small.run, self._write, report=self._pages.run, clock=clock)
@@ -229,8 +226,8 @@ class SQLiteStore:
     async def secret(self) -> str:
         return await self._shared(SESSION_SECRET, new_secret)
 
-    async def push_key(self) -> str:
-        return await self._shared(PUSH_KEY, new_push_key)
+    async def vapid_key(self) -> str:
+        return await self._shared(VAPID_KEY, new_vapid_key)
 
     async def _shared(self, name: str, new: Callable[[], str]) -> str:
         kept = await self._small.run(partial(reads.secret, name=name))
@@ -272,42 +269,7 @@ class SQLiteStore:
             if count < at_once:
                 return total
 
-    async def _commit(self, operations: Sequence[Operation]) -> Sequence[object]:
-        return await self._writer.run(lambda connection: self._transact(connection, operations))
-
-    def _transact(self, connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[object]:
-        """One transaction, in the writer's thread. IMMEDIATE: SQLite lets no reader become a writer late."""
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [_attempt(connection, operation) for operation in operations]
-            self._writer.check_file()
-            connection.execute("COMMIT")
-        except ENGINE_ERRORS as error:
-            _roll_back(connection)
-            if concerns_all(error):
-                raise
-            raise Rejected from error
-        except BaseException:
-            _roll_back(connection)
-            raise
-        return outcomes
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    try:
-        if connection.in_transaction:  # after some errors SQLite has done it
-            connection.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        raise Stuck from error
-
-
-def _attempt(connection: sqlite3.Connection, operation: Operation) -> object:
-    """What `operation` returns, or the refusal that undid it and nothing else."""
-    connection.execute("SAVEPOINT request")
-    try:
-        outcome = operation(connection)
-    except PNSError as refusal:
-        connection.execute("ROLLBACK TO request")
-        outcome = refusal
-    connection.execute("RELEASE request")
-    return outcome
+    async def _commit(self, operations: Sequence[batch.Operation]) -> Sequence[object]:
+        return await self._writer.run(
+            partial(batch.commit, operations=operations, check_file=self._writer.check_file)
+        )

@@ -13,11 +13,11 @@ from functools import partial
 from secrets import token_hex
 from typing import NamedTuple
 
-from pns.adapters.stores.sqlite.rows import SQL, all_rows, change, json_array, row
+from pns.adapters.stores.sqlite.rows import SQL, affected, all_rows, json_array, row
 from pns.contracts.store import EVERY_DEVICE, Place, Presence
+from pns.model.timestamp import DAY, MINUTE
 
-DAY = 24 * 3600 * 1_000_000
-SKEW = 5 * 60 * 1_000_000
+SKEW = 5 * MINUTE
 """How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
 PROBE_BYTES = 32_768
 
@@ -37,7 +37,7 @@ def mark_places(connection: sqlite3.Connection, user_key: int, seqs: Sequence[in
     if row(connection, "live_user", {"user_key": user_key}, tuple[int]) is None:
         return 0
     places = {"user_key": user_key, "seqs": json_array(seqs), "now": now}
-    return _lower(connection, user_key, change(connection, "mark_places", places))
+    return _lower(connection, user_key, affected(connection, "mark_places", places))
 
 
 def mark_ids(
@@ -49,7 +49,7 @@ def mark_ids(
         return 0
     possible = [id for id in notification_ids if "\0" not in id]  # json_each would cut it off there
     ids = {"user_key": user[0], "notification_ids": json_array(possible), "now": now}
-    return _lower(connection, user[0], change(connection, "mark_ids", ids))
+    return _lower(connection, user[0], affected(connection, "mark_ids", ids))
 
 
 def last_place(connection: sqlite3.Connection, user_id: str) -> Place | None:
@@ -62,7 +62,7 @@ def mark_oldest(connection: sqlite3.Connection, user_key: int, last_seq: int, *,
     if row(connection, "live_user", {"user_key": user_key}, tuple[int]) is None:
         return 0
     oldest = {"user_key": user_key, "last_seq": last_seq, "limit": limit, "now": now}
-    return _lower(connection, user_key, change(connection, "mark_oldest", oldest))
+    return _lower(connection, user_key, affected(connection, "mark_oldest", oldest))
 
 
 def withdraw(connection: sqlite3.Connection, user_id: str, notification_id: str) -> bool:
@@ -87,7 +87,7 @@ def _lower(connection: sqlite3.Connection, user_key: int, count: int) -> int:
 def revoke(connection: sqlite3.Connection, user_id: str, device_id: str, *, now: int) -> int:
     """See Store.revoke."""
     target = {"user_id": user_id, "device_id": device_id}
-    change(connection, "delete_revocation", target)
+    affected(connection, "delete_revocation", target)
     return all_rows(connection, "insert_revocation", {**target, "now": now}, tuple[int])[0][0]
 
 
@@ -97,9 +97,9 @@ def erase_user(connection: sqlite3.Connection, user_id: str, *, now: int) -> int
     user = row(connection, "delete_user", {"user_id": user_id}, tuple[int])
     if user is None:
         return None
-    change(connection, "insert_erased", {"user_key": user[0]})
-    change(connection, "delete_user_devices", {"user_key": user[0]})
-    change(connection, "delete_user_subscriptions", {"user_key": user[0]})
+    affected(connection, "insert_erased", {"user_key": user[0]})
+    affected(connection, "delete_user_devices", {"user_key": user[0]})
+    affected(connection, "delete_user_subscriptions", {"user_key": user[0]})
     return user[0]
 
 
@@ -108,16 +108,16 @@ def remove_erased(connection: sqlite3.Connection, user_key: int, *, limit: int) 
     removed = 0
     for name in ("delete_erased_rows", "delete_erased_pushes"):
         if removed < limit:
-            removed += change(connection, name, {"user_key": user_key, "limit": limit - removed})
+            removed += affected(connection, name, {"user_key": user_key, "limit": limit - removed})
     if removed < limit:
-        change(connection, "delete_erased", {"user_key": user_key})
+        affected(connection, "delete_erased", {"user_key": user_key})
     return removed
 
 
 def use_ticket(connection: sqlite3.Connection, ticket_id: str, expires_at: int) -> bool:
     """See Store.use_ticket."""
     used = {"ticket_id": ticket_id, "expires_at": expires_at}
-    return change(connection, "use_ticket", used) == 1
+    return affected(connection, "use_ticket", used) == 1
 
 
 # ── nodes ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,7 +127,7 @@ def renew_lease(
     connection: sqlite3.Connection, node_id: str, until: int, presences: Sequence[Presence]
 ) -> None:
     """See Store.renew_lease."""
-    change(connection, "hold_lease", {"node_id": node_id, "until": until})
+    affected(connection, "hold_lease", {"node_id": node_id, "until": until})
     gone = [(node_id, p.user_id, p.device_id) for p in presences if p.connections == 0]
     here = [(node_id, *presence) for presence in presences if presence.connections > 0]
     connection.executemany(SQL["delete_presence"], gone)
@@ -136,8 +136,8 @@ def renew_lease(
 
 def end_lease(connection: sqlite3.Connection, node_id: str) -> None:
     """See Store.end_lease."""
-    change(connection, "delete_presences", {"node_id": node_id})
-    change(connection, "delete_node", {"node_id": node_id})
+    affected(connection, "delete_presences", {"node_id": node_id})
+    affected(connection, "delete_node", {"node_id": node_id})
 
 
 # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +176,7 @@ def prune(connection: sqlite3.Connection, *, seen_before: int | None, limit: int
 
 
 def _prune(connection: sqlite3.Connection, name: str, condition: dict[str, int], limit: int) -> int:
-    return change(connection, name, {**condition, "limit": limit}) if limit > 0 else 0
+    return affected(connection, name, {**condition, "limit": limit}) if limit > 0 else 0
 
 
 def _prune_erased(connection: sqlite3.Connection, limit: int) -> int:
@@ -191,10 +191,10 @@ def _prune_erased(connection: sqlite3.Connection, limit: int) -> int:
 
 def offer_secret(connection: sqlite3.Connection, name: str, value: str) -> str:
     """Keep `value` as the secret of this name unless there is one; returns the one that is kept."""
-    change(connection, "offer_secret", {"name": name, "value": value})
+    affected(connection, "offer_secret", {"name": name, "value": value})
     return all_rows(connection, "read_secret", {"name": name}, tuple[str])[0][0]
 
 
 def probe(connection: sqlite3.Connection) -> None:
     """Learn whether writing works. Takes as much room as a small request: pages that stay equal take none."""
-    change(connection, "put_probe", {"value": token_hex(PROBE_BYTES // 2)})
+    affected(connection, "put_probe", {"value": token_hex(PROBE_BYTES // 2)})

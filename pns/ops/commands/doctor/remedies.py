@@ -57,7 +57,7 @@ def unreached(error: Exception, *, where: str, start: str) -> str:
     """
     text = " ".join(str(cause) for cause in _causes(error)).lower()
     if isinstance(error, httpx.TimeoutException):
-        return f"a firewall may drop what is sent there; else correct {where}, or see why it is slow"
+        return f"a firewall may drop the request; else correct {where}, or find out why the server is slow"
     if "certificate" in text or "ssl" in text:
         return f"its certificate is not trusted here, or it speaks no https: correct {where}, or trust it"
     if any(words in text for words in _NO_NAME):
@@ -73,20 +73,20 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 _NO_NAME = ("name or service", "nodename", "name resolution", "no address", "getaddrinfo")
-_LOGS = "the answer and PNS's log say why"
+_LOGS = "the answer and PNS's log name the reason"
 _ANOTHER_PATH = "PNS runs, but not at this path: give --url with its own, which the proxy must not change"
 _PROBLEMS = {
     "store_unavailable": (
-        "the store does not take it, whoever asks: mend what the answer names (a full disk, a server that is "
+        "the store cannot be used by anybody: mend the cause in the answer (a full disk, a server that is "
         "away), see `What the 503 says` in docs/operations.md; PNS goes on by itself"
     ),
     "auth_unavailable": (
-        "auth.url did not say who this is: the questions about auth.url above say why, if asked from "
+        "auth.url did not name the user: the questions about auth.url above show the reason, if asked from "
         "here, else the log of PNS, as seen from its machine"
     ),
     "overloaded": "more is written than the store's disk takes: ask again, and look at pns_commit_seconds",
     "draining": "this node is going down: ask again when another one, or the next start, answers",
-    "unavailable": "ask again in a while; PNS's log says what it waits for",
+    "unavailable": "ask again in a while; PNS's log names the cause of the wait",
     "too_many_connections": (
         "this user has as many connections as `limits.connections_per_user` allows: close some, or raise it"
     ),
@@ -101,7 +101,7 @@ _LARGE = (
     "the proxy takes no head as large as this, and cookies can be: raise its limit (nginx: "
     "large_client_header_buffers)"
 )
-_NOT_HERE = "something else answers there: give --url with PNS's own path, such as https://app.example/pns"
+_NOT_HERE = "another program answers there: give --url with PNS's own path, such as https://app.example/pns"
 _AWAY = "the proxy answers, but does not reach PNS: is PNS running, and has the proxy its right address?"
 _MOVED = "something before PNS redirects: give --url with the address that browsers end at"
 _BEFORE_PNS = {

@@ -173,7 +173,7 @@ def _broken(error: httpx.HTTPError) -> str:
 
 
 _START = "start `pns serve`"
-_NOT_PNS = "something else answers there: give --url with PNS's own path, such as https://app.example/pns"
+_NOT_PNS = "another program answers there: give --url with PNS's own path, such as https://app.example/pns"
 _HOST = (
     "the proxy does not pass the Host header on: set it to pass (nginx: proxy_set_header Host $http_host;), "
     "or list the proxy in server.trusted_proxies and let it send X-Forwarded-Host"

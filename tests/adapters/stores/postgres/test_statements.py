@@ -25,7 +25,10 @@ from tests.adapters.stores.conftest import append, named, submission
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import eventually
 
-NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session", "take_time"}
+NO_PLAN = {"begin", "begin_erasing", "begin_migration", "make_schema", "prepare_session", "take_time"} | {
+    "commit",
+    "roll_back",
+}
 SHORT = {"erased", "nodes", "schema"}
 """Tables of a row or two, read whole."""
 REPORTS = {"backlog"}
@@ -172,6 +175,8 @@ def test_what_both_engines_do_has_one_name() -> None:
         "make_user",  # made when they are locked here
         *("put_presence", "delete_presence"),  # many at once here
         "delete_revocation",  # replaced in place here
+        *("begin_request", "undo_request", "end_request"),  # decided in memory here
+        *("data_version", "journal_mode", "synchronous"),  # of a file
     }
 
 

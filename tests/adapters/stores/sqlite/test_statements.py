@@ -14,14 +14,23 @@ import pytest
 
 from pns.adapters.stores.sqlite import migrate as migrating
 from pns.adapters.stores.sqlite.rows import SQL
+from pns.adapters.stores.statements import load
 from pns.errors import SchemaError, StoreUnavailable
 from pns.model.notification import Notification
 from tests.adapters.stores.conftest import append, inbox, new_store
 
 # ── statements and indexes ────────────────────────────────────────────────────────────────────────────
 
-NO_PLAN = {"insert_notification", "newest_revocation", "schema", "put_probe", "next_erased", "backlog"}
-"""Statements that insert a row, read a table of a row or two, or are a report on a whole one."""
+SESSION = set(load("sqlite/session.sql"))
+NO_PLAN = {
+    "insert_notification",
+    "newest_revocation",
+    "schema",
+    "put_probe",
+    "next_erased",
+    "backlog",
+} | SESSION
+"""Statements that insert a row, read a table of a row or two, report on a whole table, or read no table."""
 SORTED = {"presences", "devices", "pushes"}
 """They order the few devices of a user, or the pushes to these."""
 

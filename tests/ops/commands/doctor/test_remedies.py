@@ -207,11 +207,11 @@ SUBSCRIBE: list[tuple[Response, str]] = [
     (problem(401, "unauthorized"), "the proxy drops Cookie or Authorization"),
     (problem(403, "forbidden"), "the application's log says why"),
     (problem(429, "too_many_connections"), "limits.connections_per_user"),
-    (problem(503, "auth_unavailable"), "auth.url did not say who this is"),
+    (problem(503, "auth_unavailable"), "auth.url did not name the user"),
     (problem(503, "store_unavailable", FULL), "a full disk"),
     (problem(404, "not_found"), "PNS runs, but not at this path"),
     (page(401), "the proxy asks for a login"),
-    (page(404), "something else answers there"),
+    (page(404), "another program answers there"),
     (page(431), "large_client_header_buffers"),
     (page(504), "does not reach PNS"),
 ]
@@ -252,10 +252,10 @@ async def test_an_upgrade_that_is_refused(answer: Response, words: str) -> None:
     ("answer", "words"),
     [
         (page(302), "redirects"),
-        (page(404), "something else answers there"),
+        (page(404), "another program answers there"),
         (page(502), "does not reach PNS"),
         (problem(404, "not_found"), "PNS runs, but not at this path"),
-        (Response("hello"), "something else answers there"),
+        (Response("hello"), "another program answers there"),
     ],
 )
 async def test_what_is_not_pns_at_its_address(answer: Response, words: str) -> None:
