@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from pns.contracts.store import Store
 from pns.inbox.changes import Changes
-from pns.runtime.clock import Clock
+from pns.runtime.clock import DAY, Clock
 from pns.settings import Settings
 
 BATCH = 500
 PAUSE_SECONDS = 0.05
-DAY = 86_400 * 1_000_000
 EXPIRE_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 

@@ -18,7 +18,7 @@ from pns.push.dismissals import DISMISS_SECONDS, Dismissals
 from pns.push.dispatcher import Dispatcher
 from pns.push.registrar import Registrar
 from pns.push.unserved import UNSERVED_SECONDS, Unserved
-from pns.runtime.clock import Clock
+from pns.runtime.clock import DAY, Clock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
@@ -31,7 +31,6 @@ MEASURE_SECONDS = 15.0
 TIDY_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 PRUNED = 500
-DAY = 86_400 * 1_000_000
 
 
 def push_terms(settings: PushSettings) -> PushTerms:

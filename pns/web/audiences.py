@@ -31,24 +31,23 @@ class AudienceEndpoints:
 
     @property
     def routes(self) -> list[Route]:
-        route = self._authorization.route
         topic, bucket, user = "/topics/{topic}", "/buckets/{bucket}", "subscribers/{user_id}"
-        return [
-            route("PUT", topic, self.make_topic, calls.MAKE),
-            route("DELETE", topic, self.remove_topic, calls.REMOVE),
-            route("PUT", f"{topic}/{user}", self.subscribe_to_topic, calls.SUBSCRIBE),
-            route("GET", f"{topic}/{user}", self.subscribed_to_topic, calls.SUBSCRIBED),
-            route("DELETE", f"{topic}/{user}", self.unsubscribe_from_topic, calls.UNSUBSCRIBE),
-            route("POST", f"{topic}/notify", self.notify_topic, calls.NOTIFY),
-            route("DELETE", bucket, self.remove_bucket, calls.REMOVE),
-            route("PUT", f"{bucket}/{user}", self.subscribe_to_bucket, calls.SUBSCRIBE),
-            route("GET", f"{bucket}/{user}", self.subscribed_to_bucket, calls.SUBSCRIBED),
-            route("DELETE", f"{bucket}/{user}", self.unsubscribe_from_bucket, calls.UNSUBSCRIBE),
-            route("POST", f"{bucket}/changed", self.bucket_changed, calls.CHANGED),
-            route("POST", "/broadcast", self.broadcast, calls.BROADCAST),
-            route("GET", "/publications/{publication_id}", self.publication, calls.PUBLICATION),
-            route("GET", "/users/{user_id}/subscriptions", self.subscriptions, calls.SUBSCRIPTIONS),
-        ]
+        return self._authorization.guard(
+            Route("PUT", topic, self.make_topic, calls.MAKE),
+            Route("DELETE", topic, self.remove_topic, calls.REMOVE),
+            Route("PUT", f"{topic}/{user}", self.subscribe_to_topic, calls.SUBSCRIBE),
+            Route("GET", f"{topic}/{user}", self.subscribed_to_topic, calls.SUBSCRIBED),
+            Route("DELETE", f"{topic}/{user}", self.unsubscribe_from_topic, calls.UNSUBSCRIBE),
+            Route("POST", f"{topic}/notify", self.notify_topic, calls.NOTIFY),
+            Route("DELETE", bucket, self.remove_bucket, calls.REMOVE),
+            Route("PUT", f"{bucket}/{user}", self.subscribe_to_bucket, calls.SUBSCRIBE),
+            Route("GET", f"{bucket}/{user}", self.subscribed_to_bucket, calls.SUBSCRIBED),
+            Route("DELETE", f"{bucket}/{user}", self.unsubscribe_from_bucket, calls.UNSUBSCRIBE),
+            Route("POST", f"{bucket}/changed", self.bucket_changed, calls.CHANGED),
+            Route("POST", "/broadcast", self.broadcast, calls.BROADCAST),
+            Route("GET", "/publications/{publication_id}", self.publication, calls.PUBLICATION),
+            Route("GET", "/users/{user_id}/subscriptions", self.subscriptions, calls.SUBSCRIPTIONS),
+        )
 
     # ── topics and buckets ────────────────────────────────────────────────────────────────────────────
 

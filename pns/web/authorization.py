@@ -1,4 +1,4 @@
-"""Who may call the application's endpoints: every one of them is authorized before anything else is read."""
+"""Authorizes calls of the application's endpoints, before anything else of a request is read."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from starlette.responses import Response
 
 from pns.contracts.authority import ApplicationAuthority
 from pns.errors import Unauthorized
-from pns.web.contract.operation import Operation
 from pns.web.routing import Endpoint, Route
 
 
 class Authorization:
-    """Makes routes that only the application may take."""
+    """Guards routes that only the application may take."""
 
     def __init__(self, authority: ApplicationAuthority) -> None:
         self._authority = authority
 
-    def route(self, method: str, template: str, endpoint: Endpoint, operation: Operation) -> Route:
-        """A route whose endpoint is not called before the caller is known to speak for the application."""
+    def guard(self, *routes: Route) -> list[Route]:
+        """`routes`, each with an endpoint that is called for the application alone."""
+        return [route._replace(endpoint=self._guarded(route.endpoint)) for route in routes]
 
+    def _guarded(self, endpoint: Endpoint) -> Endpoint:
         async def authorized(request: Request, parameters: dict[str, str]) -> Response:
             await self.check(request)
             return await endpoint(request, parameters)
 
         authorized.__doc__ = endpoint.__doc__
         authorized.__name__ = getattr(endpoint, "__name__", "endpoint")
-        return Route(method, template, authorized, operation)
+        return authorized
 
     async def check(self, request: Request) -> None:
         """Return if the caller speaks for the application. Raises Unauthorized or AuthUnavailable."""

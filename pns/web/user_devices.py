@@ -26,14 +26,14 @@ class PushEndpoints:
 
     @property
     def routes(self) -> list[Route]:
-        route, user = self._authorization.route, "/users/{user_id}"
-        return [
-            route("GET", f"{user}/devices", self.devices, calls.DEVICES),
-            route("POST", f"{user}/devices", self.install_for_user, calls.INSTALL),
-            route("DELETE", f"{user}/devices/{{device_id}}", self.uninstall_for_user, calls.UNINSTALL),
-            route("POST", "/pseudo_users", self.pseudo_user, calls.PSEUDO_USER),
-            route("GET", f"{user}/notifications/{{notification_id}}/pushes", self.pushes, calls.PUSHES),
-        ]
+        user = "/users/{user_id}"
+        return self._authorization.guard(
+            Route("GET", f"{user}/devices", self.devices, calls.DEVICES),
+            Route("POST", f"{user}/devices", self.install_for_user, calls.INSTALL),
+            Route("DELETE", f"{user}/devices/{{device_id}}", self.uninstall_for_user, calls.UNINSTALL),
+            Route("POST", "/pseudo_users", self.pseudo_user, calls.PSEUDO_USER),
+            Route("GET", f"{user}/notifications/{{notification_id}}/pushes", self.pushes, calls.PUSHES),
+        )
 
     async def devices(self, request: Request, parameters: dict[str, str]) -> Response:
         """The user's devices at push networks."""

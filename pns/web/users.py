@@ -40,18 +40,18 @@ class ApplicationEndpoints:
 
     @property
     def routes(self) -> list[Route]:
-        route, user = self._authorization.route, "/users/{user_id}"
+        user = "/users/{user_id}"
         inbox = f"{user}/notifications"
-        return [
-            route("POST", "/notify", self.notify, calls.NOTIFY),
-            route("GET", user, self.user, calls.USER_INFO),
-            route("DELETE", user, self.erase, calls.ERASE),
-            route("GET", inbox, self.inbox, calls.INBOX),
-            route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
-            route("POST", f"{user}/seen", self.seen, calls.SEEN),
-            route("GET", f"{user}/export", self.export, EXPORT),
-            route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
-        ]
+        return self._authorization.guard(
+            Route("POST", "/notify", self.notify, calls.NOTIFY),
+            Route("GET", user, self.user, calls.USER_INFO),
+            Route("DELETE", user, self.erase, calls.ERASE),
+            Route("GET", inbox, self.inbox, calls.INBOX),
+            Route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
+            Route("POST", f"{user}/seen", self.seen, calls.SEEN),
+            Route("GET", f"{user}/export", self.export, EXPORT),
+            Route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
+        )
 
     async def notify(self, request: Request, parameters: dict[str, str]) -> Response:
         """Store notifications durably and tell the users' devices."""
