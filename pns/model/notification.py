@@ -1,7 +1,7 @@
-"""What a notification is: as the application submits it, as the store keeps it, as a page of an inbox.
+"""A notification: as the application submits it, as the store keeps it, and a page of an inbox.
 
-PNS never looks inside `notification_data`. Shapes are checked by msgspec where they enter (web, library);
-`Notification.check` adds what a type cannot say. No I/O.
+PNS never looks inside `notification_data`. msgspec checks shapes at the edges (web, library);
+`Notification.check` adds the rules beyond types. No I/O.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CREATE_DATE_LEEWAY = 5 * MINUTE
 
 
 class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One notification as the application submits it. Never changed afterwards.
+    """One notification of the application. Never changed afterwards.
 
     `notification_data`: 1 to `limits.max_notification_bytes` bytes of UTF-8 without U+0000; by convention
     the JSON text of `{"title", "body", "url", "icon"}`.
@@ -42,7 +42,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     push: PushControls | None = None
 
     def check(self, *, max_bytes: int, latest_create_date: datetime) -> tuple[str, str] | None:
-        """(field, what is wrong with it), or None when the notification may be stored."""
+        """(field, message), or None when the notification may be stored."""
         data = self.notification_data
         try:
             size = len(data) if data.isascii() else len(data.encode())
@@ -89,7 +89,7 @@ class StoredNotification(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A stretch of one user's inbox, in the order asked for. An empty one is the end."""
+    """A stretch of one user's inbox, in the order asked for. An empty page is the end."""
 
     user_key: int
     items: tuple[StoredNotification, ...]
