@@ -1,11 +1,11 @@
 """The Bus contract: hints between nodes, at most once.
 
-A hint names users and always means "something of these users changed"; the node reads from the store what.
-Losing one costs at most a heartbeat, never a notification, so a bus never fails a notify and never waits.
-`tests/buses/` holds one suite for all implementations in buses/.
+A hint names users and always means "something of these users changed". The node reads the change from the
+store. A lost hint costs at most a heartbeat, never a notification, so a bus never fails a notify and never
+waits. `tests/adapters/buses/` holds one suite for all implementations in adapters/buses/.
 
-A bus that reaches other machines loses its line now and then. It comes back by itself: it listens again
-first, and then says "anybody may have changed", so that what was lost meanwhile is found at once.
+A bus to other machines loses its line now and then, and comes back by itself: the bus listens again first,
+and then signals "anybody may have changed". The nodes find lost changes at once.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Listener = Callable[[Collection[str] | None], None]
 
 class Bus(Protocol):
     async def start(self, listener: Listener) -> None:
-        """Begin to listen; returns also when the bus is away, and goes on trying.
+        """Begin to listen. Returns also when the bus is away; the bus goes on trying.
 
-        Hints of this node reach `listener` whatever becomes of the bus; those of other nodes for the users
-        who were joined. It may be called for others, too. Raises SettingsError for an impossible address.
+        Hints of this node always reach `listener`. Hints of other nodes reach `listener` for joined users,
+        and may reach `listener` for other users. Raises SettingsError for an impossible address.
         """
 
     async def stop(self) -> None:
         """Stop listening. Safe to call twice, and before `start`."""
 
     async def join(self, user_id: str) -> None:
-        """Take hints of this user from now on: whatever is signalled after the return is heard.
+        """Take hints of this user from now on: every hint after the return is heard.
 
-        While the bus is away it returns at once, or within a second; the return of the bus makes up for it.
+        While the bus is away, `join` returns within a second. The bus makes up for the join when it is back.
         """
 
     def leave(self, user_id: str) -> None:

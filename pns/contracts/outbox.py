@@ -62,10 +62,8 @@ class Backlog(NamedTuple):
     reason: str | None = None
 
 
-class Outbox(Protocol):
-    """See the module's docstring for what every method promises."""
-
-    # ── devices ───────────────────────────────────────────────────────────────────────────────────────
+class Devices(Protocol):
+    """Devices at push networks. The module's docstring holds the promises of every method."""
 
     async def install(self, device: Device) -> Device:
         """Keep `device` and return the kept device. The store knows the user from now on.
@@ -100,7 +98,9 @@ class Outbox(Protocol):
         Returns the number of moved devices. Fewer than `limit` means: no device is left.
         """
 
-    # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
+
+class Outbox(Devices, Protocol):
+    """Devices, and pushes on their way. The module's docstring holds the promises of every method."""
 
     async def next_due(self) -> Mapping[str, int]:
         """Gateway → the time at which the first waiting push is due. Cheap. The end of a lease counts too."""
