@@ -36,7 +36,7 @@ class Outcome(Enum):
     UNAVAILABLE = auto()
     """The service is in trouble, or asks us to slow down: again later; after several in a row all wait."""
     REFUSED = auto()
-    """The service refuses our credentials or settings: an operator must act. The wait is that of UNAVAILABLE."""
+    """The service refuses the credentials or settings; an operator must act. Waits as for UNAVAILABLE."""
     FAILED = auto()
     """This push can never be sent; others can."""
     DEVICE_INVALID = auto()
@@ -104,7 +104,7 @@ class Gateway(Protocol):
 
 
 def wrong(field: str, message: str) -> ValueError:
-    """The error for `check` and `install`. `field`: a JSON pointer into the registration, such as `/token`."""
+    """The error of `check` and `install`. `field`: a JSON pointer into the registration, such as `/token`."""
     return ValueError(field, message)
 
 
