@@ -1,13 +1,13 @@
-"""The Audiences contract: whom a notification is for when it is not for one user. A part of the Store.
+"""The Audiences contract: notifications for more than one user. A part of the Store.
 
-A topic is a name that users subscribe to. A bucket is a collection that users want to hear about when it
-changes. Everybody is every user that the store knows. A publication is a notification on its way to an
-audience: stored once, then spread in bounded steps to the inboxes of its subscribers.
+A topic is a name that users subscribe to. A bucket is a collection whose changes its users hear of. Everybody
+is every user of the store. A publication is a notification on its way to an audience: stored once, then
+spread in bounded steps to the inboxes of the subscribers.
 
-- **Exactly once for each subscriber.** A step and how far it came are one commit: a step is taken once,
-  whatever was cut off and whichever nodes try.
-- A step is a small commit; nothing of it is held while another user's notify waits.
-- Who subscribes after `publish`, or unsubscribes before their turn, may or may not be reached.
+- **Exactly once for each subscriber.** A step and its progress are one commit. Each step is taken once,
+  after any interruption and with any number of nodes.
+- A step is a small commit. A step holds no lock while the notify of another user waits.
+- A user who subscribes after `publish`, or unsubscribes before the user's turn, may or may not be reached.
 
 Times are microseconds since 1970.
 """
@@ -24,13 +24,14 @@ from pns.model.notification import Notification
 from pns.model.push import Cause, PushTerms
 
 EVERYBODY = "everybody"
-"""The audience of every user that the store knows."""
+"""The audience of every user of the store."""
 
 
 class Publication(Struct, frozen=True, kw_only=True):
-    """Notifications for an audience: `topic/…`, `bucket/…` or EVERYBODY. Every one of them has its id.
+    """Notifications for an audience: `topic/…`, `bucket/…` or EVERYBODY. Every notification has an id.
 
-    `after`: the key of the last user reached. `reached`: how many so far. `end_date`: when all were.
+    `after`: the key of the last reached user. `reached`: the number of reached users. `end_date`: the time at
+    which all were reached.
     """
 
     publication_id: str
@@ -51,14 +52,14 @@ class Subscriber(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """What a step of a publication stored: how many notifications, and the users whose count changed."""
+    """The result of a step: the number of stored notifications, and the users whose count changed."""
 
     created: int
     changed: frozenset[str]
 
 
 class Change(StrEnum):
-    """What happened to an object of a bucket, or to the bucket."""
+    """An event of an object of a bucket, or of the bucket."""
 
     CREATED = "DATA_OBJECT_CREATED"
     UPDATED = "DATA_OBJECT_UPDATED"
@@ -73,17 +74,17 @@ class Audiences(Protocol):
     """See the module's docstring for what every method promises."""
 
     async def make(self, audience: str) -> bool:
-        """Make a topic or a bucket; returns whether it is new."""
+        """Make a topic or a bucket; returns whether the audience is new."""
 
     async def remove(self, audience: str) -> bool:
-        """Remove it with all its subscriptions; returns whether it was there."""
+        """Remove an audience with all its subscriptions; returns whether the audience existed."""
 
     async def exists(self, audience: str) -> bool: ...
 
     async def subscribe(self, audience: str, user_id: str, *, make: bool) -> bool:
-        """Subscribe a user, who is known from then on; safe to repeat. `make`: the audience, if need be.
+        """Subscribe a user. The store knows the user from now on. `make`: make a missing audience.
 
-        Returns False when there is no such audience.
+        Returns False when the audience is missing. Safe to repeat.
         """
 
     async def unsubscribe(self, audience: str, user_id: str) -> None:
@@ -92,18 +93,18 @@ class Audiences(Protocol):
     async def subscribed(self, audience: str, user_id: str) -> bool: ...
 
     async def subscriptions(self, user_id: str) -> list[str]:
-        """What the user is subscribed to, in the order of names."""
+        """The user's audiences, in the order of names."""
 
     async def publish(self, publication: Publication) -> Publication:
-        """Keep a publication, durable when this returns; one with this id that is there already stays."""
+        """Keep a publication, durable at the return. A kept publication with the same id stays as is."""
 
     async def publication(self, publication_id: str) -> Publication | None: ...
 
     async def due_publication(self, until: int) -> Publication | None:
-        """Lease a publication that nobody spreads, until `until`: the one that has waited longest.
+        """Lease until `until` the publication that has waited longest, of those without a lease.
 
-        Of one audience there is one at a time, in the order in which they were published: what collapses is
-        replaced by what came later, and never by what came before.
+        Publications for one audience are leased one after the other, in the order of publishing: a later
+        notification replaces an earlier notification with the same collapse key, and never the reverse.
         """
 
     async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
@@ -119,20 +120,19 @@ class Audiences(Protocol):
         committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
         """Take a step: store the publication's notifications for `users`, the next after `publication.after`,
-        and record that it came to the last of them, all in one commit. `complete`: they are the last of all.
+        and record the last of them as reached, all in one commit. `complete`: no user comes after them.
 
-        As Store.append, but without a conflict: what a user holds under one of the ids is kept, and that
-        notification alone is left out for that user. A user who was erased since is left out. Returns None,
-        and nothing is stored, when the publication does not stand at `publication.after` any more or is
-        complete: another node took this step. `committed` is called with the same; see
-        pns.contracts.store.Committed.
+        The step works as Store.append, but without conflicts. A kept notification with the same id stays, and
+        this notification alone is left out for this user. An erased user is left out. Returns None and stores
+        nothing when another node took this step: the publication is complete, or past `publication.after`.
+        `committed` is called with the result; see pns.contracts.store.Committed.
         """
 
     async def rest(self, publication_id: str, *, lease: int) -> None:
-        """End the lease that was taken until `lease`: it waits behind all that wait already.
+        """End the lease that ends at `lease`. The publication waits behind all waiting publications.
 
-        Nothing happens when it is not leased until then: another node goes on with it.
+        Nothing happens when the lease has another end: another node goes on with the publication.
         """
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:
-        """Remove at most `limit` that were complete before; returns how many there were."""
+        """Remove at most `limit` publications that were complete before; returns the number removed."""

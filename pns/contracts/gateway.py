@@ -1,11 +1,11 @@
 """The Gateway contract: one way to devices of some push networks. Implementations stand in gateways/.
 
 A gateway knows one service and its wire; it keeps no state of a push, touches no store, and decides nothing
-about when to send. `tests/adapters/gateways/` holds one suite for all. What every implementation promises:
+about when to send. `tests/adapters/gateways/` holds one suite for all. Every implementation promises:
 
-- `push` returns a Receipt for whatever the service said or did not say. It raises nothing but CancelledError.
-- It sends the payload once; trying again is the dispatcher's. An outcome that nobody knows (the line was lost
-  after the request had gone) is RETRY: the next attempt carries the same `push_id` and collapse key.
+- `push` returns a Receipt for every answer of the service and for no answer, and raises only CancelledError.
+- `push` sends the payload once; the dispatcher tries again. An unknown outcome (the line was lost after the
+  request had gone) is RETRY: the next attempt carries the same `push_id` and collapse key.
 - A network's control fields go to that network alone, and a payload over the network's limit, counted in
   bytes, is FAILED before anything is sent.
 - Redirects are never followed. No token, key or notification data is logged.
@@ -26,27 +26,27 @@ IsRegistered = Callable[[str], Awaitable[bool]]
 
 
 class Outcome(Enum):
-    """What became of one attempt."""
+    """The outcome of one attempt."""
 
     ACCEPTED = auto()
-    """The service took it. That is not delivered."""
+    """The service took the push. The device may not have the push yet."""
     RETRY = auto()
-    """Not now, for this device: again later, after `retry_after` if it is given. Several in a row that give
-    it say that the service wants to be left alone, as UNAVAILABLE does."""
+    """Not now, for this device: try again later, after `retry_after` if given. Several in a row with
+    `retry_after` mean the same as UNAVAILABLE."""
     UNAVAILABLE = auto()
     """The service is in trouble, or asks us to slow down: again later; after several in a row all wait."""
     REFUSED = auto()
-    """The service refuses our credentials or settings: an operator must act. It waits as for UNAVAILABLE."""
+    """The service refuses the credentials or settings; an operator must act. Waits as for UNAVAILABLE."""
     FAILED = auto()
     """This push can never be sent; others can."""
     DEVICE_INVALID = auto()
-    """The address is dead: the device is removed, if it was not registered again since."""
+    """The address is dead: the device is removed, unless the device was registered again since."""
 
 
 class Receipt(NamedTuple):
     """`reason`: a word of the service, or ours, for people and the record; never a token or a secret.
 
-    `retry_after`: seconds, from the service. `provider_id`: how the service calls what it took.
+    `retry_after`: seconds, from the service. `provider_id`: the service's id of the push.
     """
 
     outcome: Outcome
@@ -69,10 +69,10 @@ class Gateway(Protocol):
     """As in the settings' [push.<name>], in device rows and in metrics."""
 
     networks: frozenset[Network]
-    """Whose devices it reaches."""
+    """The networks whose devices the gateway reaches."""
 
     facts: Mapping[str, str]
-    """What an app must know to register, such as the application server key; public."""
+    """Public facts for an app's registration, such as the application server key."""
 
     throughput: Throughput
     """From the gateway's own section of the settings."""
@@ -90,9 +90,9 @@ class Gateway(Protocol):
         """
 
     def circuit(self, device: Device) -> str:
-        """Whose trouble UNAVAILABLE and REFUSED are: "" for everybody's, else a name for those who share it.
+        """The name of the devices that UNAVAILABLE and REFUSED concern; "" for all devices of the gateway.
 
-        An endpoint that a browser brought is its own service's, and must not stop the others.
+        The endpoint of a browser belongs to the browser's own service, and must not stop other services.
         """
 
     async def register(self, registration: Registration, device_id: str) -> Address:

@@ -1,17 +1,18 @@
 """The Outbox contract: devices at push networks, and pushes on their way to them. A part of the Store.
 
-What every implementation promises, beside what store.py does:
+Every implementation keeps the promises of store.py, and more:
 
-- **In the notification's own transaction.** `Store.append` with terms enqueues a push for each device that
-  its user has at that moment; both are durable, or neither.
-- **At least once.** `claim` leases pushes to one node; what is not settled when the lease ends is claimed
-  again. A push whose notification was seen, withdrawn, replaced, expired or erased, or whose device was
-  removed, is never claimed: it is settled as cancelled instead.
-- **The last user to install an address owns it**, atomically; pushes that waited for it under its former
-  owner are cancelled.
-- **An old word never kills a new registration**: a device is removed only as it was when it was claimed.
+- **In the notification's own transaction.** `Store.append` with terms enqueues a push for each device of the
+  user at this moment. Notification and pushes are durable together, or neither is stored.
+- **At least once.** `claim` leases pushes to one node. A push without settlement at the end of the lease is
+  claimed again. `claim` returns no push of a notification that was seen, withdrawn, replaced, expired or
+  erased, and no push for a removed device. Such a push is settled as cancelled.
+- **The last user to install an address owns the address**, atomically. Pushes that waited for the address
+  under the former owner are cancelled.
+- **A late settlement never removes a new registration.** A device is removed only with the registration of
+  the claim.
 
-Times are microseconds since 1970. A user or device that the store never heard of has nothing.
+Times are microseconds since 1970. An unknown user or device has nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from pns.model.push import Push, PushState, PushStatus
 
 
 class Settlement(NamedTuple):
-    """What became of a claimed push. `due_at`: for RETRY, when to try again. `sent`: whether this was an
-    attempt; what was put off before is not.
+    """The outcome of a claimed push. `due_at`: for RETRY, the time of the next attempt. `sent`: False when
+    the push was put off before an attempt.
 
-    DEVICE_INVALID removes the device too, unless it was registered again since `push` was claimed; then the
-    push becomes due at once, for the new registration.
+    DEVICE_INVALID removes the device too, unless the device was registered again since `push` was claimed.
+    Then the push becomes due at once, for the new registration.
     """
 
     push: Push
@@ -40,7 +41,7 @@ class Settlement(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What a node takes. `until`: when its lease ends. `offline_only`: cancel what is for connected users."""
+    """A node's claim. `until`: the end of the lease. `offline_only`: cancel pushes for connected users."""
 
     gateway: str
     limit: int
@@ -49,9 +50,9 @@ class Claim(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """How many pushes of a gateway are in a state, and of those that wait, when the first is or was due.
+    """The number of a gateway's pushes in one state. `oldest`: the due time of the first waiting push.
 
-    `reason`: why one of them is in this state, where something said so.
+    `reason`: a reason of one of these pushes, if any has a reason.
     """
 
     gateway: str
@@ -61,81 +62,81 @@ class Backlog(NamedTuple):
     reason: str | None = None
 
 
-class Outbox(Protocol):
-    """See the module's docstring for what every method promises."""
-
-    # ── devices ───────────────────────────────────────────────────────────────────────────────────────
+class Devices(Protocol):
+    """Devices at push networks. The module's docstring holds the promises of every method."""
 
     async def install(self, device: Device) -> Device:
-        """Keep `device` and return it as it is kept; its user is known from then on.
+        """Keep `device` and return the kept device. The store knows the user from now on.
 
-        The same address at the same network, whatever app and environment it named: of the same user, it is
-        refreshed and keeps its `device_id`; of another, it is taken over under the new `device_id`. A new
-        address under a `device_id` that the user has for the same network replaces the old one. A
-        `device_id` that is taken otherwise is answered with a new one.
+        App and environment do not matter here. An address that the same user registered at the same network
+        is refreshed, and the device keeps its `device_id`. An address of another user is taken over under the
+        new `device_id`. A new address under a `device_id` of the same user and network replaces the old
+        address. For any other taken `device_id`, the returned device has a new `device_id`.
         """
 
     async def uninstall(self, user_id: str, device_id: str) -> Device | None:
-        """Remove a device of the user; returns it, or None when the user has no such device."""
+        """Remove a device of the user. Returns the device, or None when the user has no such device."""
 
     async def devices(self, user_id: str) -> list[Device]:
         """The user's devices at push networks, oldest registration first."""
 
     async def device(self, device_id: str) -> Device | None:
-        """The device of this id, whoever owns it."""
+        """The device of this id, of any user."""
 
     async def device_at(self, network: str, address: str) -> Device | None:
-        """Whoever is registered with this address."""
+        """The device that is registered with this address."""
 
     async def all_devices(self, after: str, limit: int) -> list[Device]:
-        """Devices in the order of their ids, after one of them ("": from the first)."""
+        """Devices in the order of their ids, after the id `after` ("": from the first)."""
 
     async def set_badge(self, device_id: str, badge: int, *, user_id: str | None = None) -> bool:
-        """From now on the device counts for itself, from `badge`; False when there is none (of the user)."""
+        """The device counts for itself, from `badge`. Returns False for a device unknown (to the user)."""
 
     async def regateway(self, source: str, target: str, network: str, limit: int) -> int:
-        """Move at most `limit` devices of `network`, and all that waits for them, from `source` to `target`.
+        """Move at most `limit` devices of `network`, with their waiting pushes, from `source` to `target`.
 
-        Returns how many were moved; fewer than `limit`: none is left.
+        Returns the number of moved devices. Fewer than `limit` means: no device is left.
         """
 
-    # ── pushes ────────────────────────────────────────────────────────────────────────────────────────
+
+class Outbox(Devices, Protocol):
+    """Devices, and pushes on their way. The module's docstring holds the promises of every method."""
 
     async def next_due(self) -> Mapping[str, int]:
-        """Gateway → when its first waiting push is or was due. Cheap; leases that end count too."""
+        """Gateway → the time at which the first waiting push is due. Cheap. The end of a lease counts too."""
 
     async def claim(self, claim: Claim) -> list[Push]:
-        """Lease what is due, longest due first; at most `limit`.
+        """Lease at most `limit` due pushes, longest due first. May return fewer pushes than are due.
 
-        In the same commit: what nobody wants any more is cancelled, what is past its time expires, and a
-        device with a counter of its own has it raised at the first attempt, and lowered for what was counted
-        and is dropped. May return fewer than are due.
+        The same commit cancels pushes that are not wanted any more, and expires pushes past their time. The
+        own counter of a device is raised at the first attempt of a push, and lowered for a counted push that
+        is dropped.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Record what became of claimed pushes, in one commit."""
+        """Record the outcomes of claimed pushes, in one commit."""
 
     async def pushes(self, user_id: str, notification_id: str) -> list[PushStatus]:
-        """The pushes of one notification, in the order of `device_id`; SEEN and CANCELLED follow the inbox at
-        once. Those of an earlier notification of the same id come first.
+        """The pushes of one notification, in the order of `device_id`. SEEN and CANCELLED follow the inbox at
+        once. Pushes of an earlier notification with the same id come first.
         """
 
     async def dismiss(self, user_id: str, expires_at: int) -> int:
-        """Enqueue word of what was seen or removed since it was pushed to the user's devices.
+        """Enqueue dismissals of notifications that were seen or removed since the push to the user's devices.
 
-        For each device as many pushes as the ids need, the newest ids first: what stands in `dismissed` fits
-        into what any network takes. They are good until `expires_at`. Returns how many were enqueued; unless
-        that is 0, there may be more than one call takes, and the next goes on. Safe to repeat.
+        Each device has as many pushes as the ids need, the newest ids first: `dismissed` of a push fits into
+        the payload of every network. A dismissal expires at `expires_at`. Returns the number of enqueued
+        pushes. After a number above 0 you must call `dismiss` again, for one call is bounded. Safe to repeat.
         """
 
     async def stale(self, after: int, limit: int) -> tuple[list[str], int]:
-        """Users for whom `dismiss` has something to do, found among `limit` accepted pushes.
+        """Users with something to dismiss, found among `limit` accepted pushes.
 
-        `after`: where the last look ended, 0 to begin; returns where this one ended, 0 at the end.
+        `after`: the end of the call before, 0 to begin. Returns the end of this call as well, 0 at the end.
         """
 
     async def backlog(self) -> list[Backlog]:
-        """What is in the outbox, by gateway and state."""
+        """The content of the outbox, by gateway and state."""
 
     async def prune_pushes(self, *, settled_before: int, limit: int) -> int:
-        """Remove at most `limit` settled pushes of before, and devices past their time; returns how many."""
+        """Remove at most `limit` pushes settled before, and expired devices; returns the number of rows."""

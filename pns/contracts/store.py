@@ -1,19 +1,19 @@
 """The Store contract: the truth of PNS. Everything else is a hint or a view.
 
-`tests/adapters/stores/` holds one suite for all implementations. What every implementation promises:
+`tests/adapters/stores/` holds one suite for all implementations. Every implementation promises:
 
 - **Durable.** A writing method returns after its rows are on disk, or raises and has written nothing.
-- **Group commit.** Writes that wait at the same time share one commit; each is whole or not at all, and
-  its fate never depends on its neighbours. A cancelled caller's write stays in its batch, and `committed`
-  is called for it all the same: a change must be told to devices from there, not after the method's return.
+- **Group commit.** Writes that wait at the same time share one commit. Each write is whole or not at all,
+  and does not depend on its neighbours. The write of a cancelled caller stays in the batch, and `committed`
+  is called all the same. You must signal a change to devices from `committed`, not after the return.
 - **Counts cannot drift.** `unseen` and `version` change in the transaction that changes the rows;
   `version` rises with every change of the count, and both are always read together.
 - **Order.** `seq` is a user's own sequence, taken under the user's row: its order is the order of commits.
-- **Ids on the outside, keys inside.** A user who was erased and comes back gets a higher `user_key`.
-- Methods raise StoreUnavailable when the engine is away, full, locked or damaged; Overloaded when more is
-  waiting than may wait; NotificationIdConflict and UnknownNotification where they say so; nothing else.
+- **Ids on the outside, keys inside.** An erased user who comes back gets a higher `user_key`.
+- Methods raise StoreUnavailable when the engine is away, full, locked or damaged, Overloaded when too much
+  waits, and NotificationIdConflict and UnknownNotification as documented. Methods raise nothing else.
 
-Times are microseconds since the epoch. A user whom the store never heard of is a user with nothing.
+Times are microseconds since the epoch. An unknown user is a user with nothing.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ R = TypeVar("R")
 Committed = Callable[[R | None], object]
 """Called right after each commit of a method, in the event loop and before the method goes on.
 
-Its argument is what this commit did, of the type that the method returns; None when the commit's outcome is
-unknown. It is not called for a write that was certainly not stored. It must neither block nor raise.
+The argument is the result of this commit, of the method's return type; None when the outcome of the commit is
+unknown. A write that was certainly not stored causes no call. The function must neither block nor raise.
 """
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What one request asks to store for one user, in order. `cause`: why, if not for this user alone.
+    """One request's notifications for one user, in order. `cause`: the audience, if not this user alone.
 
-    `user_key`: of a user who was found in the store; nothing is stored if they were erased since.
+    `user_key`: the key of a user who was found in the store. Nothing is stored after the user's erasure.
     """
 
     user_id: str
@@ -55,19 +55,19 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """What became of a request: its ids in request order, and whether any of them is new."""
+    """The result of a request: its ids in request order, and the number of new notifications."""
 
     notification_ids: list[str]
     created: int
-    """How many were stored now; 0 for a request that was all known."""
+    """The number of stored notifications; 0 for a request whose notifications were all known."""
     changed: frozenset[str]
     """The users whose count changed."""
 
 
 class State(NamedTuple):
-    """What a connection must know of its user, read in one go.
+    """The user's state for a connection, read in one go.
 
-    `(user_key, version)` orders the states of one user: a connection never shows an older one after a newer.
+    `(user_key, version)` orders the states of a user. A connection never shows an older state after a newer.
     """
 
     user_key: int = 0
@@ -91,12 +91,12 @@ class Place(NamedTuple):
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """Which stretch of an inbox: oldest first after `after` or `place`, or newest first before `before`.
+    """A stretch of an inbox: oldest first after `after` or `place`, or newest first before `before`.
 
-    `after` and `before` are ids; `before=""` starts at the newest. After a `place` a reading goes on whether
-    or not what stood there is kept still, and is at its end once the user has another key. `received_after`
-    filters by `create_date`, strictly later. A page ends at `limit` items or before `max_bytes` of
-    notification_data are exceeded, but holds at least one item.
+    `after` and `before` are ids; `before=""` starts at the newest. Reading goes on after a `place` even when
+    the notification of this place is gone, and ends when the user has another key. `received_after` filters
+    by `create_date`, strictly later. A page ends at `limit` items or before `max_bytes` of notification_data
+    are exceeded, but holds at least one item.
     """
 
     after: str = ""
@@ -108,7 +108,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Presence(NamedTuple):
-    """How many connections a device of a user holds on one node, the oldest since `since`."""
+    """The number of a device's connections on one node, the oldest since `since`."""
 
     user_id: str
     device_id: str
@@ -117,7 +117,7 @@ class Presence(NamedTuple):
 
 
 class StoreReport(NamedTuple):
-    """What the doctor tells of a store. `schema` is what it has, `code` what this release was written for."""
+    """The doctor's report of a store. `schema`: the store's schema. `code`: the schema of this release."""
 
     place: str
     schema: int
@@ -142,7 +142,7 @@ class Store(Protocol):
         """Make the store ready, its schema up to date. Raises SchemaError, or StoreUnavailable."""
 
     async def close(self) -> None:
-        """Finish what is waiting and let go of everything. Safe to call twice, and before `open`."""
+        """Finish waiting writes and release everything. Safe to call twice, and before `open`."""
 
     async def check(self) -> None:
         """Return if the store can be read and its last write worked; else raise StoreUnavailable."""
@@ -161,16 +161,16 @@ class Store(Protocol):
     ) -> Appended:
         """Store all of `submissions`, or nothing; with `terms`, the pushes to the users' devices too.
 
-        (user, notification_id) is a key while the notification is kept: known with equal data it is not
-        stored again; known with other data raises NotificationIdConflict. A `collapse_key` removes the
-        user's unseen notification with the same key. One that has expired already is not kept.
+        (user, notification_id) is a key while the notification is kept. A known notification with equal data
+        is not stored again; with other data it raises NotificationIdConflict. A `collapse_key` removes the
+        user's unseen notification with the same key. An expired notification is not kept.
         """
 
     async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
         """The oldest unseen notifications, oldest first. Marks nothing."""
 
     async def seen(self, user_id: str, cursor: Cursor) -> Page:
-        """Seen notifications. Raises UnknownNotification when the cursor's id is not kept any more."""
+        """Seen notifications. Raises UnknownNotification when the notification of the cursor is gone."""
 
     async def inbox(self, user_id: str, cursor: Cursor) -> Page:
         """Seen and unseen notifications alike. Raises UnknownNotification as `seen` does."""
@@ -178,55 +178,56 @@ class Store(Protocol):
     async def mark_sent_seen(
         self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
     ) -> int:
-        """Set `seen_date` of the unseen among `seqs`; returns how many were. A stale `user_key` has none."""
+        """Set `seen_date` of the unseen among `seqs`; returns their number. A stale `user_key` has none."""
 
     async def mark_seen(
         self, user_id: str, notification_ids: Sequence[str], *, committed: Committed[int] | None = None
     ) -> int:
-        """Set `seen_date` of the unseen among `notification_ids`; returns how many were."""
+        """Set `seen_date` of the unseen among `notification_ids`; returns their number."""
 
     async def mark_seen_up_to(
         self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
     ) -> int:
-        """Set `seen_date` of all that is unseen up to this one in the user's order; returns how many were.
+        """Set `seen_date` of all unseen notifications up to `notification_id` in the user's order.
 
-        It need not be unseen itself. Raises UnknownNotification when it is not kept any more.
+        Returns their number. The notification itself may be seen. Raises UnknownNotification when the
+        notification is gone.
         """
 
     async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
-        """Set `seen_date` of all that is unseen at the call, in small commits; returns how many were."""
+        """Set `seen_date` of all notifications unseen at the call, in small commits; returns their number."""
 
     async def withdraw(
         self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
     ) -> bool:
-        """Remove one notification; returns whether it was kept."""
+        """Remove one notification; returns whether the store had the notification."""
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def states(self, user_ids: Collection[str]) -> dict[str, State]:
-        """The state of every one of `user_ids`, each read in one go. Never waits behind a large page."""
+        """The state of each of `user_ids`, each read in one go. Never waits behind a large page."""
 
     async def revoke(
         self, user_id: str, device_id: str = EVERY_DEVICE, *, committed: Committed[int] | None = None
     ) -> int:
-        """Record a revocation and return its number, higher than any before it."""
+        """Record a revocation and return its number, higher than any number before."""
 
     async def newest_revocation(self) -> int:
-        """The highest number that `revoke` or `erase` gave out so far; 0 for none.
+        """The highest number of `revoke` and `erase` so far; 0 for none.
 
-        A login answer is worth what this was before the question was asked: a revocation with a higher number
-        came after it. Numbers, not times: clocks of two machines differ and one clock may step back.
+        Read this number before asking the application for a login. A revocation with a higher number came
+        after the question. Numbers, not times: clocks of two machines differ, and a clock may step back.
         """
 
     async def erase(self, user_id: str, *, committed: Committed[int] | None = None) -> None:
         """Remove the user at once, record it as a revocation, then remove the rows in small commits.
 
-        `committed` is called after the first commit alone, with the `user_key` that is gone, or None. Rows
-        that a cancelled caller or an error leaves are removed by `prune`.
+        `committed` is called after the first commit alone, with the removed `user_key`, or None. `prune`
+        removes the rows that a cancelled caller or an error leaves behind.
         """
 
     async def use_ticket(self, ticket_id: str, expires_at: int) -> bool:
-        """Record that a ticket was used; returns whether this call was the first, of all nodes.
+        """Record the use of a ticket; returns whether this call was the first, of all nodes.
 
         The record is kept until `prune` removes it, some minutes after `expires_at`.
         """
@@ -249,21 +250,21 @@ class Store(Protocol):
     ) -> frozenset[str]:
         """Remove at most `limit` notifications whose `expire_date` has passed; returns the users concerned.
 
-        Costs one read when there are none.
+        Costs one read when nothing has expired.
         """
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:
-        """Remove at most `limit` rows that nobody needs; returns how many there were.
+        """Remove at most `limit` rows that are not needed any more; returns their number.
 
         Notifications seen before `seen_before` (None: keep them all), rows of erased users, nodes whose
         lease lapsed, revocations of more than a day ago and used tickets that expired.
         """
 
     async def secret(self) -> str:
-        """The session secret that all nodes share; made at the first call."""
+        """The session secret of all nodes; made at the first call."""
 
     async def vapid_key(self) -> str:
-        """The private key of Web Push that all nodes share, base64url; made at the first call."""
+        """The private VAPID key (RFC 8292) of all nodes, base64url; made at the first call."""
 
     async def foreign_changes(self) -> int:
-        """A number that changes when another process has written; for engines without a bus of their own."""
+        """A number that changes after a write of another process; for engines without a bus of their own."""

@@ -1,4 +1,4 @@
-"""What devices are told of what was seen elsewhere: the part of dismissing that is the same for every engine.
+"""Dismissals of notifications seen elsewhere: the part of dismissing that both engines share.
 
 Knows no statement and touches no database.
 """
@@ -15,16 +15,16 @@ import msgspec
 from pns.model.push import PushState
 
 DISMISSED_AT_ONCE = 1_000
-"""Pushes that one look for what was seen elsewhere takes."""
+"""The most pushes that one call dismisses."""
 MOST_WORDS = 10
-"""For one device at once. The others follow at the next look."""
+"""The most dismissals for one device at once. The others follow at the next call."""
 MOST_WORD_BYTES = 3_800
-"""Of the ids in one word where they take the most: FCM has them as JSON in a text of JSON. What else stands
-in a word has room beside them in the 3,993 bytes of Web Push and the 4,096 of the other networks."""
+"""The most bytes of the ids in one dismissal, as FCM counts them: JSON in a text of JSON. The rest of a
+payload has room beside the ids in the 3,993 bytes of Web Push and the 4,096 of the other networks."""
 
 
 class UntoldRow(NamedTuple):
-    """A push that its device shows still, though it was seen or is no more; `kept`: it was seen."""
+    """A push still on its device, of a notification that was seen or removed. `kept`: it was seen."""
 
     push_key: int
     device_id: str
@@ -33,14 +33,14 @@ class UntoldRow(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What is told, and by which words."""
+    """The result of `tell`: new states of pushes, and the dismissals to enqueue."""
 
     states: dict[int, PushState]
-    """The new state of each push that is told of, by its key. The others stay as they are."""
+    """The new state of each dismissed push, by its key. Other pushes stay."""
     counts: dict[str, int]
-    """How many pushes each device is told of."""
+    """The number of dismissed pushes for each device."""
     words: list[tuple[str, str]]
-    """A device, and the ids for it as they are kept. To be sent in this order."""
+    """A device, and its ids as a row keeps them. To be sent in this order."""
 
 
 def tell(untold: Iterable[UntoldRow]) -> Told:
@@ -63,7 +63,7 @@ def _state(row: UntoldRow) -> PushState:
 
 
 def _words(rows: Iterable[UntoldRow]) -> Iterator[list[UntoldRow]]:
-    """What fits into each word. An id without room among others has a word of its own."""
+    """The rows of each dismissal. An id too large to share a dismissal has a dismissal of its own."""
     word: list[UntoldRow] = []
     room = MOST_WORD_BYTES
     for row in rows:
@@ -78,6 +78,6 @@ def _words(rows: Iterable[UntoldRow]) -> Iterator[list[UntoldRow]]:
 
 
 def _size(notification_id: str) -> int:
-    """Its bytes in a list that is a text of JSON itself: the quotes around that text aside, a comma added."""
+    """The bytes of an id in a list inside a text of JSON, without the text's quotes, with a comma."""
     listed = msgspec.json.encode(notification_id).decode()
     return len(msgspec.json.encode(listed)) - 1

@@ -1,6 +1,6 @@
-"""What is to be stored of a request: which of its notifications are new, and which replace which.
+"""Deciding about a request's notifications: new ones, known ones, and replaced ones.
 
-The part of appending that is the same for every engine; knows no statement and touches no database.
+The part of appending that both engines share. Knows no statement and touches no database.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pns.model.timestamp import microseconds
 
 _CONFLICT = "The notification {} is kept already, with other data. Nothing was stored; use a new id."
 _ROW_BYTES = 256
-"""About what a waiting notification costs beside its data."""
+"""The bytes of a waiting notification beside its data, about."""
 
 
 class Draft(NamedTuple):
     """A notification with everything decided but its place. `id_given`: the application chose the id.
 
-    `user_key`: the only one for whom it is, if it is not for whoever has this `user_id`. `yields`: left out,
-    and no conflict, where its id is taken by other data.
+    `user_key`: the draft is for the user with this key alone, not for a later user of the same `user_id`.
+    `yields`: a kept notification with the same id and other data is no conflict; the draft is left out.
     """
 
     user_id: str
@@ -63,14 +63,14 @@ def _draft(submission: Submission, notification: Notification, now: int) -> Draf
 
 
 def _push(controls: PushControls | None, cause: Cause | None) -> str | None:
-    """What is kept for the pushes, as JSON; mostly nothing."""
+    """The pushes' part of a row, as JSON; mostly nothing."""
     if controls is None and cause is None:
         return None
     return msgspec.json.encode(StoredPush(controls or PushControls(), cause or Cause())).decode()
 
 
 def size(wanted: Sequence[Draft]) -> int:
-    """About how many bytes a request holds while it waits."""
+    """The bytes of a waiting request, about."""
     return sum(byte_length(draft.data) + len(draft.push or "") + _ROW_BYTES for draft in wanted)
 
 
@@ -88,20 +88,20 @@ def by_user(wanted: Sequence[Draft]) -> dict[str, list[Draft]]:
 
 
 def users_with_key(wanted: Sequence[Draft]) -> list[str]:
-    """The users whose keys decide whether something is for them still."""
+    """The users of drafts with a user key."""
     return list({draft.user_id: None for draft in wanted if draft.user_key is not None})
 
 
 def with_known_key(wanted: Sequence[Draft], keys: Mapping[str, int]) -> list[Draft]:
-    """All but what was for users who are erased by now. `keys`: of those whom `users_with_key` named."""
+    """The drafts without those for erased users. `keys`: the keys of the users of `users_with_key`."""
     return [draft for draft in wanted if draft.user_key is None or keys.get(draft.user_id) == draft.user_key]
 
 
 def to_store(wanted: Sequence[Draft], known: Mapping[str, str], now: int) -> list[Draft]:
-    """Those of one user's drafts to store: unknown, not expired, and not replaced further on in `wanted`.
+    """The drafts of one user to store: unknown, not expired, and not replaced by a later draft of `wanted`.
 
-    `known`: data by id, of all named ones that the user has. What yields and is left out replaces nothing
-    either. Raises NotificationIdConflict.
+    `known`: the data of the user's kept notifications by id, for given ids. A draft that yields and is left
+    out replaces nothing. Raises NotificationIdConflict.
     """
     data = dict(known)
     candidates: list[Draft] = []

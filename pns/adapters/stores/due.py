@@ -1,4 +1,4 @@
-"""What becomes of a push that is due: the part of claiming that is the same for every engine.
+"""Deciding about due pushes: the part of claiming that both engines share.
 
 Knows no statement and touches no database. Rows take the columns of the statements by name.
 """
@@ -82,7 +82,7 @@ class Owner(NamedTuple):
 
 
 class StatusRow(Struct, frozen=True):
-    """What became of a push, and whether its notification and its device are still there."""
+    """The state of a push. `kept`, `registered`: the notification and the device still exist."""
 
     device_id: str
     network: str
@@ -99,42 +99,42 @@ class StatusRow(Struct, frozen=True):
 
 
 class Dropped(NamedTuple):
-    """Nobody wants it any more."""
+    """The push is not wanted any more."""
 
     state: PushState
     reason: str
 
 
 class Moved(NamedTuple):
-    """Its device is reached by another gateway."""
+    """Another gateway reaches the device."""
 
     gateway: str
 
 
 class Wanted(NamedTuple):
-    """It is to be sent. `counts`: the device counts for itself and is raised to the push's badge."""
+    """The push is to be sent. `counts`: the device counts for itself and is raised to the push's badge."""
 
     push: Push
     counts: bool
 
 
 class Decided(NamedTuple):
-    """What becomes of the pushes that a claim found, by their keys."""
+    """The decisions about the pushes of a claim, by the keys of the pushes."""
 
     pushes: list[Push]
-    """What is to be sent."""
+    """The pushes to send."""
     leased: dict[int, int | None]
-    """The badge that every attempt shows; None: whatever is unseen by then."""
+    """The badge of every attempt; None: the unseen count at the attempt."""
     dropped: dict[int, Dropped]
     moved: dict[int, str]
-    """The gateway that reaches the device now."""
+    """The gateway of the device now."""
     badges: dict[str, int]
-    """The new badge of devices that count for themselves, by their ids: higher for what is sent for the first
-    time, lower for what was counted and is dropped."""
+    """The new badges of devices with their own count, by device id: higher for a first attempt, lower for a
+    counted push that is dropped."""
 
 
 def decide_all(rows: Iterable[DueRow], claim: Claim, now: int) -> Decided:
-    """What becomes of all that `claim` found."""
+    """The decisions about all rows of `claim`."""
     decided = Decided([], {}, {}, {}, {})
     for row in rows:
         if row.device_id in decided.badges:  # for another push of this very claim
@@ -155,7 +155,7 @@ def decide_all(rows: Iterable[DueRow], claim: Claim, now: int) -> Decided:
 
 
 def decide(row: DueRow, claim: Claim, now: int) -> Wanted | Dropped | Moved:
-    """What becomes of a push that `claim` found."""
+    """The decision about one row of `claim`."""
     dropped = _dropped(row, claim, now)
     if dropped is not None:
         return dropped
@@ -210,12 +210,12 @@ def _badge(row: DueRow, *, raised: bool) -> int:
 
 
 def kept_badge(wanted: Wanted, row: DueRow) -> int | None:
-    """The badge that every attempt of this push shows; None: whatever is unseen by then."""
+    """The badge of every attempt of this push; None: the unseen count at the attempt."""
     return wanted.push.badge if wanted.counts else row.push_badge
 
 
 def enabled(controls: PushControls, network: Network) -> bool:
-    """Whether the application wants this pushed there."""
+    """Whether the application wants this push on this network."""
     own = controls.of(network)
     return controls.enabled and (own is None or own.enabled)
 
@@ -239,12 +239,12 @@ def device_of(row: OwnedDeviceRow) -> Device:
 
 
 def keys_text(keys: Mapping[str, str]) -> str:
-    """`keys` as they are kept."""
+    """`keys` as a row keeps them."""
     return msgspec.json.encode(dict(keys)).decode()
 
 
 def status_of(row: StatusRow) -> PushStatus:
-    """A push as the application sees it: what the inbox says goes before what the row says."""
+    """A push as the application sees the push. The inbox goes before the row."""
     state, reason = PushState(row.state), row.reason
     if state in WAITING and (not row.kept or row.seen_date is not None or not row.registered):
         reason = (

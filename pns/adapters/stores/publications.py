@@ -1,4 +1,4 @@
-"""A publication as a row: the part of the audiences that is the same for every engine.
+"""A publication as a row: the part of the audiences that both engines share.
 
 Knows no statement and touches no database. A row takes the columns of the statements by name.
 """
@@ -20,7 +20,7 @@ from pns.model.push import Cause
 
 
 class _Kept(Notification, frozen=True):
-    """A notification whose names an older release took, and this one would not."""
+    """A notification of an older release, whose names this release would refuse."""
 
     notification_id: KeptName | None = None
     category: KeptName | None = None
@@ -43,7 +43,7 @@ class StoredPublication(NamedTuple):
 
 
 def columns_of(publication: Publication) -> dict[str, object]:
-    """A new publication as the statements want it."""
+    """The parameters of a new publication."""
     content = msgspec.json.encode((publication.notifications, publication.cause))
     return {
         "publication_id": publication.publication_id,
@@ -69,7 +69,7 @@ def publication_of(row: StoredPublication) -> Publication:
 
 
 def drafts_of(publication: Publication, users: Sequence[Subscriber], now: int) -> list[Draft]:
-    """What each of `users` is to have of a publication; what they hold under its ids stays as it is."""
+    """A publication's drafts for each of `users`. Kept notifications with the same ids stay."""
     submissions = [
         Submission(user.user_id, publication.notifications, publication.cause, user.user_key)
         for user in users
@@ -78,7 +78,7 @@ def drafts_of(publication: Publication, users: Sequence[Subscriber], now: int) -
 
 
 def step_of(publication: Publication, users: Sequence[Subscriber], end_date: int | None) -> dict[str, object]:
-    """A step to the last of `users` as the statements want it. `end_date`: when it is the last step."""
+    """The parameters of a step to the last of `users`. `end_date`: set for the last step."""
     return {
         "publication_id": publication.publication_id,
         "begin": publication.after,

@@ -1,6 +1,6 @@
-"""The secrets that all nodes on a store share: how they are called there, and how one is made.
+"""The secrets that all nodes on a store share: their names in the store, and new secrets.
 
-The first start makes them; `pns copy` takes them along. Nothing here logs or prints one.
+The first start makes the secrets; `pns copy` takes them along. Nothing here logs or prints a secret.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ VAPID_KEY = "push key"
 
 
 def new_secret() -> str:
-    """What nobody can guess: 32 bytes, base64url."""
+    """A random secret: 32 bytes, base64url."""
     return token_urlsafe(32)
 
 
 def new_vapid_key() -> str:
-    """A private key of P-256 that nobody knows: 32 bytes, base64url (RFC 8292 §3.2)."""
+    """A random private key of P-256: 32 bytes, base64url (RFC 8292 §3.2)."""
     number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
     return urlsafe_b64encode(number.to_bytes(32)).rstrip(b"=").decode()

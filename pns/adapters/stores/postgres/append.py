@@ -1,7 +1,7 @@
-"""Appending to PostgreSQL: all that a batch appends, decided in memory, then stored by one statement.
+"""Appending to PostgreSQL: a batch's appends are decided in memory, then stored by one statement.
 
-Its outcome is that of the requests one after the other. The users that are named or collapsed for must be
-locked before, so that what is known of them stays so.
+The outcome is the same as for the requests one after the other. A caller must lock the users of notifications
+with a given id or a collapse key before, so that their inboxes stay as they were read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Append(NamedTuple):
 
     @property
     def needs_no_lock(self) -> bool:
-        """Whether nothing that is stored already can matter to it."""
+        """Whether no stored row matters to this request."""
         return not any(
             draft.id_given or draft.collapse_key is not None or draft.user_key is not None
             for draft in self.wanted
@@ -35,7 +35,7 @@ class Append(NamedTuple):
 
 
 class _Added(NamedTuple):
-    """A notification to store, and the terms of its pushes. Requests of one batch may differ in them."""
+    """A notification to store, and the terms of its pushes. Requests of a batch may differ in terms."""
 
     draft: Draft
     now: int
@@ -52,7 +52,7 @@ class _Added(NamedTuple):
 
 @dataclass(slots=True)
 class _Inbox:
-    """What matters of one user's inbox: what the batch names, and what it adds."""
+    """One user's inbox, as far as the batch needs the inbox: notifications with given ids, and new ones."""
 
     data: dict[str, str] = field(default_factory=dict)
     """By id."""
@@ -76,7 +76,7 @@ class _Inbox:
 
 
 async def append(session: Session, requests: Sequence[Append]) -> list[Appended | NotificationIdConflict]:
-    """Store what of each request is new and has not expired. A conflict is one request's outcome alone."""
+    """Store each request's new notifications that have not expired. A conflict undoes its request alone."""
     inboxes = {draft.user_id: _Inbox() for request in requests for draft in request.wanted}
     await _look_up(session, inboxes, [d for r in requests for d in r.wanted if d.id_given])
     keys = await _keys(session, users_with_key([draft for request in requests for draft in request.wanted]))
@@ -101,7 +101,7 @@ async def _look_up(session: Session, inboxes: dict[str, _Inbox], named: Sequence
 
 
 async def _keys(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
-    """The keys of users, who are locked; one who was made for it has a new one."""
+    """The keys of locked users. A user who was made for the lock has a new key."""
     if not user_ids:
         return {}
     return dict(await tuples(session, "user_keys", {"user_ids": user_ids}))
@@ -127,7 +127,7 @@ def _decide(
 
 
 async def _collapse(session: Session, inboxes: dict[str, _Inbox]) -> Counter[str]:
-    """Remove what is replaced; returns how many that were, by user."""
+    """Remove replaced notifications; returns their number by user."""
     keys = [(user_id, key) for user_id, inbox in inboxes.items() for key in inbox.replaced]
     if not keys:
         return Counter()

@@ -1,6 +1,6 @@
 """PNS's tables in a PostgreSQL database as rows: the Archive contract of pns/contracts/archive.py.
 
-Statements stand in archive.sql; rows are written by COPY, the fastest way in that there is.
+Statements stand in archive.sql. COPY writes the rows, for COPY is the fastest way in.
 """
 
 from __future__ import annotations

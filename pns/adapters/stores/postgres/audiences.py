@@ -1,7 +1,7 @@
 """The Audiences contract of pns/contracts/audiences.py on a PostgreSQL store's own connections.
 
-Statements stand in audiences.sql. Of the functions below the class, those that write run inside the
-writer's transaction, after what their request names was locked.
+Statements stand in audiences.sql. Of the functions below the class, the writing functions run inside the
+writer's transaction, after the locks of their Write.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ async def _some_subscribers(session: Session, *, audience: str, limit: int) -> F
 
 
 async def _remove(session: Session, found: Found, *, audience: str, limit: int) -> bool | None:
-    """Whether it was there, once nobody is subscribed to it any more; None: again."""
+    """Whether the audience existed, once its last subscription is gone; None: call again."""
     where = {"audience": safe_id(audience)}
     if len(found) < limit:
         return await affected(session, "remove", where) > 0

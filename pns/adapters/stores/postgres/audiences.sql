@@ -1,4 +1,4 @@
--- Topics, buckets and publications. See statements.py for the form of this file, and postgres.sql for the order
+-- Topics, buckets and publications. See statements.py for the form of this file, and session.sql for the order
 -- of locks: whoever makes or removes an audience holds its name, whoever subscribes shares it.
 
 -- name: make

@@ -1,8 +1,8 @@
 """One batch of the group commit on PostgreSQL: as few statements as its requests allow, and one commit.
 
-Two kinds of batches are a single statement, which commits itself: plain appends, and marks of what was sent.
-All else is a transaction that locks the users concerned before it looks at anything of theirs. The order of
-locks stands in session.sql.
+Two kinds of batches are a single statement, which commits itself: appends without need of a lock, and marks
+of sent notifications. Any other batch is a transaction, and locks the users concerned before reading their
+rows. The order of locks stands in session.sql.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ T = TypeVar("T")
 Request = Append | MarkSent | Write[Any]
 
 TRIES = 5
-"""How often a batch is tried that another node's transactions were in the way of."""
+"""The number of tries for a batch in conflict with other nodes' transactions."""
 NAMES, NUMBERS = 1_000, 256
-"""The first number that stands for names, and how many do: the server has room for some thousand locks."""
+"""The first number of a name's lock, and the count of numbers: a server has room for some thousand."""
 
 
 async def commit(session: Session, requests: Sequence[Request]) -> list[object]:
-    """What became of each of `requests`, once all is on disk.
+    """The outcome of each of `requests`, once all are on disk.
 
-    Raises the engine's errors when it is away, Rejected when it refused these, StoreUnavailable when nobody
-    can tell what became of them.
+    Raises the engine's errors when the engine is away, Rejected when the engine refused these requests, and
+    Unknown when the requests may have been stored, or not.
     """
     for tries_left in reversed(range(TRIES)):
         try:
@@ -102,7 +102,7 @@ async def _work(session: Session, requests: Sequence[Request]) -> list[object]:
 
 
 async def _appends_and_marks(session: Session, requests: Sequence[Request]) -> list[object]:
-    """Appends and marks: all of the ones, then all of the others, for neither depends on the other."""
+    """The outcomes of appends and marks: first all appends, then all marks, for they are independent."""
     appended = iter(await append(session, [r for r in requests if isinstance(r, Append)]))
     marked = iter(await mark_places(session, [r for r in requests if isinstance(r, MarkSent)]))
     return [next(appended if isinstance(request, Append) else marked) for request in requests]
@@ -117,12 +117,12 @@ async def _lock_names(session: Session, names: Sequence[Name]) -> None:
 
 
 def number_of(name: str) -> int:
-    """What is locked for a name. Many have one number: whoever waits without need waits for a commit."""
+    """The number of a name's lock. Names share numbers: a needless wait lasts no longer than a commit."""
     return NAMES + crc32(name.encode()) % NUMBERS
 
 
 async def _lock(session: Session, requests: Sequence[Request], found: Iterable[tuple[Any, ...]]) -> list[str]:
-    """Lock all users concerned; returns those that were made for it."""
+    """Lock all users concerned; returns the users that were made for the lock."""
     appended: set[str] = set()
     user_ids: set[str] = set()
     user_keys: set[int] = {user_key for user_key, *_ in found}
@@ -142,7 +142,7 @@ async def _lock(session: Session, requests: Sequence[Request], found: Iterable[t
 
 
 async def _commit_or_unknown(work: Awaitable[T]) -> T:
-    """What `work` returns, which commits. Raises StoreUnavailable when it may have committed and failed."""
+    """The result of `work`, which commits. Raises Unknown when the commit may have succeeded or failed."""
     try:
         return await work
     except ENGINE_ERRORS as error:

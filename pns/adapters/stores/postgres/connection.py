@@ -1,7 +1,8 @@
-"""Connections to one PostgreSQL database: a bounded number, made when they are needed, anew after a loss.
+"""Connections to a PostgreSQL database: a bounded number, made on demand, and made anew after a loss.
 
-Every use has a deadline. A connection that missed it, broke, or was left by a cancelled caller is thrown away
-at once, never closed politely and never asked to cancel: a server that stands still answers neither.
+Every use has a deadline. After a missed deadline, a broken line or a cancelled caller the connection is
+thrown away at once. PNS neither closes such a connection politely nor asks the server to cancel: a frozen
+server would not answer.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from pns.errors import PNSError, StoreUnavailable
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 5.0
-"""How long one use of a connection may take, waiting for it and making it included."""
+"""How long a use of a connection may take, waiting and connecting included."""
 
 
 async def connect(url: str, *, patience: float, within: float | None = None) -> Any:
-    """A connection to a server that may be written, ready for statements that take up to `patience` seconds.
+    """A connection to a writable server, ready for statements of up to `patience` seconds.
 
-    Made `within` so many, `patience` if not given. Raises the engine's errors.
+    Connecting takes at most `within` seconds, by default `patience`. Raises the engine's errors.
     """
     within = patience if within is None else within
     deadline = asyncio.get_running_loop().time() + within
@@ -57,14 +58,14 @@ class PostgresConnections:
         await self.run(_nothing)
 
     async def close(self) -> None:
-        """Let go of everything, without waiting for the server. Safe to call twice, and before `open`."""
+        """Release everything, without waiting for the server. Safe to call twice, and before `open`."""
         self._wanted = False
         self._discard_idle()
 
     async def run(self, function: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
-        """What `function` returns for a connection that nobody else uses meanwhile.
+        """The result of `function` for a connection without another user meanwhile.
 
-        It is stopped when the caller is cancelled or the deadline passes. Raises what it raises, the engine's
+        A cancelled caller or the deadline stops `function`. Raises the errors of `function`, the engine's
         errors as StoreUnavailable.
         """
         if not self._wanted:
@@ -119,7 +120,7 @@ class PostgresConnections:
 
 
 async def _until(deadline: float, work: Coroutine[Any, Any, T], connection: Any) -> T:
-    """What `work` on `connection` returns. Too late or cancelled, it ends with the connection."""
+    """The result of `work` on `connection`. A late or cancelled `work` ends with the connection."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait([task], timeout=deadline - asyncio.get_running_loop().time())

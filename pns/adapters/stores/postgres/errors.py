@@ -1,7 +1,7 @@
-"""What PostgreSQL's errors mean to PNS: which end a batch, which are worth another try, a sentence for each.
+"""PostgreSQL's errors and their meaning to PNS: the end of a batch, another try, a sentence for each.
 
-No sentence names a host, a user or a password: a client may see it. The one at the start, which an operator
-reads, begins with the server's address.
+No sentence names a host, a user or a password, for a client may read the sentence. At the start, for an
+operator, the sentence begins with the server's address.
 """
 
 from __future__ import annotations
@@ -43,37 +43,37 @@ ENGINE_ERRORS = (
     OSError,
     TimeoutError,
 )
-"""What the engine, its client or the way to it raises."""
+"""The errors of the engine, the engine's client and the network between."""
 
 
 def concerns_all(error: BaseException) -> bool:
-    """Whether the engine itself is away, so that trying part of a batch again is no use."""
+    """Whether the engine itself is away. Trying a part of the batch again is of no use then."""
     return _sentence(error) is not None
 
 
 def lost(error: BaseException) -> bool:
-    """Whether the connection must be made anew before it can be trusted."""
+    """Whether a new connection must replace this connection."""
     return concerns_all(error) and _code(error) not in _SAME_CONNECTION
 
 
 def uncertain(error: BaseException) -> bool:
-    """Whether the server was not heard to the end: what it was asked for may have been done."""
+    """Whether the server's answer is missing: the statement may have run."""
     return lost(error) and _code(error)[:2] in ("", "08")
 
 
 def worth_another_try(error: BaseException) -> bool:
-    """Whether two transactions, or one and a migration, were in each other's way, and this one was undone."""
+    """Whether this transaction was undone for a conflict with another transaction or a migration."""
     return _code(error) in _WORTH_ANOTHER_TRY
 
 
 def unavailable(error: BaseException, place: str = "") -> StoreUnavailable:
-    """What the caller is told of `error`, with `place` where an operator reads it."""
+    """The caller's error for `error`, with `place` for an operator."""
     sentence = _sentence(error) or f"The store refused a statement ({type(error).__name__})."
     return StoreUnavailable(f"{place}: {sentence}" if place else sentence)
 
 
 def unknown() -> Unknown:
-    """What the caller is told when the connection broke at a moment when its write may have been stored."""
+    """The caller's error when the connection broke and the write may have been stored."""
     return Unknown(_UNKNOWN)
 
 

@@ -1,7 +1,7 @@
-"""Brings a PostgreSQL database's schema up to date: one transaction, made by whichever node comes first.
+"""Brings a PostgreSQL database's schema up to date: one transaction, made by the first node.
 
-Which schema that is, and how it is made, stands in schema.py. PNS's tables stand in a PostgreSQL schema of
-their own named `pns`, so that an application may keep its tables in the same database.
+The schema and its migrations stand in schema.py. PNS's tables stand in a PostgreSQL schema of
+their own named `pns`: an application may keep its tables in the same database.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def migrate(url: str, *, patience: float = PATIENCE_SECONDS, connect_within: float = CONNECT_SECONDS) -> None:
     """Make PNS's schema in the database at `url` one of at least SCHEMA_VERSION.
 
-    All or nothing, and safe to run in many processes at once: one upgrades, the others wait for it. A schema
-    that is newer and lets this code run stays as it is. Blocks: call it in a thread.
+    All or nothing. Safe to run in many processes at once: one process upgrades, the others wait. A newer
+    schema that lets this code run stays. This function blocks: call `migrate` in a thread.
     Raises SchemaError when code and schema do not fit, StoreUnavailable when the database cannot be used.
     """
     asyncio.run(_migrate(url, patience, connect_within))
@@ -70,7 +70,7 @@ async def _upgrade(url: str, place: str, patience: float) -> None:
 
 
 async def _run_alone(transaction: AsyncConnection, place: str) -> None:
-    """Upgrade, unless another process did it while this one waited for it."""
+    """Upgrade, unless another process upgraded while this process waited."""
     for name in ("begin_migration", "take_time", "make_schema"):
         await transaction.exec_driver_sql(SQL[name].text)
     session: Session = (await transaction.get_raw_connection()).driver_connection  # type: ignore[assignment]

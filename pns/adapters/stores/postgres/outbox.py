@@ -1,7 +1,6 @@
 """The Outbox contract of pns/contracts/outbox.py on a PostgreSQL store's own connections.
 
-Statements stand in outbox.sql; what runs them in outbox_writes.py and
-outbox_reads.py.
+Statements stand in outbox.sql, and run from outbox_writes.py and outbox_reads.py.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Committing(Protocol):
 
 
 class PostgresOutbox:
-    """See pns.contracts.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
+    """See pns.contracts.outbox.Outbox. `report`: as `read`, for statements on a whole table."""
 
     def __init__(self, read: Reading, write: Committing, *, report: Reading, clock: Clock) -> None:
         self._read = read

@@ -1,5 +1,5 @@
 -- Devices at push networks, and pushes on their way to them. See statements.py for the form of this file, and
--- postgres.sql for the order of locks: whoever touches a user's devices or pushes holds the user's row, but for
+-- session.sql for the order of locks: whoever touches a user's devices or pushes holds the user's row, but for
 -- claims and pruning, which take what nobody holds.
 
 -- The columns of a device and its user, under the names of OwnedDeviceRow.

@@ -1,6 +1,6 @@
-"""Reading the outbox: devices, what is due, what became of pushes; and who is to be locked before a write.
+"""Reading the outbox: devices, due times, states of pushes; and the users to lock before a write.
 
-Every function runs a statement or two, those that find for a write inside its transaction.
+Every function runs a statement or two. A function for `Write.find` runs inside the write's transaction.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def device_at(session: Session, network: str, address: str) -> Device | No
 
 
 async def any_untold(session: Session, user_id: str) -> bool:
-    """Whether there is anything to dismiss."""
+    """Whether the user has something to dismiss."""
     return bool(await tuples(session, "untold", {"user_id": safe_id(user_id), "limit": 1}))
 
 
@@ -60,7 +60,7 @@ async def pushes(session: Session, user_id: str, notification_id: str) -> list[P
 
 
 async def stale(session: Session, after: int, limit: int) -> tuple[list[str], int]:
-    """See Outbox.stale. The last user found may have more than was looked at, and is named in any case."""
+    """See Outbox.stale. The last user is named in any case, for more of this user's pushes may follow."""
     found = await tuples(session, "stale", {"after": after, "limit": limit})
     users = dict.fromkeys(user_id for _, user_id, untold in found if untold)
     if len(found) < limit:
@@ -81,12 +81,12 @@ async def backlog(session: Session) -> list[Backlog]:
 
 
 async def owners(session: Session, device_ids: Sequence[str]) -> Found:
-    """Whose devices these are."""
+    """The owners of these devices."""
     return await tuples(session, "owners", {"device_ids": [*map(safe_id, device_ids)]})
 
 
 async def owner_of_address(session: Session, network: str, address_hash: str) -> Found:
-    """Who is registered with an address."""
+    """The owner of an address."""
     where = {"network": network, "address_hash": address_hash}
     return await tuples(session, "owner_of_address", where)
 

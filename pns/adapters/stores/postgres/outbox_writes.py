@@ -1,7 +1,7 @@
 """Writing the outbox: registering devices, claiming and settling pushes. Enqueueing is a part of appending.
 
-Every function runs inside the writer's transaction, after the users that its request names or finds were
-locked; `found` is what it found. A claim locks no user, takes what nobody holds, and waits for nothing.
+Every function runs inside the writer's transaction, after the locks of its Write; `found` are the rows of
+`Write.find`. A claim locks no user, takes rows without a lock, and waits for nothing.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ async def set_badge(
 
 
 async def regateway(session: Session, found: Found, *, source: str, target: str, limit: int) -> int:
-    """See Outbox.regateway. Some that were found may have gone meanwhile; there may be more all the same."""
+    """See Outbox.regateway. Found devices may be gone meanwhile, and others may be left."""
     move = {**_owned(found), "source": source, "target": target}
     moved = await single_column(session, "regateway", move)
     await affected(session, "move_pushes", {"target": target, "device_ids": moved})
@@ -133,7 +133,7 @@ async def settle(session: Session, *, settlements: Sequence[Settlement], now: in
 
 
 async def _remove_dead(session: Session, devices: Sequence[Device]) -> tuple[list[str], set[str]]:
-    """Which of `devices` were removed, and which are there still: they were registered again."""
+    """The removed ones of `devices`, and the ones that stay, for they were registered again."""
     if not devices:
         return [], set()
     dead = {
@@ -197,7 +197,7 @@ async def dismiss(session: Session, user_id: str, expires_at: int, *, now: int) 
 
 
 async def prune_devices(session: Session, found: Found, *, now: int) -> int:
-    """Remove devices whose registration has ended; returns how many there were."""
+    """Remove devices whose registration has ended; returns their number."""
     if not found:
         return 0
     ended = await single_column(session, "prune_devices", {**_owned(found), "now": now})

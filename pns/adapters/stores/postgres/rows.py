@@ -17,11 +17,11 @@ T = TypeVar("T")
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 NOBODY = "\x01"
-"""An id that nobody has. PostgreSQL's text takes no U+0000: what holds one is asked for under this name."""
+"""An id that nobody has. PostgreSQL's text takes no U+0000, so NOBODY stands for every id with U+0000."""
 
 
 class Session(Protocol):
-    """As much of an asyncpg connection as statements need."""
+    """The part of an asyncpg connection that statements need."""
 
     async def fetch(self, query: str, *parameters: object) -> list[Any]: ...
 
@@ -70,13 +70,13 @@ async def single_column(session: Session, name: str, parameters: Mapping[str, ob
 
 
 async def single_value(session: Session, name: str, parameters: Mapping[str, object]) -> Any:
-    """The value of statement `name`, which finds one row of one column, or None."""
+    """The value of statement `name`, whose only row has a single column, or None."""
     found = await single_column(session, name, parameters)
     return found[0] if found else None
 
 
 async def affected(session: Session, name: str, parameters: Mapping[str, object]) -> int:
-    """Run a statement that returns a row for each row it changed; returns the number of rows."""
+    """Run a statement with a returned row for each changed row; returns the number of rows."""
     return len(await _fetch(session, name, parameters))
 
 
@@ -86,5 +86,5 @@ async def _fetch(session: Session, name: str, parameters: Mapping[str, object]) 
 
 
 def safe_id(id: str) -> str:
-    """`id`, or an id that nobody has when PostgreSQL's text cannot hold `id`."""
+    """`id`, or NOBODY when PostgreSQL's text cannot hold `id`."""
     return NOBODY if "\0" in id else id

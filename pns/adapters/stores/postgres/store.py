@@ -1,8 +1,8 @@
 """The store in a PostgreSQL database, in a schema of its own: the Store contract of pns/contracts/store.py
 on asyncpg.
 
-One connection writes, behind the group commit; a few read what is small; a few read pages, so that a large
-page never holds a count up. Statements stand in postgres*.sql; what runs them in batch.py,
+One connection writes, behind the group commit; a few read small things; a few read pages, so that a large
+page never holds a count up. Statements stand in the .sql files beside this module, and run from batch.py,
 append.py, writes.py and reads.py.
 """
 
@@ -48,10 +48,10 @@ PAGE_READERS = 2
 
 
 class PostgresStore:
-    """See pns.contracts.store.Store. `url` names a database that is there; PNS makes the schema `pns` in it.
+    """See pns.contracts.store.Store. `url` names an existing database; PNS makes the schema `pns` there.
 
-    A call that the server has not served after `patience` seconds raises StoreUnavailable. So does a write
-    when the connection breaks during its commit, though it may have been stored: repeat it with its ids.
+    A call without an answer after `patience` seconds raises StoreUnavailable. So does a write when the
+    connection breaks during the commit. The write may have been stored: repeat the request with its ids.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 -- The statements of the PostgreSQL store. See statements.py for the form of this file. A name that stands in
--- sqlite.sql too does the same; what there is done row by row is done here for a whole batch at once.
+-- sqlite/store.sql too does the same; what there is done row by row is done here for a whole batch at once.
 
 -- ── columns of a notification ──────────────────────────────────────────────────────────────────────────
 

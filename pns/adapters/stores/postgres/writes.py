@@ -1,7 +1,7 @@
 """Writing, beside appending: marking as seen, removing, revoking, leases and upkeep.
 
-Every function runs inside the writer's transaction, after the users that its Write names were locked. Whoever
-changes or removes an unseen row lowers the user's count in the same function.
+Every function runs inside the writer's transaction, after the locks of its Write. A function that changes or
+removes an unseen row must lower the user's count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pns.model.timestamp import DAY, MINUTE
 T = TypeVar("T")
 
 SKEW = 5 * MINUTE
-"""How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
+"""The most that the clocks of two nodes may differ. The record of a used ticket stays so much longer."""
 PROBE_BYTES = 32_768
 
 Found = Sequence[tuple[Any, ...]]
@@ -35,17 +35,18 @@ Found = Sequence[tuple[Any, ...]]
 
 
 class Name(NamedTuple):
-    """What several may want to make at the same time, such as an address. `shared`: it must only stay."""
+    """A name such as an address that several nodes may want to make at once. `shared`: the name must stay."""
 
     text: str
     shared: bool = False
 
 
 class Write(NamedTuple, Generic[T]):
-    """One request to write. Before `run` are locked: `names`, the users with these ids and keys, those of
-    `makes`, who are made if need be, and those whom `find` returns; its rows are handed to `run`.
+    """One request to write. Before `run`, the batch locks `names`, the users of `user_ids` and `user_keys`,
+    the users of `makes`, which makes missing users, and the users of the rows that `find` returns. `run` has
+    these rows as its second argument.
 
-    `last`: takes only rows that nobody holds, and no users; all that may wait comes before it.
+    `last`: the request locks no users and takes only rows without a lock. Requests that may wait come before.
     """
 
     run: Callable[..., Awaitable[T]]
@@ -66,7 +67,7 @@ class Removed(NamedTuple):
 
 
 class MarkSent(NamedTuple):
-    """One request to mark what was sent; see Store.mark_sent_seen."""
+    """One request to mark sent notifications; see Store.mark_sent_seen."""
 
     user_key: int
     seqs: Sequence[int]
@@ -77,7 +78,7 @@ class MarkSent(NamedTuple):
 
 
 async def mark_places(session: Session, marks: Sequence[MarkSent]) -> list[int]:
-    """How many rows each of `marks` set the `seen_date` of. Of two for one row, the first does."""
+    """The number of rows that each of `marks` marked. Of two marks for one row, the first counts."""
     if not marks:
         return []
     asked = {
@@ -207,7 +208,7 @@ async def expired(session: Session, *, limit: int, now: int) -> list[Place]:
 
 
 async def expire(session: Session, places: Sequence[Place]) -> frozenset[str]:
-    """See Store.expire: remove what is still at `places`; returns the users concerned."""
+    """See Store.expire: remove the notifications at `places`; returns the users concerned."""
     asked = {"user_keys": [place.user_key for place in places], "seqs": [place.seq for place in places]}
     removed = await rows(session, "delete_expired", asked, Removed)
     unseen = Counter({user_key: 0 for user_key, _ in removed})
@@ -217,7 +218,7 @@ async def expire(session: Session, places: Sequence[Place]) -> frozenset[str]:
 
 
 async def prune_erased(session: Session, *, limit: int) -> int:
-    """Remove at most `limit` rows of erased users; returns how many there were."""
+    """Remove at most `limit` rows of erased users; returns their number."""
     removed = 0
     while removed < limit:
         user_key: int | None = await single_value(session, "next_erased", {})
@@ -251,7 +252,7 @@ async def _prune(session: Session, name: str, condition: dict[str, int], limit: 
 
 
 async def offer_secret(session: Session, name: str, value: str) -> str:
-    """Keep `value` as the secret of this name unless there is one; returns the one that is kept."""
+    """Keep `value` as the secret of this name unless a secret is kept; returns the kept secret."""
     await affected(session, "offer_secret", {"name": name, "value": value})
     kept: str = (await single_column(session, "read_secret", {"name": name}))[0]
     return kept

@@ -1,6 +1,6 @@
-"""Appending to SQLite: which of the submitted notifications are known, what they replace, and their places.
+"""Appending to SQLite: known notifications are left out, old ones are replaced, new ones get their places.
 
-Everything here runs inside the writer's transaction and either completes or raises before it changed a row.
+Everything here runs inside the writer's transaction, and completes or raises before a row is changed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pns.contracts.store import Appended
 from pns.model.push import PushTerms
 
 _row = itemgetter(*map(Draft._fields.index, columns("sqlite/store.sql", "new")))
-"""The columns of a draft that its row has beside its place, in the order of the statement."""
+"""From a draft the columns of its row beside the place, in the order of the statement."""
 
 
 def append(
     connection: sqlite3.Connection, wanted: Sequence[Draft], terms: PushTerms | None, *, now: int
 ) -> Appended:
-    """Store what of `wanted` is new and has not expired, and its pushes. Raises NotificationIdConflict."""
+    """Store the new notifications of `wanted`, and their pushes. Raises NotificationIdConflict."""
     known = _known(connection, [draft for draft in wanted if draft.id_given])
     asked = with_known_key(wanted, _keys(connection, users_with_key(wanted)))
     new = {user_id: to_store(some, known.get(user_id, {}), now) for user_id, some in by_user(asked).items()}
@@ -41,7 +41,7 @@ def append(
 
 
 def _known(connection: sqlite3.Connection, named: Sequence[Draft]) -> dict[str, dict[str, str]]:
-    """By user, the data of those that are kept already, by id."""
+    """The data of kept notifications, by user and id."""
     known: dict[str, dict[str, str]] = defaultdict(dict)
     if named:
         asked = {"named": json_array([(draft.user_id, draft.notification_id) for draft in named])}
@@ -51,7 +51,7 @@ def _known(connection: sqlite3.Connection, named: Sequence[Draft]) -> dict[str, 
 
 
 def _keys(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, int]:
-    """The keys of those who are known."""
+    """The keys of the known users."""
     if not user_ids:
         return {}
     found = rows(connection, "last_places", {"user_ids": json_array(user_ids)}, tuple[str, int, int])
@@ -59,7 +59,7 @@ def _keys(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, 
 
 
 def _store(connection: sqlite3.Connection, new: Mapping[str, Sequence[Draft]]) -> list[tuple[int, int]]:
-    """Returns each user's key and the place of the first of theirs. As many statements for one as for all."""
+    """Returns each user's key and first new place. The number of statements does not depend on `new`."""
     last = _last_places(connection, list(new))
     for user_id, some in new.items():
         _collapse(connection, last[user_id][0], {draft.collapse_key for draft in some if draft.collapse_key})
@@ -78,7 +78,7 @@ def _store(connection: sqlite3.Connection, new: Mapping[str, Sequence[Draft]]) -
 
 
 def _last_places(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """The key and the newest place of each user; who is new is made."""
+    """The key and the newest place of each user. Unknown users are made."""
     asked = {"user_ids": json_array(user_ids)}
     found = all_rows(connection, "last_places", asked, tuple[str, int, int])
     if len(found) < len(user_ids):

@@ -1,8 +1,7 @@
-"""A SQLite file as rows: the Archive contract of pns/contracts/archive.py. Statements stand in
-archive.sql.
+"""A SQLite file as rows: the Archive contract of pns/contracts/archive.py. Statements stand in archive.sql.
 
-It reads and writes through one connection, in that connection's thread, and never makes or changes a file
-that it was not asked to make.
+Reads and writes through one connection, in the connection's thread. Never makes or changes a file without
+being asked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Audiences contract of pns/contracts/audiences.py on a SQLite store's own connections.
 
-Statements stand in audiences.sql. Every function below the class runs in a connection's thread, those
-that write inside the writer's transaction.
+Statements stand in audiences.sql. Every function below the class runs in a connection's thread, and a writing
+function inside the writer's transaction.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _subscribe(connection: sqlite3.Connection, new: dict[str, object], *, make: 
 
 
 def _remove(connection: sqlite3.Connection, audience: str, *, limit: int) -> bool | None:
-    """Whether it was there, once nobody is subscribed to it any more; None: again."""
+    """Whether the audience existed, once its last subscription is gone; None: call again."""
     old = {"audience": audience, "limit": limit}
     if affected(connection, "remove_subscriptions", old) == limit:
         return None

@@ -1,7 +1,7 @@
-"""One connection to one SQLite file, that opens itself again after it was lost.
+"""One connection to one SQLite file. A lost connection opens itself again.
 
-Owns the pragmas, the thread (aiosqlite's) and the watch over the file: a file that was deleted or replaced
-under the running process is noticed before it is written, and never made anew. Knows no table but `schema`.
+Owns the pragmas, the thread (aiosqlite's) and the watch over the file: PNS notices a deleted or replaced file
+before a write, and never makes the file anew. Knows no table but `schema`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PRAGMAS = (
 class SQLiteConnection:
     """Runs functions on a raw connection, in its own thread, one after the other.
 
-    `siblings` are all connections to the file. When one is lost all are: they share the log and its index.
+    `siblings`: all connections to the file. A lost connection ends all, for they share the log and its index.
     """
 
     def __init__(self, path: Path, siblings: list[SQLiteConnection]) -> None:
@@ -49,7 +49,7 @@ class SQLiteConnection:
         self._ended: asyncio.Future[Any] | None = None
         self._identity: Identity = ()
         self.generation = 0
-        """How many times this was opened."""
+        """The number of openings."""
         siblings.append(self)
 
     async def open(self) -> None:
@@ -58,7 +58,7 @@ class SQLiteConnection:
         await self.run(lambda connection: None)
 
     async def close(self) -> None:
-        """Finish what is running and end the thread. Safe to call twice, and before `open`."""
+        """Finish the running function and end the thread. Safe to call twice, and before `open`."""
         self._wanted = False
         async with self._opening:
             connection, self._connection = self._connection, None
@@ -67,10 +67,10 @@ class SQLiteConnection:
                 await _stop_in_turn([connection])
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """What `function` returns for the raw connection, run in its thread.
+        """The result of `function` for the raw connection, run in the connection's thread.
 
-        It is run whole even when the caller is cancelled. Raises what it raises, the engine's errors as
-        StoreUnavailable; the file is opened again at the next use where they say that it was lost.
+        `function` runs to its end even for a cancelled caller. Raises the errors of `function`, the engine's
+        errors as StoreUnavailable. After a loss the next use opens the file again.
         """
         connection = self._connection or await self._open()
 
@@ -86,7 +86,7 @@ class SQLiteConnection:
             raise unavailable(error) from error
 
     def check_file(self) -> None:
-        """Raise FileMoved if the file is not the one that was opened. Cheap; call it in any thread."""
+        """Raise FileMoved if another file is at the path now. Cheap; any thread may call."""
         if _identity(self._path) != self._identity:
             raise FileMoved
 

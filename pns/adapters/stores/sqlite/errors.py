@@ -35,7 +35,7 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 ENGINE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What the engine raises; the second when a damaged file makes a message that is no text."""
+"""The engine's errors; the second for a damaged file, whose message is no text."""
 
 
 class FileMoved(sqlite3.OperationalError):
@@ -62,17 +62,17 @@ def locked(error: BaseException) -> bool:
 
 
 def lost(error: BaseException) -> bool:
-    """Whether the connection must be opened again before it can be trusted."""
+    """Whether a new connection must replace this connection."""
     return _code(error) in _LOST
 
 
 def concerns_all(error: BaseException) -> bool:
-    """Whether the engine itself is away, so that trying part of a batch again is no use."""
+    """Whether the engine itself is away. Trying a part of the batch again is of no use then."""
     return _code(error) in _SENTENCES
 
 
 def unavailable(error: BaseException | None, path: Path | None = None) -> StoreUnavailable:
-    """What the caller is told of `error`, with `path` where an operator reads it."""
+    """The caller's error for `error`, with `path` for an operator."""
     if isinstance(error, FileMoved):
         sentence = "The store's file was deleted or replaced. Put it back, or stop PNS and restore a backup."
     else:

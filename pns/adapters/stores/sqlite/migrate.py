@@ -1,6 +1,6 @@
-"""Brings a SQLite file's schema up to date: one transaction, made by whichever process comes first.
+"""Brings a SQLite file's schema up to date: one transaction, made by the first process.
 
-Which schema that is, and how it is made, stands in schema.py. Never touches a file that is not PNS's own.
+The schema and its migrations stand in schema.py. Never touches a file that is not PNS's own.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pns.errors import SchemaError
 
 
 def migrate(path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
-    """Make `path` a database of at least SCHEMA_VERSION, creating it where there is none.
+    """Make `path` a database of at least SCHEMA_VERSION. A missing file is created.
 
-    All or nothing, and safe to run in many processes at once: one upgrades, the others wait for it. A schema
-    that is newer and lets this code run stays as it is. Blocks: call it in a thread.
+    All or nothing. Safe to run in many processes at once: one process upgrades, the others wait. A newer
+    schema that lets this code run stays. This function blocks: call `migrate` in a thread.
     Raises SchemaError when code and schema do not fit, StoreUnavailable when the file cannot be used.
     """
     try:
@@ -49,7 +49,7 @@ def _is_current(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _refuse_remains(connection: sqlite3.Connection, path: Path) -> None:
-    """Never make a new store out of a file that holds something which cannot be read any more."""
+    """Raise SchemaError for a file with unreadable contents, for a new store would destroy them."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     if pages > 1:
         raise SchemaError(

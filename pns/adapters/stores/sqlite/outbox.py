@@ -1,7 +1,7 @@
 """The Outbox contract of pns/contracts/outbox.py on a SQLite store's own connections.
 
-Statements stand in outbox.sql; what runs in the connections' threads in outbox_writes.py and
-outbox_reads.py.
+Statements stand in outbox.sql. The functions of outbox_writes.py and outbox_reads.py run in the connections'
+threads.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Committing(Protocol):
 
 
 class SQLiteOutbox:
-    """See pns.contracts.outbox.Outbox. `report`: as `read`, for what reads a whole table."""
+    """See pns.contracts.outbox.Outbox. `report`: as `read`, for statements on a whole table."""
 
     def __init__(self, read: Reading, write: Committing, *, report: Reading, clock: Clock) -> None:
         self._read = read

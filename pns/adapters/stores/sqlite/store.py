@@ -1,8 +1,8 @@
 """The store in one SQLite file: the Store contract of pns/contracts/store.py on aiosqlite.
 
-Three connections: one writes, behind the group commit; one reads what is small; one reads pages, so that a
-large page never holds a count up. Statements stand in sqlite.sql; what runs in the connections' threads in
-append.py, writes.py and reads.py.
+Three connections: one writes, behind the group commit; one reads small things; one reads pages, so that a
+large page never holds a count up. Statements stand in the .sql files beside this module. The functions of
+append.py, writes.py and reads.py run in the connections' threads.
 """
 
 from __future__ import annotations

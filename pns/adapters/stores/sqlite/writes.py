@@ -1,7 +1,7 @@
 """Writing, beside appending: marking as seen, removing, revoking, leases and upkeep.
 
-Every function runs inside the writer's transaction, under its own savepoint. Whoever changes or removes an
-unseen row lowers the user's count in the same function.
+Every function runs inside the writer's transaction, under its own savepoint. A function that changes or
+removes an unseen row must lower the user's count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pns.contracts.store import EVERY_DEVICE, Place, Presence
 from pns.model.timestamp import DAY, MINUTE
 
 SKEW = 5 * MINUTE
-"""How far the clocks of two nodes may be apart: a used ticket is remembered as much longer."""
+"""The most that the clocks of two nodes may differ. The record of a used ticket stays so much longer."""
 PROBE_BYTES = 32_768
 
 
@@ -190,7 +190,7 @@ def _prune_erased(connection: sqlite3.Connection, limit: int) -> int:
 
 
 def offer_secret(connection: sqlite3.Connection, name: str, value: str) -> str:
-    """Keep `value` as the secret of this name unless there is one; returns the one that is kept."""
+    """Keep `value` as the secret of this name unless a secret is kept; returns the kept secret."""
     affected(connection, "offer_secret", {"name": name, "value": value})
     return all_rows(connection, "read_secret", {"name": name}, tuple[str])[0][0]
 
