@@ -1,4 +1,4 @@
-"""From settings to a node: URL scheme → adapter. The one place that knows every adapter by name."""
+"""From settings to a node: URL scheme → adapter. Only this module knows every adapter by name."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _make_wire(url: str) -> Wire:
 
 @contextmanager
 def _extra(name: str, key: str) -> Iterator[None]:
-    """What is imported here needs an extra of the package."""
+    """The imports inside need an extra of the package."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -116,7 +116,7 @@ def half_configured(push: PushSettings) -> Iterator[HalfConfigured]:
 
 
 def make_gateways(settings: Settings, store: Store, *, clock: Clock) -> list[Gateway]:
-    """The gateways that are set, not started yet; one that takes devices of others stands before them.
+    """The configured gateways, not started yet. Azure stands first, and takes new devices of other gateways.
 
     Raises SettingsError.
     """
@@ -151,14 +151,14 @@ async def _push_key(settings: Settings, store: Store) -> str:
 
 
 class WebPushKey(NamedTuple):
-    """A VAPID key pair, base64url. Never print `private` where it is not asked for."""
+    """A VAPID key pair, base64url. Never print `private` unasked."""
 
     private: str
     public: str
 
 
 def new_webpush_key() -> WebPushKey:
-    """A new one."""
+    """A new key pair."""
     from pns.adapters.gateways.webpush import vapid
 
     private = vapid.new_private_key()
@@ -177,7 +177,7 @@ def make_device_authority(
 
 
 async def _nobody(request: HTTPConnection) -> None:
-    """The login of a node that lets nobody in by itself: one of role "push", or a library without `user`."""
+    """A login that lets nobody in: of a node of role "push", or of a library without `user`."""
 
 
 def make_callback_authority(
@@ -193,7 +193,7 @@ async def fixed_user(user_id: str, store: Store) -> DeviceAuthority:
 
 
 def make_application_authority(settings: Settings, *, clock: Clock) -> ApplicationAuthority:
-    """Who may call the application's endpoints: API keys, access tokens, or nobody."""
+    """The right to call the application's endpoints: by API keys, by access tokens, or for nobody."""
     authorities: list[ApplicationAuthority] = [ApiKeys(settings.app.api_keys)]
     if settings.app.oauth2.issuer:
         authorities.append(OAuth2(settings.app.oauth2, clock=clock))

@@ -1,4 +1,4 @@
-"""`pns devices …`: who is reached how, and whether that works. On the store, beside a running server."""
+"""`pns devices …`: the devices at push networks, and a test. On the store, beside a running server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show(
     device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id, as listed.")],
     config: Config = None,
 ) -> None:
-    """Show what is known of one device."""
+    """Show all fields of a device."""
     from pns.ops.commands.push.devices import print_device
 
     asyncio.run(print_device(load(config), device, echo=typer.echo))
@@ -57,7 +57,7 @@ def try_devices(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Send a test push straight through the gateway and say what became of it. Nothing is stored."""
+    """Send a test push straight through the gateway and print the answer. Nothing is stored."""
     from pns.ops.commands.push.trial import try_out
 
     if bool(devices) == bool(user):
@@ -81,7 +81,7 @@ def regateway(
     ],
     config: Config = None,
 ) -> None:
-    """Move devices, and what waits for them, to another gateway. Repeat it for what registered meanwhile."""
+    """Move devices and their waiting pushes to another gateway. Repeat it for later registrations."""
     from pns.ops.commands.push.regateway import run
 
     settings = load(config)

@@ -1,4 +1,4 @@
-"""`pns webpush …`: what an operator needs for Web Push before it can be turned on."""
+"""`pns webpush …`: the preparation for Web Push."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ cli = typer.Typer(
 
 @cli.callback()
 def webpush() -> None:
-    """Without it, typer would make the only command the group itself."""
+    """Without this function, typer would make the only command the group itself."""
 
 
 @cli.command()
 def keygen(config: Config = None) -> None:
-    """Print a new VAPID key, and where to put it. Browsers must subscribe anew when it changes."""
+    """Print a new VAPID key, and the setting for the key. A new key makes browsers subscribe anew."""
     from pns.compose import new_webpush_key
 
     if config is not None:
