@@ -96,7 +96,7 @@ class APNs:
         line = self._lines[push.device.environment]
         now = self._clock.now()
         try:
-            answer = await self._ask(line, push.device.address, headers(push, topic, now), body)
+            answer = await self._ask(line, push.device.address, headers=headers(push, topic, now), body=body)
         except NoAnswer as error:
             return answers.no_answer(error)
         if answers.reason(answer) in answers.ENDING:
@@ -114,7 +114,7 @@ class APNs:
             trial["apns-topic"] = topic
         try:
             async with asyncio.timeout(_TRIAL_SECONDS):
-                answer = await self._ask(self._lines["production"], _NOBODY, trial, _TRIAL)
+                answer = await self._ask(self._lines["production"], _NOBODY, headers=trial, body=_TRIAL)
         except (NoAnswer, TimeoutError) as error:
             return answers.out_of_reach(error, url)
         return answers.trouble(answer, with_topic=bool(topic))
@@ -128,7 +128,7 @@ class APNs:
         own = device.environment == "production" and topic == self._settings.topic
         return "" if own else f"{device.environment} {topic}"
 
-    async def _ask(self, line: HostLine, token: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _ask(self, line: HostLine, token: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
         """Raises NoAnswer. Asks once more where the provider token had expired and could be renewed."""
         path, provider = f"/3/device/{token}", self._token
         if provider is None:
