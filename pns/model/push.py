@@ -1,4 +1,4 @@
-"""What is pushed to a device: the control fields of each network, a push on its way, and its states.
+"""The values of push: the control fields of each network, a push on its way, and its states.
 
 Values only. A push is made of a notification and a device in the notification's own transaction (the outbox,
 outbox.py), sent by a gateway (gateway.py), and settled. A network's control fields reach that network alone.
@@ -20,8 +20,8 @@ from pns.model.device import Device, Network
 
 Scalar = str | int | float | bool
 Flat = dict[str, Scalar]
-Seconds = Annotated[int, Meta(ge=0, le=2_419_200)]
-"""At most four weeks, the most that FCM and Web Push keep a message."""
+KeptSeconds = Annotated[int, Meta(ge=0, le=2_419_200)]
+"""At most four weeks: FCM and Web Push keep a message no longer."""
 
 _FCM_NAMES = {
     *("from", "gcm", "message_type", "collapse_key", "priority", "ttl"),
@@ -39,7 +39,7 @@ _PUSH_IDS = UUID("6f4a3cde-9b52-4b63-8a5e-8f2d9a0f6d11")
 
 
 class FCMNotification(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What Android shows by itself; the fields of FCM's AndroidNotification."""
+    """The texts that Android shows by itself; the fields of FCM's AndroidNotification."""
 
     title: str | None = None
     body: str | None = None
@@ -59,7 +59,7 @@ class FCMControls(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     data: dict[str, str] | None = None
     notification: FCMNotification | Literal[False] | None = None
     priority: Literal["normal", "high"] | None = None
-    ttl_seconds: Seconds | None = None
+    ttl_seconds: KeptSeconds | None = None
     collapse_key: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     restricted_package_name: str | None = None
     direct_boot_ok: bool = False
@@ -86,7 +86,7 @@ class APNsControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     interruption_level: Literal["passive", "active", "time-sensitive", "critical"] | None = None
     push_type: Literal["alert", "background"] = "alert"
     priority: Literal[1, 5, 10] | None = None
-    ttl_seconds: Seconds | None = None
+    ttl_seconds: KeptSeconds | None = None
     collapse_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
@@ -97,7 +97,7 @@ class WebPushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     data: Flat | None = None
     urgency: Literal["very-low", "low", "normal", "high"] | None = None
     topic: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,32}$(?!\n)")] | None = None
-    ttl_seconds: Seconds | None = None
+    ttl_seconds: KeptSeconds | None = None
 
 
 class MQTTControls(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -105,16 +105,16 @@ class MQTTControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     enabled: bool = True
     data: Flat | None = None
-    ttl_seconds: Seconds | None = None
+    ttl_seconds: KeptSeconds | None = None
 
 
 NetworkControls = FCMControls | APNsControls | WebPushControls | MQTTControls
 
 
 class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a notification is pushed: `data` goes to every network, the others each to its own.
+    """How a notification is pushed. `data` goes to every network, the other fields each to its own network.
 
-    `enabled: false` keeps it from being pushed at all. `sender`: who is named as its sender.
+    `enabled: false` prevents any push. `sender`: the name of the sender.
     """
 
     enabled: bool = True
@@ -140,9 +140,9 @@ class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
                 assert_never(network)
 
     def check(self) -> tuple[str, str] | None:
-        """(field, what is wrong with it), or None: what the types cannot say.
+        """The fault that the types cannot find, as (field, message), or None.
 
-        Shared data is for every network: it is held to FCM's rule only where `fcm` asks for FCM.
+        Shared data is for every network: FCM's rule holds for shared data only where `fcm` asks for FCM.
         """
         if (size := len(msgspec.json.encode(self))) > MOST_CONTROLS_BYTES:
             return "", f"must have at most {MOST_CONTROLS_BYTES} bytes of JSON, this has {size}"
@@ -157,7 +157,7 @@ class PushControls(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 def check_fcm_data(data: Mapping[str, Scalar]) -> str | None:
-    """What is wrong with the names in an application's data for FCM, or None.
+    """The fault of a name in an application's data for FCM, or None.
 
     FCM refuses some of these names and overwrites others; Kii refuses them all, and so does PNS.
     """
@@ -186,7 +186,7 @@ class Cause(Struct, frozen=True, omit_defaults=True, rename={"type_": "type"}):
 
 
 class StoredPush(Struct, frozen=True, omit_defaults=True):
-    """What the store keeps beside a notification for its pushes."""
+    """The part of a notification that the store keeps for its pushes."""
 
     controls: PushControls = PushControls()
     cause: Cause = field(default=Cause(), name="origin")
@@ -203,7 +203,7 @@ class PushTerms(NamedTuple):
 
 
 class PushState(StrEnum):
-    """Where a push is. ACCEPTED: its network has taken it, which is not delivered; SEEN: by whatever way."""
+    """The state of a push. ACCEPTED: the network took the push, and may not have delivered it."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -217,11 +217,11 @@ class PushState(StrEnum):
 
 
 WAITING = (PushState.QUEUED, PushState.SENDING, PushState.RETRY)
-"""States of a push that will be sent, unless something comes in between."""
+"""States of a push that will be sent, unless it is cancelled or expires."""
 
 
 class Payload(Struct, frozen=True):
-    """What a notification's data says by convention: the JSON text of these four, or else a plain text."""
+    """A notification's data by convention: the JSON text of these four fields, or else a plain text."""
 
     title: str = ""
     body: str = ""
@@ -230,7 +230,7 @@ class Payload(Struct, frozen=True):
 
     @classmethod
     def of(cls, notification_data: str) -> Payload:
-        """Never raises: what is not the convention's JSON is taken as the body.
+        """Never raises: any data outside the convention becomes the body.
 
         Half of a surrogate pair, which JavaScript makes where it cuts a text, is shown as a question mark.
         """
@@ -250,10 +250,10 @@ def _no_json(constant: str) -> None:
 
 
 class Push(Struct, frozen=True, kw_only=True):
-    """One notification on its way to one device; or, with `dismissed`, word that some were seen elsewhere.
+    """A notification on its way to a device; or a dismissal, with the ids of notifications in `dismissed`.
 
-    `dismissed`: their ids, the newest last. `attempt` counts from 1. `badge`: what the device should show.
-    `expires_at`: after that nobody wants it. Times are microseconds since 1970.
+    `dismissed`: the newest id is last. `attempt` counts from 1. `badge`: the number for the app's icon.
+    `expires_at`: nobody wants the push after this time. Times are microseconds since 1970.
     """
 
     push_key: int
@@ -280,11 +280,11 @@ class Push(Struct, frozen=True, kw_only=True):
         return Payload.of(self.notification_data)
 
     def data(self, own: Mapping[str, Scalar] | None) -> dict[str, Scalar]:
-        """The application's data for one network: `own` in place of what all share."""
+        """The application's data for one network: `own`, or else the shared data."""
         return dict(self.controls.data or {}) if own is None else dict(own)
 
     def control_fields(self) -> dict[str, str | int]:
-        """The fields that PNS adds: what this is about. Those that are not known are left out."""
+        """The fields that PNS adds: the cause of the notification. Unknown fields are left out."""
         found: dict[str, str | int] = msgspec.to_builtins(self.cause)
         found.setdefault("origin", "EXPLICIT")
         found.setdefault("when", self.create_date // 1000)
@@ -293,17 +293,17 @@ class Push(Struct, frozen=True, kw_only=True):
         return found
 
     def dismissal(self) -> dict[str, object]:
-        """What an app is told with `dismissed`, where its network has no form of its own for the badge."""
+        """The content of a dismissal, for a network without its own form for the badge."""
         return {"dismissed": self.dismissed, "badge": self.badge}
 
     def seconds_left(self, now: int, wanted: int | None = None) -> int:
-        """For how many seconds from `now` its network should keep it: at most `wanted`, at least 0."""
+        """For how many seconds from `now` the network should keep the push: at most `wanted`, at least 0."""
         left = max(0, (self.expires_at - now) // 1_000_000)
         return left if wanted is None else min(left, wanted)
 
 
 class PushStatus(Struct, frozen=True):
-    """A push as the application sees it. `due_at`: of a waiting one, when it is tried next."""
+    """A push as the application sees it. `due_at`: for a waiting push, the time of the next attempt."""
 
     device_id: str
     network: str

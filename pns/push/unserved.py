@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 UNSERVED_SECONDS = 60.0
 """From one look to the next. An unserved push is put off for as long."""
 STILL_SECONDS = 600.0
-"""Longer than the longest pause that a node leaves a service in trouble."""
+"""Longer than the longest pause of a service in trouble."""
 PUT_OFF = 500
 """Pushes of one commit."""
 PAUSE_SECONDS = 0.05

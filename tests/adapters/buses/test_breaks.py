@@ -10,10 +10,11 @@ from functools import partial
 import psutil
 import pytest
 
+from pns.adapters.buses import signal_bus
 from pns.adapters.buses.signal_bus import CANARY_SECONDS, PATIENCE_SECONDS, SignalBus
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
-from tests.adapters.buses.conftest import WIRES, Broker, Ear, NewNode, Node
+from tests.adapters.buses.conftest import WIRES, WITHIN, Broker, Ear, NewNode, Node
 from tests.harness import eventually
 from tests.harness.proxy import FaultProxy
 from tests.harness.server import free_port
@@ -117,12 +118,13 @@ async def test_hints_while_it_is_away_are_sent_when_it_is_back(
 
 
 async def test_who_joins_while_it_is_away_is_heard_when_it_is_back(
-    broker: Broker, proxy: FaultProxy, new_node: NewNode
+    broker: Broker, proxy: FaultProxy, new_node: NewNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(signal_bus, "JOIN_SECONDS", 3600)
     node, other = await new_node(proxy.through(broker.url)), await new_node()
     proxy.refuse()
     await eventually(lambda: node.bus.status() is not None)
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(WITHIN):  # an answer that cannot come is not waited for
         await node.bus.join("ann")
     node.ear.told.clear()
     proxy.resume()
@@ -156,7 +158,7 @@ async def test_after_the_stop_nothing_is_left(
     bus.signal([f"user-{number}" for number in range(5_000)])
     for _ in range(5):
         await asyncio.sleep(0)
-    async with asyncio.timeout(2.0):
+    async with asyncio.timeout(PATIENCE_SECONDS - 0.5):
         await bus.stop()
     await eventually(lambda: sockets(to=proxy.port) == 0)  # before the broker answers again
     if state is not None:
@@ -171,7 +173,7 @@ async def test_it_may_be_stopped_while_it_connects(kind: str, broker: Broker, pr
     bus = SignalBus(WIRES[kind](proxy.through(broker.url)), clock=SystemClock(), metrics=Metrics())
     start = asyncio.create_task(bus.start(Ear()))
     await eventually(lambda: proxy.connections > 0)
-    async with asyncio.timeout(2.0):
+    async with asyncio.timeout(PATIENCE_SECONDS - 0.5):
         await bus.stop()
         await start
     proxy.resume()

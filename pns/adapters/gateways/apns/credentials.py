@@ -45,11 +45,11 @@ def _load(context: ssl.SSLContext, certificate_file: str, key_file: str) -> None
         # Without a password, even an empty one, OpenSSL would ask for it on the terminal.
         context.load_cert_chain(certificate_file, key_file or None, password="")
     except (OSError, ssl.SSLError) as error:
-        why = _why_not(certificate, key, key_at if key_file else at, error)
+        why = _why_not(certificate, key, error, key_at=key_at if key_file else at)
         raise SettingsError(f"{at} must be {_CERTIFICATE}, but {why}") from None
 
 
-def _why_not(certificate: bytes, key: bytes, key_at: str, error: OSError) -> str:
+def _why_not(certificate: bytes, key: bytes, error: OSError, *, key_at: str) -> str:
     if key_files.CERTIFICATE not in certificate:
         return "it holds no certificate in PEM form (of a .p12, `openssl pkcs12 -nodes` makes one)"
     if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":

@@ -15,7 +15,7 @@ import msgspec
 from pns.adapters.gateways.apns import answers
 from pns.adapters.gateways.apns.connection import Answer, NoAnswer
 from pns.adapters.gateways.apns.credentials import BUNDLE_ID, check, tls_context
-from pns.adapters.gateways.apns.line import Line
+from pns.adapters.gateways.apns.line import HostLine
 from pns.adapters.gateways.apns.message import MOST_BYTES, headers, payload
 from pns.adapters.gateways.apns.token import ProviderToken
 from pns.adapters.gateways.proof import Proof
@@ -46,7 +46,7 @@ class APNs:
         self._settings = settings
         self._clock = clock
         self._token: ProviderToken | None = None
-        self._lines: dict[Environment, Line] = {}
+        self._lines: dict[Environment, HostLine] = {}
         self._proof = Proof()
 
     async def start(self) -> None:
@@ -55,8 +55,10 @@ class APNs:
         context = tls_context(settings)
         self._token = ProviderToken(settings, clock=self._clock) if settings.key_file else None
         self._lines = {
-            "production": Line(settings.url, context, streams=settings.concurrency, clock=self._clock),
-            "sandbox": Line(settings.sandbox_url, context, streams=settings.concurrency, clock=self._clock),
+            "production": HostLine(settings.url, context, streams=settings.concurrency, clock=self._clock),
+            "sandbox": HostLine(
+                settings.sandbox_url, context, streams=settings.concurrency, clock=self._clock
+            ),
         }
 
     async def stop(self) -> None:
@@ -94,7 +96,7 @@ class APNs:
         line = self._lines[push.device.environment]
         now = self._clock.now()
         try:
-            answer = await self._ask(line, push.device.address, headers(push, topic, now), body)
+            answer = await self._ask(line, push.device.address, headers=headers(push, topic, now), body=body)
         except NoAnswer as error:
             return answers.no_answer(error)
         if answers.reason(answer) in answers.ENDING:
@@ -112,7 +114,7 @@ class APNs:
             trial["apns-topic"] = topic
         try:
             async with asyncio.timeout(_TRIAL_SECONDS):
-                answer = await self._ask(self._lines["production"], _NOBODY, trial, _TRIAL)
+                answer = await self._ask(self._lines["production"], _NOBODY, headers=trial, body=_TRIAL)
         except (NoAnswer, TimeoutError) as error:
             return answers.out_of_reach(error, url)
         return answers.trouble(answer, with_topic=bool(topic))
@@ -126,7 +128,7 @@ class APNs:
         own = device.environment == "production" and topic == self._settings.topic
         return "" if own else f"{device.environment} {topic}"
 
-    async def _ask(self, line: Line, token: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _ask(self, line: HostLine, token: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
         """Raises NoAnswer. Asks once more where the provider token had expired and could be renewed."""
         path, provider = f"/3/device/{token}", self._token
         if provider is None:

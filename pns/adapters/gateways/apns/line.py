@@ -30,7 +30,7 @@ IDLE_SECONDS = 180.0
 """Apple wants connections kept. But NATs forget an idle connection after minutes, and lose its packets."""
 
 
-class Line:
+class HostLine:
     """POST to one host. The caller sets the deadline, by cancelling."""
 
     def __init__(self, url: str, context: ssl.SSLContext, *, streams: int, clock: Clock) -> None:

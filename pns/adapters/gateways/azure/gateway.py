@@ -36,7 +36,7 @@ _TOKENS = {"fcm": re.compile(r"[!-~]+"), "apns": re.compile(r"(?:[0-9a-fA-F]{2})
 _SAFE = re.compile(r"[ -~]*")
 
 
-class _Line(NamedTuple):
+class _Started(NamedTuple):
     """The parts of a started gateway."""
 
     hub: str
@@ -57,7 +57,7 @@ class Azure:
         self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
-        self._line: _Line | None = None
+        self._started: _Started | None = None
 
     async def start(self) -> None:
         settings = self._settings
@@ -65,16 +65,16 @@ class Azure:
         if not settings.hub:
             raise SettingsError("push.azure.hub must be the name of the notification hub")
         context = trusted(settings.ca_file, "push.azure.ca_file")
-        self._line = _Line(
+        self._started = _Started(
             access.url + quote(settings.hub, safe=""),
             make_client(context, connections=settings.concurrency),
             Signatures(access, clock=self._clock),
         )
 
     async def stop(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.client.aclose()
+        started, self._started = self._started, None
+        if started is not None:
+            await started.client.aclose()
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,9 +149,9 @@ class Azure:
             response = await line.client.post(url, content=body, headers={**headers, **_signed(signature)})
         return response
 
-    def _running(self) -> _Line:
-        assert self._line is not None, "the gateway was not started"
-        return self._line
+    def _running(self) -> _Started:
+        assert self._started is not None, "the gateway was not started"
+        return self._started
 
 
 def _signed(signature: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ _REMEDIES = {
 }
 
 
-class _Line(NamedTuple):
+class _Started(NamedTuple):
     """The parts of a started gateway."""
 
     url: str
@@ -59,7 +59,7 @@ class FCM:
         self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
-        self._line: _Line | None = None
+        self._started: _Started | None = None
         self._taken: set[frozenset[str]] = set()
         self._proof = Proof()
 
@@ -70,17 +70,17 @@ class FCM:
             raise SettingsError("push.fcm.project must be set: the key of push.fcm.credentials names none")
         trust = trusted("", "push.fcm.url")
         self.facts = {"project": project}
-        self._line = _Line(
+        self._started = _Started(
             f"{self._settings.url.rstrip('/')}/v1/projects/{project}/messages:send",
             make_client(trust, connections=self._settings.concurrency),
             AccessTokens(account.credentials, trust, clock=self._clock),
         )
 
     async def stop(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.tokens.stop()
-            await line.client.aclose()
+        started, self._started = self._started, None
+        if started is not None:
+            await started.tokens.stop()
+            await started.client.aclose()
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,14 +126,14 @@ class FCM:
 
     async def trouble(self) -> str:
         try:
-            await self._started.tokens.token()
+            await self._running().tokens.token()
         except NoAccess as error:
             outcome, words = error.receipt.outcome, error.receipt.reason
             return f"Google gives no access token for FCM ({words}): {_REMEDIES[outcome]}."
         return ""
 
     async def _send(self, body: Message) -> Answer:
-        tokens = self._started.tokens
+        tokens = self._running().tokens
         token = await tokens.token()
         answer = await self._post(body, token)
         if not answer.refuses_access:
@@ -142,11 +142,10 @@ class FCM:
         return await self._post(body, await tokens.token())
 
     async def _post(self, body: Message, token: str) -> Answer:
-        line = self._started
+        line = self._running()
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json; charset=utf-8"}
         return Answer(await line.client.post(line.url, content=msgspec.json.encode(body), headers=headers))
 
-    @property
-    def _started(self) -> _Line:
-        assert self._line is not None, "the gateway was not started"
-        return self._line
+    def _running(self) -> _Started:
+        assert self._started is not None, "the gateway was not started"
+        return self._started

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from pns.adapters.gateways.mqtt.connection import BrokerAway, BrokerRefuses
-from pns.adapters.gateways.mqtt.line import Line
+from pns.adapters.gateways.mqtt.line import BrokerLine
 
 CONTROL = "$CONTROL/dynamic-security/v1"
 RESPONSE = f"{CONTROL}/response"
@@ -95,7 +95,7 @@ class DynamicSecurity:
     device its subscription, although its session stays.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: BrokerLine) -> None:
         self._line = line
         self._waiting: dict[str, asyncio.Future[list[_Answer]]] = {}
 

@@ -19,7 +19,7 @@ from pns.adapters.gateways.mqtt import message as mqtt_message
 from pns.adapters.gateways.mqtt.address import Place
 from pns.adapters.gateways.mqtt.connection import Broker, BrokerAway, BrokerRefuses
 from pns.adapters.gateways.mqtt.dynamic_security import DynamicSecurity, Operator, Provisioner
-from pns.adapters.gateways.mqtt.line import Line
+from pns.adapters.gateways.mqtt.line import BrokerLine
 from pns.adapters.gateways.mqtt.orphans import OrphanedLogins
 from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import Unavailable
@@ -38,7 +38,7 @@ SESSION_SECONDS = 2_419_200
 class _Started(NamedTuple):
     """The parts of a started gateway."""
 
-    line: Line
+    line: BrokerLine
     provisioner: Provisioner
     device_place: Place
     orphans: OrphanedLogins | None
@@ -65,7 +65,7 @@ class MQTT:
         place = mqtt_address.parse(settings.url, "push.mqtt.url")
         device_place = mqtt_address.parse(settings.device_url or settings.url, "push.mqtt.device_url")
         context = trusted(settings.ca_file, "push.mqtt.ca_file") if place.tls else None
-        line = Line(Broker(place.host, place.port, settings.username, settings.password, context))
+        line = BrokerLine(Broker(place.host, place.port, settings.username, settings.password, context))
         if settings.provisioning == "none":
             self._started = _Started(line, Operator(), device_place, None)
         else:

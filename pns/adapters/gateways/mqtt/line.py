@@ -11,7 +11,7 @@ import asyncio
 from pns.adapters.gateways.mqtt.connection import Broker, Connection
 
 
-class Line:
+class BrokerLine:
     """At most one connection at a time. Calls during an attempt to connect share the attempt."""
 
     def __init__(self, broker: Broker) -> None:

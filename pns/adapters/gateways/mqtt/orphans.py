@@ -11,7 +11,7 @@ import logging
 
 from pns.adapters.gateways.mqtt.connection import Connection
 from pns.adapters.gateways.mqtt.dynamic_security import USERNAME_PREFIX, DynamicSecurity
-from pns.adapters.gateways.mqtt.line import Line
+from pns.adapters.gateways.mqtt.line import BrokerLine
 from pns.contracts.gateway import IsRegistered
 from pns.runtime.clock import Clock
 
@@ -30,7 +30,7 @@ _MISTAKEN = (
 class OrphanedLogins:
     """Compares the broker's logins with the devices: on each new connection, and once an hour."""
 
-    def __init__(self, line: Line, plugin: DynamicSecurity, *, prefix: str, clock: Clock) -> None:
+    def __init__(self, line: BrokerLine, plugin: DynamicSecurity, *, prefix: str, clock: Clock) -> None:
         self._line = line
         self._plugin = plugin
         self._prefix = f"{prefix}/"

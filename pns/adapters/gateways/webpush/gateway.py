@@ -36,7 +36,7 @@ _MOST_EXPIRATION = 253_402_300_799_000
 """Milliseconds since 1970: the end of the year 9999."""
 
 
-class _Means(NamedTuple):
+class _Started(NamedTuple):
     """The parts of a started gateway."""
 
     signer: vapid.Vapid
@@ -60,7 +60,7 @@ class WebPush:
         self._clock = clock
         self._private_key = private_key
         self._reach = Reach(settings.allowed_networks)
-        self._means: _Means | None = None
+        self._started: _Started | None = None
         self._log = QuietLog(logging.LoggerAdapter(log, {"gateway": self.name}), clock=clock)
 
     async def start(self) -> None:
@@ -69,12 +69,12 @@ class WebPush:
         key = _checked("private_key", vapid.check_private_key, await self._private_key())
         signer = vapid.Vapid(key, subject=subject, clock=self._clock)
         line = PublicLine(self._reach, trust=trust, connections=self._settings.concurrency, clock=self._clock)
-        self._means = _Means(signer, line)
+        self._started = _Started(signer, line)
         self.facts = MappingProxyType({"application_server_key": signer.public_key})
 
     async def stop(self) -> None:
-        if self._means is not None:
-            await self._means.line.close()
+        if self._started is not None:
+            await self._started.line.close()
 
     def check(self, registration: Registration) -> None:
         subscription = _subscription(registration)
@@ -126,10 +126,10 @@ class WebPush:
 
     async def trouble(self) -> str:
         """No service to ask. A started gateway has a key and a subject that can be sent."""
-        return "" if self._means else "Web Push was not started, so it has no key to sign with."
+        return "" if self._started else "Web Push was not started, so it has no key to sign with."
 
     async def _send(self, push: Push, endpoint: Endpoint) -> Answer:
-        signer, line = self._started()
+        signer, line = self._running()
         body = webpush_message.encrypted(webpush_message.text(push), push.device.keys)
         headers = webpush_message.headers(push, self._clock.now())
         signed = {"Authorization": signer.authorization(endpoint.origin), **headers}
@@ -139,7 +139,7 @@ class WebPush:
         """A service that took our token and refuses the token later means one device. The device subscribed
         with another key than ours, by mistake or to hold up all others there.
         """
-        signer, _ = self._started()
+        signer, _ = self._running()
         if found.outcome is Outcome.ACCEPTED:
             signer.was_taken(endpoint.origin)
         elif found.outcome is Outcome.REFUSED and signer.is_good(endpoint.origin):
@@ -149,7 +149,7 @@ class WebPush:
     async def _look_up(self, endpoint: Endpoint) -> None:
         try:
             scheme = endpoint.origin.scheme
-            await self._started().line.look_up(endpoint.host, endpoint.port, scheme=scheme, new=True)
+            await self._running().line.look_up(endpoint.host, endpoint.port, scheme=scheme, new=True)
         except ForbiddenEndpoint:
             raise self._refused(endpoint, "may not be written to") from None
         except UnknownHost:
@@ -164,9 +164,9 @@ class WebPush:
         self._log.write("refused", f"a registration is refused: {at}, {why}", level=logging.INFO)
         return wrong("/subscription/endpoint", NOT_PUBLIC)
 
-    def _started(self) -> _Means:
-        assert self._means is not None, "a gateway is used once it was started"
-        return self._means
+    def _running(self) -> _Started:
+        assert self._started is not None, "a gateway is used once it was started"
+        return self._started
 
     def _expires_at(self, subscription: Subscription) -> int | None:
         milliseconds = subscription.expiration_time

@@ -1,4 +1,4 @@
-"""Does push work: is each gateway that is set able to send, and does anything wait longer than it should?"""
+"""Does push work: can each configured gateway send, and does any push wait longer than it should?"""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ OUTBOX = "the outbox"
 
 
 async def check_push(settings: Settings, *, url: str) -> AsyncIterator[Finding]:
-    """Ask each gateway's service whether it would take a push, and the store what waits. Nothing is sent.
+    """Ask each gateway's service for trouble, and the store for waiting pushes. Nothing is sent.
 
-    The PNS that runs at `url` is asked for its networks: inside an application, it may have other settings.
+    The PNS that runs at `url` is asked for its networks: inside an application, PNS may have other settings.
     """
     clock = SystemClock()
     try:
@@ -55,7 +55,7 @@ async def check_push(settings: Settings, *, url: str) -> AsyncIterator[Finding]:
 
 
 async def _networks(url: str) -> set[Network] | None:
-    """The push networks of the PNS that runs at `url`; None if it does not say."""
+    """The push networks of the PNS that runs at `url`; None where `url` does not name them."""
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
             response = await client.get(f"{url.rstrip('/')}/devices/networks")
@@ -101,7 +101,7 @@ def _waiting(backlog: Sequence[Backlog], now: int) -> Finding:
 
 
 def _astray(backlog: Sequence[Backlog], known: Set[str]) -> Iterator[Finding]:
-    """What waits for gateways that are set neither here nor, as far as can be told, where PNS runs."""
+    """The pushes of gateways that are set neither here nor, as far as is known, in the running PNS."""
     for name in sorted({found.gateway for found in backlog if found.state in WAITING} - known):
         stray = sum(found.pushes for found in backlog if found.gateway == name and found.state in WAITING)
         yield bad(OUTBOX, f"{stray:,} wait for {name}, which is not set", _STRAY.format(name=name))

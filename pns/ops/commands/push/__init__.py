@@ -1,1 +1,1 @@
-"""What the commands about push do, on the store itself: beside a running server, or without one."""
+"""The work of the commands about push, on the store itself: beside a running server, or without a server."""

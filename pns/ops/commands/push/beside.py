@@ -1,4 +1,4 @@
-"""The store, opened beside whatever runs on it. It is neither made nor migrated by a command that looks."""
+"""The store, opened beside a running server. A command that only reads never makes or migrates a store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pns.settings import sources as configuration
 
 @asynccontextmanager
 async def store_beside(settings: Settings, *, clock: Clock) -> AsyncIterator[Store]:
-    """The open store of `store.url`. Raises SchemaError for an older release's, PNSError when it is away."""
+    """The open store of `store.url`. Raises SchemaError for an older release's store, PNSError for none."""
     store = make_store(settings, clock=clock, metrics=Metrics())
     try:
         report = await store.report()
@@ -36,7 +36,7 @@ async def store_beside(settings: Settings, *, clock: Clock) -> AsyncIterator[Sto
 
 
 def store_trouble(settings: Settings, error: PNSError) -> str:
-    """Where the store is and what is the matter with it; of a file also where it was looked for, and why."""
+    """The place of the store and its trouble; for a file also the path that was tried, and the reason."""
     told = f"{store_place(settings)}: {error}"
     if urlsplit(settings.store.url).scheme != "sqlite":
         return told

@@ -1,4 +1,4 @@
-"""Lines of text in columns, for people and for `grep`: a line for each row, however many there are."""
+"""Lines of text in columns, for people and for `grep`: always a line for each row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pns.runtime.one_line import printable
 
 
 class Columns:
-    """Each column is as wide as what it has held so far, so rows may come in pages."""
+    """Each column is as wide as its widest cell so far, so rows may come in pages."""
 
     def __init__(self, *headings: str) -> None:
         self._headings = headings
@@ -16,7 +16,7 @@ class Columns:
         self._begun = False
 
     def lines(self, rows: Sequence[Sequence[str]]) -> Iterator[str]:
-        """The next rows, after the headings if they are the first. What could break a line is escaped."""
+        """The next rows, at first after the headings. Characters that could break a line are escaped."""
         shown = [[printable(cell) or "-" for cell in row] for row in rows]
         if shown and not self._begun:
             shown, self._begun = [list(self._headings), *shown], True

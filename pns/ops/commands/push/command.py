@@ -1,4 +1,4 @@
-"""`pns push …`: what waits to be pushed. On the store itself, beside a running server."""
+"""`pns push …`: the waiting pushes. On the store itself, beside a running server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ cli = typer.Typer(
 
 @cli.callback()
 def push() -> None:
-    """Without it, typer would make the only command the group itself."""
+    """Without this function, typer would make the only command the group itself."""
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""`pns devices list` and `pns devices show`: what the store keeps of devices at push networks."""
+"""`pns devices list` and `pns devices show`: the devices at push networks, as the store keeps them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Echo = Callable[[str], object]
 
 
 async def print_devices(settings: Settings, *, user_id: str | None, echo: Echo) -> None:
-    """A line for each device, of one user or of all. Raises PNSError when the store cannot be read."""
+    """A line for each device, of a user or of all users. Raises PNSError for an unreadable store."""
     columns = Columns("DEVICE", "USER", "NETWORK", "GATEWAY", "APP", "BADGE", "REGISTERED", "TOKEN")
     empty = True
     async with store_beside(settings, clock=SystemClock()) as store:
@@ -34,7 +34,7 @@ async def print_devices(settings: Settings, *, user_id: str | None, echo: Echo) 
 
 
 async def print_device(settings: Settings, device_id: str, *, echo: Echo) -> None:
-    """What is known of a device, a line for each field. Raises PNSError when there is none."""
+    """The fields of a device, a line for each. Raises PNSError for an unknown device."""
     async with store_beside(settings, clock=SystemClock()) as store:
         device = await found_device(store, device_id)
     fields = {

@@ -1,7 +1,8 @@
-"""`pns devices regateway`: from now on, devices of a network are reached another way.
+"""`pns devices regateway`: from now on another gateway reaches the devices of a network.
 
-In small steps, each a commit of its own with what waits for the devices; stopped half-way, it goes on. What a
-network's token is worth at another gateway is the operator's to know: Azure takes those of FCM and APNs.
+The devices move in small steps, each a commit together with their waiting pushes. A stopped command goes on
+when it is called again. Only the operator knows whether a token is good at another gateway: Azure takes the
+tokens of FCM and APNs.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from pns.runtime.clock import SystemClock
 from pns.settings import Settings
 
 STEP = 500
-"""Devices in one commit: small, so that no notify waits for it."""
+"""Devices in a commit: few, so that no notify waits for the commit."""
 
 
 def run(settings: Settings, *, source: str, target: str, network: Network) -> str:
-    """Move, say how far it is on standard error, and return a sentence on what was done.
+    """Move the devices, show the progress on standard error, and return a sentence with the result.
 
     Raises SettingsError when `target` does not reach `network`, StoreUnavailable.
     """
@@ -52,7 +53,7 @@ async def _run(settings: Settings, source: str, target: str, *, network: Network
 
 
 async def move(store: Store, source: str, target: str, *, network: Network, progress: Progress) -> int:
-    """Move all there are, step by step; returns how many."""
+    """Move all devices, step by step; returns their number."""
     total = 0
     while True:
         moved = await store.outbox.regateway(source, target, network, STEP)

@@ -1,4 +1,4 @@
-"""`pns push status`: which gateways are set, and what is in the outbox."""
+"""`pns push status`: the configured gateways, and the content of the outbox."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _row(found: Backlog, now: int) -> tuple[str, ...]:
 
 
 def _put_off(backlog: Sequence[Backlog]) -> str:
-    """What waits after it was tried or put off, and why one of each gateway does."""
+    """The pushes that wait after an attempt or a delay, with a reason for each gateway."""
     return "; ".join(
         f"{found.pushes:,} of {found.gateway} again, such as: {found.reason}"
         for found in backlog
@@ -67,7 +67,7 @@ def _put_off(backlog: Sequence[Backlog]) -> str:
 
 
 def summary(backlog: Sequence[Backlog], now: int) -> str:
-    """How many wait and when it goes on, in one line."""
+    """The number of waiting pushes and the time of the next attempt, in a line."""
     count, oldest = waiting(backlog)
     if oldest is None:
         return "nothing waits"

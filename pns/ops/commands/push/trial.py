@@ -1,6 +1,6 @@
-"""`pns devices test`: one push straight through the gateway, past outbox and dispatcher.
+"""`pns devices test`: a push straight through the gateway, past outbox and dispatcher.
 
-Nothing is stored or changed, a dead device included: the next notification's push finds that out by itself.
+Nothing is stored or changed, a dead device included: the push of the next notification finds a dead device.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORDS = {
 async def try_out(
     settings: Settings, device_ids: Sequence[str], *, user_id: str | None = None, echo: Echo
 ) -> bool:
-    """A line for each device, those of `user_id` too; returns whether all were accepted. Raises PNSError."""
+    """A line for each device, those of `user_id` too. Returns whether all were accepted. Raises PNSError."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(store_beside(settings, clock=clock))
@@ -58,7 +58,7 @@ async def try_out(
 
 
 async def _started(gateways: Sequence[Gateway], stack: AsyncExitStack) -> dict[str, Gateway]:
-    """Each once, for all its devices: services count how often one introduces oneself."""
+    """Each gateway once, for all its devices: services count introductions."""
     for gateway in gateways:
         stack.push_async_callback(gateway.stop)
         await gateway.start()

@@ -117,7 +117,7 @@ async def test_which_losses_count(
         return Lossy(went=went, answers=answers)
 
     monkeypatch.setattr(apns_line, "connect", connect)
-    line = apns_line.Line("https://localhost", ssl.create_default_context(), streams=1, clock=clock)
+    line = apns_line.HostLine("https://localhost", ssl.create_default_context(), streams=1, clock=clock)
     async with asyncio.timeout(5):
         with pytest.raises(NoAnswer) as found:
             await line.post("/", {}, b"")

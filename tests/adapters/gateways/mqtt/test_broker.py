@@ -11,6 +11,7 @@ import aiomqtt
 import pytest
 
 from pns.adapters.gateways.mqtt import dynamic_security
+from pns.adapters.gateways.mqtt.connection import KEEPALIVE_SECONDS
 from pns.adapters.gateways.mqtt.gateway import MQTT
 from pns.contracts.gateway import Outcome
 from pns.errors import Unavailable
@@ -332,6 +333,6 @@ async def test_stopping_does_not_wait_for_a_broker_that_stands_still(
     broker.freeze()
     waiting = asyncio.create_task(mqtt.push(push(app.device)))
     await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(KEEPALIVE_SECONDS / 2):  # after which the line would be given up by itself
         await mqtt.stop()
         assert (await waiting).outcome is Outcome.UNAVAILABLE

@@ -12,7 +12,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from pns.adapters.gateways.mqtt.connection import BrokerAway, BrokerRefuses
 from pns.adapters.gateways.mqtt.dynamic_security import CONTROL, RESPONSE, DynamicSecurity
-from pns.adapters.gateways.mqtt.line import Line
+from pns.adapters.gateways.mqtt.line import BrokerLine
 
 FOREIGN = [{"command": "modifyClient", "error": "of another node", "correlationData": "another"}]
 
@@ -57,7 +57,7 @@ def _told(answers: list[dict[str, str]]) -> bytes:
 
 
 def security(plugin: Plugin) -> DynamicSecurity:
-    return DynamicSecurity(cast(Line, plugin))
+    return DynamicSecurity(cast(BrokerLine, plugin))
 
 
 async def test_a_login_for_one_topic_and_one_client_id() -> None:

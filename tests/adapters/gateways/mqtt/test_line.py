@@ -14,7 +14,7 @@ import uvloop
 
 from pns.adapters.gateways.mqtt import connection as mqtt_connection
 from pns.adapters.gateways.mqtt.connection import Broker, BrokerAway, Connection
-from pns.adapters.gateways.mqtt.line import Line
+from pns.adapters.gateways.mqtt.line import BrokerLine
 from pns.contracts.gateway import Outcome
 from pns.model.device import Address, Device
 from pns.testing import FakeClock
@@ -189,7 +189,7 @@ async def test_no_more_than_the_broker_takes_at_once(tmp_path: Path, clock: Fake
 
 
 async def test_all_share_one_connection(broker: Mosquitto) -> None:
-    line = Line(_at(broker))
+    line = BrokerLine(_at(broker))
     first, *others = await asyncio.gather(*(line.connection() for _ in range(20)))
     assert all(other is first for other in others)
     first.close()
@@ -198,7 +198,7 @@ async def test_all_share_one_connection(broker: Mosquitto) -> None:
 
 
 async def test_who_gives_up_takes_the_attempt_from_nobody(broker: Mosquitto) -> None:
-    line = Line(_at(broker))
+    line = BrokerLine(_at(broker))
     waiting = [asyncio.create_task(line.connection()) for _ in range(2)]
     await asyncio.sleep(0)
     waiting[0].cancel()
@@ -207,7 +207,7 @@ async def test_who_gives_up_takes_the_attempt_from_nobody(broker: Mosquitto) -> 
 
 
 async def test_closing_ends_an_attempt(broker: Mosquitto) -> None:
-    line = Line(_at(broker))
+    line = BrokerLine(_at(broker))
     waiting = asyncio.create_task(line.connection())
     await asyncio.sleep(0)
     await line.close()

@@ -10,7 +10,7 @@ import pytest
 from pns.adapters.gateways.mqtt import dynamic_security
 from pns.adapters.gateways.mqtt.dynamic_security import DynamicSecurity
 from pns.adapters.gateways.mqtt.gateway import MQTT
-from pns.adapters.gateways.mqtt.line import Line
+from pns.adapters.gateways.mqtt.line import BrokerLine
 from pns.adapters.gateways.mqtt.orphans import APART_SECONDS, EVERY_SECONDS, MOST_DOUBTFUL, OrphanedLogins
 from pns.testing import FakeClock
 from tests.adapters.gateways.peers.mqtt import REGISTRATION, device, gateway, subscriber
@@ -45,7 +45,7 @@ class World:
     def __init__(self, clock: FakeClock) -> None:
         self.broker, self.clock = Broker(), clock
         self.registered: set[str] = set()
-        line, plugin = cast(Line, self.broker), cast(DynamicSecurity, self.broker)
+        line, plugin = cast(BrokerLine, self.broker), cast(DynamicSecurity, self.broker)
         self._strays = OrphanedLogins(line, plugin, prefix="pns", clock=clock)
 
     async def is_registered(self, device_id: str) -> bool:

@@ -108,7 +108,7 @@ async def test_a_name_that_took_too_long_is_left_alone_for_a_while(
     names.go.set()
     with pytest.raises(Slow):
         await asked.addresses("slow.example", 443)
-    assert names.asked["slow.example"] == 1
+    await eventually(lambda: names.asked["slow.example"] == 1)  # a busy machine is late to run the thread
     clock.advance(SLOW_SECONDS)
     monkeypatch.setattr(lookups, "LOOKUP_SECONDS", 30.0)
     await eventually(lambda: not asked._under_way)
