@@ -20,10 +20,10 @@ from pns.model.name import Name
 MAX_USER_ID = 255
 
 USER_ID_PATTERN = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
-"""What `parse_user_id` takes, its length aside, as a regular expression of JSON Schema."""
+"""The user ids of `parse_user_id`, without the length, as a regular expression of JSON Schema."""
 
 PSEUDO_USER = "pseudo:"
-"""How the id of a user begins whom PNS made for one device, where an app knows no logins."""
+"""The begin of the id of a user whom PNS made for a device, for an app without logins."""
 
 Network = Literal["fcm", "apns", "webpush", "mqtt"]
 Environment = Literal["production", "sandbox"]
@@ -34,10 +34,10 @@ Label = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)"
 
 
 def parse_user_id(value: object) -> str:
-    """The user id that `value` names: a string as it is, an integer as its decimal digits.
+    """The user id of `value`: a string as it is, an integer as its decimal digits.
 
-    Raises ValueError, with a message for the sender, for anything else: a user id has 1 to 255 characters,
-    no control characters and no lone surrogates, and is not `.` or `..`. Compared byte by byte, never folded.
+    Raises ValueError, with a message for the sender, for anything else. A user id has 1 to 255 characters,
+    no control characters and no lone surrogates, and is not `.` or `..`. User ids are compared byte by byte.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 10**MAX_USER_ID:
@@ -101,10 +101,10 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class Address(Struct, frozen=True):
-    """Where a network finds a device, as its gateway keeps it.
+    """The place of a device in a network, as its gateway keeps the place.
 
-    `address`: the token, the endpoint, the MQTT topic. `keys`: what sending there needs beside it.
-    `expires_at`: microseconds since 1970, or None. `reply`: what the device is told once, kept nowhere.
+    `address`: the token, the endpoint, the MQTT topic. `keys`: the gateway's other needs for sending there.
+    `expires_at`: microseconds since 1970, or None. `reply`: told to the device once, kept nowhere.
     """
 
     address: str
@@ -116,9 +116,9 @@ class Address(Struct, frozen=True):
 class Device(Struct, frozen=True, kw_only=True):
     """A device at a push network, as the store keeps it.
 
-    `gateway`: the one that reaches it, which another may replace (`pns devices regateway`). `badge`: the
-    device's own counter; None: its badge is the user's unseen count. `registered_at`: of the newest install,
-    in microseconds since 1970; what a network says of older times does not concern this registration.
+    `gateway`: reaches the device, and may be replaced (`pns devices regateway`). `badge`: the device's own
+    counter; None: the badge is the user's unseen count. `registered_at`: of the newest registration, in
+    microseconds since 1970. A network's reports of older times do not concern this registration.
     """
 
     device_id: str
@@ -136,10 +136,10 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 def address_hash(address: str) -> str:
-    """What an address is compared by: its SHA-256, in hexadecimal digits."""
+    """The SHA-256 of an address, in hexadecimal digits. Addresses are compared by this hash."""
     return sha256(address.encode()).hexdigest()
 
 
 def shortened(address: str) -> str:
-    """As much of an address as people may see: the first ten characters (a token lets anybody push)."""
+    """The part of an address for people: the first ten characters. A whole token lets anybody push."""
     return address[:10] + ("…" if len(address) > 10 else "")

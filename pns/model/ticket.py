@@ -1,6 +1,6 @@
-"""A ticket: PNS's own word that a device may open one connection, for a page that sends no cookies.
+"""A ticket: PNS's permission for a device to open a connection, for a page that sends no cookies.
 
-Values only. How a ticket is signed and read stands in web/tickets.py, how it is used up in admission.py.
+Values only. web/tickets.py signs and reads tickets. live/admission.py uses tickets up.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ GRACE_SECONDS = 2.0
 
 
 class Ticket(Struct, frozen=True):
-    """Who may open a connection, from where, and until when. It is worth one use in the whole fleet.
+    """The device that may open a connection, from where, and until when. A ticket works once in the fleet.
 
-    `origin`: of the page that asked for it, as sent; "" for none. `revocation`: the login's, see
+    `origin`: of the page that asked for the ticket, as sent; "" for none. `revocation`: the login's, see
     Store.newest_revocation. `expires_at`: microseconds since the epoch.
     """
 
@@ -32,14 +32,14 @@ class Ticket(Struct, frozen=True):
 
 
 ReadTicket = Callable[[str], Ticket]
-"""From a text of a device to the ticket that it is. Raises Unauthorized, saying why it is none for this
-device: PNS did not sign it, it has expired, or a page of another origin asked for it.
+"""From a text of a device to a ticket. Raises Unauthorized with the reason: PNS did not sign the text, the
+ticket has expired, or a page of another origin asked for the ticket.
 """
 
 
 def renewed_until(now: float, recheck_seconds: float) -> float:
-    """Monotonic seconds when a connection ends that was opened or renewed `now` by a ticket.
+    """The end, in monotonic seconds, of a connection that a ticket opened or renewed `now`.
 
-    Never, where rechecks are turned off.
+    Infinity, where rechecks are turned off.
     """
     return now + recheck_seconds + GRACE_SECONDS if recheck_seconds else float("inf")

@@ -1,8 +1,8 @@
-"""What the text of a setting may be: origins, networks, header names, URLs, keys.
+"""The allowed texts of settings: origins, networks, header names, URLs, keys.
 
-Each function takes one text, returns it in the form that PNS compares with, and raises ValueError saying
-what is allowed, as the end of a sentence that the setting's name begins. None of them repeats a value that
-might be a secret. Pure: nothing is looked up, opened or connected to.
+Each function takes a text and returns the form for comparisons. Otherwise the function raises ValueError: the
+message ends a sentence that begins with the setting's name, and names the allowed texts. No message repeats a
+value, which might be a secret. Pure: nothing is looked up, opened or connected to.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Origin(NamedTuple):
 
 
 def parse_origin(text: str) -> Origin | None:
-    """The origin that `text` is, or None: no user, path, query, pattern or IDN, and never `null`."""
+    """The origin of `text`, or None: no user, path, query, pattern or IDN, and never `null`."""
     # Lower case only after the ASCII check: U+212A becomes a plain k.
     match = _ORIGIN.fullmatch(text.lower()) if text.isascii() else None
     if match is None:
@@ -65,7 +65,7 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def parse_host(text: str) -> tuple[str, int | None] | None:
-    """Name and port of a `Host` header, lower case, IPv6 in brackets; None if it is not one."""
+    """Name and port of a `Host` header, lower case, IPv6 in brackets; None for any other text."""
     match = _HOST_AND_PORT.fullmatch(text.lower()) if text.isascii() else None
     if match is None:
         return None

@@ -1,6 +1,6 @@
-"""How often each of many may ask: the generic cell rate algorithm, a number for each that asked lately.
+"""How often each of many devices may ask: the generic cell rate algorithm, a number for each recent device.
 
-Pure; it reads no clock. One connection's own allowance stands in its conversation.
+Pure: no clock is read. The allowance of a connection stands in its conversation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _FEW = 1024
 
 
 class Allowances:
-    """`rate` a second for each key, and `burst` seconds' worth of it at once."""
+    """`rate` requests a second for each key, and `burst` seconds' worth of requests at once."""
 
     def __init__(self, rate: float, *, burst: float) -> None:
         self._interval = 1 / rate
@@ -25,7 +25,7 @@ class Allowances:
         return len(self._even)
 
     def take(self, key: Hashable, *, now: float) -> bool:
-        """Whether `key` may ask at `now`, monotonic seconds; one that may not has used nothing up."""
+        """Whether `key` may ask at `now`, monotonic seconds. A refusal uses nothing up."""
         even = max(now, self._even.get(key, now))
         if even - now > self._ahead:
             return False

@@ -1,4 +1,4 @@
-"""PNS as a service of its own: what `pns serve` and `pns migrate` do."""
+"""PNS in processes of its own: the commands `pns serve` and `pns migrate`."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _serve(settings: Settings, listener: socket.socket, role: Role) -> int:
 
 
 def _serve_among(settings: Settings, listener: socket.socket, folder: Path, role: Role, number: int) -> int:
-    """One of several workers; their metrics are told together."""
+    """Serve as a worker among several. Their metrics are told together."""
     metrics = Metrics()
     siblings = Siblings(folder, number, metrics.text)
     node, web = make_service(settings, metrics=metrics, exposition=siblings.text, role=role)
@@ -134,7 +134,7 @@ def _listener(settings: Settings) -> socket.socket:
 
 
 def migrate(settings: Settings) -> str:
-    """Bring the store's schema up to date; returns a sentence on what it is now."""
+    """Bring the store's schema up to date; returns a sentence on the new state."""
     store = make_store(settings, clock=SystemClock(), metrics=Metrics())
 
     async def open_and_close() -> None:
