@@ -30,7 +30,7 @@ from pns.live.admission import Admission, Admitted, Entry, use
 from pns.live.connection import Connection, Shared
 from pns.live.departures import Departures
 from pns.live.fanout import Fanout
-from pns.live.heartbeat import Sweep
+from pns.live.heartbeat import Heartbeat
 from pns.live.hub import Hub
 from pns.live.presence import PresenceReport
 from pns.model.device import OwnedDevice, new_device_id
@@ -136,7 +136,7 @@ class Node:
             metrics=self.metrics,
             page_turns=self.page_turns,
         )
-        self._sweep = Sweep(self.hub, self.authority, self.settings, self.clock)
+        self._heartbeat = Heartbeat(self.hub, self.authority, self.settings, self.clock)
         self._left = asyncio.Event()
         self.metrics.connections.set_function(lambda: len(self.hub))
         self.metrics.users_connected.set_function(lambda: len(self.hub.user_ids))
@@ -152,7 +152,7 @@ class Node:
             stack.push_async_callback(self.fanout.stop)
             self.fanout.start()
             stack.push_async_callback(self.presence.end)
-            stack.push_async_callback(self._sweep.stop)
+            stack.push_async_callback(self._heartbeat.stop)
             for looper in self._loopers():
                 stack.push_async_callback(looper.stop)
                 looper.start()
@@ -173,7 +173,7 @@ class Node:
 
     def _loopers(self) -> list[Looper]:
         ticks = [
-            ("sweep", self._sweep.tick, lambda: self._sweep.interval),
+            ("sweep", self._heartbeat.tick, lambda: self._heartbeat.interval),
             ("compare", self.fanout.compare, lambda: self.settings.server.heartbeat_seconds),
             ("presence", self.presence.tick, lambda: 1.0),
             ("expire", self.pruner.expire, lambda: EXPIRE_SECONDS),
@@ -239,7 +239,7 @@ class Node:
     async def _begin(self, admitted: Admitted, credentials: Credentials | None) -> Entry[Connection]:
         self.check_open()
         connection = Connection(
-            self._shared, admitted, credentials=credentials, recheck_at=self._sweep.next_recheck()
+            self._shared, admitted, credentials=credentials, recheck_at=self._heartbeat.next_recheck()
         )
         self.hub.attach(connection)
         try:

@@ -21,6 +21,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from pns.contracts.store import Cursor
+from pns.live.allowance import Allowance
 from pns.model.messages import (
     CloseCode,
     DataSeen,
@@ -95,13 +96,12 @@ class Conversation:
     """What one connection has asked, was sent and may still ask."""
 
     __slots__ = (
+        "_even",
         "_limits",
         "_page",
-        "_refilled",
         "_request",
         "_sent",
         "_strikes",
-        "_tokens",
         "_user_key",
         "phase",
     )
@@ -110,8 +110,7 @@ class Conversation:
         """`now`: monotonic seconds, as for `receive`."""
         self.phase = Phase.OPEN
         self._limits = limits
-        self._tokens = limits.requests_per_second * BURST
-        self._refilled = now
+        self._even = now
         self._strikes = 0
         self._request: UnseenRequest | SeenRequest | None = None
         # The page that waits for its hand-over, to be marked then.
@@ -197,13 +196,11 @@ class Conversation:
         self._sent = {kept.notification_id: kept.seq for kept in page.items} | behind
 
     def _may_ask(self, now: float) -> bool:
-        """A token bucket: `requests_per_second`, with BURST seconds' worth at once."""
-        rate = self._limits.requests_per_second
-        self._tokens = min(rate * BURST, self._tokens + (now - self._refilled) * rate)
-        self._refilled = now
-        if self._tokens < 1:
+        """Whether the device may ask: `requests_per_second`, with BURST seconds' worth at once."""
+        even = Allowance(self._limits.requests_per_second, BURST).spend(self._even, now=now)
+        if even is None:
             return False
-        self._tokens -= 1
+        self._even = even
         return True
 
     def _strike(self) -> Effect:

@@ -1,11 +1,12 @@
-"""A device that was left: the application's answer to its cookie is another user now, or nobody.
+"""Devices that were left: the application answers a device's cookie with another user now, or with nobody.
 
-The device of the former user is revoked, so its connections end on every node; where another user came, its
-registration at a push network is removed, too. At once the first time; once more within ten seconds, when
-they are over. A store that cannot be written puts it off, never aside: only a node that dies forgets.
+The device of the former user is revoked, so its connections end on every node. If another user came, the
+registration of the device at a push network is removed, too. The first departure is done at once. A second
+departure of a device within ten seconds waits until they are over. While the store cannot be written,
+departures wait. Only a node that dies forgets departures.
 
-How much one user can make it write is bounded, whatever their application answers: few devices are revoked
-one by one within ten seconds, and few at all; from there on the user is, with all devices.
+The writes of a user are bounded, whatever the application answers. Within ten seconds, and at all, only a
+few devices are revoked singly. After that, the user is revoked with all devices.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from pns.runtime.metrics import Metrics
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-"""From one look at what was put off to the next, while there is something."""
+"""Between two ticks, while departures are put off."""
 ONCE_SECONDS = 10.0
-"""So often a device is revoked."""
+"""A device is revoked at most once in this time."""
 MOST_DEVICES = 10
-"""Of one user that are revoked one by one within ONCE_SECONDS."""
+"""Devices of a user that are revoked singly within ONCE_SECONDS."""
 MOST_REVOCATIONS = 100
-"""Of one user that the store keeps for this: each is read with every count."""
+"""Revocations of a user that the store keeps for departures: all are read with every count."""
 ANSWER_SECONDS = 1.0
 """How long an answer waits for its departure to be on disk, when the store is slow."""
 STOP_SECONDS = 5.0
@@ -45,7 +46,7 @@ class Left(NamedTuple):
 
 
 class _Turn:
-    """A device is not revoked before `until`, monotonic seconds; then, if it was left `again`."""
+    """A device is not revoked before `until`, monotonic seconds. Then it is, if it was left `again`."""
 
     __slots__ = ("again", "until")
 
@@ -79,9 +80,9 @@ class Departures:
         self._looking: asyncio.Task[None] | None = None
 
     def left(self, device: Left, *, to_another: bool = False) -> asyncio.Task[None]:
-        """Begin a departure, `to_another` user or to nobody; the task ends when all that is done now is done.
+        """Begin a departure, `to_another` user or to nobody. The task ends when the writes of now are done.
 
-        The task is not the caller's to cancel. Nothing is raised: `tick` makes up for a failure.
+        You must not cancel the task. Nothing is raised: `tick` makes up for a failure.
         """
         if to_another:
             self._registered.add(device)
@@ -93,17 +94,17 @@ class Departures:
         return task
 
     async def leave(self, device: Left, *, to_another: bool = False) -> None:
-        """As `left`, and returns when it is on disk, or after a second: no answer is held up for longer."""
+        """As `left`, and wait until the departure is on disk, but a second at most."""
         await asyncio.wait([self.left(device, to_another=to_another)], timeout=ANSWER_SECONDS)
 
     async def tick(self) -> None:
-        """Do what was put off and is due. Raises Unavailable when the store is; then it stays due."""
+        """Do the departures that are due. Raises Unavailable with the store; then they stay due."""
         await _each(list(self._due()), self._revoke)
         self._forget()
         await _each(list(self._registered), self._unregister)
 
     async def stop(self) -> None:
-        """Do now all that was put off; whatever the store does not take is logged. Safe to call twice."""
+        """Do all waiting departures now; log the departures that the store refuses. Safe to call twice."""
         looking, self._looking = self._looking, None
         if looking is not None:
             looking.cancel()
@@ -140,7 +141,7 @@ class Departures:
         self._looking = None
 
     def _now(self, device: Left) -> Left | None:
-        """What is to be revoked at once; None: it was, and is once more when its time is over."""
+        """The device to revoke at once. None: the device was revoked lately, and is due again later."""
         turns = self._turns.setdefault(device.user_id, {})
         if EVERY_DEVICE in turns or (device.device_id not in turns and len(turns) >= MOST_DEVICES):
             device = Left(device.user_id, EVERY_DEVICE)

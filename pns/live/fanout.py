@@ -1,7 +1,7 @@
 """Fan-out: one read for all users who changed, then a hand-over to each of their connections.
 
-Hints only mark users; while one read runs, further hints join the next. So a burst of a thousand notifies for
-a user costs two reads, and the newest count is what is sent.
+Hints only mark users. While a read runs, further hints join the next read. So a burst of a thousand notifies
+for a user costs two reads, and the newest count is sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RETRY_SECONDS = 0.5
 
 
 class Fanout:
-    """Tells connections what changed. `changed` may be called from anywhere in the event loop."""
+    """Tells connections their users' new counts. `changed` may be called from anywhere in the event loop."""
 
     def __init__(self, hub: Hub, store: Store, *, clock: Clock, metrics: Metrics) -> None:
         self._hub = hub
@@ -50,7 +50,7 @@ class Fanout:
             await asyncio.wait([task])
 
     def changed(self, user_ids: Collection[str] | None) -> None:
-        """Something of these users changed; None: of anybody. Users not connected here cost nothing."""
+        """These users changed; None: any user may have. Users without a connection here cost nothing."""
         now = self._clock.monotonic()
         if user_ids is None:
             self._unexplained.clear()
@@ -63,10 +63,10 @@ class Fanout:
             self._wake.set()
 
     async def compare(self) -> None:
-        """Compare every connected user with the store: what a lost hint left behind is found here.
+        """Compare every connected user with the store, to find counts that a lost hint left wrong.
 
-        A drift is a connection's count that was told once and is wrong now, with no hint on its way. The
-        count of drifts is that of the comparison before: until then a late hint may explain it.
+        A drift is a told count of a connection that is wrong now, without a hint under way. A drift is
+        counted at the next comparison: until then a late hint may explain the drift.
         """
         self._metrics.count_drift.inc(len(self._unexplained))
         self._unexplained.clear()

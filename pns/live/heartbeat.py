@@ -1,5 +1,5 @@
-"""What every connection is owed as time goes by: a heartbeat after silence, and a recheck of its login; or
-its end, where a ticket opened it and none renewed it.
+"""The timers of all connections: a heartbeat after silence, a recheck of the login, and the end of a
+connection that a ticket opened and no ticket renewed.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ CHUNK = 1000
 """Connections looked at in one turn of the event loop."""
 
 
-class Sweep:
+class Heartbeat:
     """Looks at all connections of a node, at most once a second."""
 
     def __init__(self, hub: Hub, authority: DeviceAuthority, settings: Settings, clock: Clock) -> None:
         self._hub = hub
         self._authority = authority
-        self._heartbeat = settings.server.heartbeat_seconds
+        self._heartbeat_seconds = settings.server.heartbeat_seconds
         self._recheck_seconds = settings.auth.recheck_seconds
         self._clock = clock
         self._rechecks: set[asyncio.Task[None]] = set()
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks: fine enough for the shortest of the times that it keeps."""
-        return min(1.0, self._heartbeat / 4, (self._recheck_seconds or 4.0) / 4)
+        """Seconds between two ticks: short enough for the shortest of the timers."""
+        return min(1.0, self._heartbeat_seconds / 4, (self._recheck_seconds or 4.0) / 4)
 
     def next_recheck(self) -> float:
-        """Monotonic seconds of a connection's next recheck; never, where they are turned off.
+        """Monotonic seconds of a connection's next recheck. Infinity, where rechecks are turned off.
 
         After 80 to 120 % of `auth.recheck_seconds`, so that a deploy's reconnects spread out.
         """
@@ -49,7 +49,7 @@ class Sweep:
         now = self._clock.monotonic()
         for number, connection in enumerate(self._hub):
             writer = connection.writer
-            if writer is not None and now - writer.last_sent >= self._heartbeat:
+            if writer is not None and now - writer.last_sent >= self._heartbeat_seconds:
                 writer.repeat()
             if now >= connection.recheck_at:
                 self._recheck_or_end(connection)

@@ -43,6 +43,6 @@ origin asked for the ticket.
 def renewed_until(now: float, recheck_seconds: float) -> float:
     """The monotonic time when a connection ends after being opened or renewed `now` by a ticket.
 
-    Never, where rechecks are turned off.
+    Infinity, where rechecks are turned off.
     """
     return now + recheck_seconds + GRACE_SECONDS if recheck_seconds else float("inf")

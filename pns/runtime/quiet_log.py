@@ -18,16 +18,22 @@ class _Told(NamedTuple):
 
 
 class QuietLog:
-    """Writes the first line of a kind at once, then at most a line in QUIET_SECONDS, with the number left
-    out.
+    """Writes the first line of a kind at once, then at most a line in `seconds`, with the number left out.
 
     Kinds are the program's own and few, because each kind is remembered for good. Before calling, the caller
     must make each foreign text printable and short.
     """
 
-    def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        *,
+        clock: Clock,
+        seconds: float = QUIET_SECONDS,
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._seconds = seconds
         self._told: dict[str, _Told] = {}
 
     def write(
@@ -40,4 +46,4 @@ class QuietLog:
             return
         more = f" ({told.left_out} more since the line before)" if told is not None and told.left_out else ""
         self._log.log(level, "%s%s", line, more, exc_info=error)
-        self._told[kind] = _Told(now + QUIET_SECONDS, 0)
+        self._told[kind] = _Told(now + self._seconds, 0)

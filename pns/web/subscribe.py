@@ -1,7 +1,7 @@
-"""The endpoints of devices: POST /subscribe says whether one may connect, GET opens the connection.
+"""The endpoints of devices: POST /subscribe tells whether a device may connect, GET opens the connection.
 
-Both run the same check (entrance.py). A GET is answered by a WebSocket, or where proxies refuse that by an
-event stream (events.py), which is the same connection in other clothes.
+Both run the same check (entrance.py). A GET is answered by a WebSocket (websocket.py). Where proxies refuse
+WebSockets, an event stream (events.py) carries the same connection.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ PREFLIGHT = Operation(
 
 
 class DeviceEndpoints:
-    """What a device may ask of a node before it is connected."""
+    """The calls of a device before its connection, and the opening of the connection."""
 
     def __init__(self, node: Node, entrance: Entrance) -> None:
         self._node = node
@@ -175,7 +175,7 @@ class DeviceEndpoints:
     async def connect(
         self, scope: Scope, receive: Receive, send: Send, *, authority: DeviceAuthority | None = None
     ) -> None:
-        """Serve one WebSocket until it ends. `authority`, if given, answers instead of the node's own, and
+        """Serve a WebSocket until its end. `authority`, if given, answers instead of the node's own, and
         instead of a ticket.
         """
         ticket = None if authority else offered_ticket(scope.get("subprotocols", ()))
@@ -200,7 +200,7 @@ class DeviceEndpoints:
             self._node.leave(connection)
 
     async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
-        """Before the 101 with an HTTP status; a connection that its host accepted is closed instead."""
+        """Refuse with an HTTP status, before the 101. If the host accepted before, close instead."""
         if not scope.get("pns.accepted"):
             await refuse_websocket(scope, send, problem, extra=self._cors(scope))
             return
@@ -209,7 +209,7 @@ class DeviceEndpoints:
         await send({"type": "websocket.close", "code": int(code), "reason": problem.code})
 
     def _cors(self, scope: Scope) -> Headers:
-        """Wherever its host routed it, a WebSocket is a device's."""
+        """A WebSocket belongs to a device, at any path of the host."""
         try:
             return self._entrance.check(scope)
         except OriginNotAllowed:

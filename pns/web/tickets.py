@@ -1,7 +1,7 @@
 """Logins without a cookie: how a device asks for a ticket, and how PNS signs and reads one.
 
-What a ticket is worth stands in pns/model/ticket.py. A ticket proves a login for some seconds, so its text
-stands in no log, error or metric.
+pns/model/ticket.py describes a ticket. A ticket proves a login for some seconds, so no log, error or metric
+holds the text of a ticket.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pns.runtime.clock import Clock
 from pns.web.body import decode, read_optional
 
 MAX_BODY_BYTES = 16_384
-"""Of what a device asks with; no setting makes it more."""
+"""The limit of the body of POST /subscribe. No setting raises this limit."""
 MEDIA_TYPES = ("application/json", "text/plain")
 _SALT = "pns.ticket"
 _MAX_LENGTH = 4096
@@ -32,10 +32,10 @@ _SECOND = 1_000_000
 
 
 class SubscribeBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client that sends no cookies asks for: a ticket, to open a connection or to renew one.
+    """A client without cookies asks for a ticket, to open or to renew a connection.
 
-    `device_token`: as the last answer had it; without, or with a bad one, this is a new device. `renew`: the
-    application is asked again, whatever answer of it is kept.
+    `device_token`: the token of the last answer; without a good token, this is a new device. `renew`: the
+    application is asked again, although an older answer is kept.
     """
 
     ticket: bool = False
@@ -87,7 +87,7 @@ class Tickets:
         return text if isinstance(text, str) else text.decode("ascii")
 
     def read(self, text: str, may_use: Callable[[str], bool]) -> Ticket:
-        """The ticket that `text` is. `may_use`: whether tickets for pages of an origin may be used here.
+        """The ticket of `text`. `may_use`: whether tickets for pages of an origin may be used here.
 
         Raises Unauthorized, and costs no more than checking a signature.
         """
@@ -122,5 +122,5 @@ class Tickets:
 
 
 def _is_canonical(signature: str) -> bool:
-    """Whether it is the one text of its bytes: base64 has spare bits, and its reader skips strange signs."""
+    """Whether the bytes have no other text: base64 has spare bits, and its reader skips strange signs."""
     return base64_encode(base64_decode(signature)).decode("ascii") == signature

@@ -1,9 +1,8 @@
 """The application's own login, asked over HTTP: who sent these headers?
 
-Owns the questions under way and the yeses still good, so that equal requests are one question. It never
-decides by itself: 200 with a `user_id` is a yes, 401 and 403 are a no, everything else is a doubt, and a
-doubt never lets anybody in. Its way over the wire: outbound.py. Which headers it carries:
-pns/model/forwarding.py.
+Owns the questions under way and the kept yeses, so that equal requests share a question. The application
+decides: 200 with a `user_id` is a yes, 401 and 403 are a no. Everything else is a doubt, and a doubt never
+lets anybody in. outbound.py sends the question. pns/model/forwarding.py selects its headers.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from collections.abc import Awaitable, Callable
 import httpx2 as httpx
 import msgspec
 
-from pns.adapters.authorities.doubts import DoubtLog, PageLog, refusal
+from pns.adapters.authorities.doubt_log import DoubtLog, PageLog, refusal
+from pns.adapters.authorities.login_cache import LoginCache
 from pns.adapters.authorities.outbound import Answer, Doubt, Header, Outbound
 from pns.adapters.authorities.turns import Turns
-from pns.adapters.authorities.yeses import Yeses
 from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, SettingsError, Unauthorized
 from pns.model.device import parse_user_id
@@ -35,10 +34,10 @@ _BODY_LIMIT = 65_536
 class ApplicationLogin:
     """A DeviceAuthority that asks `auth.url` (docs/protocol.md, section 3.2 and 3.3).
 
-    Equal requests (all headers but `x-pns-device-id` and `x-pns-question`, byte for byte) asked at the same
-    time are one question; a recheck is always one of its own, which a login may join. Whoever waits may be
-    cancelled at any time: the question goes on for the others. Raises what `newest_revocation` raises, too:
-    without the store nobody is let in. SettingsError for an impossible URL.
+    Equal requests at the same time share a question. Requests are equal if all their headers are, byte for
+    byte, but `x-pns-device-id` and `x-pns-question`. A recheck is always a new question, which a login may
+    join. A waiting caller may be cancelled at any time: the question goes on for the others. The errors of
+    `newest_revocation` pass through: without the store nobody is let in. SettingsError for an impossible URL.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class ApplicationLogin:
         self._metrics = metrics
         self._newest_revocation = newest_revocation
         self._turns = Turns(settings.max_concurrency)
-        self._yeses = Yeses(settings.cache_seconds, clock=clock)
+        self._login_cache = LoginCache(settings.cache_seconds, clock=clock)
         self._doubts = DoubtLog(log, clock=clock)
         self._crowds = DoubtLog(log, clock=clock)
         self._pages = PageLog(log, clock=clock)
@@ -67,20 +66,20 @@ class ApplicationLogin:
             self._outbound = Outbound(connections=self._settings.max_concurrency, body_limit=_BODY_LIMIT)
 
     async def stop(self) -> None:
-        """Whoever still waits gets AuthUnavailable."""
+        """Answer all waiting logins with AuthUnavailable."""
         outbound, self._outbound = self._outbound, None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self._yeses.clear()
+        self._login_cache.clear()
         if outbound is not None:
             await outbound.close()
 
     async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         key = _digest(credentials)
-        if not recheck and (kept := self._yeses.get(key, not_before=not_before)) is not None:
+        if not recheck and (kept := self._login_cache.get(key, not_before=not_before)) is not None:
             self._count("cached")
             return kept
         deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
@@ -94,7 +93,7 @@ class ApplicationLogin:
         return await self._begin(key, _Question(credentials, deadline, recheck=recheck)).answer()
 
     async def _under_way(self, key: bytes, not_before: int) -> _Question | None:
-        """A question that was asked late enough to be joined. Ends: each turn meets a newer question."""
+        """A question that began late enough to be joined. The loop ends: each turn meets a newer question."""
         while (question := self._newest.get(key)) is not None:
             if not_before == 0:
                 return question
@@ -123,12 +122,12 @@ class ApplicationLogin:
         except (Unauthorized, Forbidden):
             self._count("asked_no")
             if self._newest.get(key) is question:
-                self._yeses.drop(key)
+                self._login_cache.drop(key)
             raise
         else:
             self._count("asked_yes")
             if self._newest.get(key) is question:  # a newer question's answer is worth more
-                self._yeses.put(key, login)
+                self._login_cache.put(key, login)
             return login
         finally:
             if self._newest.get(key) is question:
@@ -136,7 +135,7 @@ class ApplicationLogin:
             question.revocation_known.set()
 
     async def _ask(self, question: _Question) -> Login:
-        """The deadline is the question's own, so it holds after everybody who waited has left."""
+        """The deadline belongs to the question, and holds after all waiting callers have left."""
         try:
             async with asyncio.timeout_at(question.deadline):
                 with await self._turns.take(question.credentials):

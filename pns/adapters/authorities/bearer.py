@@ -9,7 +9,7 @@ _VISIBLE = bytes(range(0x21, 0x7F))
 
 
 def bearer_token(authorization: bytes | None) -> bytes:
-    """What follows `Bearer` (in any case) and one space: visible ASCII, at most 16 KiB.
+    """The token after `Bearer` (in any case) and a space: visible ASCII, at most 16 KiB.
 
     Raises Unauthorized for everything else, a missing header included.
     """

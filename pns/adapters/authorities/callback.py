@@ -1,8 +1,8 @@
 """The login of a host that PNS runs inside: a function of the request, or a user whom the host names itself.
 
-The host's function is asked each time; what it costs and keeps is its own affair. A function that fails or
-hangs is a doubt, and a doubt never lets anybody in. A thread cannot be ended: one that hangs keeps its turn
-until it returns, so that there are never more threads than turns.
+PNS calls the host's function each time and keeps no answer. A function that fails or hangs is a doubt, and a
+doubt never lets anybody in. A thread cannot be ended. A hanging thread keeps its turn until the function
+returns, so the threads are never more than the turns.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection
 
-from pns.adapters.authorities.doubts import DoubtLog
+from pns.adapters.authorities.doubt_log import DoubtLog
 from pns.adapters.authorities.turns import Turn, Turns
 from pns.contracts.authority import Credentials, Login, UserOf
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, Unauthorized
@@ -30,18 +30,18 @@ _OWN = b"x-pns-"
 
 
 class _Stopped(Exception):
-    """The login is not waited for any more, because PNS stops."""
+    """PNS stops and no longer waits for the login."""
 
 
 class CallbackLogin:
     """A DeviceAuthority that calls `user`, a function of the host; a sync one runs in a thread.
 
-    None is Unauthorized, and so is Unauthorized or Forbidden if the function raises it; any other exception
-    or a result that is no user id is AuthUnavailable, logged with the traceback, once a minute for each type
-    of exception. So is more than `auth.timeout_seconds`, waiting for one of the `auth.max_concurrency` turns
-    included, whatever comes after it. The threads are none of those that the host's own sync functions
-    share. The function is handed a request whose `x-pns-` headers are PNS's own word, as `auth.url` is told
-    them.
+    None is Unauthorized. Unauthorized and Forbidden of the function pass through. Any other exception, or a
+    result that is no user id, is AuthUnavailable: the log has the traceback, once a minute for each type of
+    exception. A call that takes longer than `auth.timeout_seconds` is AuthUnavailable, too, and the wait for
+    one of the `auth.max_concurrency` turns counts. The host's own sync functions share none of these threads.
+    In the request that the function receives, the `x-pns-` headers are PNS's own, as in a question to
+    `auth.url`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CallbackLogin:
         pass
 
     async def stop(self) -> None:
-        """Whoever still waits for a thread gets AuthUnavailable. A thread that hangs is not waited for."""
+        """Answer all waiting logins with AuthUnavailable. `stop` does not wait for hanging threads."""
         calls = list(self._calls)
         for call in calls:
             call.cancel()
@@ -143,10 +143,10 @@ class CallbackLogin:
 
 
 class FixedUser:
-    """A DeviceAuthority that always names one user: the host has logged in whoever is behind the connection.
+    """A DeviceAuthority that always names the same user, whom the host has logged in.
 
-    The host's word is as old as `revocation`, Store.newest_revocation() when it was given: a login that must
-    be newer is Unauthorized. Raises ValueError for what is no user id.
+    `revocation` is the age of the host's word: Store.newest_revocation() of that moment. A login that must be
+    newer is Unauthorized. Raises ValueError for a value that is no user id.
     """
 
     def __init__(self, user_id: str | int, *, revocation: int) -> None:
@@ -165,7 +165,7 @@ class FixedUser:
 
 
 def _fenced(user: UserOf, request: HTTPConnection) -> object:
-    """What `user` returns. What is no Exception would end the event loop, or look like the end of PNS."""
+    """The result of `user`. A BaseException would end the event loop, or look like the end of PNS."""
     try:
         return user(request)
     except Exception:
@@ -175,7 +175,7 @@ def _fenced(user: UserOf, request: HTTPConnection) -> object:
 
 
 def _request(credentials: Credentials, *, recheck: bool) -> HTTPConnection | None:
-    """The device's request; of the headers `x-pns-…` it has those that PNS says, and no others."""
+    """The device's request. Its only headers `x-pns-…` are PNS's own."""
     if credentials.request is None:
         return None
     scope = credentials.request.scope
@@ -185,7 +185,7 @@ def _request(credentials: Credentials, *, recheck: bool) -> HTTPConnection | Non
 
 
 def _is_own(name: bytes) -> bool:
-    """Whether it is PNS's to say, or would be taken for that where `_` and `-` are one (RFC 3875 §4.1.18)."""
+    """Whether the header is PNS's own, or seems so where `_` and `-` are the same (RFC 3875 §4.1.18)."""
     return name.lower().replace(b"_", b"-").startswith(_OWN)
 
 

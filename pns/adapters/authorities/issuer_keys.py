@@ -1,7 +1,7 @@
 """The keys of an OAuth2 issuer: fetched when they are needed, kept while the issuer is away.
 
-Owns no task and no open connection between fetches, so there is nothing to start or to stop. What a key may
-be used for: jwks.py; what a token must say: oauth2.py.
+Owns no task and no open connection between fetches, so nothing must be started or stopped. jwks.py decides
+the use of a key, and oauth2.py checks the content of a token.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HEADERS = ((b"accept", b"application/json"), (b"accept-encoding", b"identity"))
 
 
 class IssuerKeys:
-    """The verifying keys at `oauth2.jwks_url`, or where the issuer's metadata says that they are."""
+    """The verifying keys at `oauth2.jwks_url`, or at the address in the issuer's metadata."""
 
     def __init__(self, settings: OAuth2Settings, *, clock: Clock) -> None:
         self._settings = settings
@@ -42,10 +42,10 @@ class IssuerKeys:
         self._last_failed = False
 
     async def matching(self, kid: str | None, algorithm: str) -> list[VerifyingKey]:
-        """The keys that may verify a token with this header; fetched again if there are none or they are old.
+        """The keys that may verify a token with this header. Missing and old keys are fetched again.
 
-        At most one fetch runs at a time, and one a minute. An empty list: the issuer has no such key. Raises
-        AuthUnavailable if that is unknown, because the issuer did not answer.
+        At most a single fetch runs at a time and in a minute. An empty list: the issuer has no such key.
+        Raises AuthUnavailable when the issuer did not answer.
         """
         if self._is_stale() and not (self._keys and self._fetching.locked()):
             await self._fetch_unless_done()

@@ -1,9 +1,9 @@
-"""One HTTP question to another server, and its answer in full: bytes out, bytes in.
+"""An HTTP question to another server, and its answer in full: bytes out, bytes in.
 
-It sends exactly the headers that it is given and `host`. It works on the library's transport, below its
-client, so there is no cookie jar, no proxy or netrc from the environment, no redirect, no decompression and
-no default header that somebody could forget to turn off. Whoever asks sets the deadline, by
-`asyncio.timeout`: a peer that drips bytes outlives any timeout of a single read.
+The question has exactly the given headers and `host`. This module works on the library's transport, below its
+client. So nobody can forget to turn off a cookie jar, a proxy or netrc from the environment, a redirect,
+decompression or a default header. The caller sets the deadline, by `asyncio.timeout`: a peer that drips bytes
+outlives any timeout of a single read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NO_TIMEOUTS = {"timeout": {"connect": None, "read": None, "write": None, "pool"
 
 
 class Doubt(Exception):
-    """There is no answer to rely on. The message is for the log and holds no header's value."""
+    """No reliable answer came. The message is for the log and holds no header's value."""
 
 
 class Answer(NamedTuple):
@@ -33,13 +33,13 @@ class Answer(NamedTuple):
 
 
 class Outbound:
-    """Connections to other servers, kept alive between questions. Close it with `close`."""
+    """Connections to other servers, kept alive between questions. You must call `close` at the end."""
 
     def __init__(self, *, connections: int, body_limit: int) -> None:
         """At most `connections` stay open without work; an answer over `body_limit` bytes is a Doubt.
 
-        How many questions run at once is the caller's affair: a bound in the pool would be one more queue
-        that a cancelled question can leave broken.
+        The caller bounds how many questions run at once. A bound in the pool would be another queue, which a
+        cancelled question can leave broken.
         """
         limits = httpx.Limits(
             max_connections=None,
@@ -50,7 +50,7 @@ class Outbound:
         self._body_limit = body_limit
 
     async def ask(self, method: str, url: httpx.URL, *, headers: Iterable[Header]) -> Answer:
-        """The final answer of `url`, whatever its status. Raises Doubt for everything that is none."""
+        """The final answer of `url`, whatever its status. Raises Doubt if no answer came."""
         request = httpx.Request(
             method,
             url,
@@ -85,7 +85,7 @@ class Outbound:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The system's certificates, read once: that takes 30 ms of the event loop."""
+    """The system's certificates. Reading them takes 30 ms of the event loop, so they are read once."""
     return httpx.create_ssl_context(trust_env=False)
 
 

@@ -1,7 +1,7 @@
-"""Turns at asking the application, shared out fairly by the address that a device asks from.
+"""Turns at asking the application, shared out fairly by the address of the device.
 
-It bounds how many questions run at once and what may wait for a turn. It keeps no time: a caller that waits
-sets its own deadline, and may be cancelled at any moment.
+The turns bound how many questions run at once, and how many bytes of questions wait. This module keeps no
+time: a waiting caller sets its own deadline, and may be cancelled at any moment.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pns.contracts.authority import Credentials
 from pns.errors import Overloaded
 
 WAITING_BYTES = 256 * 2**20
-"""All that may wait. One address alone may take half of this: 20,000 pages behind one proxy wait together."""
+"""The bound of all waiting questions. A single address may take half: 20,000 pages behind a proxy fit."""
 
 WEIGHT = 4096
 """Bytes of a question that waits, beside its headers."""
 
 
 class Turns:
-    """`most` turns. A free turn goes to the address that holds the fewest; among equals, to the one that was
-    served longest ago. The questions of one address are served in the order of their coming.
+    """`most` turns. A free turn goes to the address with the fewest turns. Among equals the turn goes to the
+    address that was served longest ago. The questions of an address are served in the order of arrival.
 
-    The networks of IPv6 (/64) are one address each.
+    Each network of IPv6 (/64) counts as an address.
     """
 
     def __init__(self, most: int, *, waiting_bytes: int = WAITING_BYTES) -> None:
@@ -35,7 +35,7 @@ class Turns:
         self._room = waiting_bytes
         self._places: dict[str, _Place] = {}
         self._lines: dict[int, OrderedDict[_Place, None]] = {}
-        """The places where somebody waits, by the number of turns that they hold."""
+        """The places with waiting questions, by the number of turns that a place holds."""
 
     def __len__(self) -> int:
         """How many addresses hold a turn or wait for one."""
@@ -44,7 +44,7 @@ class Turns:
     async def take(self, credentials: Credentials) -> Turn:
         """A turn, which the caller must give back by `with`.
 
-        Raises Overloaded when the address has as much waiting as there is room left for everybody else.
+        Raises Overloaded when the waiting questions of the address fill as much as is free for all others.
         """
         place = self._place(_neighbourhood(credentials.address))
         if self._free:  # then nobody waits
@@ -134,7 +134,7 @@ class Turns:
 
 
 class Turn:
-    """Use as `with turn:`. The turn is given back at the end of the block, or of what outlasts the block."""
+    """Use as `with turn:`. The turn is given back at the end of the block, or of a call that outlasts it."""
 
     __slots__ = ("_call", "_give_back")
 
@@ -169,7 +169,7 @@ class _Place:
 
 
 def _neighbourhood(address: str) -> str:
-    """The address, or its network of 64 bits, all of which one subscriber of IPv6 has."""
+    """The address, or its network of 64 bits: an IPv6 subscriber has all addresses of such a network."""
     if ":" not in address:
         return address
     try:

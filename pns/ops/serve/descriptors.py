@@ -1,5 +1,5 @@
-"""Tells the log when no file descriptor is left. A connection that comes then is not served, of which
-uvloop says nothing, and asyncio thousands of lines.
+"""Tells the log when no file descriptor is left. New connections are not served then. uvloop logs nothing of
+this, and asyncio thousands of lines.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _take_one() -> None:
 
 
 class Descriptors:
-    """`look` takes a file descriptor and gives it back; a failure is one line a minute. Raises nothing."""
+    """`look` takes a file descriptor and returns the descriptor. A failure is a line a minute, no error."""
 
     def __init__(self, clock: Clock, *, take: Callable[[], object] = _take_one) -> None:
         self._clock = clock

@@ -1,8 +1,8 @@
-"""What PNS adds to uvicorn's HTTP protocol, because it owns the server: deadlines for requests that are not
-finished, limits for a request's head, and the order of answers at a connection's end.
+"""PNS's additions to uvicorn's HTTP protocol: deadlines for unfinished requests, limits for a request's head,
+and the order of answers at a connection's end.
 
-Nothing of a peer is taken any more once its connection is to end. Requests that came whole before that are
-answered first.
+Once a connection is to end, nothing more is taken from its peer. Requests that came whole before are answered
+first.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 1.0
 """How long a refused peer's bytes are still taken, and dropped: closing at once would reset the connection
-and with it the answer (RFC 9112, section 9.6)."""
+and lose the answer (RFC 9112, section 9.6)."""
 
 MAX_REST_PIECES = 4096
-"""How many pieces of a body are parsed after the answer, so that the connection can be used again. One read
-holds tens of thousands of chunks of one byte."""
+"""How many pieces of a body are parsed after the answer, so that the connection can be used again. A
+read may hold tens of thousands of chunks of a byte."""
 
 MAX_WAITING = 64
-"""How many requests may wait behind the one that is being answered: each takes 4 KB until its turn."""
+"""How many requests may wait behind the request under way: each takes 4 KB until its turn."""
 
 
 class Refused(Exception):

@@ -1,8 +1,8 @@
 """The log of `pns serve`: one line an event, to people as text, to machines as JSON.
 
-It owns the root logger of the process it is called in; an embedded PNS never calls it. Whatever stands in a
-field, it cannot break its line: line ends, control and format characters are escaped. Other libraries speak
-from WARNING on: below it they write down requests, headers and SQL with its values.
+Owns the root logger of the process. An embedded PNS never configures the log. No field can break its line:
+line ends, control and format characters are escaped. Other libraries are heard from WARNING on: below this
+level they log requests, headers, and SQL with values.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _MEMBERS = frozenset({"time", "level", "logger", "message", "error", "stack"})
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send everything that this process logs to `stream` (standard error), in the one format.
 
-    May be called again, and then replaces what it set before. A server must not configure logging after it:
-    uvicorn takes `log_config=None, log_level=None, access_log=False`.
+    A second call replaces the settings of the first call. After this call a server must not configure
+    logging: uvicorn takes `log_config=None, log_level=None, access_log=False`.
     """
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JSONFormatter() if settings.format == "json" else TextFormatter())

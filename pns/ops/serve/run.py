@@ -87,7 +87,7 @@ def _serve(settings: Settings, listener: socket.socket, role: Role) -> int:
 
 
 def _serve_among(settings: Settings, listener: socket.socket, folder: Path, role: Role, number: int) -> int:
-    """One of several workers; their metrics are told together."""
+    """Serve as a worker among several. Their metrics are told together."""
     metrics = Metrics()
     siblings = Siblings(folder, number, metrics.text)
     node, web = assemble(settings, metrics=metrics, exposition=siblings.text, role=role)
@@ -120,7 +120,7 @@ def _listener(settings: Settings) -> socket.socket:
 
 
 def migrate(settings: Settings) -> str:
-    """Bring the store's schema up to date; returns a sentence on what it is now."""
+    """Bring the store's schema up to date; returns a sentence on the new state."""
     store = make_store(settings, clock=SystemClock(), metrics=Metrics())
 
     async def open_and_close() -> None:

@@ -1,7 +1,7 @@
-"""What PNS adds to uvicorn's WebSocket protocol, because it owns the server: an end for peers that stop
-reading.
+"""PNS's additions to uvicorn's WebSocket protocol: an end for peers that stop reading.
 
-uvicorn closes a connection by flushing first, so a peer that never reads keeps it; ASGI has no abort.
+uvicorn flushes before it closes, so a peer that never reads keeps the connection. ASGI has no abort.
+Importing this module changes the `websockets` library for the whole process: see MAX_LINE_LENGTH below.
 `scope["extensions"]["pns.socket"]` is the protocol itself, as a pns.live.transport.Transport.
 """
 
@@ -14,27 +14,30 @@ from typing import Any, ClassVar
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
+from websockets.frames import CloseCode as Unsent
 from websockets.frames import Frame
 from websockets.protocol import State
 
+from pns.model.messages import CloseCode
 from pns.ops.serve.answers import BAD_REQUEST, MAX_HEADERS, MAX_LINE_BYTES, answer
 
-# websockets' own 8 KiB a line and 128 headers refuse cookies that browsers send. It reads them from the
-# environment when it is imported, which may have happened before.
+# For the whole process, clients included. The library's 8 KiB a line and 128 headers refuse cookies that
+# browsers send. The library has no parameter for these limits: it reads them from the environment when it is
+# imported, which may have happened before.
 http11.MAX_LINE_LENGTH = MAX_LINE_BYTES
 http11.MAX_NUM_HEADERS = MAX_HEADERS
 
 MAX_EARLY_BYTES = 16_384
-"""How much a peer may send before its 101. A client waits for that (RFC 6455, section 4.1)."""
+"""How much a peer may send before its 101. A client waits for the 101 (RFC 6455, section 4.1)."""
 MAX_FRAGMENTS = 1024
 """Of one message. `limits.max_message_bytes` does not bound fragments that are empty."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """WebSocket whose peer must read: what it does not take is dropped with the connection."""
+    """A WebSocket whose peer must read. Text that the peer does not take is dropped with the connection."""
 
     flush_seconds: ClassVar[float] = 20.0
-    """How long the peer of an ended connection may take to read what was sent before it is dropped."""
+    """How long the peer of an ended connection may take to read the last bytes. Then the peer is dropped."""
 
     _flush: asyncio.TimerHandle | None = None
     _early_bytes = 0
@@ -109,13 +112,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
         elif not self.close_sent:
             self.frames = []
-            self.conn.fail(1009, f"more than {MAX_FRAGMENTS} fragments")
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
             self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
         if self.conn.close_sent is None:
             # A broken frame before the 101: there is no WebSocket yet that could be closed with a code.
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": int(Unsent.ABNORMAL_CLOSURE)})
             self.transport.close()
             return
         super().handle_parser_exception()
@@ -123,7 +126,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
             self.frames = []
-            self.conn.fail(1007, "not UTF-8")
+            self.conn.fail(CloseCode.INVALID_TEXT, "not UTF-8")
             self.handle_parser_exception()
             return
         super().send_receive_event_to_app()

@@ -1,7 +1,7 @@
-"""What all workers of one `pns serve --workers N` measure: a scrape reaches one of them and is told of all.
+"""The metrics of all workers of `pns serve --workers N`: a scrape reaches a single worker and reads all.
 
-Each worker answers on a Unix socket of its own with its metrics; whoever is scraped asks them all and tells
-them apart by the label `worker`.
+Each worker answers on a Unix socket of its own with its metrics. The worker that is scraped asks all workers.
+The label `worker` tells their samples apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 1.0
 
 
 class Siblings:
-    """One worker among those whose sockets are in `folder`. Use as `async with`."""
+    """A worker, and the other workers with sockets in `folder`. Use as `async with`."""
 
     def __init__(self, folder: Path, number: int, text: Callable[[], bytes]) -> None:
         """`text` is this worker's own exposition, in Prometheus' text format."""
@@ -39,7 +39,7 @@ class Siblings:
         await self._stack.aclose()
 
     async def text(self) -> bytes:
-        """The exposition of all workers; one that does not answer within a second is left out."""
+        """The exposition of all workers, without the workers that do not answer within a second."""
         paths = sorted(self._folder.iterdir(), key=lambda path: int(path.name))
         answers = await asyncio.gather(*map(_ask, paths))
         return together({path.name: text for path, text in zip(paths, answers, strict=True) if text})
@@ -62,7 +62,7 @@ async def _ask(path: Path) -> str:
 
 
 def together(texts: dict[str, str]) -> bytes:
-    """One exposition of several, by the value of the label `worker` that tells their samples apart."""
+    """A single exposition of several. Keys are the values of the label `worker`."""
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
     for worker, text in texts.items():

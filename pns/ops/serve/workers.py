@@ -1,7 +1,7 @@
 """`pns serve --workers N`: one machine, several cores. A parent that serves nobody keeps N processes serving.
 
-They share the listening socket, the store and the bus, and are nodes like any others. One that dies is
-replaced; a signal to the parent drains them all; when the parent itself dies, they drain too.
+The workers share the listening socket, the store and the bus, and are nodes like any others. A worker that
+dies is replaced. A signal to the parent drains all workers. When the parent dies, the workers drain, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 _WATCHED = STOP | {signal.SIGCHLD}
 RESTART_SECONDS = 1.0
 PROVEN_SECONDS = 10.0
-"""A worker that gives up before any has lasted so long would give up again: none of them can start."""
+"""If a worker gives up before any worker has lasted so long, no worker can start."""
 
 
 def check(settings: Settings, count: int) -> None:
@@ -44,9 +44,9 @@ def check(settings: Settings, count: int) -> None:
 
 
 class Workers:
-    """`count` processes, each a fork of this one that does `work` and ends with what it returns.
+    """`count` forks of this process. Each fork does `work` and ends with the exit code that `work` returns.
 
-    `work` is given the number of the worker, from 0; one that replaces another has its number.
+    `work` receives the number of the worker, from 0. A replacement has the number of the dead worker.
     """
 
     def __init__(self, count: int, work: Callable[[int], int]) -> None:
@@ -111,7 +111,7 @@ class Workers:
         self._began[process] = time.monotonic()
 
     def _bury(self) -> None:
-        """Take note of every worker that has ended: several may have, for one signal."""
+        """Take note of all workers that have ended: several ends may share a signal."""
         for process, began in list(self._began.items()):
             ended, status = os.waitpid(process, os.WNOHANG)
             if ended:
@@ -136,7 +136,7 @@ class Workers:
             os.kill(process, signal.SIGTERM)
 
     def _be_worker(self, number: int) -> None:
-        """What the fork does; never returns."""
+        """Do the work of the fork. Never returns."""
         code = 1
         try:
             os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on once
@@ -156,7 +156,7 @@ class Workers:
             os._exit(code)
 
     def _tells(self) -> bool:
-        """Whether this worker is the first that gives up: what none of them can do is told once."""
+        """Whether this worker is the first to give up. The reason, the same for all, is told once."""
         try:
             return bool(os.read(self._told[0], 1))
         except BlockingIOError:

@@ -9,8 +9,8 @@ import httpx2 as httpx
 import pytest
 
 from pns.adapters.authorities.application import ApplicationLogin
+from pns.adapters.authorities.login_cache import LoginCache
 from pns.adapters.authorities.outbound import Doubt, Outbound
-from pns.adapters.authorities.yeses import Yeses
 from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, SettingsError, StoreUnavailable, Unauthorized
 from pns.settings import AuthSettings
@@ -107,7 +107,7 @@ async def test_without_cache_seconds_nothing_is_kept(world: World) -> None:
 
 
 def test_the_longest_unused_yes_goes_first(clock: FakeClock) -> None:
-    yeses = Yeses(10, clock=clock, most=3)
+    yeses = LoginCache(10, clock=clock, most=3)
     for name in (b"a", b"b", b"c"):
         yeses.put(name, Login(name.decode(), 0))
     assert yeses.get(b"a", not_before=0) == Login("a", 0)
@@ -118,7 +118,7 @@ def test_the_longest_unused_yes_goes_first(clock: FakeClock) -> None:
 
 
 def test_10_000_yeses_are_kept_and_no_more(clock: FakeClock) -> None:
-    yeses = Yeses(10, clock=clock)
+    yeses = LoginCache(10, clock=clock)
     for number in range(10_100):
         yeses.put(b"%d" % number, Login("x", 0))
     assert len(yeses) == 10_000
@@ -127,7 +127,7 @@ def test_10_000_yeses_are_kept_and_no_more(clock: FakeClock) -> None:
 async def test_memory_holds_no_cookie_after_the_answer(world: World) -> None:
     async with running(user_of_cookie) as backend, world.login(backend.url()) as authority:
         await authority.login(cookie("secret=canary-9d1; sid=42"))
-        assert "canary" not in repr(vars(authority._yeses))
+        assert "canary" not in repr(vars(authority._login_cache))
         assert not authority._newest
 
 

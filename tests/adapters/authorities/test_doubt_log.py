@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from pns.adapters.authorities.doubts import DoubtLog
+from pns.adapters.authorities.doubt_log import DoubtLog
 from pns.errors import AuthUnavailable, Forbidden, Unauthorized
 from pns.testing.clock import FakeClock
 

@@ -1,7 +1,7 @@
-"""The log of doubts: one warning a question that had no answer, but never a flood of them.
+"""The log of doubts: a warning for a question without an answer, but never a flood of warnings.
 
-When the application is away, every open tab is a doubt; the log then says so once a second, with how many. A
-no that is a web page is told as well: most likely it is not the endpoint's own word.
+When the application is away, every open tab is a doubt. Then the log has one line a second, with the number
+of doubts. The log also tells of a no that is a web page: most likely the endpoint did not write the page.
 """
 
 from __future__ import annotations
@@ -21,19 +21,10 @@ class DoubtLog:
     """Writes the first doubt at once and then at most one line a second."""
 
     def __init__(self, log: logging.Logger, *, clock: Clock) -> None:
-        self._log = log
-        self._clock = clock
-        self._quiet_until = float("-inf")
-        self._unwritten = 0
+        self._log = QuietLog(log, clock=clock, seconds=_QUIET_SECONDS)
 
-    def write(self, what: str, reason: str) -> None:
-        now = self._clock.monotonic()
-        if now < self._quiet_until:
-            self._unwritten += 1
-            return
-        more = f" ({self._unwritten} more since the line before)" if self._unwritten else ""
-        self._log.warning("%s: %s%s", what, reason, more)
-        self._quiet_until, self._unwritten = now + _QUIET_SECONDS, 0
+    def write(self, question: str, reason: str) -> None:
+        self._log.write("doubt", f"{question}: {reason}")
 
 
 class PageLog:

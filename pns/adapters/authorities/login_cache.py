@@ -1,7 +1,7 @@
-"""The yeses of the application that are still good: a bounded map with an age.
+"""The kept logins: a bounded map with an age of the application's yeses.
 
-Kept under a digest of the request, so that memory holds no cookie and no password. A no and a doubt are
-never kept.
+The key is a digest of the request, so that memory holds no cookie and no password. A no and a doubt are never
+kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pns.runtime.clock import Clock
 _MOST = 10_000
 
 
-class Yeses:
+class LoginCache:
     """Logins by key, each for `seconds` of monotonic time; over 10,000, the longest unused goes first."""
 
     def __init__(self, seconds: float, *, clock: Clock, most: int = _MOST) -> None:
