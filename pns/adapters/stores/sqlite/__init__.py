@@ -1,4 +1,4 @@
-"""The store in an SQLite file: one connection that writes, further connections that read.
+"""The store in an SQLite file: one connection writes, further connections read.
 
-The files have the names of ../postgres, so that comparing the two folders shows each engine's own ways.
+The files have the names of ../postgres. A comparison of the two folders shows each engine's own ways.
 """
