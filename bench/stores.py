@@ -15,7 +15,7 @@ from pns.contracts.audiences import Audiences, Publication
 from pns.contracts.outbox import Outbox
 from pns.contracts.store import Appended, Committed, Presence, State, Store, Submission
 from pns.model.notification import new_notification_id
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 
@@ -42,7 +42,7 @@ class MemoryStore(Store):
     async def append(
         self,
         submissions: Sequence[Submission],
-        terms: PushTerms | None = None,
+        terms: PushSchedule | None = None,
         *,
         committed: Committed[Appended] | None = None,
     ) -> Appended:

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from pns.model.notification import Notification
-from pns.model.push import Cause, PushTerms
+from pns.model.push import Cause, PushSchedule
 
 EVERYBODY = "everybody"
 """The audience of every user of the store."""
@@ -116,7 +116,7 @@ class Audiences(Protocol):
         users: Sequence[Subscriber],
         *,
         complete: bool,
-        terms: PushTerms | None = None,
+        terms: PushSchedule | None = None,
         committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
         """Take a step: store the publication's notifications for `users`, the next after `publication.after`,

@@ -7,7 +7,7 @@ Every implementation keeps the promises of store.py, and more:
 - **At least once.** `claim` leases pushes to one node. A push without settlement at the end of the lease is
   claimed again. `claim` returns no push of a notification that was seen, withdrawn, replaced, expired or
   erased, and no push for a removed device. Such a push is settled as cancelled.
-- **The last user to install an address owns the address**, atomically. Pushes that waited for the address
+- **The last user to register an address owns the address**, atomically. Pushes that waited for the address
   under the former owner are cancelled.
 - **A late settlement never removes a new registration.** A device is removed only with the registration of
   the claim.
@@ -65,7 +65,7 @@ class Backlog(NamedTuple):
 class Devices(Protocol):
     """Devices at push networks. The module's docstring holds the promises of every method."""
 
-    async def install(self, device: Device) -> Device:
+    async def register(self, device: Device) -> Device:
         """Keep `device` and return the kept device. The store knows the user from now on.
 
         App and environment do not matter here. An address that the same user registered at the same network
@@ -74,7 +74,7 @@ class Devices(Protocol):
         address. For any other taken `device_id`, the returned device has a new `device_id`.
         """
 
-    async def uninstall(self, user_id: str, device_id: str) -> Device | None:
+    async def unregister(self, user_id: str, device_id: str) -> Device | None:
         """Remove a device of the user. Returns the device, or None when the user has no such device."""
 
     async def devices(self, user_id: str) -> list[Device]:

@@ -27,7 +27,7 @@ import msgspec
 from pns.contracts.audiences import Audiences
 from pns.contracts.outbox import Outbox
 from pns.model.notification import Notification, Page
-from pns.model.push import Cause, PushTerms
+from pns.model.push import Cause, PushSchedule
 
 EVERY_DEVICE = ""
 """As a device id: all devices of the user."""
@@ -155,7 +155,7 @@ class Store(Protocol):
     async def append(
         self,
         submissions: Sequence[Submission],
-        terms: PushTerms | None = None,
+        terms: PushSchedule | None = None,
         *,
         committed: Committed[Appended] | None = None,
     ) -> Appended:

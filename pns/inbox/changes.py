@@ -13,7 +13,7 @@ from pns.contracts.audiences import Publication, Reached, Subscriber
 from pns.contracts.bus import Bus
 from pns.contracts.store import EVERY_DEVICE, Appended, Committed, Store, Submission
 from pns.errors import NotificationIdConflict, Overloaded, StoreUnavailable
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.runtime.metrics import Metrics
 
 
@@ -30,7 +30,7 @@ class Changes:
         bus: Bus,
         metrics: Metrics,
         *,
-        terms: PushTerms | None = None,
+        terms: PushSchedule | None = None,
         on_seen: Callable[[str], None] | None = None,
     ) -> None:
         """`terms`: the terms of the pushes of stored notifications; None where nothing is pushed.

@@ -195,7 +195,7 @@ class StoredPush(Struct, frozen=True, omit_defaults=True):
 # ── on its way ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class PushTerms(NamedTuple):
+class PushSchedule(NamedTuple):
     """When the pushes of new notifications are due, and until when they are worth sending. Microseconds."""
 
     delay: int

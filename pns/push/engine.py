@@ -13,7 +13,7 @@ from typing import Literal
 
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.push.dismissals import DISMISS_SECONDS, Dismissals
 from pns.push.dispatcher import Dispatcher
 from pns.push.registrar import Registrar
@@ -33,10 +33,10 @@ PRUNE_SECONDS = 60.0
 PRUNED = 500
 
 
-def push_terms(settings: PushSettings) -> PushTerms:
+def push_terms(settings: PushSettings) -> PushSchedule:
     """When the pushes of a new notification are due, and until when they are worth sending."""
     delays = {"offline": SETTLED_SECONDS, "always": 0.0, "unseen_after": settings.unseen_after_seconds}
-    return PushTerms(round(delays[settings.when] * 1_000_000), round(settings.ttl_seconds * 1_000_000))
+    return PushSchedule(round(delays[settings.when] * 1_000_000), round(settings.ttl_seconds * 1_000_000))
 
 
 class PushEngine:

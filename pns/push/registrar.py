@@ -70,7 +70,7 @@ class Registrar:
             address = await gateway.register(registration, device_id)
         except ValueError as error:
             raise Invalid([error.args]) from None
-        device = await self._store.outbox.install(
+        device = await self._store.outbox.register(
             Device(
                 device_id=device_id,
                 user_id=user_id,
@@ -102,7 +102,7 @@ class Registrar:
         return await self.shielded.run(self._unregister(user_id, device_id))
 
     async def _unregister(self, user_id: str, device_id: str) -> bool:
-        device = await self._store.outbox.uninstall(user_id, device_id)
+        device = await self._store.outbox.unregister(user_id, device_id)
         if device is None:
             return False
         await self.released(device)

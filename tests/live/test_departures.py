@@ -109,7 +109,7 @@ async def test_a_store_that_cannot_be_written_puts_it_off(
 
     with monkeypatch.context() as patch:
         patch.setattr(edge.node.store, "revoke", away)
-        patch.setattr(edge.node.store.outbox, "uninstall", away)
+        patch.setattr(edge.node.store.outbox, "unregister", away)
         answer = await POST.ask(edge, cookie)
         assert answer.status == (200 if word == "bob" else getattr(word, "status", 0))
         assert answer.sets

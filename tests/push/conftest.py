@@ -13,14 +13,14 @@ from pns.contracts.gateway import Throughput
 from pns.contracts.store import Store, Submission
 from pns.model.device import Device, Network
 from pns.model.notification import Notification
-from pns.model.push import PushState, PushTerms
+from pns.model.push import PushSchedule, PushState
 from pns.push.dispatcher import Dispatcher
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 from tests.push.scripted import ScriptedGateway
 
 DAY = 86_400 * 1_000_000
-NOW = PushTerms(0, DAY)
+NOW = PushSchedule(0, DAY)
 
 Dispatch = Callable[..., Awaitable[Dispatcher]]
 
@@ -61,7 +61,7 @@ async def dispatch(store: Store, clock: FakeClock, metrics: Metrics) -> AsyncIte
 
 
 async def install(store: Store, user_id: str, device_id: str, network: Network = "fcm") -> Device:
-    return await store.outbox.install(
+    return await store.outbox.register(
         Device(
             device_id=device_id,
             user_id=user_id,
@@ -73,7 +73,7 @@ async def install(store: Store, user_id: str, device_id: str, network: Network =
     )
 
 
-async def notify(store: Store, user_id: str, *ids: str, terms: PushTerms = NOW) -> None:
+async def notify(store: Store, user_id: str, *ids: str, terms: PushSchedule = NOW) -> None:
     notifications = tuple(Notification(id, notification_id=id) for id in ids)
     await store.append([Submission(user_id, notifications)], terms)
 

@@ -13,7 +13,7 @@ import pns.push.dispatcher
 from pns.contracts.gateway import Outcome, Receipt
 from pns.contracts.outbox import Settlement
 from pns.contracts.store import Presence, Store
-from pns.model.push import Push, PushState, PushTerms
+from pns.model.push import Push, PushSchedule, PushState
 from pns.push.dispatcher import GATHER_SECONDS, MOST_OF_USER
 from pns.testing import FakeClock
 from tests.harness import eventually
@@ -39,7 +39,7 @@ async def test_every_device_of_the_user_gets_its_push(
 
 async def test_nothing_is_sent_before_it_is_due(store: Store, clock: FakeClock, dispatch: Dispatch) -> None:
     await install(store, "42", "phone")
-    await notify(store, "42", "n", terms=PushTerms(10_000_000, DAY))
+    await notify(store, "42", "n", terms=PushSchedule(10_000_000, DAY))
     gateway = ScriptedGateway()
     await dispatch(gateway)
     await passes(clock, 9)
@@ -101,7 +101,7 @@ async def test_retries_come_later_and_later_until_it_is_too_late(
     store: Store, clock: FakeClock, dispatch: Dispatch
 ) -> None:
     await install(store, "42", "phone")
-    await notify(store, "42", "n", terms=PushTerms(0, 600_000_000))
+    await notify(store, "42", "n", terms=PushSchedule(0, 600_000_000))
     times: list[float] = []
 
     def refuse(push: Push) -> Receipt:
@@ -168,7 +168,7 @@ async def test_what_is_not_worth_sending_any_more_does_not_keep_a_service_from_b
     gateway = ScriptedGateway(script=lambda push: AWAY)
     await dispatch(gateway, concurrency=10)
     for number in range(60):
-        await notify(store, "42", f"n{number}", terms=PushTerms(0, 20_000_000))
+        await notify(store, "42", f"n{number}", terms=PushSchedule(0, 20_000_000))
     await passes(clock, 30)
     for number in range(60, 65):
         await notify(store, "42", f"n{number}")

@@ -9,7 +9,7 @@ import pytest
 
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store
-from pns.model.push import PushState, PushTerms
+from pns.model.push import PushSchedule, PushState
 from pns.push.engine import PushEngine, Role
 from pns.push.unserved import STILL_SECONDS, UNSERVED_SECONDS, Unserved
 from pns.runtime.clock import DAY
@@ -54,7 +54,7 @@ async def test_what_nobody_serves_says_so_and_ends(
     store: Store, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     await install(store, "42", "phone")
-    await notify(store, "42", "n", terms=PushTerms(0, round(2.5 * STILL_SECONDS * 1_000_000)))
+    await notify(store, "42", "n", terms=PushSchedule(0, round(2.5 * STILL_SECONDS * 1_000_000)))
     unserved = Unserved(store.outbox, {"webpush"}, clock)
     await unserved.tick()
     await look(unserved, clock, STILL_SECONDS)
@@ -86,7 +86,7 @@ async def test_what_another_node_serves_is_left_to_it(store: Store, clock: FakeC
 
 async def test_what_is_not_due_yet_is_no_stray(store: Store, clock: FakeClock) -> None:
     await install(store, "42", "phone")
-    await notify(store, "42", "n", terms=PushTerms(DAY, DAY))
+    await notify(store, "42", "n", terms=PushSchedule(DAY, DAY))
     await look(Unserved(store.outbox, {"webpush"}, clock), clock, 3 * STILL_SECONDS)
     (push,) = await store.outbox.pushes("42", "n")
     assert push.state is PushState.QUEUED

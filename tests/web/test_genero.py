@@ -226,7 +226,7 @@ async def test_the_store_is_away(
         raise StoreUnavailable
 
     await command(world, "register")
-    for writing in ("install", "uninstall", "set_badge"):
+    for writing in ("register", "unregister", "set_badge"):
         monkeypatch.setattr(world.store.outbox, writing, away)
     assert await command(world, name) == (status, f"{words}:\n [{TOKEN}]")
 

@@ -9,7 +9,7 @@ from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Appended, Store
 from pns.model.device import Device
 from pns.model.notification import Notification
-from pns.model.push import Push, PushState, PushTerms
+from pns.model.push import Push, PushSchedule, PushState
 from pns.testing.clock import FakeClock
 
 from .conftest import submission
@@ -17,7 +17,7 @@ from .conftest import submission
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 LEASE = 60 * SECOND
-TERMS = PushTerms(delay=0, lifetime=HOUR)
+TERMS = PushSchedule(delay=0, lifetime=HOUR)
 START = FakeClock().now()
 
 
@@ -33,7 +33,7 @@ def phone(user_id: str = "ann", device_id: str = "phone", **more: Any) -> Device
 
 
 async def push(
-    store: Store, *names: str, user_id: str = "ann", terms: PushTerms = TERMS, **more: Any
+    store: Store, *names: str, user_id: str = "ann", terms: PushSchedule = TERMS, **more: Any
 ) -> Appended:
     """Append notifications whose id and data are the same word, and enqueue their pushes."""
     notifications = [Notification(name, notification_id=name, **more) for name in names]

@@ -215,7 +215,7 @@ async def test_subscribers_are_read_in_the_order_of_their_keys(store: Store, lim
 async def test_everybody_is_every_user_that_the_store_knows(store: Store) -> None:
     assert await subscribers(store, EVERYBODY) == []
     await append(store, "notified", "a")
-    await store.outbox.install(phone("installed"))
+    await store.outbox.register(phone("installed"))
     await store.audiences.subscribe(TOPIC, "subscribed", make=True)
     await append(store, "erased", "a")
     await store.erase("erased")

@@ -10,7 +10,7 @@ import pytest
 from pns.contracts.store import Presence, Store, Submission
 from pns.errors import NotificationIdConflict
 from pns.model.notification import Notification
-from pns.model.push import Cause, FCMControls, PushControls, PushState, PushTerms
+from pns.model.push import Cause, FCMControls, PushControls, PushSchedule, PushState
 from pns.testing.clock import FakeClock
 
 from .conftest import append, inbox, submission
@@ -27,12 +27,12 @@ def at(microseconds: int) -> datetime:
 async def test_a_push_for_each_device_that_its_user_has_at_that_moment(
     store: Store, other: Store, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
-    await store.outbox.install(phone(device_id="tablet"))
-    await store.outbox.install(phone("bob", "theirs"))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone(device_id="tablet"))
+    await store.outbox.register(phone("bob", "theirs"))
     await push(store, "a", "b")
-    await store.outbox.install(phone(device_id="late"))
-    await other.outbox.uninstall("ann", "tablet")
+    await store.outbox.register(phone(device_id="late"))
+    await other.outbox.unregister("ann", "tablet")
     await push(store, "c")
     found = await claim(other, clock)
     assert told(found) == [("late", "c"), ("phone", "a"), ("phone", "b"), ("phone", "c")]
@@ -40,14 +40,14 @@ async def test_a_push_for_each_device_that_its_user_has_at_that_moment(
 
 
 async def test_without_terms_nothing_is_pushed(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await append(store, "ann", "a")
     assert await store.outbox.next_due() == {}
     assert await claim(store, clock) == []
 
 
 async def test_a_push_says_all_that_there_is_to_say(store: Store, clock: FakeClock) -> None:
-    device = await store.outbox.install(phone())
+    device = await store.outbox.register(phone())
     controls = PushControls(data={"n": 1, "é": "x"}, sender="shop", fcm=FCMControls(priority="high"))
     notification = Notification(
         '{"title": "é"}',
@@ -71,17 +71,17 @@ async def test_requests_of_one_commit_have_terms_of_their_own(
     store: Store, clock: FakeClock, named: bool
 ) -> None:
     for user_id in ("ann", "bob", "eve"):
-        await store.outbox.install(phone(user_id, user_id, gateway=user_id))
+        await store.outbox.register(phone(user_id, user_id, gateway=user_id))
 
-    async def request(user_id: str, terms: PushTerms | None) -> None:
+    async def request(user_id: str, terms: PushSchedule | None) -> None:
         clock.jump(1e-6)
         notification = Notification("x", notification_id="a" if named else None)
         await store.append([submission(user_id, notification)], terms)
 
     await asyncio.gather(
-        request("ann", PushTerms(delay=0, lifetime=600)),
+        request("ann", PushSchedule(delay=0, lifetime=600)),
         request("eve", None),
-        request("bob", PushTerms(delay=500, lifetime=900)),
+        request("bob", PushSchedule(delay=500, lifetime=900)),
     )
     assert await store.outbox.next_due() == {"ann": START + 1, "bob": START + 503}
     clock.jump(500e-6)
@@ -90,7 +90,7 @@ async def test_requests_of_one_commit_have_terms_of_their_own(
 
 
 async def test_a_refused_request_enqueues_nothing(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     new, other = Notification("new", notification_id="b"), Notification("other", notification_id="a")
     with pytest.raises(NotificationIdConflict):
@@ -100,7 +100,7 @@ async def test_a_refused_request_enqueues_nothing(store: Store, clock: FakeClock
 
 
 async def test_what_is_known_or_too_late_is_not_pushed_again(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     await push(store, "a", "b")
     await push(store, "c", expire_date=at(START))
@@ -108,7 +108,7 @@ async def test_what_is_known_or_too_late_is_not_pushed_again(store: Store, clock
 
 
 async def test_what_one_commit_replaces_is_pushed_once(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await asyncio.gather(*(push(store, name, collapse_key="k") for name in "abc"))
     await push(store, "d", "e", collapse_key="l")
     assert await inbox(store, "ann") == ["c", "e"]
@@ -118,7 +118,7 @@ async def test_what_one_commit_replaces_is_pushed_once(store: Store, clock: Fake
 async def test_a_notification_that_expires_is_pushed_no_longer_than_that(
     store: Store, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a", expire_date=at(START + 9))
     await push(store, "b", expire_date=at(START + 2 * HOUR))
     assert [p.expires_at for p in await claim(store, clock)] == [START + 9, START + HOUR]
@@ -128,10 +128,10 @@ async def test_a_notification_that_expires_is_pushed_no_longer_than_that(
 
 
 async def test_a_push_is_due_after_its_delay(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
-    await store.outbox.install(phone(device_id="ipad", network="apns", gateway="apns"))
-    await push(store, "later", terms=PushTerms(delay=9, lifetime=HOUR))
-    await push(store, "soon", terms=PushTerms(delay=5, lifetime=HOUR))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone(device_id="ipad", network="apns", gateway="apns"))
+    await push(store, "later", terms=PushSchedule(delay=9, lifetime=HOUR))
+    await push(store, "soon", terms=PushSchedule(delay=5, lifetime=HOUR))
     assert await store.outbox.next_due() == {"fcm": START + 5, "apns": START + 5}
     assert await claim(store, clock) == []
     clock.advance(5e-6)
@@ -141,10 +141,10 @@ async def test_a_push_is_due_after_its_delay(store: Store, clock: FakeClock) -> 
 
 
 async def test_the_longest_due_come_first_and_no_more_than_asked_for(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     for delay in (3, 1, 2, 0):
-        await push(store, f"n{delay}", terms=PushTerms(delay, HOUR))
-    await push(store, *map(str, range(5)), terms=PushTerms(4, HOUR))
+        await push(store, f"n{delay}", terms=PushSchedule(delay, HOUR))
+    await push(store, *map(str, range(5)), terms=PushSchedule(4, HOUR))
     clock.advance(1)
     found = [[p.notification_id for p in await claim(store, clock, limit=3)] for _ in range(4)]
     assert found == [["n0", "n1", "n2"], ["n3", "0", "1"], ["2", "3", "4"], []]
@@ -156,7 +156,7 @@ async def test_the_longest_due_come_first_and_no_more_than_asked_for(store: Stor
 @pytest.mark.usefixtures("without_deadlock")
 async def test_a_push_is_leased_to_one_node_alone(store: Store, other: Store, clock: FakeClock) -> None:
     for number in range(4):
-        await store.outbox.install(phone(device_id=f"phone {number}", badge=0 if number % 2 else None))
+        await store.outbox.register(phone(device_id=f"phone {number}", badge=0 if number % 2 else None))
     names = [f"n{number}" for number in range(30)]
     await push(store, *names)
     found: list[tuple[str, str]] = []
@@ -174,7 +174,7 @@ async def test_a_push_is_leased_to_one_node_alone(store: Store, other: Store, cl
 async def test_what_is_not_settled_when_the_lease_ends_is_claimed_again(
     store: Store, other: Store, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     (first,) = await claim(store, clock)
     assert await states(store, "a") == [("phone", "sending")]
@@ -208,11 +208,11 @@ async def erased(store: Store) -> None:
 
 
 async def removed(store: Store) -> None:
-    await store.outbox.uninstall("ann", "phone")
+    await store.outbox.unregister("ann", "phone")
 
 
 async def taken_over(store: Store) -> None:
-    await store.outbox.install(phone("bob"))
+    await store.outbox.register(phone("bob"))
 
 
 @pytest.mark.parametrize("happens", [seen, withdrawn, replaced, erased, removed, taken_over])
@@ -220,7 +220,7 @@ async def taken_over(store: Store) -> None:
 async def test_what_nobody_wants_any_more_is_never_claimed(
     store: Store, clock: FakeClock, happens: object, when: str
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a", collapse_key="k")
     if when != "queued":
         claimed = await claim(store, clock)
@@ -237,8 +237,8 @@ async def test_what_nobody_wants_any_more_is_never_claimed(
 
 
 async def test_the_application_may_not_want_it_on_a_network(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
-    await store.outbox.install(phone(device_id="ipad", network="apns"))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone(device_id="ipad", network="apns"))
     await push(store, "nowhere", push=PushControls(enabled=False))
     await push(store, "not there", push=PushControls(fcm=FCMControls(enabled=False)))
     await push(store, "everywhere", push=PushControls(data={"a": 1}))
@@ -248,9 +248,9 @@ async def test_the_application_may_not_want_it_on_a_network(store: Store, clock:
 
 
 async def test_what_is_past_its_time_expires(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
-    await push(store, "a", terms=PushTerms(0, 10))
-    await push(store, "b", terms=PushTerms(0, 11))
+    await store.outbox.register(phone())
+    await push(store, "a", terms=PushSchedule(0, 10))
+    await push(store, "b", terms=PushSchedule(0, 11))
     clock.advance(10e-6)
     assert told(await claim(store, clock)) == [("phone", "b")]
     assert await states(store, "a") == [("phone", "expired")]
@@ -263,7 +263,7 @@ async def test_what_is_past_its_time_expires(store: Store, clock: FakeClock) -> 
 async def test_connected_users_may_be_left_alone(store: Store, clock: FakeClock, offline_only: bool) -> None:
     """A node whose lease lapsed holds no connections."""
     for user_id in ("ann", "bob", "eve"):
-        await store.outbox.install(phone(user_id, user_id))
+        await store.outbox.register(phone(user_id, user_id))
     until = clock.now() + 100
     await store.renew_lease("lives", until, [Presence("ann", "tab", 1, 1), Presence("else", "tab", 1, 1)])
     await store.renew_lease("died", clock.now(), [Presence("bob", "tab", 2, 1)])
@@ -280,7 +280,7 @@ async def test_connected_users_may_be_left_alone(store: Store, clock: FakeClock,
 
 
 async def test_a_badge_is_the_unseen_count_at_that_moment(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await append(store, "ann", "before")
     await push(store, "a", "b")
     assert [p.badge for p in await claim(store, clock)] == [3, 3]
@@ -290,8 +290,8 @@ async def test_a_badge_is_the_unseen_count_at_that_moment(store: Store, clock: F
 
 
 async def test_a_counter_of_its_own_is_raised_once_for_each_push(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=5))
-    await store.outbox.install(phone(device_id="unseen"))
+    await store.outbox.register(phone(badge=5))
+    await store.outbox.register(phone(device_id="unseen"))
     await push(store, "a", "b")
     await store.outbox.set_badge("phone", 10)
     found = sorted((p.device.device_id, p.badge) for p in await claim(store, clock))
@@ -308,7 +308,7 @@ async def test_a_counter_of_its_own_is_raised_once_for_each_push(store: Store, c
 
 
 async def test_what_is_not_sent_does_not_count(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=0))
+    await store.outbox.register(phone(badge=0))
     await push(store, "a", "b", "c")
     await store.mark_seen("ann", ["b"])
     assert [(p.notification_id, p.badge) for p in await claim(store, clock)] == [("a", 1), ("c", 2)]
@@ -322,7 +322,7 @@ async def badge(store: Store, device_id: str = "phone") -> int | None:
 
 async def test_what_was_counted_and_never_sent_counts_no_more(store: Store, clock: FakeClock) -> None:
     """The network was away while its user read: what comes next must not begin where that would have led."""
-    await store.outbox.install(phone(badge=0))
+    await store.outbox.register(phone(badge=0))
     await push(store, "a", "b", "c")
     tried = await claim(store, clock)
     for each in tried:
@@ -336,7 +336,7 @@ async def test_what_was_counted_and_never_sent_counts_no_more(store: Store, cloc
 
 
 async def test_what_is_too_late_or_can_never_be_sent_counts_no_more(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=5))
+    await store.outbox.register(phone(badge=5))
     await push(store, "late", "large", "sent")
     late, large, sent = await claim(store, clock)
     await settle(store, PushState.RETRY, late, due_at=clock.now() + HOUR)
@@ -352,8 +352,8 @@ async def test_what_is_too_late_or_can_never_be_sent_counts_no_more(store: Store
 
 
 async def test_a_failed_push_lowers_no_other_counter(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
-    await store.outbox.install(phone(device_id="tablet", badge=4))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone(device_id="tablet", badge=4))
     await push(store, "a")
     await settle(store, PushState.FAILED, *await claim(store, clock))
     assert (await badge(store), await badge(store, "tablet")) == (None, 4)
@@ -367,7 +367,7 @@ async def test_a_failed_push_lowers_no_other_counter(store: Store, clock: FakeCl
 @pytest.mark.usefixtures("without_deadlock")
 async def test_two_nodes_raise_one_counter(store: Store, other: Store, clock: FakeClock) -> None:
     """No number twice, none left out, whoever claims how many at the same time."""
-    await store.outbox.install(phone(badge=0))
+    await store.outbox.register(phone(badge=0))
     for number in range(20):
         await push(store, f"n{number}")
     badges: list[int] = []
@@ -381,8 +381,8 @@ async def test_two_nodes_raise_one_counter(store: Store, other: Store, clock: Fa
 
 
 async def test_a_counter_is_its_own_devices(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=1))
-    await store.outbox.install(phone("bob", "tablet", badge=7))
+    await store.outbox.register(phone(badge=1))
+    await store.outbox.register(phone("bob", "tablet", badge=7))
     await push(store, "a")
     await accept(store, clock)
     device = await store.outbox.device("tablet")

@@ -38,13 +38,13 @@ async def test_a_device_is_kept_as_it_was_installed(store: Store, other: Store) 
         badge=3,
         expires_at=START + HOUR,
     )
-    assert await store.outbox.install(device) == device
+    assert await store.outbox.register(device) == device
     assert await other.outbox.device("phone") == device
     assert await other.outbox.devices("ann") == [device]
 
 
 async def test_a_user_is_known_from_the_first_device_on(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     state = (await store.states(["ann"]))["ann"]
     assert state.user_key > 0
     assert (state.version, state.unseen) == (0, 0)
@@ -58,7 +58,7 @@ async def test_a_user_is_known_from_the_first_device_on(store: Store, clock: Fak
 async def test_a_user_is_known_though_what_was_appended_in_the_same_commit_was_nothing(store: Store) -> None:
     expired = datetime(2000, 1, 1, tzinfo=UTC)
     appended, installed = await asyncio.gather(
-        push(store, "too late", expire_date=expired), store.outbox.install(phone())
+        push(store, "too late", expire_date=expired), store.outbox.register(phone())
     )
     assert appended.created == 0
     assert await store.outbox.devices("ann") == [installed]
@@ -66,7 +66,7 @@ async def test_a_user_is_known_though_what_was_appended_in_the_same_commit_was_n
 
 
 async def test_the_same_address_is_refreshed_and_keeps_its_id(store: Store) -> None:
-    await store.outbox.install(phone(badge=7, keys=MappingProxyType({"auth": "old"}), platform="android 1"))
+    await store.outbox.register(phone(badge=7, keys=MappingProxyType({"auth": "old"}), platform="android 1"))
     again = phone(
         device_id="another",
         address="address of phone",
@@ -77,21 +77,21 @@ async def test_the_same_address_is_refreshed_and_keeps_its_id(store: Store) -> N
         registered_at=START + 5,
         expires_at=START + HOUR,
     )
-    kept = await store.outbox.install(again)
+    kept = await store.outbox.register(again)
     assert kept == replace(again, device_id="phone", badge=7)
     assert await store.outbox.devices("ann") == [kept]
     assert await store.outbox.device("another") is None
 
 
 async def test_a_new_address_replaces_the_old_one_of_the_same_device(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=2))
+    await store.outbox.register(phone(badge=2))
     await push(store, "a")
     renewed = phone(address="another", app="org.next", environment="sandbox", registered_at=START + 5)
-    kept = await store.outbox.install(renewed)
+    kept = await store.outbox.register(renewed)
     assert kept == replace(renewed, badge=2)
     assert await store.outbox.devices("ann") == [kept]
     assert [p.device for p in await claim(store, clock)] == [replace(kept, badge=2)]
-    back = await store.outbox.install(phone(device_id="tablet", address="address of phone"))
+    back = await store.outbox.register(phone(device_id="tablet", address="address of phone"))
     assert back.device_id == "tablet"
 
 
@@ -101,8 +101,8 @@ async def test_a_new_address_replaces_the_old_one_of_the_same_device(store: Stor
     ids=["by another user", "at another network"],
 )
 async def test_an_id_that_is_taken_otherwise_is_answered_with_a_new_one(store: Store, taken: Device) -> None:
-    await store.outbox.install(taken)
-    device = await store.outbox.install(phone())
+    await store.outbox.register(taken)
+    device = await store.outbox.register(phone())
     assert device.device_id not in ("phone", "")
     assert device == phone(device_id=device.device_id, address="address of phone")
     assert await store.outbox.device("phone") == taken
@@ -110,32 +110,32 @@ async def test_an_id_that_is_taken_otherwise_is_answered_with_a_new_one(store: S
 
 
 async def test_an_address_is_one_of_its_network(store: Store) -> None:
-    await store.outbox.install(phone(address="same"))
-    await store.outbox.install(phone("bob", "tablet", address="same", network="apns"))
+    await store.outbox.register(phone(address="same"))
+    await store.outbox.register(phone("bob", "tablet", address="same", network="apns"))
     assert (await ids(store, "ann"), await ids(store, "bob")) == (["phone"], ["tablet"])
 
 
 @pytest.mark.parametrize("other", [{"app": "b"}, {"environment": "sandbox"}])
 async def test_an_address_has_one_owner_whatever_app_it_names(store: Store, other: dict[str, str]) -> None:
-    await store.outbox.install(phone(address="same"))
-    again = await store.outbox.install(phone(device_id="another", address="same", **other))
+    await store.outbox.register(phone(address="same"))
+    again = await store.outbox.register(phone(device_id="another", address="same", **other))
     assert again == phone(address="same", registered_at=again.registered_at, **other), "the same device"
-    await store.outbox.install(phone("bob", "tablet", address="same"))
+    await store.outbox.register(phone("bob", "tablet", address="same"))
     assert (await ids(store, "ann"), await ids(store, "bob")) == ([], ["tablet"])
 
 
 async def test_a_registration_is_later_than_the_one_before_whatever_the_clock_says(store: Store) -> None:
-    first = await store.outbox.install(phone())
-    second = await store.outbox.install(phone(registered_at=START - HOUR))
-    third = await store.outbox.install(phone(registered_at=START + HOUR))
+    first = await store.outbox.register(phone())
+    second = await store.outbox.register(phone(registered_at=START - HOUR))
+    third = await store.outbox.register(phone(registered_at=START + HOUR))
     assert first.registered_at < second.registered_at < third.registered_at == START + HOUR
 
 
 async def test_devices_stand_in_the_order_of_their_registration(store: Store) -> None:
     for number, device_id in enumerate(["c", "a", "b"]):
-        await store.outbox.install(phone(device_id=device_id, registered_at=START + number))
+        await store.outbox.register(phone(device_id=device_id, registered_at=START + number))
     assert await ids(store, "ann") == ["c", "a", "b"]
-    await store.outbox.install(phone(device_id="c", registered_at=START + 9))
+    await store.outbox.register(phone(device_id="c", registered_at=START + 9))
     assert await ids(store, "ann") == ["a", "b", "c"]
 
 
@@ -146,11 +146,11 @@ async def test_devices_stand_in_the_order_of_their_registration(store: Store) ->
 async def test_the_last_user_to_install_an_address_owns_it(
     store: Store, clock: FakeClock, device_id: str
 ) -> None:
-    await store.outbox.install(phone(badge=5))
-    await store.outbox.install(phone(device_id="tablet"))
+    await store.outbox.register(phone(badge=5))
+    await store.outbox.register(phone(device_id="tablet"))
     await push(store, "a")
     taken = phone("bob", device_id, address="address of phone")
-    assert await store.outbox.install(taken) == taken
+    assert await store.outbox.register(taken) == taken
     assert (await ids(store, "ann"), await ids(store, "bob")) == (["tablet"], [device_id])
     assert sorted(await states(store, "a")) == [("phone", "cancelled"), ("tablet", "queued")]
     await push(store, "b")
@@ -159,16 +159,16 @@ async def test_the_last_user_to_install_an_address_owns_it(
 
 
 async def test_what_was_cancelled_does_not_come_back_with_its_device(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "waits")
     sending = await claim(store, clock, limit=1)
     await push(store, "waits too")
-    await store.outbox.install(phone("bob"))
-    await store.outbox.install(phone())
+    await store.outbox.register(phone("bob"))
+    await store.outbox.register(phone())
     await settle(store, PushState.RETRY, *sending, due_at=clock.now())
     assert await claim(store, clock) == []
-    await store.outbox.uninstall("ann", "phone")
-    await store.outbox.install(phone())
+    await store.outbox.unregister("ann", "phone")
+    await store.outbox.register(phone())
     clock.advance(120)
     assert await claim(store, clock) == []
     await push(store, "new")
@@ -185,7 +185,7 @@ async def test_two_nodes_install_one_address_for_two_users_at_the_same_moment(
         address = f"address {number}"
         await asyncio.gather(
             *(
-                s.outbox.install(phone(user_id, f"{user_id}-{number}", address=address))
+                s.outbox.register(phone(user_id, f"{user_id}-{number}", address=address))
                 for s, user_id in zip((store, other, store, other), [*users, *reversed(users)], strict=True)
             )
         )
@@ -203,7 +203,7 @@ async def test_two_nodes_install_many_addresses_crosswise(store: Store, other: S
     for number in range(6):
         addresses = [f"{number}-{each}" for each in range(5)]
         installs = [
-            s.outbox.install(phone(user_id, f"{user_id} {address}", address=address))
+            s.outbox.register(phone(user_id, f"{user_id} {address}", address=address))
             for s, user_id, order in ((store, "ann", addresses), (other, "bob", addresses[::-1]))
             for address in order
         ]
@@ -215,7 +215,7 @@ async def test_two_nodes_install_many_addresses_crosswise(store: Store, other: S
 async def test_two_nodes_give_one_device_id_to_two_users(store: Store, other: Store) -> None:
     for number in range(10):
         wanted = [phone(user_id, f"{number}", address=f"{user_id} {number}") for user_id in ("ann", "bob")]
-        one, two = await asyncio.gather(store.outbox.install(wanted[0]), other.outbox.install(wanted[1]))
+        one, two = await asyncio.gather(store.outbox.register(wanted[0]), other.outbox.register(wanted[1]))
         assert one.device_id != two.device_id
         assert str(number) in (one.device_id, two.device_id)
 
@@ -224,12 +224,12 @@ async def test_two_nodes_give_one_device_id_to_two_users(store: Store, other: St
 
 
 async def test_an_uninstalled_device_is_gone_with_what_waited_for_it(store: Store, clock: FakeClock) -> None:
-    device = await store.outbox.install(phone())
+    device = await store.outbox.register(phone())
     await push(store, "a")
-    assert await store.outbox.uninstall("ann", "tablet") is None
-    assert await store.outbox.uninstall("bob", "phone") is None
-    assert await store.outbox.uninstall("ann", "phone") == device
-    assert await store.outbox.uninstall("ann", "phone") is None
+    assert await store.outbox.unregister("ann", "tablet") is None
+    assert await store.outbox.unregister("bob", "phone") is None
+    assert await store.outbox.unregister("ann", "phone") == device
+    assert await store.outbox.unregister("ann", "phone") is None
     assert await ids(store, "ann") == []
     assert await states(store, "a") == [("phone", "cancelled")]
     assert await claim(store, clock) == []
@@ -237,9 +237,9 @@ async def test_an_uninstalled_device_is_gone_with_what_waited_for_it(store: Stor
 
 
 async def test_the_device_at_an_address(store: Store) -> None:
-    await store.outbox.install(phone("ann", "phone", address="same"))
-    other = await store.outbox.install(phone("bob", "tablet", address="same", app="x"))
-    await store.outbox.install(phone(address="same", network="apns"))
+    await store.outbox.register(phone("ann", "phone", address="same"))
+    other = await store.outbox.register(phone("bob", "tablet", address="same", app="x"))
+    await store.outbox.register(phone(address="same", network="apns"))
     assert await store.outbox.device_at("fcm", "same") == other
     assert await store.outbox.device_at("fcm", "never heard of") is None
 
@@ -249,7 +249,7 @@ async def test_the_device_at_an_address(store: Store) -> None:
 
 async def test_all_devices_page_by_page(store: Store) -> None:
     for number in range(7):
-        await store.outbox.install(phone(f"user {number % 3}", f"{(number * 5) % 7}"))
+        await store.outbox.register(phone(f"user {number % 3}", f"{(number * 5) % 7}"))
     found: list[str] = []
     while page := await store.outbox.all_devices(found[-1] if found else "", 3):
         assert len(page) <= 3
@@ -259,13 +259,13 @@ async def test_all_devices_page_by_page(store: Store) -> None:
 
 @pytest.mark.parametrize("strange", ["never", "", "a\0b", "\0", "'", "é" * 300])
 async def test_nobody_has_what_nobody_registered(store: Store, strange: str) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     outbox = store.outbox
     assert await outbox.devices(strange) == []
     assert await outbox.device(strange) is None
-    assert await outbox.uninstall(strange, "phone") is None
-    assert await outbox.uninstall("ann", strange) is None
+    assert await outbox.unregister(strange, "phone") is None
+    assert await outbox.unregister("ann", strange) is None
     assert await outbox.set_badge(strange, 1) is False
     assert await outbox.set_badge("phone", 1, user_id=strange) is False
     assert await outbox.pushes(strange, "a") == []
@@ -278,7 +278,7 @@ async def test_nobody_has_what_nobody_registered(store: Store, strange: str) -> 
 
 
 async def test_a_badge_is_set_by_whoever_may(store: Store) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     assert await store.outbox.set_badge("phone", 4) is True
     assert await store.outbox.set_badge("phone", 9, user_id="bob") is False
     assert (await store.outbox.devices("ann"))[0].badge == 4
@@ -288,9 +288,9 @@ async def test_a_badge_is_set_by_whoever_may(store: Store) -> None:
 
 async def test_devices_move_to_another_gateway_in_steps(store: Store, clock: FakeClock) -> None:
     for number in range(5):
-        await store.outbox.install(phone(device_id=f"phone {number}"))
-    await store.outbox.install(phone(device_id="ipad", network="apns"))
-    await store.outbox.install(phone(device_id="elsewhere", gateway="other"))
+        await store.outbox.register(phone(device_id=f"phone {number}"))
+    await store.outbox.register(phone(device_id="ipad", network="apns"))
+    await store.outbox.register(phone(device_id="elsewhere", gateway="other"))
     await push(store, "a")
     await accept(store, clock, limit=1, gateway="other")
     steps = [await store.outbox.regateway("fcm", "azure", "fcm", 2) for _ in range(3)]
@@ -305,11 +305,11 @@ async def test_devices_move_to_another_gateway_in_steps(store: Store, clock: Fak
 async def test_what_waits_follows_a_device_that_registers_with_another_gateway(
     store: Store, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     (sent,) = await claim(store, clock)
     await push(store, "b")
-    await store.outbox.install(phone(gateway="azure"))
+    await store.outbox.register(phone(gateway="azure"))
     await settle(store, PushState.RETRY, sent, due_at=clock.now())
     assert set(await store.outbox.next_due()) == {"azure"}
     found = await claim(store, clock, gateway="azure")
@@ -322,7 +322,7 @@ async def test_what_is_settled_keeps_the_gateway_that_sent_it(
     store: Store, clock: FakeClock, move: str
 ) -> None:
     """Only what waits moves: the rest is history."""
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "accepted", "failed", "seen")
     for sent in await claim(store, clock):
         failed = sent.notification_id == "failed"
@@ -332,7 +332,7 @@ async def test_what_is_settled_keeps_the_gateway_that_sent_it(
     if move == "regateway":
         assert await store.outbox.regateway("fcm", "azure", "fcm", 9) == 1
     else:
-        await store.outbox.install(phone(gateway="azure"))
+        await store.outbox.register(phone(gateway="azure"))
     gateways = {}
     for name in ("accepted", "failed", "seen", "waits"):
         (status,) = await store.outbox.pushes("ann", name)
@@ -344,7 +344,7 @@ async def test_a_push_is_never_sent_through_a_gateway_that_does_not_reach_its_de
     store: Store, clock: FakeClock, raw: Callable[[str], list[str]]
 ) -> None:
     """However it came to stand there: it moves at the first claim, and nothing is lost."""
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     raw("UPDATE devices SET gateway = 'azure'")
     assert await claim(store, clock) == []
@@ -357,14 +357,14 @@ async def test_a_push_is_never_sent_through_a_gateway_that_does_not_reach_its_de
 
 async def test_devices_past_their_time_are_pruned(store: Store, clock: FakeClock) -> None:
     for number in range(5):
-        await store.outbox.install(phone(device_id=str(number), expires_at=START + number))
-    await store.outbox.install(phone(device_id="for good"))
+        await store.outbox.register(phone(device_id=str(number), expires_at=START + number))
+    await store.outbox.register(phone(device_id="for good"))
     await push(store, "a")
     clock.jump(3e-6)
     prune = store.outbox.prune_pushes
     assert [await prune(settled_before=0, limit=3) for _ in range(3)] == [3, 1, 0]
     assert await ids(store, "ann") == ["4", "for good"]
     assert told(await claim(store, clock)) == [("4", "a"), ("for good", "a")]
-    await store.outbox.install(phone(device_id="0"))
+    await store.outbox.register(phone(device_id="0"))
     clock.advance(120)
     assert told(await claim(store, clock)) == [("4", "a"), ("for good", "a")]

@@ -54,7 +54,7 @@ async def test_everything_at_once(
     async def install(s: Store) -> None:
         badge = chance.choice([None, 0])
         wanted = phone(user(), device(), address=device(), badge=badge, gateway=chance.choice("fa"))
-        await s.outbox.install(wanted)
+        await s.outbox.register(wanted)
 
     async def send(s: Store) -> None:
         claimed = await claim(
@@ -86,7 +86,7 @@ async def test_everything_at_once(
         lambda s: s.mark_all_seen(user()),
         lambda s: s.withdraw(user(), chance.choice("abc")),
         lambda s: s.erase(user()),
-        lambda s: s.outbox.uninstall(user(), device()),
+        lambda s: s.outbox.unregister(user(), device()),
         lambda s: s.outbox.set_badge(device(), chance.randrange(9)),
         lambda s: s.outbox.set_badge(device(), 1, user_id=user()),
         lambda s: s.outbox.regateway("f", "a", "fcm", 3),
@@ -122,7 +122,7 @@ async def test_an_append_and_a_move_to_another_gateway_leave_nothing_behind(
     """Whichever comes first, what is pushed waits where its device is reached."""
     for number in range(20):
         before, after = f"{number}", f"{number + 1}"
-        await store.outbox.install(phone(gateway=before))
+        await store.outbox.register(phone(gateway=before))
         await asyncio.gather(
             *(append_plain(s) for s in (store, other) for _ in range(3)),
             other.outbox.regateway(before, after, "fcm", 10),

@@ -9,7 +9,7 @@ import pytest
 
 from pns.adapters.stores.dismissed import DISMISSED_AT_ONCE
 from pns.contracts.store import Presence, Store
-from pns.model.push import PushState, PushTerms
+from pns.model.push import PushSchedule, PushState
 from pns.testing.clock import FakeClock
 
 from .conftest import append
@@ -19,15 +19,15 @@ UNTIL = START + HOUR
 
 
 async def two_devices(store: Store) -> None:
-    await store.outbox.install(phone(registered_at=START))
-    await store.outbox.install(phone(device_id="tablet", registered_at=START + 1))
+    await store.outbox.register(phone(registered_at=START))
+    await store.outbox.register(phone(device_id="tablet", registered_at=START + 1))
 
 
 # ── the record ────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_record_follows_the_inbox_at_once(store: Store, other: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     for name in ("accepted", "failed", "kept"):
         await push(store, name)
         (claimed,) = await claim(store, clock)
@@ -44,8 +44,8 @@ async def test_the_record_follows_the_inbox_at_once(store: Store, other: Store, 
 
 
 async def test_the_record_is_the_users_own(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
-    await store.outbox.install(phone("bob", "tablet"))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone("bob", "tablet"))
     await push(store, "a")
     await push(store, "a", user_id="bob")
     await accept(store, clock, limit=1)
@@ -55,7 +55,7 @@ async def test_the_record_is_the_users_own(store: Store, clock: FakeClock) -> No
 
 async def test_the_record_is_in_the_order_of_devices(store: Store) -> None:
     for device_id in ("b", "c", "a"):
-        await store.outbox.install(phone(device_id=device_id))
+        await store.outbox.register(phone(device_id=device_id))
     await push(store, "x")
     assert await states(store, "x") == [("a", "queued"), ("b", "queued"), ("c", "queued")]
 
@@ -105,7 +105,7 @@ async def test_only_what_a_device_shows_is_told_of(store: Store, clock: FakeCloc
 
 
 async def test_nothing_is_told_where_nothing_is_to_be_told(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     assert await store.outbox.dismiss("ann", UNTIL) == 0
     assert await store.outbox.dismiss("nobody", UNTIL) == 0
     await push(store, "a")
@@ -117,12 +117,12 @@ async def test_nothing_is_told_where_nothing_is_to_be_told(store: Store, clock: 
 @pytest.mark.parametrize("device_id", ["phone", "browser"])
 async def test_a_device_that_left_is_told_nothing(store: Store, clock: FakeClock, device_id: str) -> None:
     """Least of all when it is another user's now, whose counter is none of ann's."""
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     await accept(store, clock)
     await store.mark_all_seen("ann")
     taken = phone("bob", device_id, address="address of phone", badge=9)
-    assert await store.outbox.install(taken) == taken
+    assert await store.outbox.register(taken) == taken
     assert await store.outbox.dismiss("ann", UNTIL) == 0
     assert await claim(store, clock) == []
     assert await store.outbox.devices("bob") == [taken]
@@ -132,7 +132,7 @@ async def test_a_device_that_left_is_told_nothing(store: Store, clock: FakeClock
 async def test_a_word_of_what_was_seen_reaches_a_connected_user_and_ends_in_time(
     store: Store, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     await accept(store, clock)
     await store.renew_lease("node", clock.now() + 9 * HOUR, [Presence("ann", "tab", 1, 1)])
@@ -148,9 +148,9 @@ async def test_a_word_of_what_was_seen_reaches_a_connected_user_and_ends_in_time
 
 
 async def test_a_counter_of_its_own_falls_by_what_is_told(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=0))
-    await store.outbox.install(phone(device_id="tablet", badge=0))
-    await store.outbox.install(phone(device_id="unseen"))
+    await store.outbox.register(phone(badge=0))
+    await store.outbox.register(phone(device_id="tablet", badge=0))
+    await store.outbox.register(phone(device_id="unseen"))
     await push(store, "a", "b", "c")
     await accept(store, clock)
     await store.outbox.set_badge("tablet", 1)
@@ -163,7 +163,7 @@ async def test_a_counter_of_its_own_falls_by_what_is_told(store: Store, clock: F
 
 
 async def test_two_nodes_dismiss_at_the_same_time(store: Store, other: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=0))
+    await store.outbox.register(phone(badge=0))
     for number in range(10):
         await push(store, f"n{number}", "kept" + str(number))
         await accept(store, clock)
@@ -195,7 +195,7 @@ def as_json(value: object) -> str:
 )
 async def test_all_that_was_seen_is_told_in_words_that_fit(store: Store, clock: FakeClock, name: str) -> None:
     """However long its ids are, and however JSON has them."""
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     names = [name.format(number) for number in range(120)]
     await push(store, *names)
     await accept(store, clock, limit=200)
@@ -208,7 +208,7 @@ async def test_all_that_was_seen_is_told_in_words_that_fit(store: Store, clock: 
 
 
 async def test_an_id_without_room_among_others_has_a_word_of_its_own(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     long, longer = "x" * 3_900, "x" * 5_000
     await push(store, "a", long, "b", longer)
     await accept(store, clock)
@@ -218,8 +218,8 @@ async def test_an_id_without_room_among_others_has_a_word_of_its_own(store: Stor
 
 async def test_what_is_too_much_for_one_turn_is_told_in_the_next(store: Store, clock: FakeClock) -> None:
     """Until then it is neither told nor counted."""
-    await store.outbox.install(phone(badge=0))
-    await store.outbox.install(phone(device_id="tablet"))
+    await store.outbox.register(phone(badge=0))
+    await store.outbox.register(phone(device_id="tablet"))
     names = [f"{number:0400}" for number in range(100)]
     await push(store, *names)
     await accept(store, clock, limit=200)
@@ -240,7 +240,7 @@ async def test_what_is_too_much_for_one_turn_is_told_in_the_next(store: Store, c
 
 
 async def test_more_than_one_look_takes_is_told_newest_first(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     names = [f"n{number}" for number in range(DISMISSED_AT_ONCE + 200)]
     await push(store, *names)
     await accept(store, clock, limit=2_000)
@@ -266,7 +266,7 @@ async def test_everybody_who_is_to_be_told_is_found(store: Store, clock: FakeClo
     """However many accepted pushes each of them has, and however few are looked at in one step."""
     for number, count in enumerate([1, 3, 2, 4, 1, 2]):
         user_id = f"user {number}"
-        await store.outbox.install(phone(user_id, user_id))
+        await store.outbox.register(phone(user_id, user_id))
         await push(store, *map(str, range(count)), user_id=user_id)
     await accept(store, clock)
     assert {
@@ -289,7 +289,7 @@ async def test_everybody_who_is_to_be_told_is_found(store: Store, clock: FakeClo
 
 async def test_a_look_that_sees_all_names_only_those_concerned(store: Store, clock: FakeClock) -> None:
     for user_id in ("ann", "bob"):
-        await store.outbox.install(phone(user_id, user_id))
+        await store.outbox.register(phone(user_id, user_id))
         await push(store, "a", "b", user_id=user_id)
     assert await store.outbox.stale(0, 100) == ([], 0)
     await accept(store, clock)
@@ -305,7 +305,7 @@ async def test_a_look_that_sees_all_names_only_those_concerned(store: Store, clo
 
 async def test_erasure_leaves_no_device_and_no_push(store: Store, clock: FakeClock) -> None:
     for user_id in ("ann", "bob"):
-        await store.outbox.install(phone(user_id, user_id))
+        await store.outbox.register(phone(user_id, user_id))
         for start in range(0, 700, 350):
             await push(store, *map(str, range(start, start + 350)), user_id=user_id)
     await accept(store, clock, limit=100)
@@ -319,10 +319,10 @@ async def test_erasure_leaves_no_device_and_no_push(store: Store, clock: FakeClo
 
 
 async def test_who_was_erased_and_comes_back_has_nothing_of_before(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone(badge=4))
-    await push(store, "a", terms=PushTerms(5, HOUR))
+    await store.outbox.register(phone(badge=4))
+    await push(store, "a", terms=PushSchedule(5, HOUR))
     await store.erase("ann")
-    assert await store.outbox.install(phone()) == phone()
+    assert await store.outbox.register(phone()) == phone()
     assert await states(store, "a") == []
     clock.advance(1)
     assert await claim(store, clock) == []

@@ -19,7 +19,7 @@ FINAL = [PushState.ACCEPTED, PushState.FAILED, PushState.EXPIRED, PushState.CANC
 
 async def claimed(store: Store, clock: FakeClock, **device: object) -> Push:
     """The one push to a new device of ann's, on its way for the first time."""
-    await store.outbox.install(phone(**device))  # type: ignore[arg-type]
+    await store.outbox.register(phone(**device))  # type: ignore[arg-type]
     await push(store, "a")
     (found,) = await claim(store, clock)
     return found
@@ -69,7 +69,7 @@ async def test_a_push_to_be_tried_again_is_due_when_it_is_said(store: Store, clo
 async def test_many_are_settled_at_once_each_for_itself(store: Store, clock: FakeClock) -> None:
     names = [state.value for state in (*FINAL, PushState.RETRY, PushState.DEVICE_INVALID)]
     for number, name in enumerate(names):
-        await store.outbox.install(phone(f"user {number}", name))
+        await store.outbox.register(phone(f"user {number}", name))
         await push(store, "a", user_id=f"user {number}")
     found = await claim(store, clock)
     for each in found:
@@ -85,7 +85,7 @@ async def test_many_are_settled_at_once_each_for_itself(store: Store, clock: Fak
 async def test_settling_at_once_is_settling_one_by_one(store: Store, clock: FakeClock) -> None:
     outcomes = [*FINAL, PushState.RETRY, PushState.DEVICE_INVALID]
     for number, _ in enumerate(outcomes):
-        await store.outbox.install(phone(device_id=f"{number}", registered_at=START + number))
+        await store.outbox.register(phone(device_id=f"{number}", registered_at=START + number))
     await push(store, "a")
     found = sorted(await claim(store, clock), key=lambda p: p.device.device_id)
     await store.outbox.settle(
@@ -142,7 +142,7 @@ async def test_accepted_is_accepted_whatever_was_decided_meanwhile(
     if decided == "failed":
         await settle(store, PushState.FAILED, await reclaimed(store, clock))
     elif decided == "removed":
-        await store.outbox.uninstall("ann", "phone")
+        await store.outbox.unregister("ann", "phone")
     else:
         await store.mark_seen("ann", ["a"])
         clock.advance(LEASE / 1e6)
@@ -169,8 +169,8 @@ async def test_a_push_that_nobody_claimed_or_that_is_no_more(store: Store, clock
 
 
 async def test_a_dead_device_is_removed_with_what_waits_for_it(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
-    await store.outbox.install(phone(device_id="tablet"))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone(device_id="tablet"))
     await push(store, "a", "b")
     found = {(p.device.device_id, p.notification_id): p for p in await claim(store, clock)}
     await push(store, "c")
@@ -183,7 +183,7 @@ async def test_a_dead_device_is_removed_with_what_waits_for_it(store: Store, clo
 
 
 async def test_two_words_of_one_dead_device(store: Store, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a", "b", "c")
     found = await claim(store, clock)
     await settle(store, PushState.DEVICE_INVALID, *found[:2])
@@ -202,7 +202,7 @@ async def test_an_old_word_never_kills_a_new_registration(
 ) -> None:
     """Registered again between claim and settle: the device stays, and the push is due at once."""
     sent = await claimed(store, clock)
-    again = await store.outbox.install(phone(address=address))  # at the very same microsecond
+    again = await store.outbox.register(phone(address=address))  # at the very same microsecond
     clock.jump(5e-6)
     await settle(store, PushState.DEVICE_INVALID, sent, reason="gone", due_at=START + LEASE)
     assert await the_device(store) == again
@@ -217,7 +217,7 @@ async def test_an_old_word_never_kills_a_new_registration(
 async def test_an_old_word_never_kills_another_users_device(store: Store, clock: FakeClock) -> None:
     """One browser, one device id: who logs in there now has nothing to do with who did before."""
     sent = await claimed(store, clock)
-    theirs = await store.outbox.install(phone("bob"))
+    theirs = await store.outbox.register(phone("bob"))
     await push(store, "b", user_id="bob")
     await settle(store, PushState.DEVICE_INVALID, sent)
     assert await the_device(store) == theirs
@@ -240,8 +240,8 @@ async def test_an_old_attempts_word_of_a_dead_device_counts(
 
 async def test_the_backlog_counts_by_gateway_and_state(store: Store, clock: FakeClock) -> None:
     assert await store.outbox.backlog() == []
-    await store.outbox.install(phone())
-    await store.outbox.install(phone(device_id="ipad", network="apns", gateway="apns"))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone(device_id="ipad", network="apns", gateway="apns"))
     await push(store, "a")
     clock.jump(3e-6)
     await push(store, "b", "c")
@@ -260,7 +260,7 @@ async def test_the_backlog_counts_by_gateway_and_state(store: Store, clock: Fake
 
 @pytest.mark.parametrize("limit", [2, 100])
 async def test_settled_pushes_are_pruned_in_steps(store: Store, clock: FakeClock, limit: int) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, *(f"old {n}" for n in range(5)))
     found = await claim(store, clock)
     for outcome, each in zip((*FINAL, PushState.RETRY), found, strict=True):
@@ -283,7 +283,7 @@ async def test_two_nodes_settle_crosswise(store: Store, other: Store, clock: Fak
     """Late words and new ones of the same pushes, of many users, in any order, while others claim."""
     users = [f"user {n}" for n in range(6)]
     for user_id in users:
-        await store.outbox.install(phone(user_id, user_id))
+        await store.outbox.register(phone(user_id, user_id))
         await push(store, *map(str, range(6)), user_id=user_id)
     first = await claim(store, clock)
     clock.advance(LEASE / 1e6)

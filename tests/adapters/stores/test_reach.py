@@ -12,7 +12,7 @@ import pytest
 from pns.contracts.audiences import Publication, Subscriber
 from pns.contracts.store import Store, Submission
 from pns.model.notification import Notification
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 
 from .pushing import HOUR, START, TERMS, phone
 
@@ -54,7 +54,7 @@ async def fill(store: Store, random: Random, *users: str) -> None:
     for user in users:
         await store.audiences.subscribe(TOPIC, user, make=True)
         for number in range(devices):
-            await store.outbox.install(phone(user, f"{user} phone {number}"))
+            await store.outbox.register(phone(user, f"{user} phone {number}"))
     for notification in notifications.values():
         await store.append([Submission(user, (notification,)) for user in users], TERMS)
     for user in users:
@@ -78,7 +78,7 @@ def inboxes(raw: Raw, query: str, side: str) -> list[str]:
 
 @pytest.mark.parametrize("terms", [None, TERMS])
 async def test_a_step_is_an_append_for_each_user_without_what_is_taken(
-    store: Store, raw: Raw, terms: PushTerms | None
+    store: Store, raw: Raw, terms: PushSchedule | None
 ) -> None:
     """Random histories and publications; each user has a twin who is notified alone, by an append."""
     users = {seed: [f"{seed}.{number}" for number in range(USERS)] for seed in range(SEEDS)}

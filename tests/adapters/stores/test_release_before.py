@@ -59,7 +59,7 @@ DELETE FROM erased
 
 
 async def test_what_it_stores_is_kept_and_not_pushed(store: Store, raw: Raw, clock: FakeClock) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a")
     raw(APPEND.format(user="ann", id="theirs"))
     raw(APPEND.format(user="bob", id="theirs"))
@@ -67,14 +67,14 @@ async def test_what_it_stores_is_kept_and_not_pushed(store: Store, raw: Raw, clo
     assert await inbox(store, "ann") == ["a", "theirs", "b"]
     assert [p.notification_id for p in await claim(store, clock)] == ["a", "b"]
     assert await store.outbox.pushes("ann", "theirs") == []
-    assert await store.outbox.install(phone("bob", "tablet")) == phone("bob", "tablet")
+    assert await store.outbox.register(phone("bob", "tablet")) == phone("bob", "tablet")
     assert (await store.states(["bob"]))["bob"].unseen == 1
 
 
 async def test_what_it_marks_or_removes_is_not_pushed_any_more(
     store: Store, raw: Raw, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a", "b")
     await accept(store, clock)
     await push(store, "c", "d", "e")
@@ -88,7 +88,7 @@ async def test_what_it_marks_or_removes_is_not_pushed_any_more(
 async def test_a_user_who_has_nothing_but_a_device_is_one_to_it(
     store: Store, raw: Raw, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     before = (await store.states(["ann"]))["ann"]
     raw(APPEND.format(user="ann", id="theirs"))
     after = (await store.states(["ann"]))["ann"]
@@ -99,7 +99,7 @@ async def test_a_user_who_has_nothing_but_a_device_is_one_to_it(
 
 async def test_whom_it_erases_is_gone(store: Store, raw: Raw, clock: FakeClock) -> None:
     """It leaves a device behind that it does not know: nobody's, and whoever wants its address has it."""
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await store.audiences.subscribe("topic/a", "ann", make=True)
     await push(store, "a")
     raw(ERASE.format(user="ann"))
@@ -110,7 +110,7 @@ async def test_whom_it_erases_is_gone(store: Store, raw: Raw, clock: FakeClock) 
     assert await claim(store, clock) == []
     assert await store.outbox.next_due() == {}
     taken = phone("bob", "tablet", address="address of phone")
-    assert await store.outbox.install(taken) == taken
+    assert await store.outbox.register(taken) == taken
     await push(store, "a")
     assert await states(store, "a") == []
 
@@ -157,7 +157,7 @@ async def test_its_data_are_taken_over(theirs: Store, clock: FakeClock) -> None:
     report = await theirs.report()
     assert (report.schema, report.oldest_code) == (schema.SCHEMA_VERSION, 1)
     assert await inbox(theirs, "ann") == ["old"]
-    await theirs.outbox.install(phone())
+    await theirs.outbox.register(phone())
     await push(theirs, "new")
     found = await claim(theirs, clock)
     assert (told(found), [p.badge for p in found]) == ([("phone", "new")], [2])

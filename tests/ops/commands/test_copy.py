@@ -23,7 +23,7 @@ from pns.contracts.outbox import Claim
 from pns.contracts.store import Store, Submission
 from pns.errors import PNSError, SchemaError, SettingsError, StoreUnavailable
 from pns.model.notification import Notification
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.ops.commands.copy import copy, run
 from pns.ops.commands.copy.comparison import compare
 from pns.runtime.clock import SystemClock
@@ -212,7 +212,7 @@ def test_a_store_that_was_copied_goes_on_above(kind: str, source: str, new: Call
             after = await store.states([known, fresh])
             assert after[known][:3] == (1, before.version + 1, before.unseen + 1)
             assert after[fresh].user_key == 5_001
-            await store.append([Submission(known, (Notification("x"),))], PushTerms(0, 10**9))
+            await store.append([Submission(known, (Notification("x"),))], PushSchedule(0, 10**9))
             claim = Claim("fcm", 100, until=FAR, offline_only=False)
             keys = [push.push_key for push in await store.outbox.claim(claim)]
             assert keys[-2:] == [501, 502]

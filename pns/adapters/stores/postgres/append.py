@@ -15,7 +15,7 @@ from pns.adapters.stores.drafts import Draft, by_user, to_store, users_with_key,
 from pns.adapters.stores.postgres.rows import Session, affected, single_column, tuples
 from pns.contracts.store import Appended
 from pns.errors import NotificationIdConflict
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 
 
 class Append(NamedTuple):
@@ -23,7 +23,7 @@ class Append(NamedTuple):
 
     wanted: Sequence[Draft]
     now: int
-    terms: PushTerms | None = None
+    terms: PushSchedule | None = None
 
     @property
     def needs_no_lock(self) -> bool:
@@ -39,7 +39,7 @@ class _Added(NamedTuple):
 
     draft: Draft
     now: int
-    terms: PushTerms | None
+    terms: PushSchedule | None
 
     @property
     def due_at(self) -> int | None:

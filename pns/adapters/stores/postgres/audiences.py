@@ -27,7 +27,7 @@ from pns.adapters.stores.postgres.writes import Found, Name, Write
 from pns.adapters.stores.publications import StoredPublication, columns_of, drafts_of, publication_of, step_of
 from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
 from pns.contracts.store import Appended
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.runtime.clock import Clock
 
 
@@ -112,7 +112,7 @@ class PostgresAudiences:
         users: Sequence[Subscriber],
         *,
         complete: bool,
-        terms: PushTerms | None = None,
+        terms: PushSchedule | None = None,
         committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
         now = self._clock.now()

@@ -48,19 +48,19 @@ class PostgresOutbox:
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def install(self, device: Device) -> Device:
+    async def register(self, device: Device) -> Device:
         hash = address_hash(device.address)
-        install = Write(
-            partial(writes.install, device=device, now=self._clock.now()),
+        register = Write(
+            partial(writes.register, device=device, now=self._clock.now()),
             makes=(device.user_id,),
             names=(_address(device.network, hash), _device(device.device_id)),
             find=partial(reads.owner_of_address, network=device.network, address_hash=hash),
         )
-        return await self._write(install)
+        return await self._write(register)
 
-    async def uninstall(self, user_id: str, device_id: str) -> Device | None:
-        uninstall = partial(writes.uninstall, user_id=user_id, device_id=device_id, now=self._clock.now())
-        return await self._write(Write(uninstall, user_ids=(user_id,)))
+    async def unregister(self, user_id: str, device_id: str) -> Device | None:
+        unregister = partial(writes.unregister, user_id=user_id, device_id=device_id, now=self._clock.now())
+        return await self._write(Write(unregister, user_ids=(user_id,)))
 
     async def device_at(self, network: str, address: str) -> Device | None:
         return await self._read(partial(reads.device_at, network=network, address=address))

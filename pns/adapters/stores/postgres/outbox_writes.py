@@ -30,8 +30,8 @@ from pns.model.push import Push, PushState
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def install(session: Session, found: Found, *, device: Device, now: int) -> Device:
-    """See Outbox.install."""
+async def register(session: Session, found: Found, *, device: Device, now: int) -> Device:
+    """See Outbox.register."""
     user_key: int = (await single_column(session, "user_key", {"user_id": device.user_id}))[0]
     columns = _columns(device, user_key)
     owner = await row(session, "owner", columns, Owner)
@@ -68,8 +68,8 @@ async def _remove(session: Session, device_ids: Sequence[str], *, now: int) -> N
     await affected(session, "cancel_pushes", {"device_ids": device_ids, "now": now})
 
 
-async def uninstall(session: Session, user_id: str, device_id: str, *, now: int) -> Device | None:
-    """See Outbox.uninstall."""
+async def unregister(session: Session, user_id: str, device_id: str, *, now: int) -> Device | None:
+    """See Outbox.unregister."""
     found = await found_devices(session, "device", {"device_id": safe_id(device_id)})
     if not found or found[0].user_id != user_id:
         return None

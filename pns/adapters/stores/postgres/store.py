@@ -37,7 +37,7 @@ from pns.contracts.store import (
     Submission,
 )
 from pns.model.notification import Page
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 
@@ -111,7 +111,7 @@ class PostgresStore:
     async def append(
         self,
         submissions: Sequence[Submission],
-        terms: PushTerms | None = None,
+        terms: PushSchedule | None = None,
         *,
         committed: Committed[Appended] | None = None,
     ) -> Appended:

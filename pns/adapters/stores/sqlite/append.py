@@ -15,14 +15,14 @@ from pns.adapters.stores.sqlite.outbox_writes import enqueue
 from pns.adapters.stores.sqlite.rows import SQL, affected, all_rows, json_array, rows
 from pns.adapters.stores.statements import columns
 from pns.contracts.store import Appended
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 
 _row = itemgetter(*map(Draft._fields.index, columns("sqlite/store.sql", "new")))
 """From a draft the columns of its row beside the place, in the order of the statement."""
 
 
 def append(
-    connection: sqlite3.Connection, wanted: Sequence[Draft], terms: PushTerms | None, *, now: int
+    connection: sqlite3.Connection, wanted: Sequence[Draft], terms: PushSchedule | None, *, now: int
 ) -> Appended:
     """Store the new notifications of `wanted`, and their pushes. Raises NotificationIdConflict."""
     known = _known(connection, [draft for draft in wanted if draft.id_given])

@@ -17,7 +17,7 @@ from pns.adapters.stores.sqlite.append import append
 from pns.adapters.stores.sqlite.outbox import Committing, Reading
 from pns.adapters.stores.sqlite.rows import affected, all_rows, row
 from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.runtime.clock import Clock
 
 
@@ -85,7 +85,7 @@ class SQLiteAudiences:
         users: Sequence[Subscriber],
         *,
         complete: bool,
-        terms: PushTerms | None = None,
+        terms: PushSchedule | None = None,
         committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
         now = self._clock.now()

@@ -53,12 +53,12 @@ class SQLiteOutbox:
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def install(self, device: Device) -> Device:
-        return await self._write(partial(writes.install, device=device, now=self._clock.now()))
+    async def register(self, device: Device) -> Device:
+        return await self._write(partial(writes.register, device=device, now=self._clock.now()))
 
-    async def uninstall(self, user_id: str, device_id: str) -> Device | None:
+    async def unregister(self, user_id: str, device_id: str) -> Device | None:
         now = self._clock.now()
-        return await self._write(partial(writes.uninstall, user_id=user_id, device_id=device_id, now=now))
+        return await self._write(partial(writes.unregister, user_id=user_id, device_id=device_id, now=now))
 
     async def devices(self, user_id: str) -> list[Device]:
         return await self._read(partial(reads.devices, user_id=user_id))

@@ -16,13 +16,13 @@ from pns.adapters.stores.sqlite.outbox_reads import found_devices
 from pns.adapters.stores.sqlite.rows import SQL, affected, all_rows, json_array, row
 from pns.contracts.outbox import Claim, Settlement
 from pns.model.device import Device, address_hash, new_device_id
-from pns.model.push import Push, PushState, PushTerms
+from pns.model.push import Push, PushSchedule, PushState
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def install(connection: sqlite3.Connection, device: Device, *, now: int) -> Device:
-    """See Outbox.install."""
+def register(connection: sqlite3.Connection, device: Device, *, now: int) -> Device:
+    """See Outbox.register."""
     user_key = known_user(connection, device.user_id)
     columns = _columns(device, user_key)
     owner = row(connection, "owner", columns, Owner)
@@ -66,8 +66,8 @@ def _remove(connection: sqlite3.Connection, device_ids: Sequence[str], *, now: i
     affected(connection, "cancel_pushes", gone)
 
 
-def uninstall(connection: sqlite3.Connection, user_id: str, device_id: str, *, now: int) -> Device | None:
-    """See Outbox.uninstall."""
+def unregister(connection: sqlite3.Connection, user_id: str, device_id: str, *, now: int) -> Device | None:
+    """See Outbox.unregister."""
     found = found_devices(connection, "device", {"device_id": device_id})
     if not found or found[0].user_id != user_id:
         return None
@@ -95,7 +95,7 @@ def regateway(connection: sqlite3.Connection, source: str, target: str, *, netwo
 
 
 def enqueue(
-    connection: sqlite3.Connection, places: Sequence[tuple[int, int]], *, terms: PushTerms, now: int
+    connection: sqlite3.Connection, places: Sequence[tuple[int, int]], *, terms: PushSchedule, now: int
 ) -> None:
     """Pushes to each user's devices; `places` has the user's key, and where their new notifications begin."""
     due_at = now + terms.delay

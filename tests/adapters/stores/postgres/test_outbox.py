@@ -59,7 +59,7 @@ async def session(database: str) -> AsyncIterator[Any]:
 async def test_a_plain_append_is_one_statement_with_its_pushes(
     store: PostgresStore, said: list[str], clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     said.clear()
     requests = [store.append([submission("ann", Notification("x"))], terms) for terms in (TERMS, None, TERMS)]
     await asyncio.gather(*requests)
@@ -71,7 +71,7 @@ async def test_many_pushes_take_as_many_statements_as_one(
     store: PostgresStore, said: list[str], clock: FakeClock
 ) -> None:
     for number in range(20):
-        await store.outbox.install(phone(f"user {number}", f"{number}", badge=0))
+        await store.outbox.register(phone(f"user {number}", f"{number}", badge=0))
     costs = []
     for users in (1, 20):
         for number in range(users):
@@ -89,7 +89,7 @@ async def test_many_pushes_take_as_many_statements_as_one(
         costs.append(len(said))
         for number in range(users):
             await store.erase(f"user {number}")
-            await store.outbox.install(phone(f"user {number}", f"{number}", badge=0))
+            await store.outbox.register(phone(f"user {number}", f"{number}", badge=0))
     assert 4 < costs[0] == costs[1]
 
 
@@ -99,7 +99,7 @@ async def test_many_pushes_take_as_many_statements_as_one(
 async def test_a_claim_passes_over_what_another_node_is_claiming(
     store: PostgresStore, session: Any, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone())
+    await store.outbox.register(phone())
     await push(store, "a", "b", "c")
     await session.execute("SELECT 1 FROM pushes WHERE notification_id = 'a' FOR UPDATE")
     assert told(await claim(store, clock, limit=1)) == [("phone", "b")]
@@ -111,8 +111,8 @@ async def test_a_claim_passes_over_what_another_node_is_claiming(
 async def test_a_claim_passes_over_a_counter_that_another_node_is_raising(
     store: PostgresStore, session: Any, clock: FakeClock
 ) -> None:
-    await store.outbox.install(phone(badge=3))
-    await store.outbox.install(phone(device_id="tablet"))
+    await store.outbox.register(phone(badge=3))
+    await store.outbox.register(phone(device_id="tablet"))
     await push(store, "a")
     await session.execute("UPDATE devices SET badge = 4 WHERE device_id = 'phone'")
     assert told(await claim(store, clock)) == [("tablet", "a")]
@@ -124,8 +124,8 @@ async def test_what_may_wait_comes_before_what_was_taken_in_passing(
     store: PostgresStore, session: Any, clock: FakeClock, postgres: Postgres
 ) -> None:
     """A claim and a write that waits, in one commit: who is waited for can still have what is claimed."""
-    await store.outbox.install(phone())
-    await store.outbox.install(phone("bob", "tablet"))
+    await store.outbox.register(phone())
+    await store.outbox.register(phone("bob", "tablet"))
     await push(store, "a")
     await session.execute("UPDATE devices SET badge = 4 WHERE device_id = 'tablet'")
     both = asyncio.gather(claim(store, clock), store.outbox.set_badge("tablet", 5))
@@ -163,7 +163,7 @@ WAITS = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pns' AND wait_
 @pytest.fixture
 async def sent(store: PostgresStore, clock: FakeClock) -> Push:
     """Ann's push, claimed; one that was seen after it; her device, which is past its time, and her topic."""
-    await store.outbox.install(phone(expires_at=START))
+    await store.outbox.register(phone(expires_at=START))
     await push(store, "seen")
     await settle(store, PushState.ACCEPTED, *await claim(store, clock))
     await store.mark_all_seen("ann")
@@ -175,9 +175,9 @@ async def sent(store: PostgresStore, clock: FakeClock) -> Push:
 
 Call = Callable[[PostgresStore, Push], Awaitable[object]]
 TOUCHING: dict[str, Call] = {
-    "install": lambda s, p: s.outbox.install(phone()),
-    "take over": lambda s, p: s.outbox.install(phone("bob", "tablet", address="address of phone")),
-    "uninstall": lambda s, p: s.outbox.uninstall("ann", "phone"),
+    "install": lambda s, p: s.outbox.register(phone()),
+    "take over": lambda s, p: s.outbox.register(phone("bob", "tablet", address="address of phone")),
+    "uninstall": lambda s, p: s.outbox.unregister("ann", "phone"),
     "set badge": lambda s, p: s.outbox.set_badge("phone", 1),
     "regateway": lambda s, p: s.outbox.regateway("fcm", "azure", "fcm", 9),
     "settle": lambda s, p: s.outbox.settle([Settlement(p, PushState.FAILED)]),
@@ -207,7 +207,7 @@ async def test_a_device_that_is_registered_again_while_pruning_waits_is_kept(
     store: PostgresStore, session: Any, clock: FakeClock, postgres: Postgres
 ) -> None:
     """It had ended when it was found, and has not when its user is locked."""
-    await store.outbox.install(phone(expires_at=START))
+    await store.outbox.register(phone(expires_at=START))
     await push(store, "a")
     await session.execute("SELECT 1 FROM users WHERE user_id = 'ann' FOR UPDATE")
     pruning = asyncio.ensure_future(store.outbox.prune_pushes(settled_before=0, limit=9))

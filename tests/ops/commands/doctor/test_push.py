@@ -12,7 +12,7 @@ from pns.contracts.store import Store, Submission
 from pns.errors import SettingsError
 from pns.model.device import Network
 from pns.model.notification import Notification
-from pns.model.push import PushTerms
+from pns.model.push import PushSchedule
 from pns.ops.commands.doctor import push as doctor
 from pns.ops.commands.doctor.finding import Finding, Verdict
 from pns.ops.commands.doctor.push import check_push
@@ -53,8 +53,8 @@ def sets(monkeypatch: pytest.MonkeyPatch, *gateways: ScriptedGateway) -> None:
 
 
 async def enqueue(store: Store, *, delay: int = 0) -> None:
-    await store.outbox.install(device("d-1"))
-    await store.append([Submission("mike", (Notification("x"),))], PushTerms(delay, 1440 * MINUTE))
+    await store.outbox.register(device("d-1"))
+    await store.append([Submission("mike", (Notification("x"),))], PushSchedule(delay, 1440 * MINUTE))
 
 
 def beside(server: ServerProcess) -> Settings:

@@ -16,7 +16,7 @@ from pns.contracts.store import Store, StoreReport, Submission
 from pns.errors import PNSError, SchemaError, SettingsError
 from pns.model.device import Device
 from pns.model.notification import Notification
-from pns.model.push import PushState, PushTerms
+from pns.model.push import PushSchedule, PushState
 from pns.ops.commands.push import regateway, trial
 from pns.ops.commands.push.devices import print_device, print_devices
 from pns.runtime.clock import Clock, SystemClock
@@ -65,7 +65,7 @@ def device(device_id: str, **fields: object) -> Device:
 async def install(settings: Settings, *devices: Device) -> None:
     async with opened(settings) as store:
         for each in devices:
-            await store.outbox.install(each)
+            await store.outbox.register(each)
 
 
 async def listed(settings: Settings, user_id: str | None = None) -> list[str]:
@@ -326,7 +326,7 @@ async def test_devices_and_what_waits_for_them_are_moved_in_steps(
     await install(settings, *phones, device("d-8", network="apns", gateway="apns"))
     async with opened(settings) as store:
         await store.append(
-            [Submission("mike", (Notification("x", notification_id="n"),))], PushTerms(0, 10**12)
+            [Submission("mike", (Notification("x", notification_id="n"),))], PushSchedule(0, 10**12)
         )
         steps = Steps()
         assert await regateway.move(store, "fcm", "azure", network="fcm", progress=steps) == 7

@@ -11,7 +11,7 @@ from pns.contracts.gateway import Outcome, Receipt
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store, Submission
 from pns.model.notification import Notification
-from pns.model.push import PushState, PushTerms
+from pns.model.push import PushSchedule, PushState
 from pns.ops.commands.push import status
 from pns.ops.commands.push.status import ago, print_status
 from pns.settings import Settings, StoreSettings
@@ -44,7 +44,7 @@ async def shown(settings: Settings) -> list[str]:
 
 async def notify(store: Store, *ids: str, delay: int = 0) -> None:
     notifications = tuple(Notification("x", notification_id=id) for id in ids)
-    await store.append([Submission("mike", notifications)], PushTerms(delay, DAY))
+    await store.append([Submission("mike", notifications)], PushSchedule(delay, DAY))
 
 
 def sets(monkeypatch: pytest.MonkeyPatch, *gateways: ScriptedGateway) -> None:
@@ -60,7 +60,7 @@ async def test_what_is_in_which_state(
 ) -> None:
     sets(monkeypatch, ScriptedGateway("fcm"), ScriptedGateway("apns"))
     for each in (device("d-1"), device("d-2", network="apns", gateway="apns")):
-        await store.outbox.install(each)
+        await store.outbox.register(each)
     await notify(store, "n-1")
     for push in await store.outbox.claim(Claim("fcm", 10, 2**62, offline_only=False)):
         await store.outbox.settle([Settlement(push, PushState.ACCEPTED)])
@@ -81,7 +81,7 @@ async def test_what_is_in_which_state(
 
 
 async def test_what_waits_for_a_gateway_that_is_not_set(settings: Settings, store: Store) -> None:
-    await store.outbox.install(device("d-1"))
+    await store.outbox.register(device("d-1"))
     await notify(store, "n-1")
     (remedy,) = [line for line in await shown(settings) if "[push.fcm] is set" in line]
     assert "pns devices regateway --help" in remedy
@@ -91,7 +91,7 @@ async def test_what_is_done_with_waits_for_nothing(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets(monkeypatch)
-    await store.outbox.install(device("d-1"))
+    await store.outbox.register(device("d-1"))
     await notify(store, "n-1")
     (push,) = await store.outbox.claim(Claim("fcm", 10, 2**62, offline_only=False))
     await store.outbox.settle([Settlement(push, PushState.FAILED, "too long")])
@@ -116,7 +116,7 @@ def test_since_when(seconds: int, told: str) -> None:
 
 async def test_a_retry_waits(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sets(monkeypatch, ScriptedGateway("fcm", script=lambda push: Receipt(Outcome.RETRY)))
-    await store.outbox.install(device("d-1"))
+    await store.outbox.register(device("d-1"))
     await notify(store, "n-1")
     (push,) = await store.outbox.claim(Claim("fcm", 10, 2**62, offline_only=False))
     later = push.create_date + 600 * 1_000_000
