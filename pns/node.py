@@ -112,7 +112,7 @@ class Node:
     def _own_the_connections(self) -> None:
         self.hub = Hub()
         self.fanout = Fanout(self.hub, self.store, clock=self.clock, metrics=self.metrics)
-        self.presence = PresenceReport(self.node_id, self.hub, self.store, self.clock)
+        self.presence = PresenceReport(self.node_id, self.hub, self.store, clock=self.clock)
         self.reading = Reading(
             self.store,
             self.settings.limits,
@@ -136,7 +136,7 @@ class Node:
             metrics=self.metrics,
             page_turns=self.page_turns,
         )
-        self._heartbeat = Heartbeat(self.hub, self.authority, self.settings, self.clock)
+        self._heartbeat = Heartbeat(self.hub, self.authority, self.settings, clock=self.clock)
         self._left = asyncio.Event()
         self.metrics.connections.set_function(lambda: len(self.hub))
         self.metrics.users_connected.set_function(lambda: len(self.hub.user_ids))

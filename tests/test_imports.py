@@ -45,7 +45,13 @@ FIELD_TERMS = {"serviceaccount"}
 
 MOST_LINES = 450
 MOST_FUNCTION_LINES = 50
-MOST_POSITIONAL = 5
+MOST_POSITIONAL = 3
+CALLED_BY_LIBRARIES = {
+    "pns.adapters.buses.postgres._take",
+    "pns.adapters.gateways.fcm.google.__call__",
+    "pns.adapters.gateways.webpush.public_line.connect_tcp",
+}
+"""Functions whose parameters a library chooses."""
 
 
 @cache
@@ -139,7 +145,8 @@ def test_functions_are_short(module: str) -> None:
         positional = [
             arg for arg in [*node.args.posonlyargs, *node.args.args] if arg.arg not in ("self", "cls")
         ]
-        assert len(positional) <= MOST_POSITIONAL, f"{where} takes too many positional arguments"
+        few = len(positional) <= MOST_POSITIONAL
+        assert few or where in CALLED_BY_LIBRARIES, f"{where} takes too many positional arguments"
 
 
 @pytest.mark.parametrize("module", MODULES)

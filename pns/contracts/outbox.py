@@ -92,7 +92,7 @@ class Devices(Protocol):
     async def set_badge(self, device_id: str, badge: int, *, user_id: str | None = None) -> bool:
         """The device counts for itself, from `badge`. Returns False for a device unknown (to the user)."""
 
-    async def regateway(self, source: str, target: str, network: str, limit: int) -> int:
+    async def regateway(self, source: str, target: str, network: str, *, limit: int) -> int:
         """Move at most `limit` devices of `network`, with their waiting pushes, from `source` to `target`.
 
         Returns the number of moved devices. Fewer than `limit` means: no device is left.

@@ -22,7 +22,7 @@ CHUNK = 1000
 class Heartbeat:
     """Looks at all connections of a node, at most once a second."""
 
-    def __init__(self, hub: Hub, authority: DeviceAuthority, settings: Settings, clock: Clock) -> None:
+    def __init__(self, hub: Hub, authority: DeviceAuthority, settings: Settings, *, clock: Clock) -> None:
         self._hub = hub
         self._authority = authority
         self._heartbeat_seconds = settings.server.heartbeat_seconds

@@ -24,7 +24,7 @@ CHUNK = 1000
 class PresenceReport:
     """Keeps the store's list of this node's devices."""
 
-    def __init__(self, node_id: str, hub: Hub, store: Store, clock: Clock) -> None:
+    def __init__(self, node_id: str, hub: Hub, store: Store, *, clock: Clock) -> None:
         self._node_id = node_id
         self._hub = hub
         self._store = store

@@ -51,6 +51,7 @@ def serve(
         int | None,
         typer.Option(metavar="PORT", help="Listen here instead of server.port.", min=1, max=65_535),
     ] = None,
+    *,
     workers: Annotated[
         int,
         typer.Option(
@@ -133,6 +134,7 @@ def notify(
         ),
     ],
     url: URL = "",
+    *,
     key: Annotated[
         str,
         typer.Option(
@@ -172,6 +174,7 @@ def listen(
             callback=checked(header_line),
         ),
     ] = None,
+    *,
     config: Config = None,
 ) -> None:
     """Connect as a device and print its messages, a message a line. Ends with Ctrl-C."""
@@ -211,6 +214,7 @@ def doctor(
     config: Config = None,
     url: URL = "",
     cookie: Cookies = None,
+    *,
     header: Annotated[
         list[str] | None,
         typer.Option(

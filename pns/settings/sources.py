@@ -81,7 +81,7 @@ def _from_file(
     place = printable(str(path))
     table = _parse(place, _content(place, path, optional=named is None))
     return {
-        key: Given(place, _value(place, key, raw, keys[key], strict=True))
+        key: Given(place, _value(place, key, raw, kind=keys[key], strict=True))
         for key, raw in _walk(place, kind, table)
     }
 
@@ -114,7 +114,7 @@ def _parse(place: str, content: bytes) -> dict[str, Any]:
 
 
 def _walk(
-    place: str, kind: type[msgspec.Struct], table: Mapping[str, Any], at: Key = ()
+    place: str, kind: type[msgspec.Struct], table: Mapping[str, Any], *, at: Key = ()
 ) -> Iterator[tuple[Key, Any]]:
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
     for name, raw in table.items():
@@ -124,7 +124,7 @@ def _walk(
         if not _is_section(fields[name]):
             yield key, raw
         elif isinstance(raw, dict):
-            yield from _walk(place, fields[name], raw, key)
+            yield from _walk(place, fields[name], raw, at=key)
         else:
             raise _refusal(place, key, f"must be a table: [{'.'.join(key)}]")
 
@@ -143,7 +143,7 @@ def _from_environment(keys: Mapping[Key, Any], environ: Mapping[str, str]) -> di
         if name not in known:
             raise SettingsError(f"{place}: {_unknown(name, known)}")
         key = known[name]
-        given[key] = Given(place, _value(place, key, _raw(text, keys[key]), keys[key], strict=False))
+        given[key] = Given(place, _value(place, key, _raw(text, keys[key]), kind=keys[key], strict=False))
     return given
 
 
@@ -156,20 +156,20 @@ def _raw(text: str, kind: Any) -> object:
 # ── one value ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _value(place: str, key: Key, raw: object, kind: Any, *, strict: bool) -> object:
+def _value(place: str, key: Key, raw: object, *, kind: Any, strict: bool) -> object:
     try:
         value = msgspec.convert(raw, kind, strict=strict)
     except ValueError:  # a ValidationError, or a lone surrogate
         raise _refusal(place, key, f"must be {allowed(kind)}") from None
     if isinstance(value, str):
-        return _text(place, key, value, kind)
+        return _text(place, key, value, kind=kind)
     if isinstance(value, tuple):
         entries = [(*key[:-1], f"{key[-1]}[{number}]") for number in range(len(value))]
-        return tuple(_text(place, entry, text, kind) for entry, text in zip(entries, value, strict=True))
+        return tuple(_text(place, entry, text, kind=kind) for entry, text in zip(entries, value, strict=True))
     return value
 
 
-def _text(place: str, key: Key, text: str, kind: Any) -> str:
+def _text(place: str, key: Key, text: str, *, kind: Any) -> str:
     if printable(text) != text:
         raise _refusal(place, key, "must be text without control characters")
     info = inspect.type_info(kind)

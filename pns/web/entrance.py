@@ -109,7 +109,7 @@ class Entrance:
         if (left := _left(known, admitted)) is not None:
             await self._node.departures.leave(left, to_another=True)
         same = known is not None and admitted.device_id == known.device_id
-        return Entered(admitted, same, [*cors, _set_cookie(cookie, admitted, scope, peer)])
+        return Entered(admitted, same, [*cors, _set_cookie(cookie, admitted, scope, peer=peer)])
 
     async def join(self, scope: Scope, authority: DeviceAuthority | None = None) -> Joined:
         """A new connection of the device that asks; `authority`, if given, answers instead of the node's.
@@ -130,7 +130,7 @@ class Entrance:
         if authority is None and (left := _left(question.known, connection)) is not None:
             # Not awaited: the connection is in the hub, and must have its transport before any await.
             self._node.departures.left(left, to_another=True)
-        return Joined(connection, state, [*cors, _set_cookie(cookie, connection, scope, peer)])
+        return Joined(connection, state, [*cors, _set_cookie(cookie, connection, scope, peer=peer)])
 
     async def admit_for_ticket(self, scope: Scope, asked: SubscribeBody) -> Ticketed:
         """The device that asks for a ticket: the device of its token, whatever cookies the request has.
@@ -236,7 +236,7 @@ class Entrance:
         refusal = (Unauthorized if isinstance(no, Unauthorized) else Forbidden)(str(no))
         device = Admitted(user_id, device_id, 0)
         refusal.headers = (
-            _set_cookie(await self._cookie(), device, scope, self._proxies.peer(scope), left=True),
+            _set_cookie(await self._cookie(), device, scope, peer=self._proxies.peer(scope), left=True),
         )
         return refusal
 
@@ -282,7 +282,7 @@ def _is_of_page(scope: Scope, peer: Peer) -> Callable[[str], bool]:
 
 
 def _set_cookie(
-    cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, peer: Peer, *, left: bool = False
+    cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, *, peer: Peer, left: bool = False
 ) -> tuple[bytes, bytes]:
     path = scope.get("root_path") or "/"
     secure = peer.scheme == "https"

@@ -48,7 +48,7 @@ def wants_events(request: Request) -> bool:
 class EventStream(Response):
     """The answer that lasts as long as `connection`. In the end `connection` leaves the hub."""
 
-    def __init__(self, node: Node, connection: Connection, state: State, headers: Headers) -> None:
+    def __init__(self, node: Node, connection: Connection, state: State, *, headers: Headers) -> None:
         """Must be called as an ASGI application at once: `connection` is in the hub already."""
         super().__init__()
         self.raw_headers = [*_HEADERS, *headers]

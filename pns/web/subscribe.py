@@ -161,7 +161,7 @@ class DeviceEndpoints:
             if ticket is None
             else self._entrance.join_by_ticket(request.scope, ticket)
         )
-        return EventStream(self._node, connection, state, headers)
+        return EventStream(self._node, connection, state, headers=headers)
 
     async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
         """CORS: whether a page of another origin may ask. Nobody is logged in for it."""
@@ -192,7 +192,7 @@ class DeviceEndpoints:
             return
         try:
             connection.plug_in(websocket_transport(scope, send, in_place=self._node.in_place))
-            await self._accept(scope, receive, send, headers)
+            await self._accept(scope, receive, send, headers=headers)
             if await self._node.crowded(connection.user_id):
                 connection.end(CloseCode.TOO_MANY_CONNECTIONS)
             await connection.run(Incoming(receive), state)
@@ -215,7 +215,7 @@ class DeviceEndpoints:
         except OriginNotAllowed:
             return []
 
-    async def _accept(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    async def _accept(self, scope: Scope, receive: Receive, send: Send, *, headers: Headers) -> None:
         if scope.get("pns.accepted"):
             return
         await receive()

@@ -18,7 +18,7 @@ def hub() -> Hub:
 
 async def test_what_moved_is_written_once(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     phone = StubConnection("alice", "phone")
     hub.attach(phone.connection)
     await report.tick()
@@ -31,7 +31,7 @@ async def test_what_moved_is_written_once(hub: Hub, clock: FakeClock) -> None:
 
 async def test_the_lease_is_renewed_in_silence(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     await report.tick()
     clock.advance(RENEW_SECONDS)
     await report.tick()
@@ -40,7 +40,7 @@ async def test_the_lease_is_renewed_in_silence(hub: Hub, clock: FakeClock) -> No
 
 async def test_nothing_is_forgotten_while_the_store_is_away(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     hub.attach(StubConnection("alice", "phone").connection)
     store.away = True
     await report.tick()
@@ -51,7 +51,7 @@ async def test_nothing_is_forgotten_while_the_store_is_away(hub: Hub, clock: Fak
 
 async def test_after_a_lapsed_lease_everything_is_said_again(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     hub.attach(StubConnection("alice", "phone").connection)
     await report.tick()
     clock.advance(LEASE_SECONDS)
@@ -62,7 +62,7 @@ async def test_after_a_lapsed_lease_everything_is_said_again(hub: Hub, clock: Fa
 async def test_a_lease_that_may_lapse_under_a_slow_write_counts_as_lapsed(hub: Hub, clock: FakeClock) -> None:
     """Another node may clear this one away between the look at the clock and the commit."""
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     hub.attach(StubConnection("alice", "phone").connection)
     await report.tick()
     clock.advance(LEASE_SECONDS - 1)
@@ -73,7 +73,7 @@ async def test_a_lease_that_may_lapse_under_a_slow_write_counts_as_lapsed(hub: H
 async def test_a_machine_that_slept_says_everything_again(hub: Hub, clock: FakeClock) -> None:
     """Meanwhile the monotonic clock stood still, and the lease lapsed."""
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     hub.attach(StubConnection("alice", "phone").connection)
     await report.tick()
     clock.jump(LEASE_SECONDS)
@@ -83,7 +83,7 @@ async def test_a_machine_that_slept_says_everything_again(hub: Hub, clock: FakeC
 
 async def test_devices_of_all_nodes_are_merged(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     hub.attach(StubConnection("alice", "phone", since=9).connection)
     store.elsewhere = [Presence("alice", "phone", 2, 3), Presence("alice", "desk", 1, 5)]
     assert await report.devices("alice") == [
@@ -94,7 +94,7 @@ async def test_devices_of_all_nodes_are_merged(hub: Hub, clock: FakeClock) -> No
 
 async def test_the_end_is_written_and_a_missing_store_does_not_matter(hub: Hub, clock: FakeClock) -> None:
     store = StubStore()
-    report = PresenceReport("node", hub, store.store, clock)
+    report = PresenceReport("node", hub, store.store, clock=clock)
     await report.end()
     assert store.written == [], "never said anything"
     await report.tick()

@@ -81,6 +81,7 @@ def regateway(
         Network,
         typer.Option("--network", metavar="NETWORK", help="Whose devices: fcm, apns, webpush or mqtt."),
     ],
+    *,
     config: Config = None,
 ) -> None:
     """Move devices and their waiting pushes to another gateway. Repeat for devices registered meanwhile."""

@@ -47,12 +47,12 @@ def run(*, embedded: bool, port: int, echo: Callable[[str], object], config: Pat
         TemporaryDirectory(prefix="pns-demo-") as folder,
         suppress(KeyboardInterrupt),  # before the server has taken the signal over
     ):
-        asyncio.run(demo(listener, Path(folder), echo, config))
+        asyncio.run(demo(listener, Path(folder), echo, config=config))
     return 0
 
 
 async def _separate(
-    listener: socket.socket, folder: Path, echo: Callable[[str], object], config: Path | None
+    listener: socket.socket, folder: Path, echo: Callable[[str], object], *, config: Path | None
 ) -> None:
     address, port, key = address_of(listener), port_of(listener), secrets.token_urlsafe(24)
     async with AsyncExitStack() as stack:
@@ -72,7 +72,7 @@ async def _separate(
 
 
 async def _embedded(
-    listener: socket.socket, folder: Path, echo: Callable[[str], object], config: Path | None
+    listener: socket.socket, folder: Path, echo: Callable[[str], object], *, config: Path | None
 ) -> None:
     address, port, key = address_of(listener), port_of(listener), secrets.token_urlsafe(24)
     sessions = Sessions(port)

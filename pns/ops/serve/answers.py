@@ -88,7 +88,7 @@ def origin_form(target: bytes) -> bytes:
     return rest[1] + rest[2] or target
 
 
-def head_without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+def head_without_upgrade(method: bytes, url: bytes, version: str, *, headers: Headers) -> bytes:
     """The bytes of a head without its offer of another protocol: RFC 9110 §7.8 lets a server ignore that."""
     lines = [b"%s %s HTTP/%s" % (method, url, version.encode())]
     for name, value in headers:

@@ -150,7 +150,7 @@ class HTTPProtocol(HttpToolsProtocol):
         method, version = self.parser.get_method(), self.parser.get_http_version()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return head_without_upgrade(method, self.url, version, self.headers)
+        return head_without_upgrade(method, self.url, version, headers=self.headers)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -78,15 +78,18 @@ def run(settings: Settings, *, count: int = 1, role: Role = "all") -> int:
         assemble(settings, role=role)  # finds impossible settings before any process starts
         listener.listen(BACKLOG)
         with tempfile.TemporaryDirectory(prefix="pns-") as folder:
-            return Workers(count, partial(_serve_among, settings, listener, Path(folder), role)).run()
+            work = partial(_serve_among, settings, listener=listener, folder=Path(folder), role=role)
+            return Workers(count, work).run()
 
 
 def _serve(settings: Settings, listener: socket.socket, role: Role) -> int:
     node, web = assemble(settings, role=role)
-    return _complete(serve(settings, node, web, listener))
+    return _complete(serve(settings, node, web, listener=listener))
 
 
-def _serve_among(settings: Settings, listener: socket.socket, folder: Path, role: Role, number: int) -> int:
+def _serve_among(
+    settings: Settings, number: int, *, listener: socket.socket, folder: Path, role: Role
+) -> int:
     """Serve as a worker among several. Their metrics are told together."""
     metrics = Metrics()
     siblings = Siblings(folder, number, metrics.text)
@@ -94,7 +97,7 @@ def _serve_among(settings: Settings, listener: socket.socket, folder: Path, role
 
     async def serve_among() -> None:
         async with siblings:
-            await serve(settings, node, web, listener)
+            await serve(settings, node, web, listener=listener)
 
     return _complete(serve_among())
 

@@ -136,7 +136,7 @@ def make_server(
     return Server(config, node)
 
 
-async def serve(settings: Settings, node: Node, web: Web, listener: socket.socket) -> None:
+async def serve(settings: Settings, node: Node, web: Web, *, listener: socket.socket) -> None:
     """Serve until a signal says to stop. Raises what the node raises when it cannot start."""
     await run_server(make_server(settings, node, web), node, listener)
 

@@ -90,10 +90,10 @@ def test_sqlite_reads_a_row_by_name(
         "SQL",
         {"turned": "SELECT 2 AS second, 1 AS first", "bad": "SELECT 'x' AS first, 2 AS second"},
     )
-    assert sqlite_rows.row(connection, "turned", (), kind) == kind(first=1, second=2)
-    assert sqlite_rows.row(connection, "turned", (), tuple[int, int]) == (2, 1)
+    assert sqlite_rows.row(connection, "turned", (), kind=kind) == kind(first=1, second=2)
+    assert sqlite_rows.row(connection, "turned", (), kind=tuple[int, int]) == (2, 1)
     with pytest.raises(Damaged):
-        sqlite_rows.row(connection, "bad", (), kind)
+        sqlite_rows.row(connection, "bad", (), kind=kind)
 
 
 class Turned:
@@ -108,4 +108,4 @@ class Turned:
 
 @pytest.mark.parametrize("kind", [Pair, Named])
 async def test_postgres_reads_a_row_by_name(kind: type[Pair] | type[Named]) -> None:
-    assert await postgres_rows.row(Turned(), "schema", {}, kind) == kind(first=1, second=2)
+    assert await postgres_rows.row(Turned(), "schema", {}, kind=kind) == kind(first=1, second=2)

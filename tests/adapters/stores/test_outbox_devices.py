@@ -293,9 +293,9 @@ async def test_devices_move_to_another_gateway_in_steps(store: Store, clock: Fak
     await store.outbox.register(phone(device_id="elsewhere", gateway="other"))
     await push(store, "a")
     await accept(store, clock, limit=1, gateway="other")
-    steps = [await store.outbox.regateway("fcm", "azure", "fcm", 2) for _ in range(3)]
+    steps = [await store.outbox.regateway("fcm", "azure", "fcm", limit=2) for _ in range(3)]
     assert (sum(steps), steps[:2]) == (5, [2, 2])
-    assert await store.outbox.regateway("fcm", "azure", "fcm", 2) == 0
+    assert await store.outbox.regateway("fcm", "azure", "fcm", limit=2) == 0
     gateways = {device.device_id: device.gateway for device in await store.outbox.devices("ann")}
     assert gateways == {f"phone {n}": "azure" for n in range(5)} | {"ipad": "fcm", "elsewhere": "other"}
     assert told(await claim(store, clock)) == [("ipad", "a")]
@@ -330,7 +330,7 @@ async def test_what_is_settled_keeps_the_gateway_that_sent_it(
     await store.mark_seen("ann", ["seen"])
     await push(store, "waits")
     if move == "regateway":
-        assert await store.outbox.regateway("fcm", "azure", "fcm", 9) == 1
+        assert await store.outbox.regateway("fcm", "azure", "fcm", limit=9) == 1
     else:
         await store.outbox.register(phone(gateway="azure"))
     gateways = {}

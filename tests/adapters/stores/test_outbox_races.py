@@ -89,7 +89,7 @@ async def test_everything_at_once(
         lambda s: s.outbox.unregister(user(), device()),
         lambda s: s.outbox.set_badge(device(), chance.randrange(9)),
         lambda s: s.outbox.set_badge(device(), 1, user_id=user()),
-        lambda s: s.outbox.regateway("f", "a", "fcm", 3),
+        lambda s: s.outbox.regateway("f", "a", "fcm", limit=3),
         lambda s: s.outbox.prune_pushes(settled_before=clock.now(), limit=3),
         lambda s: s.prune(seen_before=clock.now() + 1, limit=7),
         lambda s: s.audiences.subscribe(chance.choice("st"), user(), make=True),
@@ -125,7 +125,7 @@ async def test_an_append_and_a_move_to_another_gateway_leave_nothing_behind(
         await store.outbox.register(phone(gateway=before))
         await asyncio.gather(
             *(append_plain(s) for s in (store, other) for _ in range(3)),
-            other.outbox.regateway(before, after, "fcm", 10),
+            other.outbox.regateway(before, after, "fcm", limit=10),
         )
         assert set(await store.outbox.next_due()) == {after}
         claimed = await claim(store, clock, gateway=after)

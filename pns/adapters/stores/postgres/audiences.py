@@ -104,7 +104,7 @@ class PostgresAudiences:
     async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
         name = "everybody" if audience == EVERYBODY else "subscribers"
         where = {"audience": safe_id(audience), "after": after, "limit": limit}
-        return await self._read(lambda session: rows(session, name, where, Subscriber))
+        return await self._read(lambda session: rows(session, name, where, kind=Subscriber))
 
     async def reach(
         self,
@@ -183,7 +183,7 @@ async def _publication(session: Session, publication_id: str) -> Publication | N
 
 
 async def _one(session: Session, *, name: str, where: Mapping[str, object]) -> Publication | None:
-    found = await row(session, name, where, StoredPublication)
+    found = await row(session, name, where, kind=StoredPublication)
     return None if found is None else publication_of(found)
 
 

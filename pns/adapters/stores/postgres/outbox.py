@@ -82,7 +82,7 @@ class PostgresOutbox:
         )
         return await self._write(set_badge)
 
-    async def regateway(self, source: str, target: str, network: str, limit: int) -> int:
+    async def regateway(self, source: str, target: str, network: str, *, limit: int) -> int:
         move = Write(
             partial(writes.regateway, source=source, target=target, limit=limit),
             find=partial(reads.at_gateway, source=source, network=network, limit=limit),

@@ -33,7 +33,7 @@ async def all_devices(session: Session, after: str, limit: int) -> list[Device]:
 
 async def found_devices(session: Session, name: str, parameters: Mapping[str, object]) -> list[Device]:
     """The devices that statement `name` finds."""
-    return [device_of(row) for row in await rows(session, name, parameters, OwnedDeviceRow)]
+    return [device_of(row) for row in await rows(session, name, parameters, kind=OwnedDeviceRow)]
 
 
 async def device_at(session: Session, network: str, address: str) -> Device | None:
@@ -56,7 +56,7 @@ async def next_due(session: Session) -> Mapping[str, int]:
 async def pushes(session: Session, user_id: str, notification_id: str) -> list[PushStatus]:
     """See Outbox.pushes."""
     asked = {"user_id": safe_id(user_id), "notification_id": safe_id(notification_id)}
-    return [status_of(row) for row in await rows(session, "pushes", asked, StatusRow)]
+    return [status_of(row) for row in await rows(session, "pushes", asked, kind=StatusRow)]
 
 
 async def stale(session: Session, after: int, limit: int) -> tuple[list[str], int]:
@@ -91,7 +91,7 @@ async def owner_of_address(session: Session, network: str, address_hash: str) ->
     return await tuples(session, "owner_of_address", where)
 
 
-async def at_gateway(session: Session, source: str, network: str, limit: int) -> Found:
+async def at_gateway(session: Session, source: str, network: str, *, limit: int) -> Found:
     """Some devices at a gateway, after their owners' keys."""
     where = {"source": source, "network": network, "limit": limit}
     return await tuples(session, "at_gateway", where)

@@ -34,7 +34,7 @@ async def register(session: Session, found: Found, *, device: Device, now: int) 
     """See Outbox.register."""
     user_key: int = (await single_column(session, "user_key", {"user_id": device.user_id}))[0]
     columns = _columns(device, user_key)
-    owner = await row(session, "owner", columns, Owner)
+    owner = await row(session, "owner", columns, kind=Owner)
     if owner is not None and owner.user_key == user_key:
         return await _refreshed(session, owner.device_id, columns)
     if owner is not None:
@@ -106,7 +106,7 @@ def _owned(found: Found) -> dict[str, object]:
 async def claim(session: Session, *, claim: Claim, now: int) -> list[Push]:
     """See Outbox.claim."""
     where = {"gateway": claim.gateway, "now": now, "limit": claim.limit}
-    decided = decide_all(await rows(session, "due", where, DueRow), claim, now)
+    decided = decide_all(await rows(session, "due", where, kind=DueRow), claim, now)
     if leased := decided.leased:
         lease = {"push_keys": [*leased], "badges": [*leased.values()], "until": claim.until, "now": now}
         await affected(session, "lease_push", lease)
@@ -184,7 +184,7 @@ def _results(settlements: Sequence[Settlement]) -> dict[str, object]:
 async def dismiss(session: Session, user_id: str, expires_at: int, *, now: int) -> int:
     """See Outbox.dismiss."""
     asked = {"user_id": safe_id(user_id), "limit": DISMISSED_AT_ONCE}
-    told = tell(await rows(session, "untold", asked, UntoldRow))
+    told = tell(await rows(session, "untold", asked, kind=UntoldRow))
     if not told.words:
         return 0
     states = {"push_keys": [*told.states], "states": [*told.states.values()], "now": now}

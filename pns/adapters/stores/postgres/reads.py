@@ -36,7 +36,7 @@ async def page(session: Session, user_id: str, cursor: Cursor, *, kind: str, now
         "max_bytes": min(cursor.max_bytes, _LAST),
     }
     direction = "after" if cursor.before is None else "before"
-    return Page(user_key, tuple(await rows(session, f"{kind}_{direction}", where, StoredNotification)))
+    return Page(user_key, tuple(await rows(session, f"{kind}_{direction}", where, kind=StoredNotification)))
 
 
 async def _user_key(session: Session, user_id: str) -> int | None:
@@ -91,7 +91,7 @@ async def newest_revocation(session: Session) -> int:
 async def presences(session: Session, user_id: str, *, except_node: str, now: int) -> list[Presence]:
     """See Store.presences."""
     where = {"user_id": safe_id(user_id), "except_node": except_node, "now": now}
-    return await rows(session, "presences", where, Presence)
+    return await rows(session, "presences", where, kind=Presence)
 
 
 async def any_expired(session: Session, now: int) -> bool:

@@ -45,17 +45,17 @@ SQL = MappingProxyType({name: _read(text) for name, text in load(*_FILES).items(
 
 
 async def rows(
-    session: Session, name: str, parameters: Mapping[str, object], kind: Callable[..., T]
+    session: Session, name: str, parameters: Mapping[str, object], *, kind: Callable[..., T]
 ) -> list[T]:
     """The rows of statement `name`, each a `kind` that takes the columns by their names."""
     return [kind(**row) for row in await _fetch(session, name, parameters)]
 
 
 async def row(
-    session: Session, name: str, parameters: Mapping[str, object], kind: Callable[..., T]
+    session: Session, name: str, parameters: Mapping[str, object], *, kind: Callable[..., T]
 ) -> T | None:
     """The only row of statement `name`, or None."""
-    found = await rows(session, name, parameters, kind)
+    found = await rows(session, name, parameters, kind=kind)
     return found[0] if found else None
 
 

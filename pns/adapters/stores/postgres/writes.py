@@ -91,7 +91,7 @@ async def mark_places(session: Session, marks: Sequence[MarkSent]) -> list[int]:
         "seqs": [seq for _, seq in asked],
         "nows": [now for _, now in asked.values()],
     }
-    marked = Counter(asked[place][0] for place in await rows(session, "mark_places", places, Place))
+    marked = Counter(asked[place][0] for place in await rows(session, "mark_places", places, kind=Place))
     return [marked[number] for number in range(len(marks))]
 
 
@@ -106,7 +106,7 @@ async def mark_ids(session: Session, user_id: str, notification_ids: Sequence[st
 
 async def last_place(session: Session, user_id: str) -> Place | None:
     """The user's key and newest place, or None for a user with nothing."""
-    return await row(session, "last_place", {"user_id": safe_id(user_id)}, Place)
+    return await row(session, "last_place", {"user_id": safe_id(user_id)}, kind=Place)
 
 
 async def mark_oldest(session: Session, user_key: int, last_seq: int, *, limit: int, now: int) -> int:
@@ -120,7 +120,7 @@ async def mark_oldest(session: Session, user_key: int, last_seq: int, *, limit: 
 async def withdraw(session: Session, user_id: str, notification_id: str) -> bool:
     """See Store.withdraw."""
     notification = {"user_id": safe_id(user_id), "notification_id": safe_id(notification_id)}
-    removed = await row(session, "delete_notification", notification, Removed)
+    removed = await row(session, "delete_notification", notification, kind=Removed)
     if removed is None:
         return False
     await _lower(session, removed.user_key, 1 if removed.seen_date is None else 0)
@@ -177,7 +177,7 @@ async def use_ticket(session: Session, ticket_id: str, expires_at: int) -> bool:
 # ── nodes ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def renew_lease(session: Session, node_id: str, until: int, presences: Sequence[Presence]) -> None:
+async def renew_lease(session: Session, node_id: str, until: int, *, presences: Sequence[Presence]) -> None:
     """See Store.renew_lease."""
     await affected(session, "hold_lease", {"node_id": node_id, "until": until})
     gone = [presence for presence in presences if presence.connections == 0]
@@ -204,13 +204,13 @@ async def end_lease(session: Session, node_id: str) -> None:
 
 async def expired(session: Session, *, limit: int, now: int) -> list[Place]:
     """The places of at most `limit` notifications whose time has passed."""
-    return await rows(session, "expired", {"now": now, "limit": limit}, Place)
+    return await rows(session, "expired", {"now": now, "limit": limit}, kind=Place)
 
 
 async def expire(session: Session, places: Sequence[Place]) -> frozenset[str]:
     """See Store.expire: remove the notifications at `places`; returns the users concerned."""
     asked = {"user_keys": [place.user_key for place in places], "seqs": [place.seq for place in places]}
-    removed = await rows(session, "delete_expired", asked, Removed)
+    removed = await rows(session, "delete_expired", asked, kind=Removed)
     unseen = Counter({user_key: 0 for user_key, _ in removed})
     unseen.update(user_key for user_key, seen_date in removed if seen_date is None)
     lowered = {"user_keys": list(unseen), "counts": list(unseen.values())}
@@ -247,7 +247,7 @@ async def prune(session: Session, *, seen_before: int | None, limit: int, now: i
     return removed
 
 
-async def _prune(session: Session, name: str, condition: dict[str, int], limit: int) -> int:
+async def _prune(session: Session, name: str, condition: dict[str, int], *, limit: int) -> int:
     return await affected(session, name, {**condition, "limit": limit}) if limit > 0 else 0
 
 

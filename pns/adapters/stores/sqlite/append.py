@@ -45,7 +45,7 @@ def _known(connection: sqlite3.Connection, named: Sequence[Draft]) -> dict[str, 
     known: dict[str, dict[str, str]] = defaultdict(dict)
     if named:
         asked = {"named": json_array([(draft.user_id, draft.notification_id) for draft in named])}
-        for user_id, id, data in rows(connection, "known_notifications", asked, tuple[str, str, str]):
+        for user_id, id, data in rows(connection, "known_notifications", asked, kind=tuple[str, str, str]):
             known[user_id][id] = data
     return known
 
@@ -54,7 +54,7 @@ def _keys(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, 
     """The keys of the known users."""
     if not user_ids:
         return {}
-    found = rows(connection, "last_places", {"user_ids": json_array(user_ids)}, tuple[str, int, int])
+    found = rows(connection, "last_places", {"user_ids": json_array(user_ids)}, kind=tuple[str, int, int])
     return {user_id: user_key for user_id, user_key, _ in found}
 
 
@@ -80,12 +80,12 @@ def _store(connection: sqlite3.Connection, new: Mapping[str, Sequence[Draft]]) -
 def _last_places(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """The key and the newest place of each user. Unknown users are made."""
     asked = {"user_ids": json_array(user_ids)}
-    found = all_rows(connection, "last_places", asked, tuple[str, int, int])
+    found = all_rows(connection, "last_places", asked, kind=tuple[str, int, int])
     if len(found) < len(user_ids):
         known = {user_id for user_id, _, _ in found}
         new = [{"user_id": user_id} for user_id in user_ids if user_id not in known]
         connection.executemany(SQL["make_user"], new)
-        found = all_rows(connection, "last_places", asked, tuple[str, int, int])
+        found = all_rows(connection, "last_places", asked, kind=tuple[str, int, int])
     return {user_id: (user_key, last_seq) for user_id, user_key, last_seq in found}
 
 
@@ -94,4 +94,4 @@ def _collapse(connection: sqlite3.Connection, user_key: int, keys: Collection[st
         return
     replaced = {"user_key": user_key, "collapse_keys": json_array(keys)}
     if count := affected(connection, "delete_collapsed", replaced):
-        all_rows(connection, "lower_unseen", {"user_key": user_key, "count": count}, tuple[str])
+        all_rows(connection, "lower_unseen", {"user_key": user_key, "count": count}, kind=tuple[str])

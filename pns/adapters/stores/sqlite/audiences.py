@@ -56,7 +56,7 @@ class SQLiteAudiences:
 
     async def subscriptions(self, user_id: str) -> list[str]:
         found = await self._read(
-            lambda connection: all_rows(connection, "subscriptions", {"user_id": user_id}, tuple[str])
+            lambda connection: all_rows(connection, "subscriptions", {"user_id": user_id}, kind=tuple[str])
         )
         return [audience for (audience,) in found]
 
@@ -77,7 +77,7 @@ class SQLiteAudiences:
     async def subscribers(self, audience: str, *, after: int, limit: int) -> Sequence[Subscriber]:
         name = "everybody" if audience == EVERYBODY else "subscribers"
         where = {"audience": audience, "after": after, "limit": limit}
-        return await self._read(lambda connection: all_rows(connection, name, where, Subscriber))
+        return await self._read(lambda connection: all_rows(connection, name, where, kind=Subscriber))
 
     async def reach(
         self,
@@ -111,13 +111,13 @@ class SQLiteAudiences:
         return await self._write(lambda connection: affected(connection, "prune_publications", old))
 
     async def _found(self, name: str, where: dict[str, object] | dict[str, int] | dict[str, str]) -> bool:
-        return await self._read(lambda connection: row(connection, name, where, tuple[int]) is not None)
+        return await self._read(lambda connection: row(connection, name, where, kind=tuple[int]) is not None)
 
 
 def _subscribe(connection: sqlite3.Connection, new: dict[str, object], *, make: bool) -> bool:
     if make:
         affected(connection, "make", new)
-    elif row(connection, "exists", new, tuple[int]) is None:
+    elif row(connection, "exists", new, kind=tuple[int]) is None:
         return False
     affected(connection, "make_user", new)
     affected(connection, "subscribe", new)
@@ -142,5 +142,5 @@ def _publication(connection: sqlite3.Connection, publication_id: str) -> Publica
 
 
 def _one(connection: sqlite3.Connection, name: str, where: dict[str, object]) -> Publication | None:
-    found = row(connection, name, where, StoredPublication)
+    found = row(connection, name, where, kind=StoredPublication)
     return None if found is None else publication_of(found)

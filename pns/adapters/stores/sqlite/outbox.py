@@ -75,7 +75,7 @@ class SQLiteOutbox:
     async def set_badge(self, device_id: str, badge: int, *, user_id: str | None = None) -> bool:
         return await self._write(partial(writes.set_badge, device_id=device_id, badge=badge, user_id=user_id))
 
-    async def regateway(self, source: str, target: str, network: str, limit: int) -> int:
+    async def regateway(self, source: str, target: str, network: str, *, limit: int) -> int:
         move = partial(writes.regateway, source=source, target=target, network=network, limit=limit)
         return await self._write(move)
 

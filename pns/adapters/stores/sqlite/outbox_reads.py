@@ -42,29 +42,29 @@ def all_devices(connection: sqlite3.Connection, after: str, limit: int) -> list[
 
 def found_devices(connection: sqlite3.Connection, name: str, parameters: Parameters) -> list[Device]:
     """The devices that statement `name` finds."""
-    return [device_of(row) for row in all_rows(connection, name, parameters, OwnedDeviceRow)]
+    return [device_of(row) for row in all_rows(connection, name, parameters, kind=OwnedDeviceRow)]
 
 
 def next_due(connection: sqlite3.Connection) -> Mapping[str, int]:
     """See Outbox.next_due."""
-    return dict(all_rows(connection, "next_due", (), tuple[str, int]))
+    return dict(all_rows(connection, "next_due", (), kind=tuple[str, int]))
 
 
 def pushes(connection: sqlite3.Connection, user_id: str, notification_id: str) -> list[PushStatus]:
     """See Outbox.pushes."""
     asked = {"user_id": user_id, "notification_id": notification_id}
-    return [status_of(row) for row in all_rows(connection, "pushes", asked, StatusRow)]
+    return [status_of(row) for row in all_rows(connection, "pushes", asked, kind=StatusRow)]
 
 
 def any_untold(connection: sqlite3.Connection, user_id: str) -> bool:
     """Whether there is anything to dismiss."""
-    return row(connection, "untold", {"user_id": user_id, "limit": 1}, UntoldRow) is not None
+    return row(connection, "untold", {"user_id": user_id, "limit": 1}, kind=UntoldRow) is not None
 
 
 def stale(connection: sqlite3.Connection, after: int, limit: int) -> tuple[list[str], int]:
     """See Outbox.stale. The last user found may have more than was looked at, and is named in any case."""
     where = {"after": after, "limit": limit}
-    found = all_rows(connection, "stale", where, tuple[int, str, int])
+    found = all_rows(connection, "stale", where, kind=tuple[int, str, int])
     users = dict.fromkeys(user_id for _, user_id, untold in found if untold)
     if len(found) < limit:
         return list(users), 0
@@ -73,7 +73,7 @@ def stale(connection: sqlite3.Connection, after: int, limit: int) -> tuple[list[
 
 def backlog(connection: sqlite3.Connection) -> list[Backlog]:
     """See Outbox.backlog."""
-    found = all_rows(connection, "backlog", (), tuple[str, str, int, int | None, str | None])
+    found = all_rows(connection, "backlog", (), kind=tuple[str, str, int, int | None, str | None])
     return [
         Backlog(gateway, PushState(state), count, oldest, reason)
         for gateway, state, count, oldest, reason in found

@@ -25,12 +25,12 @@ def register(connection: sqlite3.Connection, device: Device, *, now: int) -> Dev
     """See Outbox.register."""
     user_key = known_user(connection, device.user_id)
     columns = _columns(device, user_key)
-    owner = row(connection, "owner", columns, Owner)
+    owner = row(connection, "owner", columns, kind=Owner)
     if owner is not None and owner.user_key == user_key:
         return _refreshed(connection, owner.device_id, columns)
     if owner is not None:
         _remove(connection, [owner.device_id], now=now)
-    same = row(connection, "same_device", columns, tuple[int])
+    same = row(connection, "same_device", columns, kind=tuple[int])
     if same == (1,):
         return _refreshed(connection, device.device_id, columns)
     if same is not None:
@@ -57,7 +57,7 @@ def _columns(device: Device, user_key: int) -> dict[str, object]:
 def known_user(connection: sqlite3.Connection, user_id: str) -> int:
     """The key of a user, who is made if need be."""
     affected(connection, "make_user", {"user_id": user_id})
-    return all_rows(connection, "user_key", {"user_id": user_id}, tuple[int])[0][0]
+    return all_rows(connection, "user_key", {"user_id": user_id}, kind=tuple[int])[0][0]
 
 
 def _remove(connection: sqlite3.Connection, device_ids: Sequence[str], *, now: int) -> None:
@@ -86,7 +86,7 @@ def set_badge(connection: sqlite3.Connection, device_id: str, badge: int, *, use
 def regateway(connection: sqlite3.Connection, source: str, target: str, *, network: str, limit: int) -> int:
     """See Outbox.regateway."""
     move = {"source": source, "target": target, "network": network, "limit": limit}
-    moved = [device_id for (device_id,) in all_rows(connection, "regateway", move, tuple[str])]
+    moved = [device_id for (device_id,) in all_rows(connection, "regateway", move, kind=tuple[str])]
     affected(connection, "move_pushes", {"target": target, "device_ids": json_array(moved)})
     return len(moved)
 
@@ -108,7 +108,7 @@ def enqueue(
 def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Push]:
     """See Outbox.claim."""
     where = {"gateway": claim.gateway, "now": now, "limit": claim.limit}
-    decided = decide_all(all_rows(connection, "due", where, DueRow), claim, now)
+    decided = decide_all(all_rows(connection, "due", where, kind=DueRow), claim, now)
     for push_key, badge in decided.leased.items():
         lease = {"push_key": push_key, "badge": badge, "until": claim.until, "now": now}
         affected(connection, "lease_push", lease)
@@ -140,7 +140,7 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
     }
     invalid = state is PushState.DEVICE_INVALID
     removed = invalid and affected(connection, "delete_dead_device", dead) > 0
-    if invalid and not removed and row(connection, "live_device", dead, tuple[int]) is not None:
+    if invalid and not removed and row(connection, "live_device", dead, kind=tuple[int]) is not None:
         state, due_at = PushState.RETRY, now
     settled = {
         "push_key": push.push_key,
@@ -164,7 +164,7 @@ def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) ->
 def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, now: int) -> int:
     """See Outbox.dismiss."""
     asked = {"user_id": user_id, "limit": DISMISSED_AT_ONCE}
-    told = tell(all_rows(connection, "untold", asked, UntoldRow))
+    told = tell(all_rows(connection, "untold", asked, kind=UntoldRow))
     for push_key, state in told.states.items():
         affected(connection, "tell_push", {"push_key": push_key, "state": state, "now": now})
     for device_id, count in told.counts.items():
@@ -178,7 +178,7 @@ def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, no
 
 def prune(connection: sqlite3.Connection, *, settled_before: int, limit: int, now: int) -> int:
     """See Outbox.prune_pushes."""
-    ended = all_rows(connection, "prune_devices", {"now": now, "limit": limit}, tuple[str])
+    ended = all_rows(connection, "prune_devices", {"now": now, "limit": limit}, kind=tuple[str])
     if ended:
         gone = json_array([device_id for (device_id,) in ended])
         affected(connection, "cancel_pushes", {"device_ids": gone, "now": now})

@@ -52,7 +52,7 @@ def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: 
     direction = "after" if cursor.before is None else "before"
     items: list[StoredNotification] = []
     room = cursor.max_bytes
-    for item in rows(connection, f"{kind}_{direction}", where, StoredNotification):
+    for item in rows(connection, f"{kind}_{direction}", where, kind=StoredNotification):
         room -= byte_length(item.notification_data)
         if items and room < 0:
             break
@@ -61,7 +61,7 @@ def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: 
 
 
 def _user_key(connection: sqlite3.Connection, user_id: str) -> int | None:
-    found = row(connection, "user_key", {"user_id": user_id}, tuple[int])
+    found = row(connection, "user_key", {"user_id": user_id}, kind=tuple[int])
     return None if found is None else found[0]
 
 
@@ -77,7 +77,7 @@ def _start(connection: sqlite3.Connection, user_key: int, cursor: Cursor) -> int
 
 def _place(connection: sqlite3.Connection, user_key: int, notification_id: str) -> int:
     place = {"user_key": user_key, "notification_id": notification_id}
-    found = row(connection, "place", place, tuple[int])
+    found = row(connection, "place", place, kind=tuple[int])
     if found is None:
         raise UnknownNotification
     return found[0]
@@ -104,7 +104,7 @@ def _some_states(connection: sqlite3.Connection, user_ids: Collection[str]) -> d
     found: dict[str, State] = {}
     revocations: dict[str, dict[str, int]] = {}
     for user_id, user_key, version, unseen, device_id, revocation in rows(
-        connection, "states", {"user_ids": json_array(user_ids)}, _State
+        connection, "states", {"user_ids": json_array(user_ids)}, kind=_State
     ):
         of_user = revocations.setdefault(user_id, {})
         if device_id is not None and revocation is not None:
@@ -115,30 +115,30 @@ def _some_states(connection: sqlite3.Connection, user_ids: Collection[str]) -> d
 
 def newest_revocation(connection: sqlite3.Connection) -> int:
     """See Store.newest_revocation."""
-    found = row(connection, "newest_revocation", (), tuple[int])
+    found = row(connection, "newest_revocation", (), kind=tuple[int])
     return 0 if found is None else found[0]
 
 
 def presences(connection: sqlite3.Connection, user_id: str, *, except_node: str, now: int) -> list[Presence]:
     """See Store.presences."""
     where = {"user_id": user_id, "except_node": except_node, "now": now}
-    return all_rows(connection, "presences", where, Presence)
+    return all_rows(connection, "presences", where, kind=Presence)
 
 
 def any_expired(connection: sqlite3.Connection, now: int) -> bool:
     """Whether a notification's `expire_date` has passed. One read of an index."""
-    return row(connection, "any_expired", {"now": now}, tuple[int]) is not None
+    return row(connection, "any_expired", {"now": now}, kind=tuple[int]) is not None
 
 
 def secret(connection: sqlite3.Connection, name: str) -> str | None:
     """The secret of this name, if one was made already."""
-    found = row(connection, "read_secret", {"name": name}, tuple[str])
+    found = row(connection, "read_secret", {"name": name}, kind=tuple[str])
     return None if found is None else found[0]
 
 
 def copy_mark(connection: sqlite3.Connection) -> str | None:
     """The mark of a copy into this store that is not complete."""
-    found = row(connection, "copy_mark", (), tuple[str])
+    found = row(connection, "copy_mark", (), kind=tuple[str])
     return None if found is None else found[0]
 
 
@@ -150,7 +150,7 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 def report(connection: sqlite3.Connection, path: Path) -> StoreReport:
     """See Store.report; `connection` was prepared as all of the store's are."""
-    version, oldest_code = all_rows(connection, "schema", (), tuple[int, int])[0]
+    version, oldest_code = all_rows(connection, "schema", (), kind=tuple[int, int])[0]
     journal = connection.execute(SQL["journal_mode"]).fetchone()[0]
     synchronous = connection.execute(SQL["synchronous"]).fetchone()[0]
     return StoreReport(

@@ -25,7 +25,7 @@ SQL = load("sqlite/session.sql", "sqlite/store.sql", "sqlite/outbox.sql", "sqlit
 Parameters = Mapping[str, object] | Sequence[object]
 
 
-def rows(connection: sqlite3.Connection, name: str, parameters: Parameters, kind: type[T]) -> Iterator[T]:
+def rows(connection: sqlite3.Connection, name: str, parameters: Parameters, *, kind: type[T]) -> Iterator[T]:
     """The rows of statement `name`, one at a time, each a `kind`. Raises Damaged."""
     with closing(connection.execute(SQL[name], parameters)) as cursor:
         arranged = _arrangement(cursor, kind)
@@ -52,14 +52,14 @@ def checked(found: object, kind: type[T]) -> T:
         raise Damaged(str(error)) from error
 
 
-def all_rows(connection: sqlite3.Connection, name: str, parameters: Parameters, kind: type[T]) -> list[T]:
+def all_rows(connection: sqlite3.Connection, name: str, parameters: Parameters, *, kind: type[T]) -> list[T]:
     """All rows of statement `name`: also what a writing statement with RETURNING needs to be complete."""
-    return list(rows(connection, name, parameters, kind))
+    return list(rows(connection, name, parameters, kind=kind))
 
 
-def row(connection: sqlite3.Connection, name: str, parameters: Parameters, kind: type[T]) -> T | None:
+def row(connection: sqlite3.Connection, name: str, parameters: Parameters, *, kind: type[T]) -> T | None:
     """The only row of statement `name`, or None."""
-    found = all_rows(connection, name, parameters, kind)
+    found = all_rows(connection, name, parameters, kind=kind)
     return found[0] if found else None
 
 

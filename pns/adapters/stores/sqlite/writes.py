@@ -34,7 +34,7 @@ class Removed(NamedTuple):
 
 def mark_places(connection: sqlite3.Connection, user_key: int, seqs: Sequence[int], *, now: int) -> int:
     """See Store.mark_sent_seen."""
-    if row(connection, "live_user", {"user_key": user_key}, tuple[int]) is None:
+    if row(connection, "live_user", {"user_key": user_key}, kind=tuple[int]) is None:
         return 0
     places = {"user_key": user_key, "seqs": json_array(seqs), "now": now}
     return _lower(connection, user_key, affected(connection, "mark_places", places))
@@ -44,7 +44,7 @@ def mark_ids(
     connection: sqlite3.Connection, user_id: str, notification_ids: Sequence[str], *, now: int
 ) -> int:
     """See Store.mark_seen."""
-    user = row(connection, "user_key", {"user_id": user_id}, tuple[int])
+    user = row(connection, "user_key", {"user_id": user_id}, kind=tuple[int])
     if user is None:
         return 0
     possible = [id for id in notification_ids if "\0" not in id]  # json_each would cut it off there
@@ -54,12 +54,12 @@ def mark_ids(
 
 def last_place(connection: sqlite3.Connection, user_id: str) -> Place | None:
     """The user's key and newest place, or None for a user with nothing."""
-    return row(connection, "last_place", {"user_id": user_id}, Place)
+    return row(connection, "last_place", {"user_id": user_id}, kind=Place)
 
 
 def mark_oldest(connection: sqlite3.Connection, user_key: int, last_seq: int, *, limit: int, now: int) -> int:
     """Mark the oldest `limit` unseen notifications up to `last_seq`; returns how many there were."""
-    if row(connection, "live_user", {"user_key": user_key}, tuple[int]) is None:
+    if row(connection, "live_user", {"user_key": user_key}, kind=tuple[int]) is None:
         return 0
     oldest = {"user_key": user_key, "last_seq": last_seq, "limit": limit, "now": now}
     return _lower(connection, user_key, affected(connection, "mark_oldest", oldest))
@@ -68,7 +68,7 @@ def mark_oldest(connection: sqlite3.Connection, user_key: int, last_seq: int, *,
 def withdraw(connection: sqlite3.Connection, user_id: str, notification_id: str) -> bool:
     """See Store.withdraw."""
     notification = {"user_id": user_id, "notification_id": notification_id}
-    removed = row(connection, "delete_notification", notification, Removed)
+    removed = row(connection, "delete_notification", notification, kind=Removed)
     if removed is None:
         return False
     _lower(connection, removed.user_key, 1 if removed.seen_date is None else 0)
@@ -77,7 +77,7 @@ def withdraw(connection: sqlite3.Connection, user_id: str, notification_id: str)
 
 def _lower(connection: sqlite3.Connection, user_key: int, count: int) -> int:
     if count:
-        all_rows(connection, "lower_unseen", {"user_key": user_key, "count": count}, tuple[str])
+        all_rows(connection, "lower_unseen", {"user_key": user_key, "count": count}, kind=tuple[str])
     return count
 
 
@@ -88,13 +88,13 @@ def revoke(connection: sqlite3.Connection, user_id: str, device_id: str, *, now:
     """See Store.revoke."""
     target = {"user_id": user_id, "device_id": device_id}
     affected(connection, "delete_revocation", target)
-    return all_rows(connection, "insert_revocation", {**target, "now": now}, tuple[int])[0][0]
+    return all_rows(connection, "insert_revocation", {**target, "now": now}, kind=tuple[int])[0][0]
 
 
 def erase_user(connection: sqlite3.Connection, user_id: str, *, now: int) -> int | None:
     """Make the user invisible and revoked; returns the key whose rows are still to be removed."""
     revoke(connection, user_id, EVERY_DEVICE, now=now)
-    user = row(connection, "delete_user", {"user_id": user_id}, tuple[int])
+    user = row(connection, "delete_user", {"user_id": user_id}, kind=tuple[int])
     if user is None:
         return None
     affected(connection, "insert_erased", {"user_key": user[0]})
@@ -124,7 +124,7 @@ def use_ticket(connection: sqlite3.Connection, ticket_id: str, expires_at: int) 
 
 
 def renew_lease(
-    connection: sqlite3.Connection, node_id: str, until: int, presences: Sequence[Presence]
+    connection: sqlite3.Connection, node_id: str, until: int, *, presences: Sequence[Presence]
 ) -> None:
     """See Store.renew_lease."""
     affected(connection, "hold_lease", {"node_id": node_id, "until": until})
@@ -145,13 +145,13 @@ def end_lease(connection: sqlite3.Connection, node_id: str) -> None:
 
 def expire(connection: sqlite3.Connection, *, limit: int, now: int) -> frozenset[str]:
     """See Store.expire."""
-    removed = all_rows(connection, "delete_expired", {"now": now, "limit": limit}, Removed)
+    removed = all_rows(connection, "delete_expired", {"now": now, "limit": limit}, kind=Removed)
     unseen = Counter({user_key: 0 for user_key, _ in removed})
     unseen.update(user_key for user_key, seen_date in removed if seen_date is None)
     users: set[str] = set()
     for user_key, count in unseen.items():
         lowered = {"user_key": user_key, "count": count}
-        users.update(user_id for (user_id,) in all_rows(connection, "lower_unseen", lowered, tuple[str]))
+        users.update(user_id for (user_id,) in all_rows(connection, "lower_unseen", lowered, kind=tuple[str]))
     return frozenset(users)
 
 
@@ -175,14 +175,14 @@ def prune(connection: sqlite3.Connection, *, seen_before: int | None, limit: int
     return removed
 
 
-def _prune(connection: sqlite3.Connection, name: str, condition: dict[str, int], limit: int) -> int:
+def _prune(connection: sqlite3.Connection, name: str, condition: dict[str, int], *, limit: int) -> int:
     return affected(connection, name, {**condition, "limit": limit}) if limit > 0 else 0
 
 
 def _prune_erased(connection: sqlite3.Connection, limit: int) -> int:
     removed = 0
     while removed < limit:
-        erased = row(connection, "next_erased", (), tuple[int])
+        erased = row(connection, "next_erased", (), kind=tuple[int])
         if erased is None:
             break
         removed += remove_erased(connection, erased[0], limit=limit - removed)
@@ -192,7 +192,7 @@ def _prune_erased(connection: sqlite3.Connection, limit: int) -> int:
 def offer_secret(connection: sqlite3.Connection, name: str, value: str) -> str:
     """Keep `value` as the secret of this name unless a secret is kept; returns the kept secret."""
     affected(connection, "offer_secret", {"name": name, "value": value})
-    return all_rows(connection, "read_secret", {"name": name}, tuple[str])[0][0]
+    return all_rows(connection, "read_secret", {"name": name}, kind=tuple[str])[0][0]
 
 
 def probe(connection: sqlite3.Connection) -> None:

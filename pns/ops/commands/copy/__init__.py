@@ -62,11 +62,11 @@ async def copy(source: Archive, target: Archive, *, clock: Clock, progress: Prog
     for table in TABLES[names.index(mark.table) :]:
         after = mark.after if table.name == mark.table else table.start
         progress.begin(table.name, total=await source.count(table), done=await target.count(table))
-        async for count in _copy_rows(source, target, table, after):
+        async for count in _copy_rows(source, target, table, after=after):
             progress.advance(count)
 
 
-async def _copy_rows(source: Archive, target: Archive, table: Table, after: Key) -> AsyncIterator[int]:
+async def _copy_rows(source: Archive, target: Archive, table: Table, *, after: Key) -> AsyncIterator[int]:
     """Copy the rows after `after`, and yield how many each time. The next are read while some are written."""
     rows = await source.read(table, after)
     while rows:

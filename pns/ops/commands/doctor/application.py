@@ -31,14 +31,14 @@ async def check_application(
         yield not_asked(WITHOUT, _NO_URL)
         return
     said = _said(settings, url)
-    yield await _ask(settings, WITHOUT, {}, said)
+    yield await _ask(settings, WITHOUT, {}, said=said)
     forwarded = {name: value for name, value in login.items() if name in settings.auth.forward_headers}
     if not login:
         yield not_asked(WITH, _NO_LOGIN)
     elif lost := ", ".join(sorted(login.keys() - forwarded.keys())):
         yield bad(WITH, f"PNS does not pass {lost} on", f"add {lost} to auth.forward_headers")
     else:
-        yield await _ask(settings, WITH, forwarded, said)
+        yield await _ask(settings, WITH, forwarded, said=said)
 
 
 def _said(settings: Settings, url: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ def _said(settings: Settings, url: str) -> dict[str, str]:
 
 
 async def _ask(
-    settings: Settings, question: str, login: Mapping[str, str], said: Mapping[str, str]
+    settings: Settings, question: str, login: Mapping[str, str], *, said: Mapping[str, str]
 ) -> Finding:
     auth = settings.auth
     headers = {"accept": "application/json", "accept-encoding": "identity", **login, **said}

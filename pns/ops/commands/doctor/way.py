@@ -47,9 +47,9 @@ class Way:
             if reached.remedy:
                 return
             yield await self._ready(client)
-            yield await self._verdict(client, HOST, self._own_origin, _HOST)
+            yield await self._verdict(client, HOST, self._own_origin, refused=_HOST)
             if self._origin:
-                yield await self._verdict(client, ORIGIN, self._origin, _ORIGIN)
+                yield await self._verdict(client, ORIGIN, self._origin, refused=_ORIGIN)
             else:
                 yield not_asked(ORIGIN, "give --origin https://… if the pages are of another origin than PNS")
             async for finding in self._logged_in(client):
@@ -116,7 +116,9 @@ class Way:
         response = await client.post(f"{self._url}/subscribe", headers=dict(headers))
         return Answer.of(response.status_code, response.content)
 
-    async def _verdict(self, client: httpx.AsyncClient, question: str, origin: str, refused: str) -> Finding:
+    async def _verdict(
+        self, client: httpx.AsyncClient, question: str, origin: str, *, refused: str
+    ) -> Finding:
         try:
             answer = await self._subscribe(client, {"origin": origin})
         except httpx.HTTPError as error:

@@ -56,7 +56,7 @@ async def move(store: Store, source: str, target: str, *, network: Network, prog
     """Move all devices, step by step; returns their number."""
     total = 0
     while True:
-        moved = await store.outbox.regateway(source, target, network, STEP)
+        moved = await store.outbox.regateway(source, target, network, limit=STEP)
         progress.advance(moved)
         total += moved
         if moved < STEP:

@@ -175,11 +175,11 @@ async def sent(store: PostgresStore, clock: FakeClock) -> Push:
 
 Call = Callable[[PostgresStore, Push], Awaitable[object]]
 TOUCHING: dict[str, Call] = {
-    "install": lambda s, p: s.outbox.register(phone()),
+    "register": lambda s, p: s.outbox.register(phone()),
     "take over": lambda s, p: s.outbox.register(phone("bob", "tablet", address="address of phone")),
-    "uninstall": lambda s, p: s.outbox.unregister("ann", "phone"),
+    "unregister": lambda s, p: s.outbox.unregister("ann", "phone"),
     "set badge": lambda s, p: s.outbox.set_badge("phone", 1),
-    "regateway": lambda s, p: s.outbox.regateway("fcm", "azure", "fcm", 9),
+    "regateway": lambda s, p: s.outbox.regateway("fcm", "azure", "fcm", limit=9),
     "settle": lambda s, p: s.outbox.settle([Settlement(p, PushState.FAILED)]),
     "dismiss": lambda s, p: s.outbox.dismiss("ann", START + 9),
     "prune devices": lambda s, p: s.outbox.prune_pushes(settled_before=0, limit=9),
