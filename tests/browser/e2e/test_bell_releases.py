@@ -97,13 +97,13 @@ async def open_tab(visitor: Visitor, front: Front) -> Page:
     for about every tenth tab. Such a tab stays "connecting" and sends no request, until its user loads the
     tab again. The present client does not rely on that event.
 
-    Only a tab that has asked the server for nothing but the worker is loaded again. A server that refuses or
+    Only a tab that has asked the server for nothing but scripts is loaded again. A server that refuses or
     ignores a past client fails this test.
     """
     heard = len(front.opened)
     tab = await visitor.visit()
     for _ in range(RELOADS):
-        if await _gets_live(tab) or not _asked_for_a_worker_alone(front.opened[heard:]):
+        if await _gets_live(tab) or not _asked_for_scripts_alone(front.opened[heard:]):
             break
         heard = len(front.opened)
         await tab.reload()
@@ -120,8 +120,8 @@ async def _gets_live(tab: Page) -> bool:
     return False
 
 
-def _asked_for_a_worker_alone(opened: list[str]) -> bool:
-    return bool(opened) and all(line.startswith("GET /worker-") for line in opened)
+def _asked_for_scripts_alone(opened: list[str]) -> bool:
+    return bool(opened) and all(line.startswith("GET /") and ".js " in line for line in opened)
 
 
 async def test_it_counts_lists_marks_comes_back_and_is_logged_out(
