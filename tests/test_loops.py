@@ -12,7 +12,7 @@ from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
 from pns.inbox.changes import Changes
 from pns.inbox.retention import BATCH, PAUSE_SECONDS, Pruner
-from pns.runtime.clock import DAY
+from pns.model.timestamp import DAY
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
 from pns.settings import RetentionSettings, Settings

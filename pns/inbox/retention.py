@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pns.contracts.store import Store
 from pns.inbox.changes import Changes
-from pns.runtime.clock import DAY, Clock
+from pns.model.timestamp import DAY
+from pns.runtime.clock import Clock
 from pns.settings import Settings
 
 BATCH = 500

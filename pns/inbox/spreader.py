@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from pns.contracts.audiences import Publication
 from pns.contracts.store import Store
 from pns.inbox.changes import Changes
+from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 
 SPREAD_SECONDS = 0.5
@@ -78,7 +79,7 @@ class Spreader:
                 return complete
 
     def _until(self) -> int:
-        return self._clock.now() + LEASE_SECONDS * 1_000_000
+        return self._clock.now() + LEASE_SECONDS * SECOND
 
 
 def _most_users(publication: Publication) -> int:

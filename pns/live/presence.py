@@ -13,6 +13,7 @@ from pns.contracts.store import Presence, Store
 from pns.errors import Overloaded, StoreUnavailable
 from pns.live.hub import Hub
 from pns.model.device import OwnedDevice
+from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 
 LEASE_SECONDS = 30
@@ -35,7 +36,7 @@ class PresenceReport:
     async def tick(self) -> None:
         """Write what moved since the last tick, and renew the lease when it is time."""
         now = self._clock.monotonic()
-        lapsing = self._clock.now() >= self._until - RENEW_SECONDS * 1_000_000
+        lapsing = self._clock.now() >= self._until - RENEW_SECONDS * SECOND
         if lapsing:
             # Another node may clear this node away before the write is done: report all devices again.
             self._hub.move_all()
@@ -67,7 +68,7 @@ class PresenceReport:
         return await self._store.presences(user_id, except_node=self._node_id)
 
     async def _write(self, moved: set[OwnedDevice]) -> None:
-        until = self._clock.now() + LEASE_SECONDS * 1_000_000
+        until = self._clock.now() + LEASE_SECONDS * SECOND
         presences = self._describe(moved)
         for start in range(0, max(1, len(presences)), CHUNK):
             await self._store.renew_lease(self._node_id, until, presences[start : start + CHUNK])

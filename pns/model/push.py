@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from pns.model.device import Device, Network
+from pns.model.timestamp import SECOND
 
 Scalar = str | int | float | bool
 Flat = dict[str, Scalar]
@@ -298,7 +299,7 @@ class Push(Struct, frozen=True, kw_only=True):
 
     def seconds_left(self, now: int, wanted: int | None = None) -> int:
         """For how many seconds from `now` the network should keep the push: at most `wanted`, at least 0."""
-        left = max(0, (self.expires_at - now) // 1_000_000)
+        left = max(0, (self.expires_at - now) // SECOND)
         return left if wanted is None else min(left, wanted)
 
 

@@ -7,12 +7,13 @@ pushes. A slow look at all accepted pushes finds the rest, after a crash for exa
 from __future__ import annotations
 
 from pns.contracts.outbox import Outbox
+from pns.model.timestamp import HOUR
 from pns.runtime.clock import Clock
 
 DISMISS_SECONDS = 1.0
 LOOK_ROWS = 500
 """Accepted pushes that one look reads."""
-LIFETIME = 4 * 3600 * 1_000_000
+LIFETIME = 4 * HOUR
 """Microseconds for which a dismissal is worth sending."""
 
 

@@ -16,6 +16,7 @@ from pns.contracts.gateway import Gateway, Outcome, Receipt
 from pns.contracts.outbox import Claim, Outbox, Settlement
 from pns.errors import Unavailable
 from pns.model.push import Push, PushState
+from pns.model.timestamp import SECOND
 from pns.push.circuit import Circuits, Concurrency, Pace, retry_seconds
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
@@ -154,7 +155,7 @@ class Dispatcher:
         due_at = (await self._outbox.next_due()).get(self._gateway.name)
         if due_at is None or due_at > self._clock.now():
             return POLL_SECONDS
-        until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * 1_000_000)
+        until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * SECOND)
         claimed = await self._claim(Claim(self._gateway.name, room, until, self._offline_only))
         for push in claimed:
             self._begin(push, now)
@@ -217,7 +218,7 @@ class Dispatcher:
             task.add_done_callback(lambda task: self._ended(task, user_id))
 
     def _put_off(self, push: Push, reason: str, seconds: float) -> None:
-        due_at = self._clock.now() + round(seconds * (1 + random.random() / 10) * 1_000_000)
+        due_at = self._clock.now() + round(seconds * (1 + random.random() / 10) * SECOND)
         due_at = min(due_at, push.expires_at)
         self._done.append(Settlement(push, PushState.RETRY, reason, due_at=due_at, sent=False))
 
@@ -257,7 +258,7 @@ class Dispatcher:
         if state is not PushState.RETRY:
             return Settlement(push, state, receipt.reason, receipt.provider_id)
         seconds = retry_seconds(push.attempt, retry_after=receipt.retry_after, random=random.random)
-        due_at = self._clock.now() + round(seconds * 1_000_000)
+        due_at = self._clock.now() + round(seconds * SECOND)
         # Not after its end: an operator should find it expired then, not waiting.
         return Settlement(push, state, receipt.reason, due_at=min(due_at, push.expires_at))
 

@@ -14,11 +14,12 @@ from typing import Literal
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
 from pns.model.push import PushSchedule
+from pns.model.timestamp import DAY, SECOND
 from pns.push.dismissals import DISMISS_SECONDS, Dismissals
 from pns.push.dispatcher import Dispatcher
 from pns.push.registrar import Registrar
 from pns.push.unserved import UNSERVED_SECONDS, Unserved
-from pns.runtime.clock import DAY, Clock
+from pns.runtime.clock import Clock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
@@ -36,7 +37,7 @@ PRUNED = 500
 def push_terms(settings: PushSettings) -> PushSchedule:
     """When the pushes of a new notification are due, and until when they are worth sending."""
     delays = {"offline": SETTLED_SECONDS, "always": 0.0, "unseen_after": settings.unseen_after_seconds}
-    return PushSchedule(round(delays[settings.when] * 1_000_000), round(settings.ttl_seconds * 1_000_000))
+    return PushSchedule(round(delays[settings.when] * SECOND), round(settings.ttl_seconds * SECOND))
 
 
 class PushEngine:
@@ -122,7 +123,7 @@ class PushEngine:
         """Runs on nodes of every role: all nodes that send may be gone."""
         first, now = await self._store.outbox.next_due(), self._clock.now()
         for name in {gateway.name for gateway in self.gateways} | first.keys():
-            overdue = max(0, now - first.get(name, now)) / 1_000_000
+            overdue = max(0, now - first.get(name, now)) / SECOND
             self._metrics.push_overdue_seconds.labels(name).set(overdue)
 
     async def _prune(self) -> None:

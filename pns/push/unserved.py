@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from pns.contracts.outbox import Claim, Outbox, Settlement
 from pns.model.push import PushState
+from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Unserved:
             )
 
     async def _put_off(self, name: str) -> int:
-        later = self._clock.now() + round(UNSERVED_SECONDS * 1_000_000)
+        later = self._clock.now() + round(UNSERVED_SECONDS * SECOND)
         unserved = await self._outbox.claim(Claim(name, PUT_OFF, later, offline_only=False))
         reason = f"[push.{name}] is not set"
         await self._outbox.settle(

@@ -10,9 +10,6 @@ import asyncio
 import time
 from typing import Protocol
 
-DAY = 86_400 * 1_000_000
-"""Microseconds."""
-
 
 class Clock(Protocol):
     """Wall time for people, monotonic time for deadlines."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
+from pns.model.timestamp import SECOND
+
 _START = 1_800_000_000_000_000
 """An arbitrary moment in 2027, in microseconds since the epoch."""
 
@@ -50,7 +52,7 @@ class FakeClock:
         if seconds < 0:
             raise ValueError("time does not go back; the wall clock may: see jump()")
         self._monotonic += seconds
-        self._now += round(seconds * 1_000_000)
+        self._now += round(seconds * SECOND)
         due = sorted((s for s in self._sleepers if s[0] <= self._monotonic), key=lambda sleeper: sleeper[0])
         self._sleepers = [s for s in self._sleepers if s[0] > self._monotonic]
         for _, future in due:
@@ -59,7 +61,7 @@ class FakeClock:
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock forwards or back, as an operator or NTP does. Nobody wakes."""
-        self._now += round(seconds * 1_000_000)
+        self._now += round(seconds * SECOND)
 
     @property
     def sleepers(self) -> int:

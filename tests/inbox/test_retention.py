@@ -9,7 +9,7 @@ from pns.contracts.store import Store
 from pns.inbox.changes import Changes
 from pns.inbox.retention import BATCH, PAUSE_SECONDS, Pruner
 from pns.model.notification import Notification
-from pns.runtime.clock import DAY
+from pns.model.timestamp import DAY
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings, Settings
 from pns.testing import FakeClock

@@ -14,12 +14,12 @@ from pns.contracts.store import Store, Submission
 from pns.model.device import Device, Network
 from pns.model.notification import Notification
 from pns.model.push import PushSchedule, PushState
+from pns.model.timestamp import DAY
 from pns.push.dispatcher import Dispatcher
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 from tests.push.scripted import ScriptedGateway
 
-DAY = 86_400 * 1_000_000
 NOW = PushSchedule(0, DAY)
 
 Dispatch = Callable[..., Awaitable[Dispatcher]]

@@ -14,10 +14,11 @@ from pns.contracts.gateway import Outcome, Receipt
 from pns.contracts.outbox import Settlement
 from pns.contracts.store import Presence, Store
 from pns.model.push import Push, PushSchedule, PushState
+from pns.model.timestamp import DAY
 from pns.push.dispatcher import GATHER_SECONDS, MOST_OF_USER
 from pns.testing import FakeClock
 from tests.harness import eventually
-from tests.push.conftest import DAY, Dispatch, install, notify, passes, settled, states, until, waiting
+from tests.push.conftest import Dispatch, install, notify, passes, settled, states, until, waiting
 from tests.push.scripted import ACCEPTED, ScriptedGateway
 
 AWAY = Receipt(Outcome.UNAVAILABLE, "503")

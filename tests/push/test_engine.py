@@ -10,9 +10,9 @@ import pytest
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store
 from pns.model.push import PushSchedule, PushState
+from pns.model.timestamp import DAY
 from pns.push.engine import PushEngine, Role
 from pns.push.unserved import STILL_SECONDS, UNSERVED_SECONDS, Unserved
-from pns.runtime.clock import DAY
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
 from pns.testing import FakeClock

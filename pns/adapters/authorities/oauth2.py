@@ -17,6 +17,7 @@ from pns.adapters.authorities.bearer import bearer_token
 from pns.adapters.authorities.issuer_keys import IssuerKeys
 from pns.adapters.authorities.jwks import ALGORITHMS
 from pns.errors import SettingsError, Unauthorized
+from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 from pns.settings import OAuth2Settings
 
@@ -49,7 +50,7 @@ class OAuth2:
         try:
             header, claims = _read(token)
             _check_header(header)
-            _check_claims(claims, self._settings, now=self._clock.now() // 1_000_000)
+            _check_claims(claims, self._settings, now=self._clock.now() // SECOND)
         except ValueError as error:
             log.debug("an access token was refused: %s", error)
             raise Unauthorized from None

@@ -14,6 +14,7 @@ import httpx2 as httpx
 from pns.adapters.gateways import key_files
 from pns.contracts.gateway import Outcome, Receipt
 from pns.errors import SettingsError
+from pns.model.timestamp import SECOND
 
 MOST_REASON = 200
 """Characters kept of a service's own words."""
@@ -54,7 +55,7 @@ def retry_after(response: httpx.Response, now: int) -> float | None:
     except (ValueError, OverflowError):
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.fromtimestamp(now / 1_000_000, UTC)).total_seconds())
+    return max(0.0, (date - datetime.fromtimestamp(now / SECOND, UTC)).total_seconds())
 
 
 def lost(error: httpx.HTTPError) -> Receipt:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from http.cookies import SimpleCookie
 from itertools import count, product
 from pathlib import Path
@@ -33,6 +34,7 @@ WAYS = {
 """How tabs share a connection: what a browser without the better ways lacks."""
 SETTLING = 400
 """Milliseconds for which an event is waited for. What is asserted holds at any moment: no end is needed."""
+CLOSING_SECONDS = 5
 LOOK_MS = 11_000
 """Longer than a page that is looked at again waits before it asks again."""
 BELL = '<script type="module" src="/pns/bell.js"></script><pns-bell title-badge toast max="9999"></pns-bell>'
@@ -140,7 +142,10 @@ class ChromiumTab:
         await self._page.bring_to_front()
 
     async def close(self) -> None:
-        await self._page.close()
+        # Chromium does not always tell the end of a tab that is closed while it loads.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self._page.close()
 
 
 class ChromiumProfile:

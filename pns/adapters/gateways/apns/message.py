@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from pns.model.push import APNsControls, Payload, Push
+from pns.model.timestamp import SECOND
 
 MOST_BYTES = 4096
 """Of a payload's UTF-8 JSON. APNs answers 413 to more."""
@@ -45,7 +46,7 @@ def headers(push: Push, topic: str, now: int) -> dict[str, str]:
         "apns-topic": topic,
         "apns-push-type": push_type,
         "apns-priority": priority and str(priority),
-        "apns-expiration": str(now // 1_000_000 + seconds) if seconds else "0",
+        "apns-expiration": str(now // SECOND + seconds) if seconds else "0",
         "apns-collapse-id": _header_safe(controls.collapse_id or push.collapse_key or push.notification_id),
     }
     return {name: value for name, value in found.items() if value}

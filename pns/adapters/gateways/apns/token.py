@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 
 from pns.adapters.gateways import key_files
 from pns.errors import SettingsError
+from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 from pns.settings import APNsSettings
 
@@ -58,7 +59,7 @@ class ProviderToken:
 
     def _age(self) -> float:
         """Seconds. By the wall clock too, which is APNs' measure: the machine may have slept."""
-        by_the_wall = abs(self._clock.now() - self._issued) / 1_000_000
+        by_the_wall = abs(self._clock.now() - self._issued) / SECOND
         return max(self._clock.monotonic() - self._made, by_the_wall)
 
     def _renew_unless_kept(self) -> None:
@@ -66,7 +67,7 @@ class ProviderToken:
             return
         self._issued, self._made = self._clock.now(), self._clock.monotonic()
         header = {"alg": "ES256", "kid": self._settings.key_id}
-        claims = {"iss": self._settings.team_id, "iat": self._issued // 1_000_000}
+        claims = {"iss": self._settings.team_id, "iat": self._issued // SECOND}
         self._bearer = f"bearer {jwt.encode(header, claims, self._key, default_type=None)}"
 
 

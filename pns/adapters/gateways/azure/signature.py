@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from pns.errors import SettingsError
+from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 
 LIFETIME_SECONDS = 3600
@@ -68,7 +69,7 @@ class Signatures:
 
     def current(self) -> str:
         """A signature that is good for `MARGIN_SECONDS` at least."""
-        now = self._clock.now() // 1_000_000
+        now = self._clock.now() // SECOND
         if now > self._end - MARGIN_SECONDS or now < self._end - LIFETIME_SECONDS:
             self._end = now + LIFETIME_SECONDS
             self._current = sign(self._access, self._end)

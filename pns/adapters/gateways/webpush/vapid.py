@@ -15,6 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from pns.adapters.gateways import p256
+from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 from pns.settings.rules import Origin
 
@@ -85,7 +86,7 @@ class Vapid:
         return origin in self._tokens and self._tokens[origin].taken
 
     def _token(self, origin: Origin) -> str:
-        now = self._clock.now() // 1_000_000
+        now = self._clock.now() // SECOND
         token = self._tokens.pop(origin, None)
         if token is None or not 0 <= now - token.made_at < LIFE_SECONDS // 2:
             token = _Token(self._sign(origin, now), now)

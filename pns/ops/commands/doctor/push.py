@@ -15,6 +15,7 @@ from pns.contracts.outbox import Backlog
 from pns.errors import PNSError, SettingsError
 from pns.model.device import NETWORKS, Network
 from pns.model.push import WAITING
+from pns.model.timestamp import SECOND
 from pns.ops.commands.arguments import GatewayName
 from pns.ops.commands.doctor.finding import Finding, bad, good, not_asked
 from pns.ops.commands.push.beside import store_beside
@@ -96,7 +97,7 @@ async def _ask(gateway: Gateway) -> Finding:
 
 def _waiting(backlog: Sequence[Backlog], now: int) -> Finding:
     _, oldest = waiting(backlog)
-    told, late = summary(backlog, now), oldest is not None and now - oldest > OVERDUE_SECONDS * 1_000_000
+    told, late = summary(backlog, now), oldest is not None and now - oldest > OVERDUE_SECONDS * SECOND
     return bad(OUTBOX, told, _OVERDUE) if late else good(OUTBOX, told)
 
 

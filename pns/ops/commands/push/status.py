@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pns.compose import make_gateways
 from pns.contracts.outbox import Backlog
 from pns.model.push import WAITING, PushState
+from pns.model.timestamp import SECOND
 from pns.ops.commands.push.beside import store_beside
 from pns.ops.commands.push.columns import Columns
 from pns.ops.commands.push.devices import Echo
@@ -43,7 +44,7 @@ def waiting(backlog: Sequence[Backlog]) -> tuple[int, int | None]:
 
 def ago(due_at: int, now: int) -> str:
     """When something was or is due, for people."""
-    seconds = abs(now - due_at) // 1_000_000
+    seconds = abs(now - due_at) // SECOND
     size, unit = next(
         ((size, unit) for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")) if seconds >= size),
         (1, "s"),

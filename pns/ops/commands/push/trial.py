@@ -14,13 +14,14 @@ from pns.contracts.gateway import Gateway, Outcome, Receipt
 from pns.contracts.store import Store
 from pns.model.device import Device, shortened
 from pns.model.push import Push
+from pns.model.timestamp import HOUR
 from pns.ops.commands.push.beside import store_beside
 from pns.ops.commands.push.devices import Echo, found_device
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.one_line import printable
 from pns.settings import Settings
 
-LIFETIME = 3600 * 1_000_000
+LIFETIME = HOUR
 TEXT = '{"title":"PNS","body":"A test push: this device is reached."}'
 
 WORDS = {

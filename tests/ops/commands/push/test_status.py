@@ -12,14 +12,13 @@ from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store, Submission
 from pns.model.notification import Notification
 from pns.model.push import PushSchedule, PushState
+from pns.model.timestamp import DAY
 from pns.ops.commands.push import status
 from pns.ops.commands.push.status import ago, print_status
 from pns.settings import Settings, StoreSettings
 from pns.testing import FakeClock
 from tests.ops.commands.push.test_devices import device, opened
 from tests.push.scripted import ScriptedGateway
-
-DAY = 86_400 * 1_000_000
 
 
 @pytest.fixture
