@@ -243,7 +243,7 @@ async def prune(session: Session, *, seen_before: int | None, limit: int, now: i
         parts.append(partial(_prune, session, "prune_seen", {"seen_before": seen_before}))
     removed = 0
     for part in parts:
-        removed += await part(limit - removed)
+        removed += await part(limit=limit - removed)
     return removed
 
 

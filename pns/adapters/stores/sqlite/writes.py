@@ -171,7 +171,7 @@ def prune(connection: sqlite3.Connection, *, seen_before: int | None, limit: int
         parts.append(partial(_prune, connection, "prune_seen", {"seen_before": seen_before}))
     removed = 0
     for part in parts:
-        removed += part(limit - removed)
+        removed += part(limit=limit - removed)
     return removed
 
 
