@@ -234,20 +234,20 @@ async def prune(session: Session, *, seen_before: int | None, limit: int, now: i
     old = {"revoked_before": now - DAY}
     used = {"expired_before": now - SKEW}
     parts: list[Callable[[int], Awaitable[int]]] = [
-        partial(_prune, session, "prune_presences", lapsed),
-        partial(_prune, session, "prune_nodes", lapsed),
-        partial(_prune, session, "prune_revocations", old),
-        partial(_prune, session, "prune_tickets", used),
+        partial(_prune, session, "prune_presences", condition=lapsed),
+        partial(_prune, session, "prune_nodes", condition=lapsed),
+        partial(_prune, session, "prune_revocations", condition=old),
+        partial(_prune, session, "prune_tickets", condition=used),
     ]
     if seen_before is not None:
-        parts.append(partial(_prune, session, "prune_seen", {"seen_before": seen_before}))
+        parts.append(partial(_prune, session, "prune_seen", condition={"seen_before": seen_before}))
     removed = 0
     for part in parts:
-        removed += await part(limit=limit - removed)
+        removed += await part(limit - removed)
     return removed
 
 
-async def _prune(session: Session, name: str, condition: dict[str, int], *, limit: int) -> int:
+async def _prune(session: Session, name: str, limit: int, *, condition: dict[str, int]) -> int:
     return await affected(session, name, {**condition, "limit": limit}) if limit > 0 else 0
 
 

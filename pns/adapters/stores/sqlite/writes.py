@@ -162,20 +162,20 @@ def prune(connection: sqlite3.Connection, *, seen_before: int | None, limit: int
     used = {"expired_before": now - SKEW}
     parts: list[Callable[[int], int]] = [
         partial(_prune_erased, connection),
-        partial(_prune, connection, "prune_presences", lapsed),
-        partial(_prune, connection, "prune_nodes", lapsed),
-        partial(_prune, connection, "prune_revocations", old),
-        partial(_prune, connection, "prune_tickets", used),
+        partial(_prune, connection, "prune_presences", condition=lapsed),
+        partial(_prune, connection, "prune_nodes", condition=lapsed),
+        partial(_prune, connection, "prune_revocations", condition=old),
+        partial(_prune, connection, "prune_tickets", condition=used),
     ]
     if seen_before is not None:
-        parts.append(partial(_prune, connection, "prune_seen", {"seen_before": seen_before}))
+        parts.append(partial(_prune, connection, "prune_seen", condition={"seen_before": seen_before}))
     removed = 0
     for part in parts:
-        removed += part(limit=limit - removed)
+        removed += part(limit - removed)
     return removed
 
 
-def _prune(connection: sqlite3.Connection, name: str, condition: dict[str, int], *, limit: int) -> int:
+def _prune(connection: sqlite3.Connection, name: str, limit: int, *, condition: dict[str, int]) -> int:
     return affected(connection, name, {**condition, "limit": limit}) if limit > 0 else 0
 
 
