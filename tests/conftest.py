@@ -31,9 +31,25 @@ FIRST = ("browser", "deploy", "fleet", "releases", "docs", "e2e", "ops", "durabi
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files are handed out first."""
+    """Long files are handed out first. Browsers alternate with other processes, so that no two cores run
+    three browsers.
+    """
     ranks = {folder: rank for rank, folder in enumerate(FIRST)}
-    items.sort(key=lambda item: ranks.get(item.nodeid.split("/")[1], len(FIRST)))
+    files: dict[str, tuple[int, int]] = {}
+    turns = [0, 0]
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        file, _, _ = item.nodeid.partition("::")
+        if file not in files:
+            rank = ranks.get(file.split("/")[1], len(FIRST))
+            queue = min(rank, 1)
+            turns[queue] += 1
+            files[file] = (rank == len(FIRST), 2 * turns[queue] + queue)
+        return files[file]
+
+    for item in sorted(items, key=lambda item: ranks.get(item.nodeid.split("/")[1], len(FIRST))):
+        place(item)
+    items.sort(key=place)
 
 
 @pytest.fixture
