@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench import machine, report
+from bench.load.sockets import TEXT, Frames, Socket
 from bench.report import Figure, Goal
 
 ROOT = Path(__file__).parents[1]
@@ -123,3 +124,44 @@ def test_the_table_names_its_machine(tmp_path: Path) -> None:
     for line in described.lines:
         assert line in text
     assert "quick" in text
+
+
+class Wire(asyncio.Transport):
+    """A line to nowhere that notes its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def _text(payload: bytes) -> bytes:
+    return bytes((TEXT, len(payload))) + payload
+
+
+async def test_counts_and_an_answer_in_one_piece() -> None:
+    socket = Socket("user=ann", Frames())
+    socket.connection_made(Wire())
+    socket.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    asking = asyncio.create_task(socket.ask(b"{}"))
+    await asyncio.sleep(0)
+    count = _text(b'{"newNotificationCountChanged":1}')
+    socket.data_received(count + _text(b'{"answer":1}') + count + _text(b'{"later":1}'))
+    assert await asking == b'{"answer":1}'
+
+
+async def test_a_refusal_is_no_frames() -> None:
+    frames, wire = Frames(), Wire()
+    socket = Socket("user=ann", frames)
+    socket.connection_made(wire)
+    refusal = b"HTTP/1.1 503 Service Unavailable\r\n\r\n" + _text(b"no text") * 3
+    socket.data_received(refusal)
+    socket.connection_lost(None)
+    with pytest.raises(ConnectionError, match="503"):
+        await socket.opened
+    assert wire.aborted
+    assert frames.count == 0

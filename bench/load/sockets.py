@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count as counter
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
+COUNT = b'{"newNotificationCountChanged":'
 _NO_MASK = b"\0\0\0\0"
 PATIENCE = 60.0
 PORTS_OF_AN_ADDRESS = 10_000
@@ -57,10 +58,10 @@ class Socket(asyncio.Protocol):
         """Where frames begin, once the handshake's answer is complete."""
         end = data.find(b"\r\n\r\n")
         if end >= 0:
-            if not data.startswith(b"HTTP/1.1 101"):
+            self._switched = data.startswith(b"HTTP/1.1 101")
+            if not self._switched:
                 self._rest = data
                 self.transport.abort()
-            self._switched = True
         return end + 4
 
     def _parse(self, data: bytes, at: int) -> int:
@@ -97,9 +98,14 @@ class Socket(asyncio.Protocol):
         return found
 
     async def ask(self, message: bytes) -> bytes:
-        """Send `message` and return the payload of the next text frame."""
+        """Send `message` and return the payload of the next text frame that tells no count."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.heard = answer.set_result
+
+        def hear(payload: bytes) -> None:
+            if not answer.done() and not payload.startswith(COUNT):
+                answer.set_result(payload)
+
+        self.heard = hear
         self.transport.write(text_frame(message))
         try:
             return await asyncio.wait_for(answer, PATIENCE)
