@@ -75,7 +75,7 @@ class Node:
         """`in_place`: counts may go straight to the server's socket; see web/websocket.py."""
         self.settings = settings
         self.metrics = metrics
-        clock = self.clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self.node_id = new_device_id()
         self.store, self.bus, self.authority, gateways = adapters
         self.pushing = PushEngine(

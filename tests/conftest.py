@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -34,22 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files are handed out first. Browsers alternate with other processes, so that no two cores run
     three browsers.
     """
-    ranks = {folder: rank for rank, folder in enumerate(FIRST)}
-    files: dict[str, tuple[int, int]] = {}
-    turns = [0, 0]
+    files = list(dict.fromkeys(_file(item) for item in items))
+    browsers, *others = ([file for file in files if file.split("/")[1] == folder] for folder in FIRST)
+    pairs = zip_longest(browsers, chain(*others))
+    order = dict.fromkeys([file for pair in pairs for file in pair if file] + files)
+    places = {file: place for place, file in enumerate(order)}
+    items.sort(key=lambda item: places[_file(item)])
 
-    def place(item: pytest.Item) -> tuple[int, int]:
-        file, _, _ = item.nodeid.partition("::")
-        if file not in files:
-            rank = ranks.get(file.split("/")[1], len(FIRST))
-            queue = min(rank, 1)
-            turns[queue] += 1
-            files[file] = (rank == len(FIRST), 2 * turns[queue] + queue)
-        return files[file]
 
-    for item in sorted(items, key=lambda item: ranks.get(item.nodeid.split("/")[1], len(FIRST))):
-        place(item)
-    items.sort(key=place)
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.fixture
