@@ -128,9 +128,7 @@ class PNS:
         return Wrapped(app, self, path=path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._running is None:
-            raise NotStarted
-        await self._running.web(scope, receive, send)
+        await self._alive.web(scope, receive, send)
 
     # ── for the application ───────────────────────────────────────────────────────────────────────────
 
@@ -330,10 +328,16 @@ class PNS:
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def _entered(self) -> _Running:
+    def _alive(self) -> _Running:
+        """The parts, from the end of the start to the end of PNS. Raises NotStarted before and after."""
         running = self._running
         if running is None or not (running.node.started or running.node.draining):
             raise NotStarted
+        return running
+
+    @property
+    def _entered(self) -> _Running:
+        running = self._alive
         if asyncio.get_running_loop() is not running.loop:
             raise RuntimeError(
                 "PNS runs in another event loop than this one: use notify_sync, or another method that ends"
@@ -351,9 +355,7 @@ class PNS:
         Raises NotStarted, also when PNS is left meanwhile. Raises RuntimeError in the event loop itself,
         where the wait would never end.
         """
-        running = self._running
-        if running is None or not (running.node.started or running.node.draining):
-            raise NotStarted
+        running = self._alive
         if _running_loop() is running.loop:
             raise RuntimeError(
                 f"{name}_sync would block the event loop that it waits for: use `await {name}`"
