@@ -220,8 +220,7 @@ class PNS:
         Raises Unavailable when the network's gateway cannot take the device now.
         """
         node, wanted = self._started, given.converted(given.plain(registration), Registration)
-        installed = await node.pushing.registrar.register(given.user(user_id), wanted)
-        return Registered.told(installed.device.device_id, installed.reply)
+        return (await node.pushing.registrar.register(given.user(user_id), wanted)).told
 
     async def uninstall(self, user_id: str | int, device_id: str) -> bool:
         """Remove a device of the user: nothing is pushed to the device any more. Returns False for an unknown

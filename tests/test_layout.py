@@ -32,10 +32,11 @@ PROPERTIES = {
     ),
     "adapters/stores/postgres": "faults statements",
     "adapters/stores/sqlite": "statements",
+    "live": "left",
     "ops": "hung_login left_hosts",
     "push": "faults left_callers proof tidying trouble",
     "settings": "config_toml",
-    "web": "dots installation_entrance left push_controls remedies ticket_renewals",
+    "web": "dots installation_entrance push_controls remedies ticket_renewals",
 }
 """Tests of a property that belongs to a whole room and to none of its modules, by the room's folder."""
 

@@ -6,8 +6,7 @@ because an address would let anybody push to the device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -52,11 +51,6 @@ class Registered(Struct, frozen=True):
 
     device_id: str
     mqtt: dict[str, Any] | UnsetType = UNSET
-
-    @classmethod
-    def told(cls, device_id: str, reply: Mapping[str, object]) -> Self:
-        """`reply`: the gateway's own part of the answer."""
-        return cls(device_id, dict(reply) or UNSET)
 
 
 class PushItem(Struct, frozen=True):

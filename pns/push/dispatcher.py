@@ -183,9 +183,8 @@ class Dispatcher:
                 CLAIM_SECONDS,
                 extra={"gateway": self._gateway.name},
             )
-        elif (
-            not claiming.cancelled() and claiming.exception() is None
-        ):  # a claim that failed has leased nothing
+        elif not claiming.cancelled() and claiming.exception() is None:
+            # A claim that failed has leased nothing.
             for push in claiming.result():
                 self._put_off(push, "its node went down", 0.0)
 

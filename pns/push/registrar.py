@@ -10,9 +10,12 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
 from pns.errors import Invalid
+from pns.model.answers import Registered
 from pns.model.device import PSEUDO_USER, Device, Network, Registration, new_device_id
 from pns.runtime.clock import Clock
 from pns.runtime.shielded import Shielded
@@ -26,6 +29,11 @@ class RegisteredDevice(NamedTuple):
 
     device: Device
     reply: Mapping[str, object]
+
+    @property
+    def told(self) -> Registered:
+        """The answer to the device, or to the application for the device."""
+        return Registered(self.device.device_id, dict(self.reply) or UNSET)
 
 
 class Registrar:

@@ -26,7 +26,6 @@ from pns.web.registrations import (
     NO_DEVICE,
     read,
     read_registration,
-    registered,
 )
 from pns.web.routing import Route
 from pns.web.subscribe import COOKIE, PREFLIGHT
@@ -110,7 +109,7 @@ class InstallationEndpoints:
         device, _, headers = await self._turnstile.enter(request.scope)
         registration = await read_registration(request)
         installed = await self._registrar.register(device.user_id, registration, device.device_id)
-        return _with(answer(registered(installed), status=201), headers)
+        return _with(answer(installed.told, status=201), headers)
 
     async def uninstall(self, request: Request, parameters: dict[str, str]) -> Response:
         """Remove a device of this user."""

@@ -8,9 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from pns.errors import TooLarge
-from pns.model.answers import Registered
 from pns.model.device import Registration
-from pns.push.registrar import RegisteredDevice
 from pns.web.body import decode, read_body
 
 T = TypeVar("T")
@@ -34,8 +32,3 @@ async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         return decode(await read_body(request, MAX_BODY_BYTES), decoder)
     except TooLarge:
         raise TooLarge(f"this body has at most {MAX_BODY_BYTES} bytes") from None
-
-
-def registered(installed: RegisteredDevice) -> Registered:
-    """The answer to a registration."""
-    return Registered.told(installed.device.device_id, installed.reply)

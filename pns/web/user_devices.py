@@ -11,7 +11,7 @@ from pns.node import Node
 from pns.web import push_schemas as calls
 from pns.web.authorization import Authorization
 from pns.web.body import query
-from pns.web.registrations import NO_DEVICE, read_registration, registered
+from pns.web.registrations import NO_DEVICE, read_registration
 from pns.web.routing import Route
 from pns.web.users import answer
 
@@ -45,7 +45,7 @@ class PushEndpoints:
         """Register a device on the user's behalf."""
         user_id = given.user(parameters["user_id"])
         installed = await self._registrar.register(user_id, await read_registration(request))
-        return answer(registered(installed), status=201)
+        return answer(installed.told, status=201)
 
     async def uninstall_for_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Remove a device of the user."""
@@ -58,7 +58,7 @@ class PushEndpoints:
     async def pseudo_user(self, request: Request, parameters: dict[str, str]) -> Response:
         """Register a device whose app knows no logins; its user is made here."""
         installed = await self._registrar.register_pseudo(await read_registration(request))
-        told = registered(installed)
+        told = installed.told
         return answer(calls.PseudoUser(installed.device.user_id, told.device_id, told.mqtt), status=201)
 
     async def pushes(self, request: Request, parameters: dict[str, str]) -> Response:

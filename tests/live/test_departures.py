@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,25 +30,6 @@ from tests.web.ways import (
     revocations,
     revoked,
 )
-
-
-@pytest.fixture
-def application() -> Application:
-    return Application()
-
-
-@pytest.fixture
-def phones() -> ScriptedGateway:
-    return ScriptedGateway("fcm")
-
-
-@pytest.fixture
-async def edge(
-    tmp_path: Path, application: Application, phones: ScriptedGateway, clock: FakeClock
-) -> AsyncIterator[Edge]:
-    async with an_edge(tmp_path, application, gateways=[phones], clock=clock) as edge:
-        yield edge
-
 
 # ── how often, and when the store is away ─────────────────────────────────────────────────────────────
 

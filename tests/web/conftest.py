@@ -21,7 +21,8 @@ from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
 from pns.web.app import Web
 from tests.harness.server import API_KEY as KEY
-from tests.web.edge import an_edge
+from tests.push.scripted import ScriptedGateway
+from tests.web.edge import Edge, an_edge
 from tests.web.ticketed import RECHECK, BearerLogin, World
 
 
@@ -56,6 +57,20 @@ def caller(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """The same client with the application's key."""
     client.headers["authorization"] = f"Bearer {KEY}"
     return client
+
+
+# ── devices at a push network ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def fcm() -> ScriptedGateway:
+    return ScriptedGateway("fcm")
+
+
+@pytest.fixture
+async def edge(tmp_path: Path, fcm: ScriptedGateway, clock: FakeClock) -> AsyncIterator[Edge]:
+    async with an_edge(tmp_path, gateways=[fcm], clock=clock) as edge:
+        yield edge
 
 
 # ── pages that send no cookies ────────────────────────────────────────────────────────────────────────

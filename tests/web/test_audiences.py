@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from pns.testing import FakeClock
-from tests.push.scripted import ScriptedGateway
-from tests.web.edge import Edge, an_edge, in_time
+from tests.web.edge import Edge, in_time
 
 NOTE = {"notification_data": "x"}
-
-
-@pytest.fixture
-def fcm() -> ScriptedGateway:
-    return ScriptedGateway("fcm")
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, fcm: ScriptedGateway, clock: FakeClock) -> AsyncIterator[Edge]:
-    async with an_edge(tmp_path, gateways=[fcm], clock=clock) as edge:
-        yield edge
 
 
 async def put(edge: Edge, *paths: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,20 +12,14 @@ from pns.model.push import Push, PushControls
 from pns.model.remedies import invalid
 from pns.testing import FakeClock
 from tests.push.scripted import ScriptedGateway
-from tests.web.edge import Edge, an_edge, in_time
+from tests.web.edge import Edge, in_time
 
 
 @pytest.fixture
-def fcm() -> ScriptedGateway:
-    return ScriptedGateway("fcm")
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, fcm: ScriptedGateway, clock: FakeClock) -> AsyncIterator[Edge]:
+async def edge(edge: Edge) -> Edge:
     """Alice has a phone."""
-    async with an_edge(tmp_path, gateways=[fcm], clock=clock) as edge:
-        await edge.application.post("/users/alice/devices", json={"network": "fcm", "token": "a-token"})
-        yield edge
+    await edge.application.post("/users/alice/devices", json={"network": "fcm", "token": "a-token"})
+    return edge
 
 
 def body(push: Any) -> dict[str, Any]:

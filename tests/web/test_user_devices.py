@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,6 @@ from tests.web.edge import Edge, an_edge, in_time
 
 SLASH = "a/b ä%?.."
 TOKEN = {"network": "fcm", "token": "a-secret-token", "app": "com.example", "platform": "android"}
-
-
-@pytest.fixture
-def fcm() -> ScriptedGateway:
-    return ScriptedGateway("fcm")
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, fcm: ScriptedGateway, clock: FakeClock) -> AsyncIterator[Edge]:
-    async with an_edge(tmp_path, gateways=[fcm], clock=clock) as edge:
-        yield edge
 
 
 async def install(edge: Edge, user: str = "alice", **more: Any) -> str:

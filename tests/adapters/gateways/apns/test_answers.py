@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +9,10 @@ import pytest
 from pns.adapters.gateways.apns.answers import CAUSES
 from pns.adapters.gateways.apns.gateway import APNs
 from pns.contracts.gateway import Outcome, Receipt
-from pns.testing import FakeClock
 from tests.adapters.gateways.apns_rules import TOPIC, Reply
 from tests.adapters.gateways.fake_apns import FakeAPNs
 from tests.adapters.gateways.peers import push
-from tests.adapters.gateways.peers.apns import TOKEN, device, started
+from tests.adapters.gateways.peers.apns import TOKEN, device
 
 NOW = 1_800_000_000_000_000
 OTHER_APP = "com.example.other"
@@ -54,18 +51,6 @@ ROWS = {  # before anything was accepted
     "ServiceUnavailable": (503, Outcome.UNAVAILABLE),
     "Shutdown": (503, Outcome.RETRY),
 }
-
-
-@pytest.fixture
-async def service(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FakeAPNs]:
-    async with FakeAPNs(tmp_path, clock=clock) as service:
-        yield service
-
-
-@pytest.fixture
-async def gateway(service: FakeAPNs) -> AsyncIterator[APNs]:
-    async with started(service) as gateway:
-        yield gateway
 
 
 @pytest.fixture

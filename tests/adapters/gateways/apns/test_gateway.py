@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -29,19 +28,6 @@ from tests.adapters.gateways.apns_rules import TOPIC, Reply
 from tests.adapters.gateways.fake_apns import FakeAPNs
 from tests.adapters.gateways.peers import push
 from tests.adapters.gateways.peers.apns import TOKEN, device, started
-
-
-@pytest.fixture
-async def service(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FakeAPNs]:
-    async with FakeAPNs(tmp_path, clock=clock) as service:
-        yield service
-
-
-@pytest.fixture
-async def gateway(service: FakeAPNs) -> AsyncIterator[APNs]:
-    async with started(service) as gateway:
-        yield gateway
-
 
 # ── registration ──────────────────────────────────────────────────────────────────────────────────────
 

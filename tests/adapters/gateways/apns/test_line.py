@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpcore2 as httpcore
@@ -30,18 +29,6 @@ from tests.harness.proxy import FaultProxy
 from tests.harness.server import free_port
 
 LOSSES: list[Act] = ["reset", "goaway", "reset stream"]
-
-
-@pytest.fixture
-async def service(tmp_path: Path, clock: FakeClock) -> AsyncIterator[FakeAPNs]:
-    async with FakeAPNs(tmp_path, clock=clock) as service:
-        yield service
-
-
-@pytest.fixture
-async def gateway(service: FakeAPNs) -> AsyncIterator[APNs]:
-    async with started(service) as gateway:
-        yield gateway
 
 
 def numbered(number: int = 1) -> Push:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import aiomqtt
@@ -26,18 +26,6 @@ from tests.harness.waiting import eventually
 OTHER_ID = "f" * 32
 NOT_AUTHORIZED = 0x87
 LATE_SECONDS = 5
-
-
-@pytest.fixture
-async def broker() -> AsyncIterator[Mosquitto]:
-    async with Mosquitto() as broker:
-        yield broker
-
-
-@pytest.fixture
-async def mqtt(broker: Mosquitto, clock: FakeClock) -> AsyncIterator[MQTT]:
-    async with gateway(clock, broker.url) as mqtt:
-        yield mqtt
 
 
 class App:

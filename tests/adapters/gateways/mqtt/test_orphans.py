@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import cast
 
 import pytest
@@ -13,7 +13,7 @@ from pns.adapters.gateways.mqtt.gateway import MQTT
 from pns.adapters.gateways.mqtt.line import BrokerLine
 from pns.adapters.gateways.mqtt.orphans import APART_SECONDS, EVERY_SECONDS, MOST_DOUBTFUL, OrphanedLogins
 from pns.testing import FakeClock
-from tests.adapters.gateways.peers.mqtt import REGISTRATION, device, gateway, subscriber
+from tests.adapters.gateways.peers.mqtt import REGISTRATION, device, subscriber
 from tests.harness.mosquitto import Mosquitto
 
 
@@ -128,18 +128,6 @@ async def test_where_most_are_nobody_s_none_is_taken_back(
 
 
 # ── with a real broker ────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-async def broker() -> AsyncIterator[Mosquitto]:
-    async with Mosquitto() as broker:
-        yield broker
-
-
-@pytest.fixture
-async def mqtt(broker: Mosquitto, clock: FakeClock) -> AsyncIterator[MQTT]:
-    async with gateway(clock, broker.url) as mqtt:
-        yield mqtt
 
 
 async def test_a_phone_that_was_removed_while_the_broker_was_away(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from pns.adapters.authorities.callback import FixedUser
 from pns.errors import AuthUnavailable, Forbidden, StoreUnavailable, Unauthorized
-from pns.testing import FakeClock
 from tests.push.scripted import ScriptedGateway
-from tests.web.edge import FOREIGN, Edge, an_edge
+from tests.web.edge import FOREIGN, Edge
 from tests.web.test_subscribe import CORS
 from tests.web.ways import (
     EVERY_NO,
@@ -34,25 +31,6 @@ from tests.web.ways import (
     revoked,
     settled,
 )
-
-
-@pytest.fixture
-def application() -> Application:
-    return Application()
-
-
-@pytest.fixture
-def phones() -> ScriptedGateway:
-    return ScriptedGateway("fcm")
-
-
-@pytest.fixture
-async def edge(
-    tmp_path: Path, application: Application, phones: ScriptedGateway, clock: FakeClock
-) -> AsyncIterator[Edge]:
-    async with an_edge(tmp_path, application, gateways=[phones], clock=clock) as edge:
-        yield edge
-
 
 # ── what leaves a device ──────────────────────────────────────────────────────────────────────────────
 
