@@ -5,14 +5,17 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 PORT ?= 8000
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What is imported is compiled then: of all that is installed that is a quarter.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+NPM := tests/browser tests/docs tests/adapters/gateways
 PROPERTIES = $(shell grep -rlE '^(from|import) (hypothesis|schemathesis)' --include='test_*.py' tests)
 
 # Every process of the tests would compile PNS anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run fleet test lint types soak fuzz bench simulate screenshots format dist clean packages
+.PHONY: help run fleet test short lint types soak fuzz bench peers simulate screenshots format dist clean \
+	packages programs
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -25,8 +28,19 @@ fleet: .venv/fleet ## three nodes on PostgreSQL and Redis behind nginx, the demo
 	@$(call programs,$(FLEET))
 	@$(BIN)/python -m pns.ops.fleet $(PORT)
 
-test: lint types packages ## all checks and tests, but for the long ones
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
+# pip and npm install side by side. mypy keeps one core at work: it runs beside the tests.
+test: ## all checks and tests, but for the long ones
+	@$(MAKE) --no-print-directory --jobs 2 lint tests/__pycache__ packages
+	@$(MAKE) --no-print-directory --jobs 2 types short
+
+short: .venv/test
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 20
+
+# Each of the processes of the tests would compile all that it imports.
+tests/__pycache__: | .venv/test
+	@echo "· compiling what the tests import"
+	@said=$$($(BIN)/pytest --collect-only -q -p no:cacheprovider) || \
+		{ echo "$$said" | sed -n '/= ERRORS =/,$$p'; exit 1; }
 
 lint: .venv/test ## ruff: rules and format
 	$(BIN)/ruff check
@@ -44,11 +58,15 @@ fuzz: .venv/test ## the property tests, short and long variants
 bench: .venv/test packages ## measure, each figure beside the one that says what it is worth
 	$(BIN)/python -m bench
 
+peers: .venv/peers bench/field/node_modules/.package-lock.json packages ## measure beside ws, socket.io, Channels and nchan
+	$(BIN)/python -m bench.field
+
 simulate: .venv/test ## fleets of 1 to 1,000 nodes on paper; writes the tables of docs/scaling.md
 	$(BIN)/python -m bench.simulate --output docs/scaling.md
 
-screenshots: .venv/test packages ## pictures of the bell in docs/, for README and docs
+screenshots: .venv/test packages ## pictures of the bell and of the operator's page in docs/
 	$(BIN)/python -m tests.browser.screenshots
+	$(BIN)/python -m tests.browser.operator_screenshots
 
 format: .venv/test ## let ruff put imports and lines in order
 	$(BIN)/ruff check --select I --fix
@@ -79,6 +97,12 @@ clean: ## remove .venv and everything that was made
 	@$(PIP) --editable '.[test,lint]'
 	@touch .venv/run .venv/fleet $@
 
+.venv/peers: pyproject.toml | .venv/test
+	@echo "· installing PNS's peers"
+	@$(PIP) --editable '.[peers]'
+	@test -e /usr/lib/nginx/modules/ngx_nchan_module.so || { $(call apt,libnginx-mod-nchan); }
+	@touch $@
+
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "PNS needs Python 3.11 or newer: set PYTHON to where it is" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -86,21 +110,26 @@ clean: ## remove .venv and everything that was made
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call apt,python3-venv); }
 	@echo "· making .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv
+	@$(PIP) --upgrade pip # an old one looks at each release of each package, for a minute
 
 # Program, and the package of Debian's that has it.
 FLEET = postgres:postgresql redis-server:redis-server nginx:nginx-light
 PROGRAMS = $(FLEET) strace:strace curl:curl openssl:openssl chromium:chromium nats-server:nats-server \
-	caddy:caddy systemd-analyze:systemd mosquitto:mosquitto mosquitto_sub:mosquitto-clients firefox-esr:firefox-esr \
-	rails:ruby-railties puma:puma
+	chromium-headless-shell:chromium-headless-shell caddy:caddy systemd-analyze:systemd mosquitto:mosquitto \
+	mosquitto_sub:mosquitto-clients firefox-esr:firefox-esr rails:ruby-railties puma:puma \
+	mariadbd:mariadb-server promtool:prometheus go:golang-go
 
 # What the tests call on, beside Python's packages: programs of Debian's, and modules of npm's.
-packages: .venv/test
+packages: .venv/test programs $(NPM:=/node_modules/.package-lock.json)
+
+programs: | .venv/bin/python
 	@command -v npm >/dev/null || { echo "the tests of the browser need Node 20 or newer, with npm" >&2; exit 1; }
 	@$(call programs,$(PROGRAMS))
-	@for folder in tests/browser tests/docs tests/adapters/gateways; do \
-		test $$folder/node_modules -nt $$folder/package-lock.json || \
-		{ echo "· installing what $$folder needs of npm"; npm ci --prefix $$folder --silent; } || exit 1; done
-	@$(BIN)/python -m tests.browser.e2e.packages
+
+%/node_modules/.package-lock.json: %/package-lock.json | programs
+	@echo "· installing what $* needs of npm"
+	@npm ci --prefix $* --silent
+	@touch $@
 
 define programs
 for program in $(1); do \

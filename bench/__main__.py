@@ -20,6 +20,7 @@ from bench.load.application import Application
 from bench.machine import describe
 from bench.report import Figure
 from bench.rows import (
+    announcements,
     connect,
     expansion,
     fanout,
@@ -27,9 +28,14 @@ from bench.rows import (
     gateways,
     growth,
     latency,
+    marks,
     memory,
     notify,
+    outgoing,
+    pending,
+    pushes,
     questions,
+    releases,
 )
 from bench.run import Run
 from bench.server_process import GENERATOR_CORE
@@ -44,10 +50,16 @@ ROWS = {
     "connect": connect.measure,
     "questions": questions.measure,
     "latency": latency.measure,
+    "outgoing": outgoing.measure,
     "growth": growth.measure,
     "expansion": expansion.measure,
+    "announcements": announcements.measure,
+    "marks": marks.measure,
+    "pending": pending.measure,
     "fleet": fleet.measure,
     "gateways": gateways.measure,
+    "pushes": pushes.measure,
+    "releases": releases.measure,
 }
 Name = Enum("Name", {name: name for name in ROWS}, type=str)  # type: ignore[misc]  # what typer makes choices of
 

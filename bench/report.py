@@ -10,6 +10,8 @@ from rich.table import Table
 
 from bench.machine import Machine
 
+PEERS = "# PNS beside its peers\n"
+"""The head of the second part of bench/RESULTS.md."""
 _HEADINGS = ("what", "PNS", "compared with", "ratio", "goal", "", "how busy")
 
 
@@ -80,7 +82,21 @@ def write(path: Path, figures: Iterable[Figure], machine: Machine, *, quick: boo
         *(_row(figure.cells) for figure in figures),
         "",
     ]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    keep_behind(path, "\n".join(lines))
+
+
+def keep_behind(path: Path, text: str) -> None:
+    """Write `text`, and behind it the old text from PEERS on: another run writes that."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    kept = old[old.index(PEERS) :] if PEERS in old else ""
+    path.write_text(f"{text}\n{kept}" if kept else text, encoding="utf-8")
+
+
+def write_peers(path: Path, text: str) -> None:
+    """Write `text`, which begins with PEERS, behind what `write` has written."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    own = old[: old.index(PEERS)] if PEERS in old else f"{old}\n" if old else ""
+    path.write_text(own + text, encoding="utf-8")
 
 
 def _row(cells: Iterable[str]) -> str:

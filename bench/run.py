@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.progress import Progress
 
@@ -42,7 +42,7 @@ class Run:
         return self.many(2.0, 0.25)
 
     @asynccontextmanager
-    async def servers(self, *kinds: str, **settings: object) -> AsyncIterator[list[Server]]:
+    async def servers(self, *kinds: str, **settings: Any) -> AsyncIterator[list[Server]]:
         """Running servers of these kinds, on the same settings."""
         async with AsyncExitStack() as stack:
             yield [

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,11 +26,13 @@ class Server(ServerProcess):
     """One kind of server (see bench/server.py). `busy` and `generator_busy`: shares of a core, a measurement
     each, while this server was measured."""
 
-    def __init__(self, kind: str, folder: Path, *, auth_url: str, **settings: object) -> None:
+    def __init__(
+        self, kind: str, folder: Path, *, auth_url: str, command: list[str] | None = None, **settings: Any
+    ) -> None:
         own = folder / f"{kind}-{len(list(folder.iterdir()))}"
         own.mkdir()
-        command = [sys.executable, "-m", "bench.server", kind, str(SERVER_CORE)]
-        everybody = {"limits__connections_per_user": 100_000, "log__level": "warning"}
+        command = command or [sys.executable, "-m", "bench.server", kind, str(SERVER_CORE)]
+        everybody: dict[str, Any] = {"limits__connections_per_user": 100_000, "log__level": "warning"}
         super().__init__(own, auth_url=auth_url, command=command, **everybody, **settings)
         self.kind = kind
         self.busy: list[float] = []

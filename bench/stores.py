@@ -11,9 +11,10 @@ from typing import Any
 from pns.adapters.stores.group_commit import GroupCommit
 from pns.adapters.stores.sqlite.batch import Operation
 from pns.adapters.stores.sqlite.store import SQLiteStore
+from pns.contracts.announcements import Announcements, Told
 from pns.contracts.audiences import Audiences, Publication
 from pns.contracts.outbox import Outbox
-from pns.contracts.store import Appended, Committed, Presence, State, Store, Submission
+from pns.contracts.store import Appended, Committed, Presence, State, Store, Submission, Users
 from pns.model.notification import new_notification_id
 from pns.model.push import PushSchedule
 from pns.runtime.clock import Clock
@@ -36,6 +37,10 @@ class MemoryStore(Store):
         return self._nothing
 
     @property
+    def announcements(self) -> Announcements:
+        return NothingAnnounced()  # type: ignore[abstract]  # likewise
+
+    @property
     def outbox(self) -> Outbox:
         return self._nothing
 
@@ -51,7 +56,8 @@ class MemoryStore(Store):
         for submission in submissions:
             self._unseen[submission.user_id] += len(submission.notifications)
             ids.extend(kept.notification_id or new_notification_id(now) for kept in submission.notifications)
-        appended = Appended(ids, len(ids), frozenset(submission.user_id for submission in submissions))
+        changed = await self.states([submission.user_id for submission in submissions])
+        appended = Appended(ids, len(ids), changed)
         if committed is not None:
             committed(appended)
         return appended
@@ -70,7 +76,13 @@ class MemoryStore(Store):
     ) -> frozenset[str]:
         return frozenset()
 
-    async def prune(self, *, seen_before: int | None, limit: int) -> int:
+    async def prune(
+        self,
+        *,
+        seen_before: int | None,
+        limit: int,
+        pruned: Users | None = None,
+    ) -> int:
         return 0
 
     async def secret(self) -> str:
@@ -93,6 +105,25 @@ class NothingToPush(Outbox, Audiences):
         return 0
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:
+        return 0
+
+
+class NothingAnnounced(Announcements):
+    """The same of announcements."""
+
+    def begin(self, *, terms: PushSchedule | None, told: Told) -> None:
+        pass
+
+    async def newest(self) -> int:
+        return 0
+
+    async def due(self, until: int) -> Publication | None:
+        return None
+
+    async def beside_older(self) -> bool:
+        return False
+
+    async def prune(self, limit: int) -> int:
         return 0
 
 

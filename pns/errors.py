@@ -7,11 +7,13 @@
     ├── UnknownNotification      a cursor names a notification that is not kept any more
     └── Problem                  an HTTP answer of RFC 9457: `status`, `code`, `title`, `detail`
         ├── BadJSON 400 · Unauthorized 401 · Forbidden 403 · OriginNotAllowed 403 · NotFound 404
-        ├── MethodNotAllowed 405 · NotificationIdConflict 409 · PublicationConflict 409 · TooLarge 413
-        ├── UnsupportedMediaType 415 · Invalid 422 · NotificationNotKept 422 · UpgradeRequired 426
-        ├── TooManyConnections 429 · RateLimited 429
+        ├── MethodNotAllowed 405 · NotificationIdConflict 409 · PublicationConflict 409
+        ├── CategoryRequired 409 · TooLarge 413 · UnsupportedMediaType 415 · Invalid 422
+        ├── NotificationNotKept 422 · UnknownCategory 422 · UpgradeRequired 426 · TooManyConnections 429
+        ├── RateLimited 429
         └── Unavailable 503
             ├── StoreUnavailable · AuthUnavailable · Overloaded · Draining
+            └── StoreUnusable    a StoreUnavailable and a SettingsError: waiting does not help
 
 A class's docstring is its message and its remedy; `str(error)` is never empty.
 """
@@ -41,9 +43,11 @@ class SettingsError(PNSError):
 class NotStarted(PNSError):
     """PNS was used before it was started. Add one of these lines to your application: `app = Starlette(…,
     lifespan=pns.lifespan)`, or `async with pns:` inside your own lifespan, or `application =
-    pns.wrap(application, path="/pns")` around any ASGI application, Django's for example. A worker, a shell
-    or a test runs no such server. Write there `async with PNS(store) as pns: await pns.notify(user_id, …)`
-    with the same store: the open pages follow.
+    pns.wrap(application, path="/pns")` around any ASGI application, Django's for example. If such a line
+    exists, the server sends no lifespan: run uvicorn without `--lifespan off`, hypercorn or granian, or take
+    `pns.wrap`, which starts PNS at the first request. A worker, a shell or a test runs no such server. Write
+    there `async with PNS(store) as pns: await pns.notify(user_id, …)` with the same store: the open pages
+    follow.
     """
 
 
@@ -122,6 +126,12 @@ class PublicationConflict(Problem):
     status, code = 409, "publication_id_conflict"
 
 
+class CategoryRequired(Problem):
+    """The channel is required in this category, and no user can turn it off. Leave it out."""
+
+    status, code = 409, "category_required"
+
+
 class TooLarge(Problem):
     """The body is larger than `limits.max_body_bytes`. Send fewer notifications in one request."""
 
@@ -148,6 +158,12 @@ class NotificationNotKept(Problem):
     """A message names a notification that is not kept any more. Start again without its id."""
 
     status, code = 422, "unknown_notification"
+
+
+class UnknownCategory(Problem):
+    """No such category was declared. Declare it with PUT /categories/{category}, or leave it out."""
+
+    status, code = 422, "unknown_category"
 
 
 class UpgradeRequired(Problem):
@@ -183,6 +199,30 @@ class StoreUnavailable(Unavailable):
     """The store cannot be used now. Nothing was stored; try again after `Retry-After` seconds."""
 
     code = "store_unavailable"
+
+    def __init__(self, message: str | None = None, *, words: str = "", public_words: str = "") -> None:
+        """`words`: the engine's own, for an operator. `public_words`: the same without any name."""
+        super().__init__(message)
+        self.words = words
+        self.public_words = public_words
+
+    @property
+    def told(self) -> str:
+        """The message and the engine's own words, for the log."""
+        return f"{self} ({self.words})" if self.words else str(self)
+
+    @property
+    def told_publicly(self) -> str:
+        """The message and the engine's own words without any name, for /readyz."""
+        return f"{self} ({self.public_words})" if self.public_words else str(self)
+
+    def again(self) -> StoreUnavailable:
+        """The same for another caller: raising writes into an error."""
+        return StoreUnavailable(str(self), words=self.words, public_words=self.public_words)
+
+
+class StoreUnusable(StoreUnavailable, SettingsError):
+    """The store cannot be used at all. Waiting does not help: correct `store.url`, or the server."""
 
 
 class AuthUnavailable(Unavailable):

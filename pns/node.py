@@ -9,37 +9,51 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import NamedTuple, Self
 
+import msgspec
+
 from pns.contracts.authority import Credentials, DeviceAuthority
 from pns.contracts.bus import Bus
 from pns.contracts.gateway import Gateway
+from pns.contracts.outgoing import Backlog, Outgoing
+from pns.contracts.receiver import Receiver
 from pns.contracts.store import State, Store
 from pns.errors import Draining, Overloaded, StoreUnavailable
 from pns.inbox.audiences import Subscribers
 from pns.inbox.changes import Changes
+from pns.inbox.deliverer import Deliverer
 from pns.inbox.erasure import Erasure
+from pns.inbox.forwarder import Forwarder
+from pns.inbox.intake import OwnIntake
+from pns.inbox.preferences import Preferences
 from pns.inbox.publications import Publications
 from pns.inbox.reading import Reading
 from pns.inbox.retention import EXPIRE_SECONDS, PRUNE_SECONDS, Pruner
 from pns.inbox.spreader import SPREAD_SECONDS, Spreader
+from pns.inbox.timeline import Timeline
+from pns.inbox.unsubscribing import Unsubscribing
 from pns.live.admission import Admission, Admitted, Entry, use
+from pns.live.askers import Askers
 from pns.live.connection import Connection, Shared
 from pns.live.departures import Departures
-from pns.live.fanout import Fanout
+from pns.live.fanout import ANNOUNCED_SECONDS, Fanout
 from pns.live.heartbeat import Heartbeat
 from pns.live.hub import Hub
 from pns.live.presence import PresenceReport
 from pns.model.device import OwnedDevice, new_device_id
 from pns.model.messages import CloseCode
+from pns.model.role import Role
 from pns.model.ticket import ReadTicket, Ticket, renewed_until
-from pns.push.engine import PushEngine, Role
+from pns.push.engine import PushEngine
+from pns.push.webhook.engine import WebhookEngine
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
+from pns.runtime.samples import SAMPLE_SECONDS, Samples
 from pns.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -57,6 +71,7 @@ class Adapters(NamedTuple):
     bus: Bus
     authority: DeviceAuthority
     gateways: Sequence[Gateway] = ()
+    receiver: Receiver | None = None
 
 
 class Node:
@@ -71,17 +86,30 @@ class Node:
         clock: Clock | None = None,
         in_place: bool = False,
         role: Role = "all",
+        outgoing: Outgoing | None = None,
     ) -> None:
-        """`in_place`: counts may go straight to the server's socket; see web/websocket.py."""
+        """`in_place`: counts may go straight to the server's socket; see web/websocket.py. `outgoing`: an
+        application's own table of notifications, which the node forwards.
+        """
         self.settings = settings
         self.metrics = metrics
         self.clock = clock or SystemClock()
         self.node_id = new_device_id()
-        self.store, self.bus, self.authority, gateways = adapters
+        self.store, self.bus, self.authority, gateways, receiver = adapters
         self.pushing = PushEngine(
             settings.push, gateways, self.store, role=role, clock=self.clock, metrics=metrics
         )
         self._own_the_inbox(role)
+        self.telling = WebhookEngine(
+            settings,
+            receiver,
+            self.store,
+            unsubscribing=self.unsubscribing,
+            role=role,
+            clock=self.clock,
+            metrics=metrics,
+        )
+        self._forwarder = self._forwarder_of(outgoing)
         self._own_the_connections()
         self._stack = AsyncExitStack()
         self.started = False
@@ -96,6 +124,9 @@ class Node:
             self.metrics,
             terms=self.pushing.terms,
             on_seen=None if dismissals is None else dismissals.seen,
+            knowing=lambda states: self.fanout.knowing(states),
+            on_announced=lambda: self.fanout.changed(None),
+            on_published=self._wake_spreader,
         )
         self.erasure = Erasure(
             self.store,
@@ -104,14 +135,41 @@ class Node:
             shielded=self.pushing.registrar.shielded,
         )
         self.subscribers = Subscribers(self.store.audiences)
+        self.preferences = Preferences(self.store.categories)
+        self.unsubscribing = Unsubscribing(self.store, secret=self.settings.session.secret)
         limits = self.settings.limits
+        self.timeline = Timeline(self.store.timeline, limits)
         self.publications = Publications(self.store, self.changes, limits=limits, clock=self.clock)
         self.pruner = Pruner(self.store, self.changes, settings=self.settings, clock=self.clock)
-        self._spreader = None if role == "web" else Spreader(self.store, self.changes, self.clock)
+        self._deliverer = (
+            None if role == "web" else Deliverer(self.store, self.changes, self.clock, metrics=self.metrics)
+        )
+        self._spreading = None if role == "web" else self._spreading_loop()
+
+    def _spreading_loop(self) -> Looper:
+        spreader = Spreader(self.store, self.changes, self.clock)
+        return self._looper("spread", spreader.tick, lambda: SPREAD_SECONDS)
+
+    def _wake_spreader(self) -> None:
+        """A publication of this node waits for no look; other nodes' spreaders find it by theirs."""
+        if self._spreading is not None:
+            self._spreading.wake()
+
+    def _forwarder_of(self, outgoing: Outgoing | None) -> Forwarder | None:
+        if outgoing is None:
+            return None
+        intake = OwnIntake(self.changes, self.erasure, limits=self.settings.limits, clock=self.clock)
+        return Forwarder(outgoing, intake, clock=self.clock, on_backlog=self._measure_backlog)
+
+    def _measure_backlog(self, backlog: Backlog) -> None:
+        self.metrics.outgoing_waiting.set(backlog.waiting)
+        self.metrics.outgoing_oldest_seconds.set(backlog.oldest_seconds)
+        self.metrics.outgoing_refused.set(backlog.refused)
 
     def _own_the_connections(self) -> None:
         self.hub = Hub()
-        self.fanout = Fanout(self.hub, self.store, clock=self.clock, metrics=self.metrics)
+        askers = Askers()
+        self.fanout = Fanout(self.hub, self.store, clock=self.clock, metrics=self.metrics, askers=askers)
         self.presence = PresenceReport(self.node_id, self.hub, self.store, clock=self.clock)
         self.reading = Reading(
             self.store,
@@ -135,9 +193,11 @@ class Node:
             clock=self.clock,
             metrics=self.metrics,
             page_turns=self.page_turns,
+            askers=askers,
         )
         self._heartbeat = Heartbeat(self.hub, self.authority, self.settings, clock=self.clock)
         self._left = asyncio.Event()
+        self.samples = Samples(self.metrics, self.clock)
         self.metrics.connections.set_function(lambda: len(self.hub))
         self.metrics.users_connected.set_function(lambda: len(self.hub.user_ids))
 
@@ -158,6 +218,11 @@ class Node:
                 looper.start()
             stack.push_async_callback(self.pushing.stop)
             await self.pushing.start()
+            stack.push_async_callback(self.telling.stop)
+            await self.telling.start()
+            if self._forwarder is not None:
+                stack.push_async_callback(self._forwarder.stop)
+                self._forwarder.start()
             stack.push_async_callback(self.departures.stop)
             stack.push_async_callback(self._end_connections)
             self._stack = stack.pop_all()
@@ -175,17 +240,20 @@ class Node:
         ticks = [
             ("sweep", self._heartbeat.tick, lambda: self._heartbeat.interval),
             ("compare", self.fanout.compare, lambda: self.settings.server.heartbeat_seconds),
+            ("announced", self.fanout.look_for_announcements, lambda: ANNOUNCED_SECONDS),
             ("presence", self.presence.tick, lambda: 1.0),
             ("expire", self.pruner.expire, lambda: EXPIRE_SECONDS),
             ("prune", self.pruner.prune, lambda: PRUNE_SECONDS),
             ("lag", self._measure_lag, lambda: 1.0),
+            ("samples", self.samples.tick, lambda: SAMPLE_SECONDS),
         ]
-        if self._spreader is not None:
-            ticks.append(("spread", self._spreader.tick, lambda: SPREAD_SECONDS))
-        return [
-            Looper(name, tick, every=every, clock=self.clock, metrics=self.metrics)
-            for name, tick, every in ticks
-        ]
+        if (deliverer := self._deliverer) is not None:
+            ticks.append(("deliver", deliverer.tick, lambda: deliverer.seconds))
+        loopers = [self._looper(name, tick, every) for name, tick, every in ticks]
+        return loopers if self._spreading is None else [*loopers, self._spreading]
+
+    def _looper(self, name: str, tick: Callable[[], Awaitable[object]], every: Callable[[], float]) -> Looper:
+        return Looper(name, tick, every=every, clock=self.clock, metrics=self.metrics)
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────
 
@@ -228,13 +296,17 @@ class Node:
         StoreUnavailable.
         """
         admission = self._admission(authority) if authority else self.admission
-        kept = None if authority else credentials
+        kept = None if authority else self._kept(credentials)
 
         async def begin(admitted: Admitted) -> Entry[Connection]:
             return await self._begin(admitted, kept)
 
         self.check_open()
         return await admission.enter(credentials, known, begin=begin, undo=self.leave)
+
+    def _kept(self, credentials: Credentials) -> Credentials:
+        """What a connection holds for its rechecks: `pns serve` asks with the forwarded headers alone."""
+        return msgspec.structs.replace(credentials, request=None) if self.in_place else credentials
 
     async def _begin(self, admitted: Admitted, credentials: Credentials | None) -> Entry[Connection]:
         self.check_open()
@@ -289,8 +361,12 @@ class Node:
         try:
             await self.store.check()
         except StoreUnavailable as error:
-            return [str(error)]
+            return [error.told_publicly]
         return []
+
+    def degraded(self) -> list[str]:
+        """The troubles of a node that is ready all the same, a sentence each."""
+        return [trouble for trouble in (self.bus.status(), self.telling.trouble) if trouble]
 
     async def drain(self, seconds: float) -> None:
         """Take no new connection, and close the open connections with 1012, spread over `seconds`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -10,25 +11,40 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as examples
 
 from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.store import Store
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 from pns.testing.temporary import empty_store
-from tests.harness import Backend, HostApplication, ServerProcess
+from tests.harness import Backend, HostApplication, ServerProcess, trust
+from tests.harness.memory import keep_files_there
 from tests.harness.release import build, install
 from tests.releases.past import RELEASES, Release
 
 
 def pytest_configure() -> None:
-    """Ctrl-C reaches what tests start, also where this run was put into the background by a shell."""
+    """Ctrl-C reaches what tests start, also where this run was put into the background by a shell.
+
+    Nothing that is collected is garbage: to look for some takes a fifth of the time.
+    """
+    gc.disable()
+    keep_files_there()
+    trust.read_once()
+    # Hypothesis would fail an example for its time, which is the machine's.
+    examples.register_profile("any machine", examples(), deadline=None)
+    examples.load_profile("any machine")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-FIRST = ("browser", "deploy", "fleet", "releases", "docs", "e2e", "ops", "durability", "seeds", "security")
-"""Folders of tests that start processes: a file of these takes long, and none may be left for the end."""
+FIRST = (
+    *("browser", "clients", "deploy", "test_packaging.py", "fleet", "releases", "docs", "e2e", "ops"),
+    *("durability", "transactional", "django", "troubles", "seeds", "security", "examples"),
+    *("test_simulate.py", "test_state_machine.py", "adapters"),
+)
+"""Folders with tests that start processes, and files that take as long: none may be left for the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = dict.fromkeys([file for pair in pairs for file in pair if file] + files)
     places = {file: place for place, file in enumerate(order)}
     items.sort(key=lambda item: places[_file(item)])
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for, and not among the thousands of tests."""
+    gc.freeze()
+    gc.enable()
 
 
 def _file(item: pytest.Item) -> str:

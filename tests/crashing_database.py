@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pns.adapters.stores.postgres.migrate import migrate as migrate_postgres
 from pns.testing.temporary import empty_store
+from tests.harness.memory import memory
 from tests.harness.postgres import Postgres
 
 DRIFT = """
@@ -46,8 +47,7 @@ class SQLiteDatabase:
     """A SQLite file, which survives what its processes do not."""
 
     def __init__(self) -> None:
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.folder = Path(tempfile.mkdtemp(prefix="pns-model-", dir=memory))
+        self.folder = Path(tempfile.mkdtemp(prefix="pns-model-", dir=memory()))
         self._lives = 0
         empty_store(self.path)
 

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from typing import Any, cast
 
 from pns.contracts.authority import Credentials, Login
-from pns.contracts.store import Presence, State, Store
-from pns.errors import StoreUnavailable
+from pns.contracts.store import Presence, State, Store, Visitor
+from pns.errors import Forbidden, StoreUnavailable
 from pns.live.connection import Connection
 from pns.model.messages import CloseCode
 
@@ -24,6 +24,7 @@ class StubStore:
         self.away = False
         self.written: list[tuple[str, object]] = []
         self.elsewhere: list[Presence] = []
+        self.visitors: list[Visitor] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -37,8 +38,11 @@ class StubStore:
         self._check()
         return {user_id: self.by_user.get(user_id, State()) for user_id in user_ids}
 
-    async def renew_lease(self, node_id: str, until: int, presences: Collection[Presence]) -> None:
+    async def renew_lease(
+        self, node_id: str, until: int, presences: Collection[Presence], *, visitors: Collection[Visitor] = ()
+    ) -> None:
         self._check()
+        self.visitors += visitors
         self.written.append((node_id, sorted(presences)))
 
     async def end_lease(self, node_id: str) -> None:
@@ -56,13 +60,15 @@ class StubStore:
 class StubConnection:
     """Records what it is told. `news` is what `tell` answers."""
 
-    def __init__(self, user_id: str, device_id: str = "device", since: int = 1) -> None:
+    def __init__(self, user_id: str, device_id: str = "device", since: int = 1, revocation: int = 0) -> None:
         self.user_id = user_id
         self.device_id = device_id
         self.since = since
+        self.revocation = revocation
         self.told: list[State] = []
         self.ended: list[CloseCode] = []
         self.news = True
+        self.asks: object = None
 
     @property
     def connection(self) -> Connection:
@@ -93,6 +99,9 @@ class StubAuthority:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def operator(self, credentials: Credentials) -> Login:
+        raise Forbidden
 
 
 async def turns(number: int = 10) -> None:

@@ -15,8 +15,12 @@ from pathlib import Path
 import pytest
 
 from bench import machine, report
+from bench.field import __main__ as field
+from bench.field.measure import SHORT, PeerSocket
+from bench.field.servers import Peer
 from bench.load.sockets import TEXT, Frames, Socket
 from bench.report import Figure, Goal
+from tests.releases.past import EARLIER
 
 ROOT = Path(__file__).parents[1]
 ROWS = (
@@ -32,6 +36,8 @@ ROWS = (
     r"ms of a core for a question.*login call",
     r"ms from POST to frame.*p50",
     r"ms from POST to frame.*p99",
+    r"ms from COMMIT to frame.*p50",
+    r"ms from COMMIT to frame.*p99",
     *(rf"{what}.*{bus}.*"
       for what in ("ms from POST to frame on another node", "notifies/s on PostgreSQL")
       for bus in ("Redis", "NATS", "LISTEN/NOTIFY")),
@@ -40,6 +46,16 @@ ROWS = (
       for size in ("stored", "unseen of one user")),
     *(rf"{what} a publication to 1,000 users, {store}"
       for what in ("notifications/s of", "ms of a notify beside") for store in ("SQLite", "PostgreSQL")),
+    *(rf"{what} a broadcast to 2,000 users, 100 of them connected, {store}"
+      for what in ("ms to the answer of", "ms to tell all who are connected of", "ms of a notify beside")
+      for store in ("SQLite", "PostgreSQL")),
+    *(rf"{what} a mark of 1,000 notifications as read, {store}"
+      for what in ("s for", "ms of a notify beside") for store in ("SQLite", "PostgreSQL")),
+    *(rf"ms of a core for a notify with an id beside 5,000 pending, {store}.*≤ 1.05"
+      for store in ("SQLite", "PostgreSQL")),
+    *(rf"{what}.*{EARLIER.name}"
+      for what in ("notifies/s, plain", "notifies/s, 20 categories and a group", "ms to the first count",
+                   "ms to the first unseen page", "counts/s", "ms from POST to frame", "KiB resident")),
     *(rf"pushes/s by {gateway}.*a bare loop over {protocol}"
       for gateway, protocol in (("FCM", r"HTTP/1\.1"), ("Azure", r"HTTP/1\.1"), ("Web Push", r"HTTP/1\.1"),
                                 ("APNs", "HTTP/2"), ("MQTT", "MQTT"))),
@@ -68,7 +84,6 @@ async def _quick_run(tmp_path: Path, *options: str) -> list[str]:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(240)
 async def test_a_quick_run_measures_what_it_is_told(tmp_path: Path) -> None:
     lines = await _quick_run(tmp_path, "--only", "memory")
     for row in ROWS:
@@ -77,7 +92,6 @@ async def test_a_quick_run_measures_what_it_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(240)
 async def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
     lines = await _quick_run(tmp_path)
     for row in ROWS:
@@ -165,3 +179,46 @@ async def test_a_refusal_is_no_frames() -> None:
         await socket.opened
     assert wire.aborted
     assert frames.count == 0
+
+
+def test_the_two_parts_of_the_results_keep_each_other(tmp_path: Path) -> None:
+    described, path = machine.describe(tmp_path), tmp_path / "RESULTS.md"
+    peers = field.part({"pns": [1.0] * 5, "ws": [2_000.0] * 5}, described, SHORT, 3)
+    report.write_peers(path, peers)
+    report.write(path, [Figure("own", "1")], described, quick=False)
+    report.write_peers(path, peers.replace("2,000", "3,000"))
+    report.write(path, [Figure("newer", "1")], described, quick=False)
+    text = path.read_text()
+    assert text.startswith("# What PNS reaches\n")
+    assert [text.count(word) for word in ("| newer |", "| own |", report.PEERS, "2,000", "3,000")] == [
+        *(1, 0, 1, 0, 5)
+    ]
+    (head,) = [line for line in text.splitlines() if line.startswith("| what |") and "Node ws" in line]
+    assert head == "| what | PNS, durable | Node ws |"
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.3, False), (7.0, True)])
+def test_a_shared_machine_is_named(load: float, told: bool, tmp_path: Path) -> None:
+    shared = machine.Machine(tmp_path, [0.0002], load)
+    assert ("other work ran" in field.part({"pns": [1.0] * 5}, shared, SHORT, 1)) == told
+
+
+async def test_a_socket_of_engine_io_answers_and_opens(tmp_path: Path) -> None:
+    class Kept(Wire):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sent: list[bytes] = []
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.sent.append(bytes(data))
+
+    wire = Kept()
+    socket = PeerSocket("user=a", Frames(), peer=Peer("socketio", tmp_path, application="http://x/"))
+    socket.connection_made(wire)
+    assert wire.sent[0].startswith(b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n")
+    socket.data_received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + _text(b'0{"sid":"x"}'))
+    assert not socket.opened.done()
+    socket.data_received(_text(b"2") + _text(b'40{"sid":"y"}') + _text(b'42["count","x"]'))
+    assert [part[-2:] for part in wire.sent[1:]] == [b"40", b"\x003"]
+    assert socket.opened.done()
+    assert socket.last == b'42["count","x"]'

@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_every_setting_and_variable_that_is_named_exists(path: Path) -> None:
         if name.partition(".")[0] in sections - {"app"} and not name.endswith((".md", ".py", ".db")):
             assert name in keys, name
     variables = {"PNS_" + key.replace(".", "__").upper() for key in keys}
-    variables |= {"PNS_CONFIG", "PNS_KEY", "PNS_URL"}
+    variables |= {"PNS_CONFIG", "PNS_KEY", "PNS_URL", "PNS_AUTH_PATH"}
     assert set(re.findall(r"\bPNS_[A-Z0-9_]+", text)) <= variables
 
 
@@ -240,7 +241,8 @@ def test_metrics() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_metric_that_is_named_exists(path: Path) -> None:
-    known = set(exposed()) | {"pns_device", "pns_auth"}
+    known = set(exposed()) | {"pns_device", "pns_auth", "pns_outgoing", "pns_outgoing_waiting"}
+    known |= {"pns_client", "pns_forward", "pns_bell", "pns_notify", "pns_doctor"}
     assert set(re.findall(r"\bpns_[a-z_]+", path.read_text("utf-8"))) <= known
 
 
@@ -337,19 +339,21 @@ def test_every_promise_names_tests_that_exist() -> None:
         for test in codes(proof):
             path, separator, name = test.partition("::")
             assert separator, f"{place}: {test} is no test"
-            functions = [
-                node
-                for node in ast.walk(ast.parse(page(path)))
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            ]
-            assert name in [function.name for function in functions], f"{place}: there is no {test}"
+            assert name in _functions(path), f"{place}: there is no {test}"
+
+
+@cache
+def _functions(path: str) -> set[str]:
+    """The names of all functions of a module."""
+    nodes = ast.walk(ast.parse(page(path)))
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_packages() -> None:
     project = tomllib.loads(page("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
     lines = [*project["dependencies"], *extras["postgres"], *extras["redis"], *extras["nats"]]
-    lines += [*extras["fcm"], *extras["apns"], *extras["mqtt"]]
+    lines += [*extras["fcm"], *extras["apns"], *extras["mqtt"], *extras["sqlalchemy"]]
     needed = {re.split(r"[\[<>=~ ]", line)[0] for line in lines}
     rows = table("README.md", "package")
     assert {row.cells[0] for row in rows} == needed
@@ -357,9 +361,9 @@ def test_packages() -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_pns_is_installed_from_its_folder(path: Path) -> None:
-    """By its name alone, pip would fetch whatever a registry has under that name."""
-    assert re.findall(r"pip install[^`]*\bpns\b(?!/)", path.read_text("utf-8")) == []
+def test_nobody_is_told_to_install_another_project(path: Path) -> None:
+    """PyPI has another project's distribution under the name of the package."""
+    assert re.findall(r"pip install[^`]*\bpns\b(?![/-])", path.read_text("utf-8")) == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -388,7 +392,8 @@ def test_every_page_can_be_found_from_the_readme() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_pages_are_plain(path: Path) -> None:
     """No table without its rows' backticks closed, no line that ends in a space, no tab."""
-    assert all(line == line.rstrip() and "\t" not in line for line in path.read_text("utf-8").splitlines())
+    assert all(line == line.rstrip() for line in path.read_text("utf-8").splitlines())
+    assert "\t" not in re.sub(r"^```go .*?^```$", "", path.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert prose(path).count("`") % 2 == 0
 
 

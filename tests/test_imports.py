@@ -6,11 +6,15 @@ The law is read from a module's path. The rooms stand in one order, and each may
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+import pns
 
 ROOT = Path(__file__).parents[1]
 MODULES = {
@@ -23,6 +27,10 @@ ROOMS = (
     *("node", "web", "compose", "library", "ops", "testing"),
 )
 """Each may import those before it; only compose imports adapters; live and push do not know each other."""
+HOSTS = ("transactional", "django", "flask", "fastapi")
+"""The host's side: a room for each kind of host. Nobody in PNS imports a host's room."""
+OF_HOSTS = ("", "errors", "runtime", "settings", "model", "contracts", "library")
+"""The rooms that a host's room may import, beside itself."""
 FORBIDDEN = {("live", "push"), ("push", "live")} | {
     (room, "adapters") for room in ROOMS if room not in ("adapters", "compose")
 }
@@ -48,6 +56,7 @@ MOST_FUNCTION_LINES = 50
 MOST_POSITIONAL = 3
 CALLED_BY_LIBRARIES = {
     "pns.adapters.buses.postgres._take",
+    "pns.adapters.outgoing.listening._take",
     "pns.adapters.gateways.fcm.google.__call__",
     "pns.adapters.gateways.webpush.public_line.connect_tcp",
 }
@@ -95,16 +104,32 @@ def outside(module: str) -> set[str]:
 
 
 def test_every_module_stands_in_a_room() -> None:
-    assert {room(module) for module in MODULES} == {*ROOMS, ""}
+    assert {room(module) for module in MODULES} == {*ROOMS, *HOSTS, ""}
 
 
 def test_imports_point_one_way() -> None:
     for module in MODULES:
         here = room(module)
+        if here in HOSTS:
+            continue
         before = ROOMS[: ROOMS.index(here) + 1] if here else ROOMS
         for name in imported(module):
             allowed = room(name) in before and (here, room(name)) not in FORBIDDEN
             assert allowed, f"{module} must not import {name}"
+
+
+def test_the_hosts_side_stands_on_library_and_contracts() -> None:
+    """Each alone: a host that has one of them needs nothing of the others."""
+    for module in MODULES:
+        if (here := room(module)) in HOSTS:
+            for name in imported(module):
+                assert room(name) in (*OF_HOSTS, here), f"{module} must not import {name}"
+
+
+@pytest.mark.parametrize("framework", ["django", "flask", "fastapi", "flask_login"])
+def test_a_framework_is_known_to_its_own_room_alone(framework: str) -> None:
+    knowing = {room(module) for module in MODULES if framework in outside(module)}
+    assert knowing == {framework.partition("_")[0]}
 
 
 def test_adapters_do_not_know_each_other() -> None:
@@ -161,3 +186,49 @@ def test_names_are_the_fields_nouns() -> None:
         for name in [*module.split("."), *defined]:
             plain = name.lower().replace("_", "")
             assert plain in FIELD_TERMS or not any(word in plain for word in EMPTY_WORDS), f"{module}: {name}"
+
+
+LIBRARY = {"anyio", "itsdangerous", "msgspec", "prometheus_client", "starlette"}
+LOADED = {
+    "import pns": set(),
+    "from pns import PNSError, Problem": set(),
+    "import sys; from pns.ops.cli import main; sys.argv = ['pns', '--help']; main()": set(),
+    "import pns.library": LIBRARY,
+    "import pns.ops.serve.run": LIBRARY | {"httptools", "uvicorn", "websockets"},
+    "from typer.testing import CliRunner; from pns.ops.cli import cli; CliRunner().invoke(cli, '--help')": {
+        *("msgspec", "typer")
+    },
+}
+"""What a program loads at its start, of the libraries that PNS names (`pns serve` as a whole:
+tests/ops/serve/test_options.py). Every other library is loaded for the
+settings that need the library, or for an upgrade of the schema."""
+
+
+@pytest.mark.parametrize("program", LOADED)
+def test_a_start_loads_few_libraries(program: str) -> None:
+    command = [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name.split(".")[0] for name in done.stdout.split()} & libraries() == LOADED[program]
+
+
+def test_public_names_are_loaded_at_their_first_use() -> None:
+    """Each has its import for tools, and its home for `__getattr__`: the same."""
+    (for_tools,) = [node for node in tree("pns").body if isinstance(node, ast.If) and not node.orelse][:1]
+    named = {
+        (line.module, alias.name)
+        for line in for_tools.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
+    assert {(home, name) for home, names in pns._HOMES.items() for name in names} == named
+    assert {name for _, name in named} == {*pns.__all__} - {"__version__"}
+    for home, name in named:
+        assert getattr(pns, name) is getattr(sys.modules[str(home)], name)
+    assert {*pns.__all__} <= {*dir(pns)}
+    with pytest.raises(AttributeError, match="NoSuchName"):
+        _ = pns.NoSuchName  # type: ignore[attr-defined]
+
+
+@cache
+def libraries() -> set[str]:
+    return set().union(*map(outside, MODULES)) - sys.stdlib_module_names

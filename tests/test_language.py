@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 PNS = Path(__file__).parents[1] / "pns"
 PRONOUNS = frozenset({"it", "that", "what", "those", "who", "whoever", "there", "one"})
 MOST_OF_ALL = 0.04
@@ -49,13 +51,18 @@ class Count(NamedTuple):
         return self.pronouns <= max(few, MOST_OF_A_MODULE * self.words)
 
 
-COUNTS = {str(path.relative_to(PNS.parent)): Count.of(path) for path in sorted(PNS.rglob("*.py"))}
+Counts = dict[str, Count]
 
 
-def test_each_module_names_its_subjects() -> None:
-    assert {module: str(count) for module, count in COUNTS.items() if not count.is_plain()} == {}
+@pytest.fixture(scope="module")
+def counts() -> Counts:
+    return {str(path.relative_to(PNS.parent)): Count.of(path) for path in sorted(PNS.rglob("*.py"))}
 
 
-def test_all_docstrings_name_their_subjects() -> None:
-    whole = Count(*map(sum, zip(*COUNTS.values(), strict=True)))
+def test_each_module_names_its_subjects(counts: Counts) -> None:
+    assert {module: str(count) for module, count in counts.items() if not count.is_plain()} == {}
+
+
+def test_all_docstrings_name_their_subjects(counts: Counts) -> None:
+    whole = Count(*map(sum, zip(*counts.values(), strict=True)))
     assert whole.pronouns <= MOST_OF_ALL * whole.words, str(whole)

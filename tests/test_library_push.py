@@ -150,13 +150,41 @@ async def test_topics(pns: PNS, clock: FakeClock) -> None:
         await pns.publication("never-was")
 
 
+async def test_publications_are_listed_and_taken_back(pns: PNS, clock: FakeClock) -> None:
+    await pns.subscribe_to("42", bucket="orders")
+    for id in ("one", "two", "three"):
+        await pns.broadcast("Closed on Monday", publication_id=id)
+        clock.jump(1)
+    await spread(pns, clock, "three")
+    every = await pns.publications()
+    assert every == [await pns.publication(id) for id in ("three", "two", "one")]
+    assert await pns.publications(limit=2) == every[:2]
+    assert await pns.publications(before="three", limit=1) == every[1:2]
+    assert await pns.publications(before="one") == []
+    for wrong in ({"before": "never"}, {"before": "a b"}, {"limit": 0}):
+        with pytest.raises(Invalid, match=rf"^{next(iter(wrong))}"):
+            await pns.publications(**wrong)
+    await pns.take_back("two")
+    await in_time(clock, lambda: taken_back(pns, "two"))
+    assert await inbox(pns, "42") == ["one.0", "three.0"]
+    with pytest.raises(NotFound):
+        await pns.take_back("never")
+
+
+async def taken_back(pns: PNS, publication_id: str) -> bool:
+    return bool((await pns.publication(publication_id)).taken_back_date)
+
+
 async def test_buckets_and_broadcasts(pns: PNS, clock: FakeClock) -> None:
     await pns.subscribe_to("42", bucket="orders")
     changed = await pns.bucket_changed("orders", "DATA_OBJECT_CREATED", "order-7", notification_data="Look!")
     assert await spread(pns, clock, changed.publication_id) == 1
-    everybody = await pns.broadcast(Notification("Closed on Monday"))
-    assert await spread(pns, clock, everybody.publication_id) == 1
+    with pytest.raises(Invalid, match="seen_within_days"):
+        await pns.broadcast("Closed on Monday", seen_within_days=0)
+    everybody = await pns.broadcast(Notification("Closed on Monday"), seen_within_days=30_000)
+    assert await spread(pns, clock, everybody.publication_id) == 0
     assert await inbox(pns, "42") == changed.notification_ids + everybody.notification_ids
+    assert (await pns.publication(everybody.publication_id)).reached == 1
     await pns.unsubscribe_from("42", bucket="orders")
     assert (await pns.subscriptions("42")).buckets == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import cast
 
@@ -69,6 +70,68 @@ async def test_a_store_that_is_away_puts_a_turn_off(caplog: pytest.LogCaptureFix
     assert metrics.registry.get_sample_value("pns_loop_errors_total", {"loop": "test"}) is None
 
 
+async def test_a_looper_that_is_woken_ticks_at_once() -> None:
+    """After the tick under way, if there is one; and after its pause again when nobody wakes the loop."""
+    clock, ticks, held = FakeClock(), list[float](), asyncio.Event()
+
+    async def tick() -> None:
+        ticks.append(clock.monotonic())
+        await held.wait()
+
+    looper = Looper("test", tick, every=lambda: 5.0, clock=clock, metrics=Metrics())
+    looper.start()
+    await turns()
+    assert ticks == []
+    looper.wake()
+    looper.wake()
+    await turns()
+    assert len(ticks) == 1
+    looper.wake()
+    await turns()
+    assert len(ticks) == 1, "a tick at a time"
+    held.set()
+    await turns()
+    assert (len(ticks), clock.sleepers) == (2, 1)
+    clock.advance(4)
+    await turns()
+    assert len(ticks) == 2
+    clock.advance(1)
+    await turns()
+    assert len(ticks) == 3
+    await looper.stop()
+    looper.wake()
+    await turns()
+    assert (len(ticks), clock.sleepers) == (3, 0)
+
+
+async def test_a_looper_that_was_woken_before_its_start_ticks_first() -> None:
+    clock, ticks = FakeClock(), list[float]()
+
+    async def tick() -> None:
+        ticks.append(clock.monotonic())
+
+    looper = Looper("test", tick, every=lambda: 5.0, clock=clock, metrics=Metrics())
+    looper.wake()
+    looper.start()
+    await turns()
+    assert (len(ticks), clock.sleepers) == (1, 1)
+    await looper.stop()
+
+
+class NotesStub:
+    """Timelines without a note."""
+
+    async def prune(self, *, noted_before: int, limit: int) -> int:
+        return 0
+
+
+class AnnouncementsStub:
+    """No announcement."""
+
+    async def prune(self, limit: int) -> int:
+        return 0
+
+
 class RetentionStub:
     """Counts down rows; records with which cut they were asked for."""
 
@@ -76,6 +139,8 @@ class RetentionStub:
         self.rows = rows
         self.cuts: list[int | None] = []
         self.audiences = self
+        self.announcements = AnnouncementsStub()
+        self.timeline = NotesStub()
 
     async def prune(self, *, seen_before: int | None, limit: int) -> int:
         self.cuts.append(seen_before)

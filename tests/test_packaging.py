@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tarfile
 import zipfile
 from email.parser import Parser
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import pns
 from tests.harness import Device, HostApplication, ServerProcess
-from tests.harness.release import ROOT, run
+from tests.harness.release import ROOT, fetch, interpreters, put_together, run
 
-pytestmark = pytest.mark.timeout(400)  # an installation may have to fetch all that PNS depends on
+pytestmark = pytest.mark.timeout(400)  # the first of them makes the wheel and the environment
 
 
 @pytest.fixture
@@ -51,6 +53,8 @@ def test_the_version_is_one_everywhere(wheel: Path) -> None:
     (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(archive.read(name).decode())
     assert metadata["Version"] == pns.__version__
+    # What is installed names the modules that pages ask for.
+    assert version("pns-server") == pns.__version__, "run `make .venv/test` again"
     changelog = re.findall(r"^## \[(\d[^]]*)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert changelog[0] == pns.__version__
 
@@ -60,6 +64,67 @@ def test_the_commands_are_there(installed: list[str], tmp_path: Path) -> None:
     for command in ("serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor"):
         assert re.search(rf"^ +{command} +\w", text, re.M), command
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("last", ["ours", "another's"])
+def test_another_distribution_of_the_package_s_name_is_refused(
+    wheel: Path, python: Path, tmp_path: Path, last: str
+) -> None:
+    """`pip install pns` brings another project's package: the last to come takes the other's place."""
+    another = _another(tmp_path)
+    wheels = [another, wheel] if last == "ours" else [wheel, another]
+    (folder := tmp_path / "environment").mkdir()
+    both = put_together(wheels, folder, beside=python)
+    sentence = "is not PNS and has files of the same names: run `pip uninstall --yes pns`, then `pip install"
+    commands = [[str(both), "-I", str(both.with_name("pns")), "migrate"]]
+    commands += [[str(both), "-I", "-c", f"import {name}"] for name in ("pns.testing", "pns.library")]
+    if last == "ours":
+        commands.append([str(both), "-I", "-c", "import pns"])
+    for command in commands:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert sentence in done.stderr.splitlines()[-1], done.stderr
+
+
+def _another(folder: Path) -> Path:
+    """A wheel like that of another project: a distribution `pns` with an empty package `pns`."""
+    path = folder / "pns-0.0.0-py3-none-any.whl"
+    info = "pns-0.0.0.dist-info"
+    files = {
+        "pns/__init__.py": "",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: pns\nVersion: 0.0.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_it_runs_on_the_newest_python_that_is_here(wheel: Path, tmp_path: Path) -> None:
+    """On a machine with Python 3.11 alone the other tests are all there is to run."""
+    for interpreter in interpreters()[-1:]:
+        _runs(fetch(wheel, tmp_path, interpreter), tmp_path)
+
+
+@pytest.mark.soak
+def test_it_runs_on_every_python_that_is_here(wheel: Path, tmp_path: Path) -> None:
+    for number, interpreter in enumerate(interpreters()):
+        (folder := tmp_path / str(number)).mkdir()
+        _runs(fetch(wheel, folder, interpreter), folder)
+
+
+def _runs(python: Path, folder: Path) -> None:
+    command = [str(python), "-I", str(python.with_name("pns"))]
+    assert "serve" in run([*command, "--help"], folder)
+    assert "up to date" in run([*command, "migrate"], folder)
+
+
+@pytest.mark.soak
+def test_pip_finds_all_that_the_wheel_asks_for(wheel: Path, tmp_path: Path) -> None:
+    python = fetch(wheel, tmp_path)
+    assert "serve" in run([str(python), "-I", str(python.with_name("pns")), "--help"], tmp_path)
 
 
 def test_it_migrates_in_an_empty_folder(installed: list[str], tmp_path: Path) -> None:

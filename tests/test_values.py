@@ -29,6 +29,10 @@ def test_integers_are_taken_as_their_digits(number: int, text: str) -> None:
     assert parse_user_id(number) == text
 
 
+def test_a_uuid_is_taken_as_its_text() -> None:
+    assert parse_user_id(uuid.UUID(int=42)) == "00000000-0000-0000-0000-00000000002a"
+
+
 @pytest.mark.parametrize(
     "value",
     [

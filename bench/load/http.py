@@ -12,6 +12,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from bench.load.machine_time import Measured, busy
 from bench.server_process import KEY, Server
@@ -72,11 +73,17 @@ class Client(asyncio.Protocol):
             self._ended.set_result(None)
 
 
+class Listening(Protocol):
+    """A server at a port of this machine."""
+
+    port: int
+
+
 class Asker(asyncio.Protocol):
     """A keep-alive connection for one request after the other. Use `connect`."""
 
     @classmethod
-    async def connect(cls, server: Server) -> Asker:
+    async def connect(cls, server: Listening) -> Asker:
         _, asker = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", server.port)
         return asker
 

@@ -28,9 +28,9 @@ class Frames:
 class Socket(asyncio.Protocol):
     """One connection. `opened` is done when the first text frame has come, or the connection has ended."""
 
-    def __init__(self, cookie: str, frames: Frames) -> None:
+    def __init__(self, cookie: str, frames: Frames, path: str = "/subscribe") -> None:
         self.user = cookie.partition(";")[0].removeprefix("user=")
-        self._request = handshake(cookie)
+        self._request = handshake(cookie, path)
         self._frames = frames
         self._rest = b""
         self._switched = False
@@ -118,10 +118,10 @@ def text_frame(payload: bytes) -> bytes:
     return bytes((TEXT, 0x80 | len(payload))) + _NO_MASK + payload
 
 
-def handshake(cookie: str) -> bytes:
+def handshake(cookie: str, path: str = "/subscribe") -> bytes:
     """The request of a browser that opens a WebSocket with `cookie`."""
     return (
-        "GET /subscribe HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nPragma: no-cache\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nPragma: no-cache\r\n"
         "Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 "
         "(KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\n"
         "Origin: http://127.0.0.1\r\nSec-WebSocket-Version: 13\r\n"
@@ -143,8 +143,12 @@ def cookie_of(user: str, size: int = 0) -> str:
 class Opener:
     """Opens connections to one server, so many at a time, from as many source addresses as they need."""
 
-    def __init__(self, port: int, *, at_once: int = 64) -> None:
+    def __init__(
+        self, port: int, *, at_once: int = 64, make: Callable[[str, Frames], Socket] | None = None
+    ) -> None:
+        """`make`: a connection with a cookie, for a server that speaks otherwise than PNS."""
         self._port = port
+        self._make = make or Socket
         self._at_once = at_once
         self._number = counter()
         self.frames = Frames()
@@ -169,7 +173,7 @@ class Opener:
         """One connection, after its first text frame."""
         address = f"127.0.0.{2 + next(self._number) // PORTS_OF_AN_ADDRESS % 200}"
         _, socket = await asyncio.get_running_loop().create_connection(
-            lambda: Socket(cookie, self.frames), "127.0.0.1", self._port, local_addr=(address, 0)
+            lambda: self._make(cookie, self.frames), "127.0.0.1", self._port, local_addr=(address, 0)
         )
         await asyncio.wait_for(socket.opened, PATIENCE)
         return socket

@@ -1,25 +1,22 @@
-"""A notification for everybody in a topic: how fast it reaches their inboxes, and how long other notifies
-wait meanwhile.
-
-Those are posted by the clock, whether or not earlier ones were answered, and a wait begins when one was due,
-so a server that falls behind shows it.
+"""A notification for everybody in a topic: how fast it reaches their inboxes, beside the engine alone, how
+soon the connected are told, and how long other notifies wait meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import time
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.load.http import Asker, get, post
-from bench.load.machine_time import busy
+from bench.load.sockets import Opener, Socket, close, cookie_of
 from bench.report import Figure, Goal
-from bench.rows.notify import DATA, requests
+from bench.rows.bare_spread import Bare, on_postgres, on_sqlite
+from bench.rows.beside import compare, waited
+from bench.rows.notify import DATA
 from bench.run import Run, median, ratio
 from bench.server_process import Server, on_cores
 from pns.compose import make_store
@@ -28,59 +25,99 @@ from pns.runtime.metrics import Metrics
 from pns.settings import Settings, StoreSettings
 from tests.harness.postgres import Postgres
 
-T = TypeVar("T")
-
 SUBSCRIBERS = 100_000
 TOPIC = "app:bench"
 AT_ONCE = 1000
-PER_SECOND = 200
-ASKERS = 64
+CONNECTED = 2_000
+SETTLED = 2.0
+"""Seconds until the store knows of connections."""
 POLL_SECONDS = 0.05
 PATIENCE = 300
 
 
 async def measure(run: Run) -> list[Figure]:
-    async with run.servers("pns") as (server,):
-        figures = await _figures(run, "SQLite", server, f"sqlite:///{server.store}")
+    async with run.servers("pns", auth__cache_seconds=3600) as (server,):
+        bare = on_sqlite(server.store, f"topic/{TOPIC}")
+        figures = await _figures(run, "SQLite", server, url=f"sqlite:///{server.store}", bare=bare)
     async with AsyncExitStack() as stack:
         with on_cores():
             postgres = await stack.enter_async_context(Postgres(durable=True))
-        async with run.servers("pns", store__url=postgres.url) as (server,):
-            figures += await _figures(run, "PostgreSQL", server, postgres.url)
+        async with run.servers("pns", store__url=postgres.url, auth__cache_seconds=3600) as (server,):
+            bare = on_postgres(postgres, f"topic/{TOPIC}")
+            figures += await _figures(run, "PostgreSQL", server, url=postgres.url, bare=bare)
     return figures
 
 
-async def _figures(run: Run, store: str, server: Server, url: str) -> list[Figure]:
+async def _figures(run: Run, store: str, server: Server, *, url: str, bare: Bare) -> list[Figure]:
     number = run.many(SUBSCRIBERS, 1_000)
     await server.stop()
     await _subscribe(run, url, number)
     await server.start()
-    return await _compare(run, server, f"a publication to {number:,} users, {store}", number)
+    what = f"a publication to {number:,} users, {store}"
+    return [
+        *await _alone(run, server, what, number=number, bare=bare),
+        *await _compare(run, server, what, number),
+    ]
+
+
+async def _alone(run: Run, server: Server, what: str, *, number: int, bare: Bare) -> list[Figure]:
+    """Beside the same rows by one statement, and until those are told who are connected."""
+    connected = run.many(CONNECTED, 20)
+    cookies = [cookie_of(f"subscriber-{index * 499 % number}") for index in range(connected)]
+    sockets = await Opener(server.port).open(cookies)
+    await asyncio.sleep(SETTLED)
+    told: list[float] = []
+
+    async def spread() -> float:
+        seconds, _ = await asyncio.gather(_spread(server), _tell(sockets, told))
+        return seconds
+
+    limits, spreads = await run.in_turns(f"{what}, alone", bare, spread)
+    close(sockets)
+    return [
+        Figure(
+            f"notifications/s of {what}, nothing beside it",
+            f"{number / median(spreads):,.0f}",
+            f"{number / median(limits):,.0f} by one INSERT … SELECT",
+            ratio(limits, spreads),
+            Goal(0.5),
+        ),
+        Figure(
+            f"ms to tell the {connected:,} who are connected of {what}",
+            f"{median(told) * 1000:.0f}",
+            "1000 ms",
+            median(told),
+            Goal(1, at_most=True),
+        ),
+    ]
+
+
+async def _tell(sockets: Sequence[Socket], told: list[float]) -> None:
+    """Note after how many seconds all of `sockets` have heard of something."""
+    heard, waiting = asyncio.get_running_loop().create_future(), set(sockets)
+    begin = time.perf_counter()
+
+    def hear(socket: Socket) -> None:
+        waiting.discard(socket)
+        if not waiting and not heard.done():
+            heard.set_result(None)
+
+    for socket in sockets:
+        socket.heard = lambda payload, socket=socket: hear(socket)
+    await asyncio.wait_for(heard, PATIENCE)
+    told.append(time.perf_counter() - begin)
 
 
 async def _compare(run: Run, server: Server, what: str, number: int) -> list[Figure]:
     rates: list[float] = []
 
     async def beside() -> float:
-        seconds, waited = await _waited(server, _spread(server))
+        seconds, notified = await waited(server, _spread(server))
         rates.append(number / seconds)
-        return waited
+        return notified
 
-    async def alone() -> float:
-        return (await _waited(server, asyncio.sleep(run.many(5.0, 0.5))))[1]
-
-    crowded, quiet = await run.in_turns(what, beside, alone)
-    return [
-        Figure(f"notifications/s of {what}", f"{median(rates):,.0f}"),
-        Figure(
-            f"ms of a notify beside {what}, {PER_SECOND} notifies/s: p99",
-            f"{median(crowded) * 1000:.2f}",
-            f"{median(quiet) * 1000:.2f} with nothing beside it",
-            ratio(crowded, quiet),
-            Goal(3, at_most=True),
-            server.load,
-        ),
-    ]
+    notifies = await compare(run, server, what, beside)
+    return [Figure(f"notifications/s of {what}", f"{median(rates):,.0f}"), notifies]
 
 
 async def _spread(server: Server) -> float:
@@ -96,38 +133,6 @@ async def _spread(server: Server) -> float:
                 asker.close()
                 return time.perf_counter() - begin
             await asyncio.sleep(POLL_SECONDS)
-
-
-async def _waited(server: Server, work: Coroutine[Any, Any, T]) -> tuple[T, float]:
-    """What `work` returns, and the p99 of notifies that are posted meanwhile, in seconds."""
-    took: list[float] = []
-    with busy(server):
-        working = asyncio.create_task(work)
-        await _post_by_the_clock(server, took, working)
-    return await working, statistics.quantiles(took, n=100, method="inclusive")[98]
-
-
-async def _post_by_the_clock(server: Server, took: list[float], until: asyncio.Task[Any]) -> None:
-    askers: asyncio.Queue[Asker] = asyncio.Queue()
-    for _ in range(ASKERS):
-        askers.put_nowait(await Asker.connect(server))
-    begin = time.perf_counter()
-
-    async def ask(request: bytes, due: float) -> None:
-        asker = await askers.get()
-        await asker.ask(request, status=201)
-        took.append(time.perf_counter() - due)
-        askers.put_nowait(asker)
-
-    async with asyncio.TaskGroup() as asking:
-        for number, request in zip(count(), requests(1), strict=False):
-            due = begin + number / PER_SECOND
-            if until.done():
-                break
-            await asyncio.sleep(due - time.perf_counter())
-            asking.create_task(ask(request, due))
-    while not askers.empty():
-        askers.get_nowait().close()
 
 
 def _json(answer: bytes) -> dict[str, Any]:

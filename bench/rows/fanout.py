@@ -29,7 +29,7 @@ async def measure(run: Run) -> list[Figure]:
         sockets, others = [await opener.open([cookie_of(USER)] * number) for opener in openers]
         told, sent = await run.in_turns(
             "fan-out",
-            lambda: _tell(pns, openers[0], run.seconds),
+            lambda: tell(pns, openers[0], run.seconds),
             lambda: _pump(bare, openers[1], run.seconds),
         )
         await _settle(pns, sockets)
@@ -47,7 +47,7 @@ async def measure(run: Run) -> list[Figure]:
     ]
 
 
-async def _tell(pns: Server, opener: Opener, seconds: float) -> float:
+async def tell(pns: Server, opener: Opener, seconds: float) -> float:
     """Counts that PNS sends while it is notified without pause."""
     answers = await http.start(pns.port, repeat(http.notify(USER, "x")), clients=NOTIFIERS)
     try:

@@ -75,7 +75,7 @@ async def measure(run: Run) -> list[Figure]:
 async def _fcm(run: Run, nginx: peers.Nginx, folder: Path) -> list[Figure]:
     push = _push("fcm", "APA91b" + "x" * 146, keys={"kind": "token"})
     message = {**fcm_message.target(push.device), **fcm_message.message(push, CLOCK.now())}
-    settings = FCMSettings(credentials=str(_account(folder, nginx)), url=f"{nginx.url}/fcm")
+    settings = FCMSettings(credentials=str(account(folder, nginx)), url=f"{nginx.url}/fcm")
     request = Request(
         f"{nginx.url}/fcm/v1/projects/bench/messages:send",
         {"authorization": "Bearer token", "content-type": "application/json; charset=utf-8"},
@@ -257,7 +257,7 @@ def _push(network: Network, address: str, *, gateway: str = "", **device: Any) -
     )
 
 
-def _account(folder: Path, nginx: peers.Nginx) -> Path:
+def account(folder: Path, nginx: peers.Nginx) -> Path:
     """The key file of a service account, whose tokens nginx gives."""
     key = rsa.generate_private_key(65_537, 2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

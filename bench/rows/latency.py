@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count, cycle
 
-from bench.load.http import Asker, notify
+from bench.load.http import Asker, Listening, notify
 from bench.load.machine_time import busy
 from bench.load.sockets import Opener, Socket, close, cookie_of
 from bench.report import Figure
@@ -29,8 +29,8 @@ SETTLED_SECONDS = 10
 async def measure(run: Run) -> list[Figure]:
     number, seconds = run.many(CONNECTIONS, 100), run.many(10.0, 0.5)
     async with run.servers("pns", "limit") as (pns, limit):
-        durable = await _latencies(pns, number, seconds)
-        accepted = await _latencies(limit, number, seconds)
+        durable = await latencies(pns, number, seconds)
+        accepted = await latencies(limit, number, seconds)
     what = f"ms from POST to frame, {PER_SECOND} notifies/s, {number:,} connections"
     load = {"p50": pns.load, "p99": ""}
     return [
@@ -45,7 +45,7 @@ async def measure(run: Run) -> list[Figure]:
     ]
 
 
-async def _latencies(server: Server, number: int, seconds: float) -> tuple[float, float]:
+async def latencies(server: Server, number: int, seconds: float) -> tuple[float, float]:
     """p50 and p99 of the time from a notify to its frame, in seconds."""
     opener = Opener(server.port)
     sockets = await opener.open([cookie_of(f"user-{index}") for index in range(number)])
@@ -62,19 +62,29 @@ async def _latencies(server: Server, number: int, seconds: float) -> tuple[float
 class Stopwatch:
     """Notifies the users of connections in turn, and takes the time until each has its count."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], bytes] = lambda user: notify(user, "x")) -> None:
+        """`tell`: the request that notifies a user."""
+        self._tell = tell
         self.took: list[float] = []
         self._posted: dict[Socket, float] = {}
 
     def watch(self, socket: Socket) -> None:
         socket.heard = lambda payload: self._heard(socket)
 
+    def begin(self, socket: Socket) -> None:
+        """The user of `socket` is notified now."""
+        self._posted[socket] = time.perf_counter()
+
+    async def settled(self) -> None:
+        """Wait for the last frame."""
+        await eventually(lambda: not self._posted, within=SETTLED_SECONDS)
+
     def _heard(self, socket: Socket) -> None:
         posted = self._posted.pop(socket, None)
         if posted is not None:
             self.took.append(time.perf_counter() - posted)
 
-    async def run(self, server: Server, sockets: Sequence[Socket], seconds: float) -> None:
+    async def run(self, server: Listening, sockets: Sequence[Socket], seconds: float) -> None:
         """Notify PER_SECOND times a second and wait for the last frame."""
         posters = [await Asker.connect(server) for _ in range(POSTERS)]
         begin = time.perf_counter()
@@ -83,8 +93,8 @@ class Stopwatch:
             if due - begin > seconds:
                 break
             await asyncio.sleep(due - time.perf_counter())
-            self._posted[socket] = time.perf_counter()
-            poster.send(notify(socket.user, "x"))
-        await eventually(lambda: not self._posted, within=SETTLED_SECONDS)
+            self.begin(socket)
+            poster.send(self._tell(socket.user))
+        await self.settled()
         for poster in posters:
             poster.close()

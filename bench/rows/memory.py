@@ -20,7 +20,7 @@ IDLE_SECONDS = 3
 async def measure(run: Run) -> list[Figure]:
     cookies = [cookie_of(f"user-{number}", COOKIE_BYTES) for number in range(run.many(CONNECTIONS, 300))]
     async with run.servers("pns", "bare") as (pns, bare):
-        own, other = [await _bytes_each(run, server, cookies) for server in (pns, bare)]
+        own, other = [await bytes_each(run, server, cookies) for server in (pns, bare)]
     return [
         Figure(
             f"KiB resident for each of {len(cookies):,} idle connections",
@@ -32,7 +32,7 @@ async def measure(run: Run) -> list[Figure]:
     ]
 
 
-async def _bytes_each(run: Run, server: Server, cookies: Sequence[str]) -> float:
+async def bytes_each(run: Run, server: Server, cookies: Sequence[str]) -> float:
     opener = Opener(server.port)
     close(await opener.open([cookie_of(f"warm-{number}", COOKIE_BYTES) for number in range(WARM_UP)]))
     await asyncio.sleep(1)

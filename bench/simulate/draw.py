@@ -32,8 +32,8 @@ class Draw:
         self._seed = seed
         random = Random(f"{seed} places {fleet}")
         self._stride = _stride(fleet.users)
-        hashes = (crc32(user_id.encode()) for user_id in ids or map(str, range(fleet.users)))
-        self._hashes = [one for one in hashes if one % self._stride == 0]
+        hashes = map(crc32, map(str.encode, ids or map(str, range(fleet.users))))
+        self._hashes = [one for one in hashes if not one % self._stride]
         self._places = [_place(fleet.nodes, random) for _ in self._hashes]
         self._drawn: dict[int | None, Traffic] = {}
 

@@ -3,14 +3,28 @@
 // bell's: this tells the one of the other.
 
 import { contentOf, element } from './bell-item.js'
+import { dress } from './bell-style.js'
 import { textOf } from './bell-texts.js'
 import { WebPush } from './push.js'
 
 const UNSHOWN = ['unknown', 'unsupported']
 
+const CSS = `
+.push { flex: none; padding: .375rem; border-block-start: 1px solid var(--border); font-size: .875rem }
+.push button { display: flex; align-items: center; gap: .75rem; width: 100%; padding: .5rem .625rem; border-radius: 10px; text-align: start }
+.push button:hover { background: var(--hover) }
+.push button:focus-visible { outline-offset: -2px }
+.push button span:first-child { flex: 1 }
+.push [aria-busy=true] { cursor: progress }
+.push [aria-busy=true] .track, .push [aria-disabled=true] .track { opacity: .5 }
+.push p { padding: 0 .625rem .375rem; color: var(--muted); font-size: .8125rem }
+.push p:empty { display: none }
+`
+
 export class PushSwitch {
   #bell
   #user // who it was started for; null: nobody, undefined: nobody has looked yet
+  #live = false
   #button
   #note
 
@@ -41,6 +55,8 @@ export class PushSwitch {
       this.#user = undefined
     }
     if (state === 'live' && client.userId !== this.#user) this.#start(client.userId)
+    else if (state === 'live' && !this.#live) this.push.check()
+    this.#live = state === 'live'
     if (state === 'logged-out' && this.#user !== null) {
       this.#user = null
       this.push.pause()
@@ -78,6 +94,7 @@ export class PushSwitch {
   #draw () {
     const { state, problem } = this.push
     const hide = UNSHOWN.includes(state)
+    dress(this.root, CSS)
     if (hide && this.root.contains(this.root.getRootNode().activeElement)) this.root.parentNode.focus()
     this.root.hidden = hide
     this.#button.setAttribute('aria-busy', String(state === 'busy'))

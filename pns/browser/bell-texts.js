@@ -1,16 +1,13 @@
-// Every word that the bell says. A page says it otherwise by an attribute, `text-empty="…"`, or by an element
-// with `data-text="empty"` in a `<template data-texts>` inside the bell. `{n}` stands for a number.
+// Every word that the bell says; panel/texts.js adds the words of its lists. A page says it otherwise by an attribute,
+// `text-empty="…"`, or by an element with `data-text="empty"` in a `<template data-texts>` inside the bell. `{n}`
+// stands for a number.
 
 const TEXTS = {
   label: 'Notifications',
   'label-unseen-one': 'Notifications, {n} new',
   'label-unseen': 'Notifications, {n} new',
-  new: 'New',
-  earlier: 'Earlier',
-  empty: 'Nothing here yet',
-  'empty-hint': 'What happens next will show up at once.',
+  'label-unread': 'Notifications, {n} unread',
   loading: 'Loading…',
-  older: 'Show older',
   close: 'Close',
   retry: 'Try now',
   connecting: 'Connecting…',
@@ -30,19 +27,24 @@ const TEXTS = {
   'push-title': 'New notification'
 }
 
+/** The words of a part that is loaded later. */
+export function addTexts (texts) {
+  Object.assign(TEXTS, texts)
+}
+
 /** The text `name` of `bell`, in the plural form of the page's language that `n` asks for. */
 export function textOf (bell, name, n) {
   const lang = langOf(bell)
   const number = n === undefined ? '' : new Intl.NumberFormat(lang).format(n)
   const form = n === undefined ? '' : new Intl.PluralRules(lang).select(n)
-  const own = key => bell.getAttribute(`text-${key}`) ?? templated(bell, key)
-  const text = own(`${name}-${form}`) ?? own(name) ?? TEXTS[`${name}-${form}`] ?? TEXTS[name]
+  const text = ownText(bell, `${name}-${form}`) ?? ownText(bell, name) ?? TEXTS[`${name}-${form}`] ?? TEXTS[name]
   return text.replace('{n}', number)
 }
 
-function templated (bell, key) {
+/** What the page says for `key`, if it says anything. */
+export function ownText (bell, key) {
   const template = bell.querySelector(':scope > template[data-texts]')
-  return template?.content.querySelector(`[data-text="${key}"]`)?.textContent
+  return bell.getAttribute(`text-${key}`) ?? template?.content.querySelector(`[data-text="${CSS.escape(key)}"]`)?.textContent
 }
 
 /** The language of the place where the bell stands, else the browser's. One that is none is not believed. */

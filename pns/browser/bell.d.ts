@@ -6,6 +6,7 @@ export const version: string;
 
 /** What the data says by the convention; a plain string is a title. Missing or unsafe members are "". */
 export interface Content {
+  /** That of a group, where several are shown as one. */
   readonly title: string;
   readonly body: string;
   /** Absolute, http or https. */
@@ -19,6 +20,19 @@ export interface Clicked {
   readonly content: Content;
 }
 
+/** A button of a notification, as its data names it in `actions`; the address is absolute. */
+export interface Action {
+  readonly label: string;
+  /** http or https; of the page's own origin for POST. */
+  readonly url: string;
+  readonly method: "GET" | "POST";
+  readonly style: "primary" | "danger" | "";
+}
+
+export interface Acted extends Clicked {
+  readonly action: Action;
+}
+
 export interface PNSBellEvents {
   /** `detail` is the count. */
   "pns-count": CustomEvent<number>;
@@ -29,11 +43,35 @@ export interface PNSBellEvents {
   "pns-frame": CustomEvent<Frame>;
   /** An item was chosen, by pointer or Enter. Cancelled, its link is not followed. */
   "pns-click": CustomEvent<Clicked>;
+  /** A button was pressed. Cancelled, nothing is sent, followed or marked: the page does it in its own way. */
+  "pns-action": CustomEvent<Acted>;
+}
+
+/** The attributes of `<pns-bell>` and `<pns-inbox>`, as frameworks write them; `text-…` are their words. */
+export interface PNSBellAttributes {
+  /** Where PNS is, such as "/pns". */
+  url?: string;
+  src?: string;
+  /** Categories, with commas between. */
+  tabs?: string;
+  badge?: "unread";
+  preferences?: boolean | "";
+  max?: number | string;
+  theme?: "light" | "dark";
+  toast?: boolean | "";
+  push?: boolean | "";
+  "push-worker"?: string;
+  "csrf-header"?: string;
+  sound?: string;
+  "title-badge"?: boolean | "";
+  "app-badge"?: boolean | "";
+  frames?: boolean | "";
+  [text: `text-${string}`]: string;
 }
 
 /**
  * `<pns-bell>`. Attributes: `url` (or `src`), `max`, `theme` ("light", "dark"), `sound` (an address),
- * `title-badge`, `app-badge`, `toast`, `push`, `push-worker` (an address), `frames`, and `text-…` for its words.
+ * `title-badge`, `app-badge`, `badge` ("unread"), `tabs` (categories), `preferences`, `toast`, `push`, `push-worker` (an address), `csrf-header`, `frames`, and `text-…` for its words.
  * Never throws from an event.
  */
 export class PNSBell extends HTMLElement {
@@ -66,8 +104,33 @@ export class PNSBell extends HTMLElement {
   ): void;
 }
 
+/**
+ * `<pns-seen collapse-key="order:7">`: an element without looks, of bell.js. Once it stood in view of a visible page for
+ * one second, the user's notifications with this collapse key are seen. Attribute `url`: where PNS is, as of the bell.
+ * It speaks through the page's `<pns-bell>`, if there is one.
+ */
+export interface PNSSeen extends HTMLElement {}
+
+/**
+ * `<pns-inbox>` of inbox.js: the panel of the bell as a part of the page. Attributes: `url` (or `src`), `tabs`,
+ * `preferences`, `theme`, `csrf-header`, and `text-…` for its words. What it shows is marked as seen.
+ */
+export interface PNSInbox extends HTMLElement {
+  /** Unseen notifications; 0 until known. */
+  readonly count: number;
+  readonly state: State;
+  /** The client that the page uses; null while it is in no document. */
+  readonly client: PNSClient | null;
+  /** An item as the page wants it, as of the bell. */
+  render?: PNSBell["render"];
+  /** The page's login where it is no cookie, as of PNSClient. Set, it connects anew. */
+  headers?: PNSBell["headers"];
+}
+
 declare global {
   interface HTMLElementTagNameMap {
     "pns-bell": PNSBell;
+    "pns-inbox": PNSInbox;
+    "pns-seen": PNSSeen;
   }
 }

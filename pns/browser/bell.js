@@ -3,29 +3,36 @@
 // `default-src 'self'` and `require-trusted-types-for 'script'`. What is live is the client's, in client.js.
 
 import { PNSClient, version } from './client.js'
-import { BELL, contentOf, drawing, element } from './bell-item.js'
-import { AGE_EVERY, Panel } from './bell-panel.js'
+import { Numbers } from './bell-counts.js'
+import { Frame } from './bell-frame.js'
+import { BELL, drawing, element } from './bell-item.js'
+import { HERE, idle, panelModule } from './bell-load.js'
+import './bell-seen.js'
 import { sheetOfAll } from './bell-style.js'
 import { langOf, textOf } from './bell-texts.js'
+import { entitle } from './bell-title.js'
+import { toastOf } from './bell-toast.js'
 
 export { version }
 
-const HERE = new URL('.', import.meta.url).href
 const SLASH = 'M4 4l16 16'
 const GAP = 8 // pixels between button, panel and the window's edge
-const TOAST = 6000
+const FETCH_AGAIN = 3000 // milliseconds until the panel's code is asked for again
 const CALM = 800 // milliseconds in which several arrivals are one announcement
 
 /** Without a document (a server that renders pages) the module loads, and defines nothing. */
 const Base = globalThis.HTMLElement ?? class {}
 
 export class PNSBell extends Base {
-  static observedAttributes = ['url', 'src', 'toast', 'push', 'push-worker', 'max', 'lang', 'title-badge', 'app-badge']
+  static observedAttributes = ['url', 'src', 'toast', 'push', 'push-worker', 'max', 'lang', 'title-badge', 'app-badge', 'badge', 'tabs']
 
   // `render`, which a page may set, is no field: one would hide what was set before the element was defined.
   #client = null
   #headers
-  #panel = null
+  #frame // the dialog, without its content
+  #panel = null // its content, once its code is loaded
+  #filling = null
+  #numbers = new Numbers(this, counts => this.#counted(counts))
   #switch = null // of Web Push, where the page asks for it
   #user = ''
   #base = null // the last count that was told; null until one is known
@@ -33,11 +40,10 @@ export class PNSBell extends Base {
   #failure = ''
   #timers = {}
   #page = null // ends what listens to the page
-  #titles = null
-  #marked = '' // what stands before the page's title
   #badged = false // the icon of the installed app shows the count
   #told = '' // the last state that was told
   #was = '' // the last one but `connecting`
+  #root // the shadow root
   #button
   #badge
   #said // what a screen reader is told
@@ -62,7 +68,7 @@ export class PNSBell extends Base {
   /** Web Push for this browser, the switch in the panel; null without the attribute `push`. */
   get webPush () { return this.#switch?.push ?? null }
 
-  get isOpen () { return Boolean(this.#panel && !this.#panel.root.hidden) }
+  get isOpen () { return Boolean(this.#frame && !this.#frame.root.hidden) }
 
   connectedCallback () {
     if (this.#client) return
@@ -71,7 +77,7 @@ export class PNSBell extends Base {
     this.#page = new AbortController()
     const { signal } = this.#page
     document.addEventListener('pointerdown', event => this.#elsewhere(event), { signal, capture: true })
-    document.addEventListener('visibilitychange', () => this.#look(), { signal })
+    document.addEventListener('visibilitychange', () => this.#follow(), { signal })
     addEventListener('resize', () => this.#place(), { signal })
     addEventListener('scroll', () => this.#place(), { signal, capture: true, passive: true })
     this.#connect()
@@ -85,13 +91,16 @@ export class PNSBell extends Base {
   attributeChangedCallback (name, before, now) {
     if (!this.#client || before === now) return
     if (['url', 'src', 'toast', 'push', 'push-worker'].includes(name)) this.#connect()
-    else this.#count()
+    else {
+      this.#numbers.follow(this.#client)
+      this.#count()
+    }
   }
 
   /** Show the panel, which sees what is unseen. */
   open () {
     if (this.isOpen || !this.#client) return
-    const { root } = this.#panel
+    const { root } = this.#frame
     this.#toast()
     root.hidden = false
     root.showPopover?.()
@@ -100,22 +109,24 @@ export class PNSBell extends Base {
     this.#place()
     root.focus({ preventScroll: true })
     this.#tell('pns-open')
+    // A client.js of the release before may lack it.
+    this.#client.wake?.()
+    this.#numbers.follow(this.#client, true)
+    this.#fill()
     this.#state()
     this.#look()
-    this.#timers.age = setInterval(() => this.#panel.age(), AGE_EVERY)
   }
 
   /** Hide the panel; the focus goes back to the button if it was inside. */
   close () {
     if (!this.isOpen) return
-    const { root } = this.#panel
-    const inside = root.contains(this.shadowRoot.activeElement)
+    const { root } = this.#frame
+    const inside = root.contains(this.#root.activeElement)
     root.hidePopover?.()
     root.hidden = true
     this.#button.setAttribute('aria-expanded', 'false')
-    clearInterval(this.#timers.age)
     clearTimeout(this.#timers.tick)
-    this.#panel.leave()
+    this.#panel?.leave()
     if (inside) this.#button.focus({ preventScroll: true })
     this.#tell('pns-close')
   }
@@ -141,21 +152,33 @@ export class PNSBell extends Base {
   }
 
   #build () {
-    if (this.shadowRoot) return
-    this.attachShadow({ mode: 'open' }).adoptedStyleSheets = [sheetOfAll()]
-    this.#panel = new Panel(this)
-    const { root, closer, retry } = this.#panel
+    if (this.#frame) return
+    this.#root = this.#attach()
+    this.#root.replaceChildren()
+    this.#root.adoptedStyleSheets = [sheetOfAll()]
+    this.#frame = new Frame(this)
+    const { root, closer, retry } = this.#frame
     this.#badge = element('span', { class: 'badge', part: 'badge', 'aria-hidden': 'true', hidden: '' })
     this.#button = element('button', { class: 'bell', part: 'button', type: 'button', 'aria-haspopup': 'dialog', 'aria-expanded': 'false', 'aria-controls': 'panel' },
       drawing(BELL, SLASH), this.#badge)
     this.#said = element('span', { class: 'said', role: 'status', 'aria-live': 'polite' })
     if (root.showPopover) root.setAttribute('popover', 'manual')
     this.#button.addEventListener('click', () => this.isOpen ? this.close() : this.open())
+    for (const name of ['pointerenter', 'focus']) this.#button.addEventListener(name, () => this.#fill())
     closer.addEventListener('click', () => this.close())
     retry.addEventListener('click', () => this.#again())
-    this.shadowRoot.addEventListener('keydown', event => this.#key(event))
+    this.#root.addEventListener('keydown', event => this.#key(event))
     root.addEventListener('focusout', event => this.#left(event))
-    this.shadowRoot.append(this.#button, root, this.#said)
+    this.#root.append(this.#button, root, this.#said)
+  }
+
+  /** The shadow root: our own, or one that the server has rendered (`shadowrootmode`), be that open or closed. */
+  #attach () {
+    try {
+      return this.shadowRoot ?? this.attachShadow({ mode: 'open' })
+    } catch {
+      return this.attachInternals().shadowRoot
+    }
   }
 
   #connect () {
@@ -168,11 +191,13 @@ export class PNSBell extends Base {
     this.#forget()
     client.addEventListener('user', mine(() => this.#forget()))
     client.addEventListener('count', mine(() => this.#changed()))
+    client.addEventListener('counts', mine(({ detail }) => this.#numbers.take(detail)))
     client.addEventListener('state', mine(() => this.#turned()))
     client.addEventListener('notifications', mine(({ detail }) => detail.first || this.#toast(detail.items)))
     client.addEventListener('frame', mine(({ detail }) => this.#tell('pns-frame', detail)))
     this.#count()
     this.#state()
+    this.#numbers.follow(client)
     client.connect()
     this.#equip(client).catch(() => {})
   }
@@ -185,7 +210,7 @@ export class PNSBell extends Base {
     const { PushSwitch } = await import('./bell-push.js')
     if (client !== this.#client) return
     this.#switch = new PushSwitch(this, { worker: this.getAttribute('push-worker'), changed: () => this.#count() })
-    this.#panel.root.append(this.#switch.root)
+    this.#frame.root.append(this.#switch.root)
     this.#switch.turned()
   }
 
@@ -198,12 +223,31 @@ export class PNSBell extends Base {
     this.#timers = {}
     this.#client.disconnect()
     this.#client = null
+    this.#numbers.forget()
     this.#switch?.end()
     this.#switch = null
-    this.#title('')
-    this.#titles?.disconnect()
-    this.#titles = null
-    this.#panel.clear()
+    entitle(this, null)
+    this.#panel?.clear()
+  }
+
+  /** The panel's code is fetched when somebody is about to open it, or when the page has nothing to do. */
+  async #fill () {
+    if (this.#panel || this.#filling) return
+    this.#timers.fill = clearTimeout(this.#timers.fill)
+    this.#filling = panelModule()
+    try {
+      const { Panel } = await this.#filling
+      this.#panel = new Panel(this, this.#frame, this.#numbers)
+    } catch {
+      this.#failure = textOf(this, 'failed')
+      if (this.isOpen) this.#timers.fill = setTimeout(() => this.#fill(), FETCH_AGAIN)
+    }
+    this.#filling = null
+    if (!this.#client) return
+    if (this.#panel) this.#failure = ''
+    this.#line()
+    this.#place()
+    this.#look()
   }
 
   #tell (name, detail) {
@@ -219,7 +263,15 @@ export class PNSBell extends Base {
     this.#rise(count)
     this.#tell('pns-count', count)
     this.#switch?.counted()
-    if (this.isOpen && count) this.#look()
+    this.#follow()
+  }
+
+  /** What is unread is another number, or something was marked elsewhere. */
+  #counted (counts) {
+    if (!this.#client) return
+    this.#count()
+    this.#panel?.counted(counts)
+    this.#follow()
   }
 
   #turned () {
@@ -227,7 +279,10 @@ export class PNSBell extends Base {
     if (state === 'live') {
       this.#base ??= this.count
       this.#failure = ''
-      if (this.isOpen) this.#look()
+      if (this.isOpen) {
+        this.#fill()
+        this.#follow()
+      } else idle(() => this.isConnected && document.visibilityState === 'visible' && this.#fill())
     }
     // A client.js of the release before, which a node of that release may still serve, tells no 'user'.
     if (this.#user !== this.#owner() && (this.#owner() || state === 'logged-out')) this.#forget()
@@ -244,7 +299,8 @@ export class PNSBell extends Base {
     const userId = this.#owner()
     this.#base = null
     if (this.#user && this.#user !== userId) {
-      this.#panel.clear()
+      this.#numbers.forget()
+      this.#panel?.clear()
       this.#toast()
       this.#timers.announce = clearTimeout(this.#timers.announce)
       this.#arrived = 0
@@ -281,28 +337,18 @@ export class PNSBell extends Base {
   // ── what is shown ──
 
   #count () {
-    const { count } = this
+    const unread = this.#numbers.onBadge
+    const count = unread ?? this.count
     const max = Number(this.getAttribute('max')) || 99
     const format = new Intl.NumberFormat(langOf(this))
     this.#badge.hidden = !count
     this.#badge.textContent = count > max ? `${format.format(max)}+` : format.format(count)
-    this.#button.setAttribute('aria-label', count ? textOf(this, 'label-unseen', count) : textOf(this, 'label'))
-    this.#title(count && this.hasAttribute('title-badge') ? `(${this.#badge.textContent}) ` : '')
+    this.#button.setAttribute('aria-label', count ? textOf(this, unread ? 'label-unread' : 'label-unseen', count) : textOf(this, 'label'))
+    const mark = count ? `(${this.#badge.textContent}) ` : ''
+    entitle(this, this.hasAttribute('title-badge') ? mark : null, count)
     const badged = this.hasAttribute('app-badge') || Boolean(this.#switch?.isOn)
     if (badged || this.#badged) navigator.setAppBadge?.(badged ? count : 0).catch(() => {})
     this.#badged = badged
-  }
-
-  /** Put `mark` before the page's title, and keep it there when the page changes its title. */
-  #title (mark) {
-    const own = document.title.startsWith(this.#marked) ? document.title.slice(this.#marked.length) : document.title
-    this.#marked = mark
-    if (document.title !== mark + own) document.title = mark + own
-    if (!mark || this.#titles) return
-    this.#titles = new MutationObserver(() => {
-      if (this.#marked && !document.title.startsWith(this.#marked)) document.title = this.#marked + document.title
-    })
-    this.#titles.observe(document.head, { childList: true, subtree: true, characterData: true })
   }
 
   #state () {
@@ -311,7 +357,7 @@ export class PNSBell extends Base {
       this.#button.className = { connecting: 'bell waiting', live: 'bell' }[state] ?? 'bell off'
       this.#button.setAttribute('part', `button ${state}`)
       // Not the first connection, and not each try: only what a user has to know.
-      if (this.#was && state !== 'connecting' && state !== this.#was) this.#said.textContent = this.#words()
+      if (this.#was && state !== 'connecting' && state !== this.#was) this.#said.textContent = textOf(this, state)
       if (state !== 'connecting') this.#was = state
       this.#told = state
       this.#tell('pns-state', state)
@@ -319,59 +365,43 @@ export class PNSBell extends Base {
     this.#line()
   }
 
-  #words () {
-    const { state } = this
-    if (state === 'live') return textOf(this, 'live')
-    return textOf(this, state)
-  }
-
   /** The line above the list; it counts down while anybody can see it. */
   #line () {
     clearTimeout(this.#timers.tick)
     if (!this.isOpen) return
-    const { state } = this
-    const left = Math.ceil(((this.#client.retryAt ?? 0) - Date.now()) / 1000)
-    const counting = state === 'offline' && left > 0
-    const words = counting ? textOf(this, 'offline-in', left) : state === 'live' ? this.#failure : this.#words()
-    this.#panel.say(words, state)
-    if (counting) this.#timers.tick = setTimeout(() => this.#line(), 1000 - (Date.now() % 1000))
+    const wait = this.#frame.tell(this.#failure)
+    this.#panel?.turned(this.state)
+    if (wait) this.#timers.tick = setTimeout(() => this.#line(), wait)
   }
 
   #again () {
     this.#failure = ''
+    this.#fill()
     if (this.state !== 'live') this.#client.connect()
     else this.#look()
     this.#line()
   }
 
   #look () {
-    if (this.isOpen && this.state === 'live') this.#panel.load()
+    if (this.isOpen) this.#panel?.look()
+  }
+
+  /** Something happened to what an open panel lists, or may have happened meanwhile. */
+  #follow () {
+    if (this.isOpen && this.state === 'live') this.#panel?.changed()
   }
 
   #toast (items) {
-    this.#timers.toast = clearTimeout(this.#timers.toast)
-    this.shadowRoot.querySelector('.toast')?.remove()
+    this.#root.querySelector('.toast')?.remove()
     if (!items?.length || this.isOpen || !this.hasAttribute('toast')) return
-    const { title, body } = contentOf(items.at(-1).notification_data)
-    const more = items.length > 1 ? textOf(this, 'more', items.length - 1) : ''
-    const words = element('span', { class: 'words' }, element('b', { dir: 'auto' }, title || body))
-    if (title && body) words.append(element('span', { dir: 'auto' }, body))
-    if (more) words.append(element('span', {}, more))
-    const toast = element('button', { class: 'toast', part: 'toast', type: 'button' }, element('span', { part: 'icon' }, drawing(BELL)), words)
-    const wait = () => { this.#timers.toast = setTimeout(() => this.#toast(), TOAST) }
-    const stay = () => clearTimeout(this.#timers.toast)
-    toast.addEventListener('click', () => this.open())
-    for (const name of ['pointerenter', 'focus']) toast.addEventListener(name, stay)
-    for (const name of ['pointerleave', 'blur']) toast.addEventListener(name, wait)
-    this.shadowRoot.append(toast)
-    wait()
+    this.#root.append(toastOf(this, items))
   }
 
   // ── where it stands, and what closes it ──
 
   #place () {
     if (!this.isOpen) return
-    const { root } = this.#panel
+    const { root } = this.#frame
     const button = this.#button.getBoundingClientRect()
     const { clientWidth: width, clientHeight: height } = document.documentElement
     const wanted = getComputedStyle(this).direction === 'rtl' ? button.left : button.right - root.offsetWidth
@@ -389,7 +419,7 @@ export class PNSBell extends Base {
   }
 
   #left ({ relatedTarget }) {
-    if (!relatedTarget || this.shadowRoot.contains(relatedTarget)) return
+    if (!relatedTarget || this.#root.contains(relatedTarget)) return
     this.close()
   }
 

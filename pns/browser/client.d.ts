@@ -8,6 +8,21 @@ export const version: string;
  */
 export type State = "connecting" | "live" | "offline" | "logged-out" | "error";
 
+/** A member of a group. `data` is the application's text of the member, if one is kept. */
+export interface GroupMember {
+  readonly member: string;
+  readonly data?: string;
+}
+
+/** What a notification stands for: `latest` has the newest members, at most three, the newest first. */
+export interface Group {
+  readonly times: number;
+  readonly members: number;
+  readonly latest: readonly GroupMember[];
+  /** There are members beside these 1,000. */
+  readonly more?: true;
+}
+
 /** One unseen notification. Times are RFC 3339 in UTC. */
 export interface UnseenNotification {
   readonly notification_id: string;
@@ -16,10 +31,13 @@ export interface UnseenNotification {
   readonly category?: string;
   readonly collapse_key?: string;
   readonly expire_date?: string;
+  readonly group?: Group;
 }
 
 export interface SeenNotification extends UnseenNotification {
   readonly seen_date: string;
+  readonly read_date?: string;
+  readonly archived_date?: string;
 }
 
 export interface UnseenOptions {
@@ -27,6 +45,8 @@ export interface UnseenOptions {
   ack?: boolean;
   /** At most this many; the server's `limits.page_size` is the default and the most. */
   limit?: number;
+  /** Only this category. */
+  category?: string;
 }
 
 /** `after`: oldest first behind that one. `before`: newest first before that one, `""` from the newest. */
@@ -36,6 +56,50 @@ export interface SeenOptions {
   /** RFC 3339: only those created later. */
   receivedAfter?: string;
   limit?: number;
+  /** Only this category. */
+  category?: string;
+  /** Only those without `read_date`. */
+  unread?: boolean;
+  /** The archived ones alone; without it they are left out. */
+  archived?: boolean;
+}
+
+/**
+ * A mark, and what gets it: some by their ids (1 to 50), or all with a collapse key, of a category, or at all, no
+ * further than `upTo`: a `notification_id`, the newest that the page showed. Archived is read, and read is seen.
+ */
+export type MarkRequest =
+  | { as: "seen" | "read" | "unread" | "archived" | "unarchived"; ids: readonly string[] }
+  | ({ as: "seen" | "read" | "archived"; ids?: never; upTo?: string } & (
+      | { collapseKey: string; category?: never; all?: never }
+      | { category: string; collapseKey?: never; all?: never }
+      | { all: true; collapseKey?: never; category?: never }
+    ));
+
+/** How many notifications a mark really changed. */
+export interface MarkResult {
+  readonly as: MarkRequest["as"];
+  readonly changed: number;
+}
+
+/** How many notifications are unseen, and not read. */
+export interface CategoryCounts {
+  readonly unseen: number;
+  readonly unread: number;
+}
+
+/** The numbers of one moment. `unread`: kept, not archived, not read. */
+export interface Counts extends CategoryCounts {
+  /**
+   * Of the categories that this page named, else of those with something unread, at most 64, the first by name. A named
+   * one is missing until PNS has answered; while another page of the browser follows all categories, or after an event
+   * stream, one without anything unread is missing, too.
+   */
+  readonly categories: Readonly<Record<string, CategoryCounts>>;
+  /** Rises with every change of the user's notifications: a list that was read before it may be an old one. */
+  readonly version: number;
+  /** true: there are more categories than these. */
+  readonly more?: boolean;
 }
 
 /** A request that could not be served. */
@@ -113,6 +177,8 @@ export interface PNSClientEvents {
   user: CustomEvent<string>;
   /** `detail` is the count; dispatched in the turn of the message that brought it, when it changed. */
   count: CustomEvent<number>;
+  /** `detail` is `counts`; dispatched after `count`, in the same turn, when it changed. Only after `followCounts()`. */
+  counts: CustomEvent<Counts | null>;
   /** `detail` is the state; dispatched when `state`, `retryAt` or `problem` changed. */
   state: CustomEvent<State>;
   notifications: CustomEvent<Arrival>;
@@ -126,6 +192,9 @@ export interface PNSClientEvents {
  * Each page asks PNS by itself for whom its cookies speak: at its start, at each `connect()`, when it comes back
  * from having been put aside, and when it is looked at again, then at most once in 10 s. It shows nothing of a user
  * whom its last answer did not name. Without an answer (no network, 429, 503) what is shown stays.
+ *
+ * Whatever carries the connection of several pages may die (a SharedWorker), freeze or hang (another tab). Each page
+ * notices by itself, within a minute or sooner, and goes on in another way: nothing is lost or told twice.
  */
 export class PNSClient extends EventTarget {
   /** `url`: where PNS is mounted, absolute or relative to the page, such as "/pns". */
@@ -135,6 +204,11 @@ export class PNSClient extends EventTarget {
   readonly url: string;
   /** Unseen notifications; 0 until known, and when logged out. */
   readonly count: number;
+  /**
+   * What `followCounts()` asked for; null until it is answered, when logged out, and where PNS is of a release before.
+   * `counts.unseen` and `count` are never two numbers.
+   */
+  readonly counts: Counts | null;
   readonly state: State;
   /** When the next try is due, in milliseconds since the epoch; null unless `offline` or `error`. */
   readonly retryAt: number | null;
@@ -151,14 +225,30 @@ export class PNSClient extends EventTarget {
    */
   disconnect(): void;
 
+  /**
+   * From now on `counts` tells the numbers of these categories (at most 64), or without names of all that have something
+   * unread. Asked again on each new connection. The last call is what counts. Pages that share a connection are each told
+   * what they asked for; pages that did not ask cost nothing.
+   */
+  followCounts(categories?: readonly string[]): void;
+
+  /**
+   * PNS is looked at, as where a list of notifications is opened: whatever carries the connection has three seconds
+   * to say that it lives, else it is replaced; a try that is waited for is made at once. Focus and `online` do the
+   * same, as does each request.
+   */
+  wake(): void;
+
   /** A page of the unseen notifications, oldest first; `[]` when there is none. Rejects with PNSError. */
   unseen(options?: UnseenOptions): Promise<UnseenNotification[]>;
   /** All up to this one, inclusive, have been shown. Resolves once PNS has stored it. */
   markSeen(upTo: string): Promise<void>;
+  /** Mark some as seen, read or archived, or take it back. The count follows by itself. Rejects with PNSError. */
+  mark(marks: MarkRequest): Promise<MarkResult>;
   /** A page of the seen notifications; `[]` at the end. Rejects with PNSError. */
   seen(options?: SeenOptions): Promise<SeenNotification[]>;
   /** Page after page of the unseen, each marked once the next is asked for, until there is none. */
-  unseenPages(options?: { limit?: number }): AsyncGenerator<UnseenNotification[], void, void>;
+  unseenPages(options?: { limit?: number; category?: string }): AsyncGenerator<UnseenNotification[], void, void>;
   /** Page after page of the seen, from where `options` says, until the end. */
   seenPages(options?: SeenOptions): AsyncGenerator<SeenNotification[], void, void>;
 

@@ -18,7 +18,7 @@
   self.addEventListener("push", (event) => {
     // One after the other: Chromium loses what it is about to show when it is asked what is shown. And what is
     // dismissed may have come just before.
-    last = last.then(() => receive(event.data));
+    last = last.then(() => receive(event));
     event.waitUntil(last);
   });
   self.addEventListener("notificationclick", (event) => {
@@ -29,21 +29,30 @@
 
   // ── a push ────────────────────────────────────────────────────────────────────────────────────────────
 
-  async function receive(data) {
-    const message = read(data);
+  async function receive(event) {
+    const message = read(event);
     if (Array.isArray(message.dismissed)) await dismiss(new Set(message.dismissed));
     else await show(message);
-    await mark(message.badge);
+    // A browser that proposes a notification marks the icon by itself, and may not answer the worker.
+    if (!event.notification) await mark(message.badge);
   }
 
-  /** What PNS sent, an object; an empty one for anything else. */
-  function read(data) {
+  /** What PNS sent, in the worker's own form, or what the browser would show of it by itself; else an empty object. */
+  function read({ data, notification }) {
     try {
       const message = data.json();
-      return message && typeof message === "object" ? message : {};
+      if (message && typeof message === "object") return { ...own(message.notification), ...message };
     } catch {
-      return {};
+      // No JSON, or none for the worker.
     }
+    return own(notification);
+  }
+
+  /** The declarative form in the worker's own: where both were too long, PNS left out what stands in it. */
+  function own(notification) {
+    const { title, body, icon, tag, data } = notification ?? {};
+    const { id, url, when, untitled } = data ?? {};
+    return { id, url, when, body, icon, tag, title: untitled ? "" : title };
   }
 
   async function show(message) {
@@ -139,15 +148,32 @@
   async function renew({ oldSubscription, newSubscription }) {
     try {
       const subscription = newSubscription ?? (await subscribe(oldSubscription?.options?.applicationServerKey));
-      await fetch(`${pns}/devices`, {
-        method: "POST",
-        credentials: "include",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ network: "webpush", subscription, platform: "web" }),
-      });
+      const { application_server_key: other } = await tell(subscription);
+      if (!other) return;
+      await subscription.unsubscribe();
+      await tell(await subscribe(other));
     } catch {
       // The next page with a bell tells PNS what there is.
     }
+  }
+
+  async function tell(subscription) {
+    const device = { network: "webpush", subscription, platform: "web" };
+    const key = base64url(subscription.options?.applicationServerKey) || undefined;
+    const silent = "userAgentData" in self.navigator;
+    const answer = await register({ ...device, application_server_key: key, declarative: true, silent });
+    // A PNS of before takes no more than the device.
+    return (answer.status === 422 ? await register(device) : answer).json();
+  }
+
+  function register(device) {
+    const headers = { "content-type": "application/json" };
+    return fetch(`${pns}/devices`, { method: "POST", credentials: "include", headers, body: JSON.stringify(device) });
+  }
+
+  function base64url(buffer) {
+    const text = btoa(String.fromCharCode(...new Uint8Array(buffer ?? [])));
+    return text.replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
   }
 
   async function subscribe(key) {

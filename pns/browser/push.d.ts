@@ -28,6 +28,8 @@ export interface PushEnvironment {
   permissions: Pick<Permissions, "query"> | undefined;
   /** The page's. */
   origin: string;
+  /** Whether the browser bears pushes that show nothing; Safari and Firefox end a subscription for them. */
+  silent: boolean;
   navigate: (url: string) => void;
   setTimeout: (callback: () => void, milliseconds: number) => unknown;
   clearTimeout: (timer: any) => void;
@@ -71,6 +73,11 @@ export class WebPush extends EventTarget {
   enable(): Promise<PushState>;
   /** Take it back, at PNS first; where PNS cannot be reached, at the browser all the same. */
   disable(): Promise<PushState>;
+  /**
+   * PNS was away, and may have come back with another key: then what is on is subscribed anew. Nothing else is
+   * told, and nobody asked.
+   */
+  check(): Promise<PushState>;
   /**
    * Nobody is logged in any more: nothing is pushed here until the next `start`. The wish stays; a `start` or
    * `enable` that is under way goes no further.

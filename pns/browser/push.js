@@ -7,6 +7,7 @@
 import { PNSError, trusted } from "./client.js";
 
 const REQUEST_MS = 10_000; // an answer of PNS that takes longer is given up
+const MOST_SHOWN = 100; // PNS reads no more
 const BROWSER_MS = 30_000; // so is a browser whose push service says nothing
 
 function surroundings(given) {
@@ -20,6 +21,8 @@ function surroundings(given) {
     locks: scope.navigator?.locks,
     permissions: scope.navigator?.permissions,
     origin: scope.location?.origin,
+    // Chromium alone has this, and alone bears pushes that show nothing.
+    silent: "userAgentData" in (scope.navigator ?? {}),
     navigate: (url) => scope.location.assign(url),
     setTimeout: (callback, milliseconds) => scope.setTimeout(callback, milliseconds),
     clearTimeout: (timer) => scope.clearTimeout(timer),
@@ -81,7 +84,7 @@ export class WebPush extends EventTarget {
     this.#device = "";
     const { status, body } = await this.#ask("GET", "/devices/networks");
     if (!signal.aborted && !isPassing(status)) {
-      this.#key = body.networks?.webpush?.application_server_key ?? "";
+      this.#key = keyIn(body);
       this.#started = true;
       if (this.#key) await this.#alone(() => this.#installAgain(signal)).catch(() => {});
     }
@@ -101,6 +104,12 @@ export class WebPush extends EventTarget {
   async disable() {
     if (this.#busy || !this.#possible) return this.state;
     return this.#change(() => this.#alone(() => this.#turnOff()));
+  }
+
+  async check() {
+    if (!this.#started) return this.state;
+    const { status, body } = await this.#ask("GET", "/devices/networks");
+    return isDone(status) && keyIn(body) !== this.#key ? this.start() : this.state;
   }
 
   async pause() {
@@ -159,7 +168,15 @@ export class WebPush extends EventTarget {
   async #install(login) {
     const { pushManager } = await this.#register();
     login.throwIfAborted();
-    const subscription = await this.#subscribe(pushManager, login);
+    const answer = await this.#introduce(pushManager, login);
+    const key = answer.body.application_server_key;
+    if (!isDone(answer.status) || !key || key === this.#key) return answer;
+    this.#key = key; // PNS has had another since the page was opened
+    return this.#introduce(pushManager, login);
+  }
+
+  async #introduce(manager, login) {
+    const subscription = await this.#subscribe(manager, login);
     login.throwIfAborted();
     return this.#tellOf(subscription);
   }
@@ -238,8 +255,15 @@ export class WebPush extends EventTarget {
   // ── PNS ───────────────────────────────────────────────────────────────────────────────────────────────
 
   async #tellOf(subscription) {
-    const answer = await this.#ask("POST", "/devices", { network: "webpush", subscription, platform: "web" });
+    const device = { network: "webpush", subscription, platform: "web" };
+    const key = base64url(subscription.options?.applicationServerKey);
+    const shown = (await this.#shown()).map(({ data }) => data?.id).filter(Boolean).slice(0, MOST_SHOWN);
+    const word = { application_server_key: key || undefined, declarative: true, silent: this.#env.silent, shown };
+    let answer = await this.#ask("POST", "/devices", { ...device, ...word });
+    // A PNS of before takes no word.
+    if (answer.status === 422) answer = await this.#ask("POST", "/devices", device);
     if (isDone(answer.status)) this.#device = answer.body.device_id ?? "";
+    await this.dismiss(answer.body.dismissed ?? []);
     return answer;
   }
 
@@ -324,6 +348,7 @@ export class WebPush extends EventTarget {
   }
 }
 
+const keyIn = ({ networks }) => networks?.webpush?.application_server_key ?? "";
 const isDone = (status) => status >= 200 && status < 300;
 const isPassing = (status) => !status || status === 429 || status >= 500;
 

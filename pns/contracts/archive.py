@@ -18,13 +18,18 @@ import msgspec
 
 
 class UserRow(NamedTuple):
-    """A user, with the count that the devices were shown."""
+    """A user, with the count that the devices were shown. The store counts all else by itself, row by row."""
 
     user_key: int
     user_id: str
     last_seq: int
     unseen: int
     version: int
+    choices: int
+    other_changes: int = 0
+    last_connected_at: int = 0
+    connected_before: int | None = None
+    announced_up_to: int = 0
 
 
 class ErasedRow(NamedTuple):
@@ -46,6 +51,63 @@ class NotificationRow(NamedTuple):
     collapse_key: str | None
     expire_date: int | None
     push: str | None
+    read_date: int | None
+    archived_date: int | None
+    group_key: int | None
+    grouped: str | None
+    webhook: int | None
+
+
+class PendingRow(NamedTuple):
+    """A notification that waits for its time."""
+
+    user_key: int
+    notification_id: str
+    deliver_date: int
+    snoozed: int
+    member: str | None
+    data: str
+    create_date: int
+    category: str | None
+    collapse_key: str | None
+    expire_date: int | None
+    push: str | None
+    group_key: int | None
+    grouped: str | None
+    webhook: int | None
+
+
+class ErasedPendingRow(NamedTuple):
+    """A user who was erased, and what waited for the user is still to be removed."""
+
+    user_key: int
+
+
+class GroupMemberRow(NamedTuple):
+    """A member that a group tells apart."""
+
+    user_key: int
+    group_key: int
+    member: str
+    times: int
+    last: int
+
+
+class GroupIdRow(NamedTuple):
+    """An id that a group took in."""
+
+    user_key: int
+    group_key: int
+    slot: int
+    notification_id: str
+    digest: int
+
+
+class EndedGroupRow(NamedTuple):
+    """A group without a notification, whose rows are still to be removed."""
+
+    user_key: int
+    group_key: int
 
 
 class RevocationRow(NamedTuple):
@@ -110,6 +172,56 @@ class SubscriptionRow(NamedTuple):
     user_key: int
 
 
+class CategoryRow(NamedTuple):
+    """A category that the application declared."""
+
+    category: str
+    title: str
+    description: str
+    inbox: int | None
+    push: int | None
+    webhook: int | None
+    inbox_required: int
+    push_required: int
+    webhook_required: int
+
+
+class ChoiceRow(NamedTuple):
+    """A user's choice in a category."""
+
+    user_key: int
+    category: str
+    inbox: int | None
+    push: int | None
+    webhook: int | None
+
+
+class NoteRow(NamedTuple):
+    """What happened to a notification that left no row."""
+
+    user_key: int
+    at: int
+    notification_id: str
+    what: str
+    create_date: int | None
+    seen_date: int | None
+    read_date: int | None
+    archived_date: int | None
+    category: str | None
+    detail: str | None
+
+
+class ActRow(NamedTuple):
+    """An act of an operator."""
+
+    act_id: str
+    at: int
+    operator: str
+    what: str
+    user_id: str | None
+    detail: str | None
+
+
 class PublicationRow(NamedTuple):
     """A notification for an audience, and how far it came."""
 
@@ -121,18 +233,84 @@ class PublicationRow(NamedTuple):
     reached: int
     due_at: int
     end_date: int | None
+    task: str | None
+    seen_since: int | None
+    spread_end: int | None
+    taken_back: int | None
+    taken_back_date: int | None
+    ahead: str | None
+    announcement: int | None
+
+
+class AnnouncementRow(NamedTuple):
+    """A broadcast that inboxes catch up on."""
+
+    seq: int
+    content: str
+    create_date: int
+    last_key: int
+    notifications: int
+    bytes: int
+    expire_date: int
+    seen_since: int | None
+
+
+class WebhookWaitingRow(NamedTuple):
+    """A notification of which the application may be told later."""
+
+    user_key: int
+    due_at: int
+    seq: int
+
+
+class WebhookUserRow(NamedTuple):
+    """When a user is looked at, and the event that is on its way."""
+
+    user_key: int
+    due_at: int | None
+    told_at: int | None
+    webhook_id: str | None
+
+
+class WebhookEventRow(NamedTuple):
+    """An event for the application."""
+
+    webhook_id: str
+    user_key: int
+    kind: str
+    state: str
+    content: str
+    attempts: int
+    due_at: int
+    created_at: int
+    expires_at: int
+    reason: str | None
+    changed_at: int
 
 
 Row = (
     UserRow
     | ErasedRow
     | NotificationRow
+    | PendingRow
+    | ErasedPendingRow
+    | GroupMemberRow
+    | GroupIdRow
+    | EndedGroupRow
     | RevocationRow
     | DeviceRow
     | PushRow
     | AudienceRow
     | SubscriptionRow
     | PublicationRow
+    | AnnouncementRow
+    | CategoryRow
+    | ChoiceRow
+    | WebhookWaitingRow
+    | WebhookUserRow
+    | WebhookEventRow
+    | NoteRow
+    | ActRow
 )
 Key = tuple[int | str, ...]
 
@@ -160,12 +338,27 @@ TABLES = (
     Table("users", UserRow, key=("user_key",)),
     Table("erased", ErasedRow, key=("user_key",)),
     Table("notifications", NotificationRow, key=("user_key", "seq"), start=(0, 0)),
+    Table("pending", PendingRow, key=("user_key", "notification_id"), start=(0, "")),
+    Table("erased_pending", ErasedPendingRow, key=("user_key",)),
+    Table("group_members", GroupMemberRow, key=("user_key", "group_key", "member"), start=(0, 0, "")),
+    Table("group_ids", GroupIdRow, key=("user_key", "group_key", "slot"), start=(0, 0, -1)),
+    Table("ended_groups", EndedGroupRow, key=("user_key", "group_key"), start=(0, -1)),
     Table("revocations", RevocationRow, key=("revocation",)),
     Table("devices", DeviceRow, key=("device_id",), start=("",)),
     Table("pushes", PushRow, key=("push_key",)),
     Table("audiences", AudienceRow, key=("audience",), start=("",)),
     Table("subscriptions", SubscriptionRow, key=("audience", "user_key"), start=("", 0)),
     Table("publications", PublicationRow, key=("publication_id",), start=("",)),
+    Table("announcements", AnnouncementRow, key=("seq",)),
+    Table("categories", CategoryRow, key=("category",), start=("",)),
+    Table("choices", ChoiceRow, key=("user_key", "category"), start=(0, "")),
+    Table("acts", ActRow, key=("act_id",), start=("",)),
+    Table("webhook_waiting", WebhookWaitingRow, key=("user_key", "due_at", "seq"), start=(0, 0, 0)),
+    Table("webhook_users", WebhookUserRow, key=("user_key",)),
+    Table("webhook_events", WebhookEventRow, key=("webhook_id",), start=("",)),
+    Table(
+        "timeline", NoteRow, key=("user_key", "at", "notification_id", "what"), start=(0, -(2**63), "", "")
+    ),
 )
 """In the order in which they are copied."""
 
@@ -184,6 +377,7 @@ class Numbers(NamedTuple):
     user_key: int
     revocation: int
     push_key: int
+    announcement: int = 0
 
 
 class Counts(NamedTuple):
@@ -192,7 +386,9 @@ class Counts(NamedTuple):
     unseen: int
     """Notifications that are unseen, those of erased users included."""
     miscounted: int
-    """Users whose count is not that of their unseen notifications; 0, or something is broken."""
+    """Users with a number, in all or of a category, that is not that of their notifications; 0, or something
+    is broken.
+    """
 
 
 class Archive(Protocol):

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from pns.model.forwarding import Header
 
 UserOf = Callable[[HTTPConnection], object]
-"""From a request to a user id (a string or an integer), or None for nobody; or to an awaitable of it."""
+"""From a request to a user id (string, integer or UUID), or None for nobody; or to an awaitable of it."""
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -50,6 +50,8 @@ class Login(NamedTuple):
 
     user_id: str
     revocation: int
+    operator: bool = False
+    """Whether the application calls this user an operator."""
 
 
 class DeviceAuthority(Protocol):
@@ -68,6 +70,13 @@ class DeviceAuthority(Protocol):
         Overloaded when too many questions from this address wait. An answer that is kept or under way is
         used only if its `revocation` is at least `not_before`; a login may be answered by a recheck.
         Returns or raises within `auth.timeout_seconds`, waiting for a turn included.
+        """
+
+    async def operator(self, credentials: Credentials) -> Login:
+        """The operator of these credentials: a user whom the application calls an operator, asked anew.
+
+        Raises Forbidden for any other user, and what `login` raises. No kept answer is used, and no answer
+        to a question that is under way.
         """
 
 

@@ -36,7 +36,8 @@ class Outcome(Enum):
     UNAVAILABLE = auto()
     """The service is in trouble, or asks us to slow down: again later; after several in a row all wait."""
     REFUSED = auto()
-    """The service refuses the credentials or settings; an operator must act. Waits as for UNAVAILABLE."""
+    """The service refuses the credentials or settings; an operator must act. Waits as for UNAVAILABLE, in
+    the device's own circuit where the receipt says `of_device`."""
     FAILED = auto()
     """This push can never be sent; others can."""
     DEVICE_INVALID = auto()
@@ -46,13 +47,17 @@ class Outcome(Enum):
 class Receipt(NamedTuple):
     """`reason`: a word of the service, or ours, for people and the record; never a token or a secret.
 
-    `retry_after`: seconds, from the service. `provider_id`: the service's id of the push.
+    `retry_after`: seconds, from the service. `provider_id`: the service's id of the push. `of_device`: a
+    refusal that concerns this device, as far as the gateway knows; no other device waits for it. `keys`: the
+    values to keep for the device from now on, in place of its `keys`.
     """
 
     outcome: Outcome
     reason: str = ""
     retry_after: float | None = None
     provider_id: str | None = None
+    of_device: bool = False
+    keys: Mapping[str, str] | None = None
 
 
 class Throughput(NamedTuple):
@@ -93,6 +98,7 @@ class Gateway(Protocol):
         """The name of the devices that UNAVAILABLE and REFUSED concern; "" for all devices of the gateway.
 
         The endpoint of a browser belongs to the browser's own service, and must not stop other services.
+        An answer with `of_device` concerns none of the others.
         """
 
     async def register(self, registration: Registration, device_id: str) -> Address:

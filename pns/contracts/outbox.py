@@ -6,7 +6,8 @@ Every implementation keeps the promises of store.py, and more:
   user at this moment. Notification and pushes are durable together, or neither is stored.
 - **At least once.** `claim` leases pushes to one node. A push without settlement at the end of the lease is
   claimed again. `claim` returns no push of a notification that was seen, withdrawn, replaced, expired or
-  erased, and no push for a removed device. Such a push is settled as cancelled.
+  erased, or whose category's pushes the user turned off, and no push for a removed device. Such a push is
+  settled as cancelled.
 - **The last user to register an address owns the address**, atomically. Pushes that waited for the address
   under the former owner are cancelled.
 - **A late settlement never removes a new registration.** A device is removed only with the registration of
@@ -26,7 +27,8 @@ from pns.model.push import Push, PushState, PushStatus
 
 class Settlement(NamedTuple):
     """The outcome of a claimed push. `due_at`: for RETRY, the time of the next attempt. `sent`: False when
-    the push was put off before an attempt.
+    the push was put off before an attempt. `keys`: replace those of the device, unless the device was
+    registered again since `push` was claimed.
 
     DEVICE_INVALID removes the device too, unless the device was registered again since `push` was claimed.
     Then the push becomes due at once, for the new registration.
@@ -38,6 +40,7 @@ class Settlement(NamedTuple):
     provider_id: str | None = None
     due_at: int = 0
     sent: bool = True
+    keys: Mapping[str, str] | None = None
 
 
 class Claim(NamedTuple):
@@ -120,6 +123,9 @@ class Outbox(Devices, Protocol):
         """The pushes of one notification, in the order of `device_id`. SEEN and CANCELLED follow the inbox at
         once. Pushes of an earlier notification with the same id come first.
         """
+
+    async def still_unseen(self, user_id: str, ids: Sequence[str]) -> set[str]:
+        """The ids among `ids` whose notifications are in the user's inbox, unseen."""
 
     async def dismiss(self, user_id: str, expires_at: int) -> int:
         """Enqueue dismissals of notifications that were seen or removed since the push to the user's devices.

@@ -6,8 +6,9 @@
 - **Group commit.** Writes that wait at the same time share one commit. Each write is whole or not at all,
   and does not depend on its neighbours. The write of a cancelled caller stays in the batch, and `committed`
   is called all the same. You must signal a change to devices from `committed`, not after the return.
-- **Counts cannot drift.** `unseen` and `version` change in the transaction that changes the rows;
-  `version` rises with every change of the count, and both are always read together.
+- **Counts cannot drift.** All numbers change in the transaction that changes the rows: `unseen`, `unread` and
+  those of each category. `version` rises with every change of the count and is read with it; `Counts.version`
+  rises with every change of the user's notifications and is read with all numbers.
 - **Order.** `seq` is a user's own sequence, taken under the user's row: its order is the order of commits.
 - **Ids on the outside, keys inside.** An erased user who comes back gets a higher `user_key`.
 - Methods raise StoreUnavailable when the engine is away, full, locked or damaged, Overloaded when too much
@@ -24,8 +25,16 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from pns.contracts.acts import Acts
+from pns.contracts.announcements import Announcements
 from pns.contracts.audiences import Audiences
+from pns.contracts.categories import Categories
+from pns.contracts.later import Later
 from pns.contracts.outbox import Outbox
+from pns.contracts.timeline import Timeline
+from pns.contracts.webhooks import Webhooks
+from pns.model.counts import Counts
+from pns.model.mark import Mark
 from pns.model.notification import Notification, Page
 from pns.model.push import Cause, PushSchedule
 
@@ -41,6 +50,9 @@ The argument is the result of this commit, of the method's return type; None whe
 unknown. A write that was certainly not stored causes no call. The function must neither block nor raise.
 """
 
+Users = Callable[[Collection[str]], object]
+"""Called with the users who lost notifications, as a Committed is: after the commit, in the event loop."""
+
 
 class Submission(msgspec.Struct, frozen=True):
     """One request's notifications for one user, in order. `cause`: the audience, if not this user alone.
@@ -52,16 +64,6 @@ class Submission(msgspec.Struct, frozen=True):
     notifications: tuple[Notification, ...]
     cause: Cause | None = None
     user_key: int | None = None
-
-
-class Appended(msgspec.Struct, frozen=True):
-    """The result of a request: its ids in request order, and the number of new notifications."""
-
-    notification_ids: list[str]
-    created: int
-    """The number of stored notifications; 0 for a request whose notifications were all known."""
-    changed: frozenset[str]
-    """The users whose count changed."""
 
 
 class State(NamedTuple):
@@ -83,6 +85,18 @@ class State(NamedTuple):
         return max(self.revocations.get(EVERY_DEVICE, 0), self.revocations.get(device_id, 0))
 
 
+class Appended(msgspec.Struct, frozen=True):
+    """The result of a request: its ids in request order, and the number of new notifications."""
+
+    notification_ids: list[str]
+    created: int
+    """The number of new notifications; 0 for a request whose notifications were all known."""
+    changed: dict[str, State]
+    """The users whose count changed, each with the count that the commit left, without revocations."""
+    waiting: int = 0
+    """How many of the new ones wait for their `deliver_date`."""
+
+
 class Place(NamedTuple):
     """Where a notification stands, or stood, in a user's order. After an erasure the user has another key."""
 
@@ -90,19 +104,44 @@ class Place(NamedTuple):
     seq: int = 0
 
 
+class CountsOf(NamedTuple):
+    """Whose counts, and of which categories: these, or None for those with something unread."""
+
+    user_id: str
+    categories: tuple[str, ...] | None = None
+
+
+class Marked(NamedTuple):
+    """The result of a mark. `changed`: notifications that the mark changed. `seen`: of these, the unseen
+    ones.
+
+    `unseen` and `unread` are the user's counts afterwards, for a mark that was asked to count. Unread are the
+    unseen notifications, and the seen ones without `read_date`.
+    """
+
+    changed: int = 0
+    seen: int = 0
+    unseen: int = 0
+    unread: int = 0
+
+
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of an inbox: oldest first after `after` or `place`, or newest first before `before`.
 
     `after` and `before` are ids; `before=""` starts at the newest. Reading goes on after a `place` even when
     the notification of this place is gone, and ends when the user has another key. `received_after` filters
-    by `create_date`, strictly later. A page ends at `limit` items or before `max_bytes` of notification_data
-    are exceeded, but holds at least one item.
+    by `create_date`, strictly later. `category`, `unread` and `archived` leave out all others; `archived`
+    None takes both. A page ends at `limit` items or before `max_bytes` of notification_data are exceeded, but
+    holds at least one item.
     """
 
     after: str = ""
     before: str | None = None
     place: Place | None = None
     received_after: int | None = None
+    category: str | None = None
+    unread: bool = False
+    archived: bool | None = None
     limit: int
     max_bytes: int
 
@@ -116,8 +155,28 @@ class Presence(NamedTuple):
     since: int
 
 
+class Visitor(NamedTuple):
+    """A user who was connected or sent a message. `revocation`: how new the login is, see
+    `newest_revocation`.
+    """
+
+    user_id: str
+    revocation: int
+
+
+class LivingNode(NamedTuple):
+    """A node that holds a lease. `connections`: as the node last reported."""
+
+    node_id: str
+    release: str | None
+    lease_until: int
+    connections: int
+
+
 class StoreReport(NamedTuple):
-    """The doctor's report of a store. `schema`: the store's schema. `code`: the schema of this release."""
+    """The doctor's report of a store. `schema`: the store's schema. `code`: the schema of this release.
+    `doubt`: why the store's place may lose what was stored, or empty.
+    """
 
     place: str
     schema: int
@@ -125,6 +184,7 @@ class StoreReport(NamedTuple):
     code: int
     durability: str
     durable: bool
+    doubt: str = ""
 
 
 class Store(Protocol):
@@ -137,6 +197,30 @@ class Store(Protocol):
     @property
     def audiences(self) -> Audiences:
         """Topics, buckets and publications."""
+
+    @property
+    def announcements(self) -> Announcements:
+        """Broadcasts that are one row each."""
+
+    @property
+    def categories(self) -> Categories:
+        """Declared categories, and what users chose."""
+
+    @property
+    def acts(self) -> Acts:
+        """The audit of the operator's page."""
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Events for the application, on their way."""
+
+    @property
+    def later(self) -> Later:
+        """Notifications that wait for their time."""
+
+    @property
+    def timeline(self) -> Timeline:
+        """What a timeline is made of."""
 
     async def open(self) -> None:
         """Make the store ready, its schema up to date. Raises SchemaError, or StoreUnavailable."""
@@ -163,14 +247,23 @@ class Store(Protocol):
 
         (user, notification_id) is a key while the notification is kept. A known notification with equal data
         is not stored again; with other data it raises NotificationIdConflict. A `collapse_key` removes the
-        user's unseen notification with the same key. An expired notification is not kept.
+        user's unseen notification with the same key. An expired notification is not kept, and neither is a
+        notification of a category without inbox for this user; see pns.contracts.categories. A notification
+        whose `deliver_date` lies ahead waits until then; see pns.contracts.later.
+
+        A notification with a `group` inherits the group of the removed notification, if this has one and has
+        not expired, and joins the group. The group's newest ids stay known while its notification is kept;
+        of their data a digest is compared.
         """
 
-    async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
-        """The oldest unseen notifications, oldest first. Marks nothing."""
+    async def unseen(self, user_id: str, *, limit: int, max_bytes: int, category: str | None = None) -> Page:
+        """The oldest unseen notifications, of one category or of all, oldest first. Marks nothing."""
 
     async def seen(self, user_id: str, cursor: Cursor) -> Page:
-        """Seen notifications. Raises UnknownNotification when the notification of the cursor is gone."""
+        """Seen notifications; archived ones only if `cursor` asks for them alone.
+
+        Raises UnknownNotification when the notification of the cursor is gone.
+        """
 
     async def inbox(self, user_id: str, cursor: Cursor) -> Page:
         """Seen and unseen notifications alike. Raises UnknownNotification as `seen` does."""
@@ -183,7 +276,10 @@ class Store(Protocol):
     async def mark_seen(
         self, user_id: str, notification_ids: Sequence[str], *, committed: Committed[int] | None = None
     ) -> int:
-        """Set `seen_date` of the unseen among `notification_ids`; returns their number."""
+        """Set `seen_date` of the unseen among `notification_ids`; returns their number.
+
+        As with every method that marks as seen: the notifications are then seen and not read.
+        """
 
     async def mark_seen_up_to(
         self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
@@ -197,15 +293,41 @@ class Store(Protocol):
     async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
         """Set `seen_date` of all notifications unseen at the call, in small commits; returns their number."""
 
+    async def mark(
+        self, user_id: str, mark: Mark, *, counted: bool = False, committed: Committed[Marked] | None = None
+    ) -> Marked:
+        """Set or clear marks of the user's notifications, in small commits; returns what changed.
+
+        Archived ⇒ read ⇒ seen: setting a mark sets the empty marks before it in the same statement.
+        `seen_date` is set once. `unread` clears `read_date` and `archived_date`, and makes nothing unseen.
+        Ids are marked in one commit. All else is found first, and marked up to `mark.up_to`, or up to the
+        newest at the call. `counted`: the last commit counts what is unseen and unread. Raises
+        UnknownNotification when `mark.up_to` is gone.
+        """
+
     async def withdraw(
         self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
     ) -> bool:
-        """Remove one notification; returns whether the store had the notification."""
+        """Remove one notification, also while it waits; returns whether the store had the notification."""
+
+    async def take_out(
+        self, user_id: str, notification_id: str, member: str, *, committed: Committed[bool] | None = None
+    ) -> bool:
+        """Take `member`, with all its times, out of the group that took in `notification_id`.
+
+        Removes the group's notification when no times are left. Returns whether the group had the member.
+        """
 
     # ── users ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def states(self, user_ids: Collection[str]) -> dict[str, State]:
         """The state of each of `user_ids`, each read in one go. Never waits behind a large page."""
+
+    async def counts(self, asked: Collection[CountsOf]) -> dict[CountsOf, Counts]:
+        """The counts that each of `asked` wants, each read in one go. Never waits behind a large page.
+
+        Categories that are asked for by name are told with zeros, too.
+        """
 
     async def revoke(
         self, user_id: str, device_id: str = EVERY_DEVICE, *, committed: Committed[int] | None = None
@@ -234,14 +356,23 @@ class Store(Protocol):
 
     # ── who is connected where ────────────────────────────────────────────────────────────────────────
 
-    async def renew_lease(self, node_id: str, until: int, presences: Sequence[Presence]) -> None:
-        """Hold the node's lease until `until`, and record `presences` (0 connections: gone)."""
+    async def renew_lease(
+        self, node_id: str, until: int, presences: Sequence[Presence], *, visitors: Sequence[Visitor] = ()
+    ) -> None:
+        """Hold the node's lease until `until`, and record `presences` (0 connections: gone).
+
+        The store knows every one of `visitors` from now on, except a user who was revoked or erased after
+        the login, and notes once a day that the user was connected.
+        """
 
     async def end_lease(self, node_id: str) -> None:
         """Forget the node and all its presences."""
 
     async def presences(self, user_id: str, *, except_node: str) -> list[Presence]:
         """The user's devices on the other nodes whose lease has not lapsed."""
+
+    async def fleet(self) -> list[LivingNode]:
+        """The nodes that hold a lease, in the order of their ids."""
 
     # ── upkeep ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -253,7 +384,13 @@ class Store(Protocol):
         Costs one read when nothing has expired.
         """
 
-    async def prune(self, *, seen_before: int | None, limit: int) -> int:
+    async def prune(
+        self,
+        *,
+        seen_before: int | None,
+        limit: int,
+        pruned: Users | None = None,
+    ) -> int:
         """Remove at most `limit` rows that are not needed any more; returns their number.
 
         Notifications seen before `seen_before` (None: keep them all), rows of erased users, nodes whose
@@ -265,6 +402,9 @@ class Store(Protocol):
 
     async def vapid_key(self) -> str:
         """The private VAPID key (RFC 8292) of all nodes, base64url; made at the first call."""
+
+    async def webhook_secret(self) -> str:
+        """The secret that signs webhooks, as Standard Webhooks writes secrets; made at the first call."""
 
     async def foreign_changes(self) -> int:
         """A number that changes after a write of another process; for engines without a bus of their own."""

@@ -5,40 +5,31 @@ Both edges, HTTP and the library, check here. Every function raises Invalid, whi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from pns.contracts.store import Submission
 from pns.errors import Invalid
 from pns.model.device import parse_user_id
+from pns.model.mark import Mark, MarkBody, mark_of
 from pns.model.name import KEPT_NAME_RULE, NAME_RULE, KeptName, Name
 from pns.model.notification import CREATE_DATE_LEEWAY, Notification
-from pns.model.remedies import invalid
+from pns.model.plain import Data as Data
+from pns.model.plain import Notifications as Notifications
+from pns.model.plain import check_user_type as check_user_type
+from pns.model.plain import converted as converted
+from pns.model.plain import members as members
+from pns.model.plain import notifications as notifications
+from pns.model.plain import plain as plain
+from pns.model.plain import text as text
+from pns.model.plain import user as user
+from pns.model.plain import user_of_call as user_of_call
 from pns.runtime.clock import Clock
 from pns.settings import LimitsSettings
 
-T = TypeVar("T")
-
-Notifications = str | Notification | Iterable[str | Notification]
-
-
-class _Notifications(Struct, frozen=True):
-    notifications: list[Notification]
-
-
 # ── ids and names ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def user(value: object) -> str:
-    """`value` as a user id."""
-    try:
-        return parse_user_id(value)
-    except ValueError as error:
-        raise Invalid([("user_id", str(error))]) from None
 
 
 def name(at: str, text: str) -> str:
@@ -55,6 +46,15 @@ def new_name(at: str, text: str) -> str:
         return msgspec.convert(text, Name)
     except msgspec.ValidationError:
         raise Invalid([(at, f"must be {NAME_RULE}")]) from None
+
+
+def mark(body: MarkBody) -> Mark:
+    """The mark that `body` asks for."""
+    found = mark_of(body)
+    if not isinstance(found, Mark):
+        at, remedy = found
+        raise Invalid([(f"/{at}" if at else "", remedy)])
+    return found
 
 
 # ── notifications ─────────────────────────────────────────────────────────────────────────────────────
@@ -103,42 +103,3 @@ def _wrong(
         if wrong is not None:
             field, message = wrong
             yield f"{at.format(index)}/{field}", message
-
-
-# ── values of a host's code, which nobody has checked ─────────────────────────────────────────────────
-
-
-def notifications(values: Notifications) -> list[Notification]:
-    """Notifications whose fields have the right types. Raises TypeError for a value of another type."""
-    return converted({"notifications": members(values)}, _Notifications).notifications
-
-
-def members(values: Notifications) -> list[Mapping[str, object]]:
-    """The members of each notification, not checked yet. Raises TypeError for a value of another type."""
-    if isinstance(values, str | Notification):
-        values = [values]
-    return [_members(item, at=f"/notifications/{index}") for index, item in enumerate(values)]
-
-
-def _members(item: str | Notification, *, at: str) -> Mapping[str, object]:
-    if isinstance(item, str):
-        return {"notification_data": item}
-    if not isinstance(item, Notification):
-        raise TypeError(f"a notification is a str or a pns.Notification, not {type(item).__name__}")
-    return msgspec.structs.asdict(item) | {"push": plain(item.push, at=f"{at}/push")}
-
-
-def plain(value: object, *, at: str = "") -> Any:
-    """`value` as plain types, as if it had been sent as JSON. PNS can keep such a value."""
-    try:
-        return msgspec.json.decode(msgspec.json.encode(value))
-    except (TypeError, ValueError) as error:
-        raise Invalid([(at, f"must be what JSON can hold: {error}")]) from None
-
-
-def converted(value: object, kind: type[T]) -> T:
-    """`value`, of plain types, as a `kind`."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise invalid(error, kind) from None

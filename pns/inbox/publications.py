@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from pns.contracts.audiences import EVERYBODY, Change, Publication
@@ -22,12 +22,14 @@ from pns.model.answers import PublicationInfo, Published
 from pns.model.name import Name
 from pns.model.notification import MAX_NOTIFICATIONS, Notification, new_notification_id
 from pns.model.push import Cause, PushControls
-from pns.model.timestamp import format_timestamp
+from pns.model.timestamp import DAY, Timestamp, format_timestamp
 from pns.runtime.clock import Clock
 from pns.settings import LimitsSettings
 
 Sender = Annotated[str, Meta(min_length=1, max_length=255)]
 
+MOST_DAYS = 36_500
+NOT_LATER = "must be left out: a publication begins at once, so publish it at that time"
 _MOST_NAMING = 59
 """Characters of a publication's id that leave room, in a notification's, for a dot and its place."""
 
@@ -41,6 +43,12 @@ class ToAll(Struct, frozen=True, forbid_unknown_fields=True):
     notifications: Annotated[list[Notification], Meta(min_length=1, max_length=MAX_NOTIFICATIONS)]
     publication_id: Name | None = None
     sender: Sender | None = None
+
+
+class ToEverybody(ToAll, frozen=True, forbid_unknown_fields=True):
+    """`seen_within_days`: leaves out the users who were connected last more than so many days before."""
+
+    seen_within_days: Annotated[int, Meta(ge=1, le=MOST_DAYS)] | None = None
 
 
 class Changed(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +65,9 @@ class Changed(Struct, frozen=True, forbid_unknown_fields=True):
     collapse: bool = True
     push: PushControls | None = None
     publication_id: Name | None = None
+
+
+_NO_PUBLICATION = "there is no such publication, or it was complete long ago"
 
 
 class Publications:
@@ -78,10 +89,11 @@ class Publications:
             raise NotFound(NO_TOPIC)
         return await self._publish(audience, wanted, Cause(topic=called, sender=wanted.sender))
 
-    async def notify_everybody(self, wanted: ToAll) -> Published:
+    async def notify_everybody(self, wanted: ToEverybody) -> Published:
         """Notify every user whom the store knows."""
         self._check(wanted)
-        return await self._publish(EVERYBODY, wanted, Cause(sender=wanted.sender))
+        cause = Cause(sender=wanted.sender)
+        return await self._publish(EVERYBODY, wanted, cause, days=wanted.seen_within_days)
 
     async def notify_bucket(self, called: str, change: Changed) -> Published:
         """Tell the subscribers of a bucket that the bucket has changed."""
@@ -103,22 +115,44 @@ class Publications:
         """The progress of a publication. Raises NotFound when it is unknown or was complete long ago."""
         found = await self._audiences.publication(given.name("publication_id", publication_id))
         if found is None:
-            raise NotFound("there is no such publication, or it was complete long ago")
-        audience = named(found.audience)
-        return PublicationInfo(
-            topic=audience.topic,
-            bucket=audience.bucket,
-            publication_id=found.publication_id,
-            notification_ids=_ids(found),
-            reached=found.reached,
-            create_date=format_timestamp(found.create_date),
-            end_date=None if found.end_date is None else format_timestamp(found.end_date),
+            raise NotFound(_NO_PUBLICATION)
+        return _info(found)
+
+    async def page(self, before: str, limit: int) -> list[PublicationInfo]:
+        """The newest publications before the one with the id `before`; "": the newest of all. Newest first.
+
+        Raises Invalid for a `before` that is not kept.
+        """
+        place = None
+        if before:
+            place = await self._audiences.publication(given.name("before", before))
+            if place is None:
+                raise Invalid(
+                    [("before", "no such publication is kept any more; start again with an empty one")]
+                )
+        limits = self._limits
+        found = await self._audiences.publications(
+            place, limit=min(limit, limits.page_size), max_bytes=limits.page_bytes
         )
+        return [_info(publication) for publication in found]
+
+    async def take_back(self, publication_id: str) -> None:
+        """Let a publication reach nobody any more, and take back what is unseen of it. Safe to repeat.
+
+        Raises NotFound when the publication is unknown or was complete long ago.
+        """
+        if await self._changes.take_back(given.name("publication_id", publication_id)) is None:
+            raise NotFound(_NO_PUBLICATION)
 
     def _check(self, wanted: ToAll) -> None:
         given.check(wanted.notifications, limits=self._limits, clock=self._clock)
+        late = [number for number, one in enumerate(wanted.notifications) if one.deliver_date is not None]
+        if late:
+            raise Invalid([(f"/notifications/{number}/deliver_date", NOT_LATER) for number in late])
 
-    async def _publish(self, audience: str, wanted: ToAll, cause: Cause) -> Published:
+    async def _publish(
+        self, audience: str, wanted: ToAll, cause: Cause, *, days: int | None = None
+    ) -> Published:
         now = self._clock.now()
         publication = Publication(
             publication_id=wanted.publication_id or new_notification_id(now),
@@ -126,6 +160,7 @@ class Publications:
             notifications=_with_ids(wanted, now),
             cause=cause,
             create_date=now,
+            seen_since=None if days is None else (now // DAY - days) * DAY,
         )
         by_id: dict[str, str] = {}
         for id, data in zip(_ids(publication), _data(publication), strict=True):
@@ -133,10 +168,30 @@ class Publications:
                 raise NotificationIdConflict(
                     f"{id} is the id of two of these, with different data; use a new id"
                 )
-        kept = await self._changes.publish(publication)
+        keep = self._changes.announce if audience == EVERYBODY else self._changes.publish
+        kept = await keep(publication)
         if kept.audience != audience or _data(kept) != _data(publication):
             raise PublicationConflict
         return Published(kept.publication_id, _ids(kept))
+
+
+def _info(found: Publication) -> PublicationInfo:
+    audience = named(found.audience)
+    return PublicationInfo(
+        topic=audience.topic,
+        bucket=audience.bucket,
+        publication_id=found.publication_id,
+        notification_ids=_ids(found),
+        reached=found.reached,
+        create_date=format_timestamp(found.create_date),
+        end_date=_moment(found.end_date),
+        taken_back=UNSET if found.taken_back is None else found.taken_back,
+        taken_back_date=UNSET if found.taken_back is None else _moment(found.taken_back_date),
+    )
+
+
+def _moment(at: int | None) -> Timestamp | None:
+    return None if at is None else format_timestamp(at)
 
 
 def _check_object(change: Changed) -> None:

@@ -1,4 +1,4 @@
-"""Retention: removes expired notifications, notifications seen long ago, and old publications.
+"""Retention: removes expired notifications, notifications seen long ago, old publications and old notes.
 
 Retention never touches unseen notifications, except by the expiry that the application gave them. Each commit
 is small, so other writes hardly wait.
@@ -26,6 +26,7 @@ class Pruner:
         self._changes = changes
         self._seen_days = settings.retention.seen_days
         self._publication_days = settings.push.keep_days
+        self._timeline_days = settings.timeline.keep_days
         self._clock = clock
 
     async def expire(self) -> None:
@@ -34,15 +35,24 @@ class Pruner:
             await self._clock.sleep(PAUSE_SECONDS)
 
     async def prune(self) -> None:
-        """Remove what was seen longer than `retention.seen_days` ago, then old complete publications."""
+        """Remove what was seen longer than `retention.seen_days` ago, then old complete publications and
+        the notes of timelines.
+        """
         seen_before = self._before(self._seen_days) if self._seen_days else None
-        while await self._store.prune(seen_before=seen_before, limit=BATCH) >= BATCH:
+        while await self._changes.prune(seen_before=seen_before, limit=BATCH) >= BATCH:
+            await self._clock.sleep(PAUSE_SECONDS)
+        while await self._store.announcements.prune(BATCH) >= BATCH:
             await self._clock.sleep(PAUSE_SECONDS)
         await self._prune_publications(self._before(self._publication_days))
+        await self._prune_notes(self._before(self._timeline_days))
 
     async def _prune_publications(self, ended_before: int) -> None:
         audiences = self._store.audiences
         while await audiences.prune_publications(ended_before=ended_before, limit=BATCH) >= BATCH:
+            await self._clock.sleep(PAUSE_SECONDS)
+
+    async def _prune_notes(self, noted_before: int) -> None:
+        while await self._store.timeline.prune(noted_before=noted_before, limit=BATCH) >= BATCH:
             await self._clock.sleep(PAUSE_SECONDS)
 
     def _before(self, days: float) -> int:

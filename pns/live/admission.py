@@ -90,9 +90,12 @@ class Admission:
     async def _ask(
         self, credentials: Credentials, *, deadline: float | None, not_before: int, recheck: bool
     ) -> Login:
+        login = self._authority.login(credentials, not_before=not_before, recheck=recheck)
+        if deadline is None:
+            return await login
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._authority.login(credentials, not_before=not_before, recheck=recheck)
+                return await login
         except TimeoutError:
             raise AuthUnavailable(_REVOKED_AGAIN) from None
 

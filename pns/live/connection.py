@@ -9,27 +9,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from pns.contracts.authority import Credentials
-from pns.contracts.store import State, Store
+from pns.contracts.store import CountsOf, State, Store
 from pns.errors import Overloaded, StoreUnavailable, Unauthorized, UnknownNotification
 from pns.inbox.changes import Changes
 from pns.live.admission import Admitted, use
-from pns.live.conversation import Close, Conversation, Effect, MarkSeen, ReadSeen, ReadUnseen, Renew, Send
+from pns.live.askers import Askers
+from pns.live.conversation import (
+    Close,
+    Conversation,
+    Effect,
+    MarkSeen,
+    ReadCounts,
+    ReadSeen,
+    ReadUnseen,
+    Renew,
+    Send,
+)
 from pns.live.transport import PEER_GONE, Receive, Transport
 from pns.live.writer import SlowReader, Writer
+from pns.model.counts import Counts
+from pns.model.mark import Mark
 from pns.model.messages import (
     RENEW_TICKET,
+    SNOOZE,
     CloseCode,
     ErrorCode,
     Renewed,
     TicketRenewed,
+    counts_text,
     encode,
     error_message,
+    marked_text,
+    snoozed_text,
 )
 from pns.model.notification import Page
+from pns.model.pending import Snooze
 from pns.model.ticket import ReadTicket, renewed_until
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
@@ -58,6 +76,14 @@ class Shared:
     clock: Clock
     metrics: Metrics
     page_turns: asyncio.Semaphore
+    askers: Askers = field(default_factory=Askers)
+
+
+class Driver(Protocol):
+    """What serves a connection: a task in `Connection.run`, or live/parked.py."""
+
+    def wake(self) -> None:
+        """The connection ends. Calling again changes nothing."""
 
 
 class Connection:
@@ -66,6 +92,7 @@ class Connection:
     `revocation`: how new the login is. A revocation with a higher number ends the connection. `credentials`
     is None where nobody can be asked again. `read_ticket` belongs to a connection that a ticket opened: the
     connection ends unless another ticket renews the connection. For all others `read_ticket` is None.
+    `asks`: the counts that the device asked for, to be told after every change; None: not asked.
     """
 
     __slots__ = (
@@ -73,6 +100,7 @@ class Connection:
         "_driver",
         "_early",
         "_shared",
+        "asks",
         "credentials",
         "device_id",
         "ending",
@@ -105,9 +133,10 @@ class Connection:
         self.since = shared.clock.now()
         self.recheck_at = recheck_at
         self.ending: CloseCode | None = None
-        self._driver: asyncio.Task[Any] | None = None
+        self._driver: Driver | None = None
         self.writer: Writer | None = None
         self._early: State | None = None
+        self.asks: CountsOf | None = None
         self._conversation = Conversation(shared.settings.limits, now=shared.clock.monotonic())
 
     # ── calls of others; synchronous ──────────────────────────────────────────────────────────────────
@@ -117,7 +146,7 @@ class Connection:
 
         Returns whether the count was news to a device that had been told another count.
         """
-        if state.revoked(self.device_id) > self.revocation:
+        if state.revocations and state.revoked(self.device_id) > self.revocation:
             self.end(CloseCode.LOGGED_OUT)
             return False
         if self.writer is not None:
@@ -126,6 +155,13 @@ class Connection:
         if self._early is None or state[:2] > self._early[:2]:
             self._early = state
         return False
+
+    def tell_counts(self, counts: Counts, text: str) -> bool:
+        """Take note of the newest counts. `text` is `counts_text(counts)`.
+
+        Returns whether the counts were news to a device that had been told others.
+        """
+        return self.writer is not None and self.writer.offer_counts(counts, text)
 
     def end(self, code: CloseCode) -> None:
         """Close with `code`. The first reason stands; calling again changes nothing."""
@@ -138,7 +174,7 @@ class Connection:
         if self.writer is not None:
             self.writer.abort()
 
-    # ── its own task ──────────────────────────────────────────────────────────────────────────────────
+    # ── its own driver ────────────────────────────────────────────────────────────────────────────────
 
     def plug_in(self, transport: Transport) -> None:
         """Give the connection its transport.
@@ -149,73 +185,110 @@ class Connection:
             transport,
             timeout=self._shared.settings.server.send_timeout_seconds,
             clock=self._shared.clock,
-            on_broken=self._broken,
+            on_broken=self.broken,
         )
         if self._early is not None:
             self.writer.offer(self._early)
 
-    async def run(self, receive: Receive, state: State) -> None:
-        """Send the first count, then serve the device until the connection ends. Must follow `plug_in`."""
-        writer = self.writer
-        assert writer is not None
-        self._driver = asyncio.current_task()
-        try:
-            if self.ending is None:
-                writer.begin(state)
-                await self._serve(receive, writer)
-        except asyncio.CancelledError:
-            # `_wake` cancelled this task; any other cancellation is the server's or the host's.
-            if not self._was_woken():
-                raise
-        except Exception as error:  # an edge: the error ends this connection alone
-            self._broken(error)
-        finally:
-            self._driver = None
-        await self._say_goodbye(writer)
-        writer.release()
+    def begin(self, state: State, driver: Driver) -> None:
+        """Send the first count. From now on `driver` is woken when the connection ends. Must follow
+        `plug_in`.
+        """
+        assert self.writer is not None
+        self._driver = driver
+        if self.ending is None:
+            self.writer.begin(state)
 
-    def _wake(self) -> None:
-        """Let the driver see that the connection ends."""
-        driver = self._driver
-        if driver is not None and driver is not asyncio.current_task():
-            self._driver = None
-            driver.cancel()
+    @property
+    def is_open(self) -> bool:
+        """Whether the device is to be served any more."""
+        return self.ending is None and self.writer is not None and not self.writer.closed
 
-    def _was_woken(self) -> bool:
-        """Whether `_wake` alone cancelled the driver, which goes on then."""
-        task = asyncio.current_task()
-        return self._driver is None and task is not None and task.uncancel() == 0
+    async def take(self, message: str | bytes) -> None:
+        """Serve one message. Raises an error that ends the connection: hand the error to `broken`."""
+        if isinstance(message, bytes):
+            self.ending = CloseCode.UNSUPPORTED_DATA
+        elif _too_big(message, self._shared.settings.limits.max_message_bytes):
+            self.ending = CloseCode.MESSAGE_TOO_BIG
+        else:
+            await self._apply(self._conversation.receive(message, now=self._shared.clock.monotonic()))
 
-    def _broken(self, error: Exception) -> None:
+    def broken(self, error: Exception) -> None:
         """End the connection after `error`, of a count in its own task or of the driver."""
         if isinstance(error, SlowReader):
             self.end(CloseCode.SLOW_READER)
         elif isinstance(error, PEER_GONE):
-            self._peer_gone()
+            self.peer_gone()
+            self._wake()
         else:
             log.error("a connection failed", exc_info=error)
             self.end(CloseCode.INTERNAL_ERROR)
 
-    def _peer_gone(self) -> None:
+    def peer_gone(self) -> None:
+        """Take note that the peer has gone. Nothing is sent any more."""
         if self.writer is not None:
             self.writer.peer_gone()
-        self._wake()
 
-    async def _serve(self, receive: Receive, writer: Writer) -> None:
-        while self.ending is None and not writer.closed:
+    async def say_goodbye(self) -> None:
+        """Tell the peer why the connection ends, if PNS ends the connection."""
+        code, writer = self.ending, self.writer
+        self._let_go()
+        if code is None or writer is None:
+            return
+        self._shared.metrics.closes.labels(str(int(code))).inc()
+        try:
+            await writer.close(int(code), code.cause)
+        except Exception as error:  # an edge: the rest of the end must follow
+            if not isinstance(error, PEER_GONE) and code is not CloseCode.INTERNAL_ERROR:
+                log.exception("a goodbye failed")
+
+    def release(self) -> None:
+        """Let go of everything that holds the connection in turn. No call follows."""
+        self._let_go()
+        if self.writer is not None:
+            self.writer.release()
+
+    def _let_go(self) -> None:
+        self._driver = None
+        self._shared.askers.discard(self)
+
+    def _wake(self) -> None:
+        if self._driver is not None:
+            self._driver.wake()
+
+    async def run(self, receive: Receive, state: State, *, counts: bool = False) -> None:
+        """Send the first count, then serve the device until the connection ends. Must follow `plug_in`.
+
+        `counts`: the device asks for counts from the beginning.
+        """
+        driver = _Running(asyncio.current_task())
+        try:
+            self.begin(state, driver)
+            if counts and self.ending is None:
+                await self._apply(ReadCounts(None))
+            await self._serve(receive)
+        except asyncio.CancelledError:
+            # `wake` cancelled this task; any other cancellation is the server's or the host's.
+            if not driver.was_woken():
+                raise
+        except Exception as error:  # an edge: the error ends this connection alone
+            self.broken(error)
+        finally:
+            self._let_go()
+        await self.say_goodbye()
+        self.release()
+
+    async def _serve(self, receive: Receive) -> None:
+        while self.is_open:
             message = await receive()
             if message is None:
-                writer.peer_gone()
-                return
-            if isinstance(message, bytes):
-                self.ending = CloseCode.UNSUPPORTED_DATA
-            elif _too_big(message, self._shared.settings.limits.max_message_bytes):
-                self.ending = CloseCode.MESSAGE_TOO_BIG
+                self.peer_gone()
             else:
-                now = self._shared.clock.monotonic()
-                await self._apply(self._conversation.receive(message, now=now), writer)
+                await self.take(message)
 
-    async def _apply(self, effect: Effect, writer: Writer) -> None:
+    async def _apply(self, effect: Effect) -> None:
+        writer = self.writer
+        assert writer is not None
         if isinstance(effect, ReadUnseen | ReadSeen):
             await writer.ready()
             effect = await self._read(effect)
@@ -226,6 +299,12 @@ class Connection:
                 await self._mark(marked)
         elif isinstance(effect, MarkSeen):
             await self._mark(effect, writer)
+        elif isinstance(effect, Mark):
+            await writer.answer(await self._marked(effect))
+        elif isinstance(effect, Snooze):
+            await writer.answer(await self._snoozed(effect))
+        elif isinstance(effect, ReadCounts):
+            await self._read_counts(effect, writer)
         elif isinstance(effect, Renew):
             await writer.answer(await self._renew(effect.ticket))
         elif isinstance(effect, Close):
@@ -243,8 +322,22 @@ class Connection:
     async def _page(self, effect: ReadUnseen | ReadSeen) -> Page:
         store, limits = self._shared.store, self._shared.settings.limits
         if isinstance(effect, ReadUnseen):
-            return await store.unseen(self.user_id, limit=effect.limit, max_bytes=limits.page_bytes)
+            return await store.unseen(
+                self.user_id, limit=effect.limit, max_bytes=limits.page_bytes, category=effect.category
+            )
         return await store.seen(self.user_id, effect.cursor)
+
+    async def _read_counts(self, effect: ReadCounts, writer: Writer) -> None:
+        """Ask for these counts from now on, and tell them at once."""
+        self.asks = asked = CountsOf(self.user_id, effect.categories)
+        writer.ask_counts()
+        self._shared.askers.add(self)
+        try:
+            counts = (await self._shared.store.counts([asked]))[asked]
+        except (StoreUnavailable, Overloaded):
+            await writer.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
+        else:
+            writer.offer_counts(counts, counts_text(counts))
 
     async def _mark(self, effect: MarkSeen, writer: Writer | None = None) -> None:
         """Mark the notifications that were shown. `writer` tells a failure, if the device asked to mark."""
@@ -254,6 +347,29 @@ class Connection:
             # Without `writer` the notifications stay unseen and are shown again: never lost, perhaps twice.
             if writer is not None:
                 await writer.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
+
+    async def _marked(self, mark: Mark) -> str:
+        """The answer to `markNotifications`."""
+        try:
+            marked = await self._shared.changes.mark(self.user_id, mark)
+        except UnknownNotification as error:
+            return error_message(ErrorCode.UNKNOWN_NOTIFICATION, str(error))
+        except (StoreUnavailable, Overloaded):
+            return error_message(ErrorCode.UNAVAILABLE, _AWAY)
+        return marked_text(mark.as_, marked.changed)
+
+    async def _snoozed(self, snooze: Snooze) -> str:
+        """The answer to `snoozeNotification`."""
+        try:
+            until = snooze.moment(self._shared.clock.now())
+            await self._shared.changes.snooze(self.user_id, snooze.id, until)
+        except ValueError as wrong:
+            return error_message(ErrorCode.BAD_REQUEST, f"{SNOOZE}: {wrong}")
+        except UnknownNotification as error:
+            return error_message(ErrorCode.UNKNOWN_NOTIFICATION, str(error))
+        except (StoreUnavailable, Overloaded):
+            return error_message(ErrorCode.UNAVAILABLE, _AWAY)
+        return snoozed_text(snooze.id, until)
 
     async def _renew(self, text: str) -> str:
         """The answer to `renewTicket`. A ticket of another user or device is not used up."""
@@ -273,16 +389,24 @@ class Connection:
         self.recheck_at = renewed_until(self._shared.clock.monotonic(), seconds)
         return encode(TicketRenewed(Renewed(seconds)))
 
-    async def _say_goodbye(self, writer: Writer) -> None:
-        code = self.ending
-        if code is None:
-            return
-        self._shared.metrics.closes.labels(str(int(code))).inc()
-        try:
-            await writer.close(int(code), code.cause)
-        except Exception as error:  # an edge: the rest of the end must follow
-            if not isinstance(error, PEER_GONE) and code is not CloseCode.INTERNAL_ERROR:
-                log.exception("a goodbye failed")
+
+class _Running:
+    """The task that is in `Connection.run`."""
+
+    __slots__ = ("_is_woken", "_task")
+
+    def __init__(self, task: asyncio.Task[Any] | None) -> None:
+        self._task = task
+        self._is_woken = False
+
+    def wake(self) -> None:
+        if self._task is not None and self._task is not asyncio.current_task() and not self._is_woken:
+            self._is_woken = True
+            self._task.cancel()
+
+    def was_woken(self) -> bool:
+        """Whether `wake` alone cancelled the task, which goes on then."""
+        return self._is_woken and self._task is not None and self._task.uncancel() == 0
 
 
 def _too_big(text: str, max_bytes: int) -> bool:

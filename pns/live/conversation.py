@@ -7,6 +7,8 @@ Rule 3: `notificationDataSeen` marks only what was sent on this connection.
     state      event               effect                     next state
     OPEN       receive(request)    ReadUnseen, ReadSeen       ASKED
     OPEN       receive(dataSeen)   MarkSeen                   OPEN
+    OPEN       receive(mark)       Mark, Snooze               OPEN
+    OPEN       receive(counts)     ReadCounts                 OPEN
     OPEN       receive(renewTicket) Renew                    OPEN
     OPEN       receive(nonsense)   Send(error)                OPEN
     OPEN       receive(too often)  Send(error), then Close    OPEN, CLOSED
@@ -22,8 +24,10 @@ from typing import NamedTuple
 
 from pns.contracts.store import Cursor
 from pns.live.allowance import Allowance
+from pns.model.mark import Mark
 from pns.model.messages import (
     CloseCode,
+    CountsRequest,
     DataSeen,
     ErrorCode,
     MessageRefused,
@@ -37,6 +41,7 @@ from pns.model.messages import (
     seen_data,
 )
 from pns.model.notification import Page
+from pns.model.pending import Snooze
 from pns.settings import LimitsSettings
 
 BURST = 2
@@ -46,9 +51,10 @@ STRIKES = 10
 
 
 class ReadUnseen(NamedTuple):
-    """Read the oldest unseen notifications, then call `answer` or `fail`."""
+    """Read the oldest unseen notifications, of `category` or all, then call `answer` or `fail`."""
 
     limit: int
+    category: str | None = None
 
 
 class ReadSeen(NamedTuple):
@@ -62,6 +68,12 @@ class MarkSeen(NamedTuple):
 
     user_key: int
     seqs: tuple[int, ...]
+
+
+class ReadCounts(NamedTuple):
+    """Read the counts, of these categories or of all, and tell them now and after every change."""
+
+    categories: tuple[str, ...] | None
 
 
 class Renew(NamedTuple):
@@ -82,7 +94,8 @@ class Close(NamedTuple):
     code: CloseCode
 
 
-Effect = ReadUnseen | ReadSeen | MarkSeen | Renew | Send | Close
+Effect = ReadUnseen | ReadSeen | ReadCounts | MarkSeen | Mark | Snooze | Renew | Send | Close
+"""A Mark or a Snooze is to be made, then answered."""
 
 
 class Phase(Enum):
@@ -131,12 +144,16 @@ class Conversation:
             return Send(error_message(refusal.code, refusal.message))
         if isinstance(request, DataSeen):
             return self._data_seen(request)
+        if isinstance(request, Mark | Snooze):
+            return request
+        if isinstance(request, CountsRequest):
+            return ReadCounts(request.names)
         if isinstance(request, RenewTicket):
             return Renew(request.ticket)
         self._request = request
         self.phase = Phase.ASKED
         if isinstance(request, UnseenRequest):
-            return ReadUnseen(page_limit(request, self._limits))
+            return ReadUnseen(page_limit(request, self._limits), request.category)
         return ReadSeen(seen_cursor(request, self._limits))
 
     def answer(self, page: Page) -> Send:
@@ -147,7 +164,7 @@ class Conversation:
         if isinstance(request, SeenRequest):
             return Send(seen_data(page.items))
         if request is not None and request.ack:
-            self._remember(page)
+            self._remember(page, request.category)
         elif page.items:
             self._page = page
             self.phase = Phase.HANDED
@@ -182,18 +199,21 @@ class Conversation:
         self._sent = {id_: seq for id_, seq in self._sent.items() if seq >= up_to}
         return MarkSeen(self._user_key, seqs)
 
-    def _remember(self, page: Page) -> None:
-        """Keep the ids of an `ack` page.
+    def _remember(self, page: Page, category: str | None) -> None:
+        """Keep the ids of an `ack` page: at most two pages in all.
 
-        A page begins at the oldest unseen and skips nothing, so an earlier one's rows are still unseen only
-        if they stand in this page or behind its end: what is kept never exceeds two pages.
+        A page of all begins at the oldest unseen and skips nothing, so an earlier one's rows are still unseen
+        only if they stand in this page or behind its end. A page of a category tells nothing of the others:
+        the newest that were sent are kept.
         """
         end = page.items[-1].seq if page.items else 0
-        behind = {id_: seq for id_, seq in self._sent.items() if seq > end} if page.items else {}
-        if page.user_key != self._user_key:
-            behind = {}
+        others = self._sent if page.user_key == self._user_key else {}
+        if category is None:
+            others = {id_: seq for id_, seq in others.items() if seq > end} if page.items else {}
         self._user_key = page.user_key
-        self._sent = {kept.notification_id: kept.seq for kept in page.items} | behind
+        new = {kept.notification_id: kept.seq for kept in page.items}
+        kept = {id_: seq for id_, seq in others.items() if id_ not in new} | new
+        self._sent = dict(list(kept.items())[-2 * self._limits.page_size :])
 
     def _may_ask(self, now: float) -> bool:
         """Whether the device may ask: `requests_per_second`, with BURST seconds' worth at once."""
@@ -227,6 +247,9 @@ def seen_cursor(request: SeenRequest, limits: LimitsSettings) -> Cursor:
         after=request.after,
         before=request.before,
         received_after=received_after(request),
+        category=request.category,
+        unread=request.unread,
+        archived=request.archived,
         limit=page_limit(request, limits),
         max_bytes=limits.page_bytes,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pns.contracts.store import Presence
+from pns.contracts.store import Presence, Visitor
 from pns.live.connection import Connection
 from pns.model.device import OwnedDevice
 
@@ -20,6 +20,7 @@ class Hub:
         self._by_user: dict[str, set[Connection]] = {}
         self._count = 0
         self._moved: set[OwnedDevice] = set()
+        self._visitors: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many connections there are."""
@@ -48,6 +49,7 @@ class Hub:
             connections.add(connection)
             self._count += 1
             self._moved.add(OwnedDevice(connection.device_id, connection.user_id))
+            self.visit(connection.user_id, connection.revocation)
 
     def detach(self, connection: Connection) -> None:
         connections = self._by_user.get(connection.user_id, set())
@@ -55,13 +57,35 @@ class Hub:
             connections.remove(connection)
             self._count -= 1
             self._moved.add(OwnedDevice(connection.device_id, connection.user_id))
+            self.visit(connection.user_id, connection.revocation)
         if not connections:
             self._by_user.pop(connection.user_id, None)
+
+    def visit(self, user_id: str, revocation: int) -> None:
+        """The user came or left with a login of this `revocation`, with a connection or without."""
+        self._visitors[user_id] = max(revocation, self._visitors.get(user_id, 0))
+
+    def visit_all(self) -> None:
+        """Let the next `take_visitors` return every connected user."""
+        for connection in self:
+            self.visit(connection.user_id, connection.revocation)
 
     @property
     def has_moved(self) -> bool:
         """Whether `take_moved` would return a device."""
         return bool(self._moved)
+
+    @property
+    def has_visitors(self) -> bool:
+        """Whether `take_visitors` would return a user."""
+        return bool(self._visitors)
+
+    def take_visitors(self) -> list[Visitor]:
+        """The users who came or left since the last call. You must hand back with `visit` every user whom
+        you could not report.
+        """
+        visitors, self._visitors = self._visitors, {}
+        return [Visitor(user_id, revocation) for user_id, revocation in visitors.items()]
 
     def take_moved(self) -> set[OwnedDevice]:
         """The devices whose connections changed since the last call. You must hand back with `move_again`

@@ -1,5 +1,5 @@
 """Which devices are connected where: writes this node's devices to the store under a lease, and reads the
-devices of the other nodes.
+devices of the other nodes. The same write makes a user known who came for the first time.
 
 A background loop writes, a second late at most. A store that cannot be written keeps no device out. Device
 lists and limits across nodes are therefore approximate. On one node they are exact.
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pns.contracts.store import Presence, Store
+from pns.contracts.store import Presence, Store, Visitor
 from pns.errors import Overloaded, StoreUnavailable
 from pns.live.hub import Hub
 from pns.model.device import OwnedDevice
-from pns.model.timestamp import SECOND
+from pns.model.timestamp import DAY, SECOND
 from pns.runtime.clock import Clock
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 10
 CHUNK = 1000
-"""Presences in one write."""
+"""Presences, and visitors, in one write."""
 
 
 class PresenceReport:
@@ -32,23 +32,33 @@ class PresenceReport:
         self._clock = clock
         self._renewed: float | None = None
         self._until = 0
+        self._day = 0
 
     async def tick(self) -> None:
         """Write what moved since the last tick, and renew the lease when it is time."""
         now = self._clock.monotonic()
+        if self._clock.now() // DAY != self._day:
+            self._hub.visit_all()  # the store notes a day's connections
+            self._day = self._clock.now() // DAY
         lapsing = self._clock.now() >= self._until - RENEW_SECONDS * SECOND
         if lapsing:
             # Another node may clear this node away before the write is done: report all devices again.
             self._hub.move_all()
-        elif not self._hub.has_moved and self._renewed is not None and now - self._renewed < RENEW_SECONDS:
+        elif not self._has_news and self._renewed is not None and now - self._renewed < RENEW_SECONDS:
             return
-        moved = self._hub.take_moved()
+        moved, visitors = self._hub.take_moved(), self._hub.take_visitors()
         try:
-            await self._write(moved)
+            await self._write(moved, visitors)
         except (StoreUnavailable, Overloaded):
             self._hub.move_again(moved)
+            for visitor in visitors:
+                self._hub.visit(*visitor)
             return
         self._renewed = now
+
+    @property
+    def _has_news(self) -> bool:
+        return self._hub.has_moved or self._hub.has_visitors
 
     async def end(self) -> None:
         """Take this node out of the store; without a store, its lease lapses by itself."""
@@ -67,11 +77,12 @@ class PresenceReport:
         """The user's devices on the other nodes."""
         return await self._store.presences(user_id, except_node=self._node_id)
 
-    async def _write(self, moved: set[OwnedDevice]) -> None:
+    async def _write(self, moved: set[OwnedDevice], visitors: list[Visitor]) -> None:
         until = self._clock.now() + LEASE_SECONDS * SECOND
         presences = self._describe(moved)
-        for start in range(0, max(1, len(presences)), CHUNK):
-            await self._store.renew_lease(self._node_id, until, presences[start : start + CHUNK])
+        for start in range(0, max(1, len(presences), len(visitors)), CHUNK):
+            some = slice(start, start + CHUNK)
+            await self._store.renew_lease(self._node_id, until, presences[some], visitors=visitors[some])
         self._until = until
 
     def _describe(self, moved: set[OwnedDevice]) -> list[Presence]:

@@ -35,6 +35,26 @@ class Transport(Protocol):
         """Drop the peer and all buffered text at once. Under a host's server this changes nothing."""
 
 
+class Hearer(Protocol):
+    """Is called by a parked transport, in the event loop."""
+
+    def hear(self, message: str | bytes) -> None:
+        """The peer sent `message`. No other message comes until `Parkable.go_on`."""
+
+    def lost(self) -> None:
+        """The peer has gone, or broke the protocol. This call is the last."""
+
+
+class Parkable(Transport, Protocol):
+    """A transport that calls for each message, so that no task waits for the next one."""
+
+    def park(self, hearer: Hearer) -> None:
+        """Call `hearer` from now on, perhaps at once. Nobody is called after `send_close`."""
+
+    def go_on(self) -> None:
+        """The last message is done: the next one may be handed over, perhaps at once."""
+
+
 Receive = Callable[[], Awaitable[str | bytes | None]]
 """Returns the next message of the peer, text or binary. None: the peer has gone."""
 PEER_GONE = (OSError, RuntimeError)

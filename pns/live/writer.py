@@ -10,6 +10,8 @@ no other peer.
     FREE     offer(newer)               send the count                         FREE or BUSY
     FREE     repeat()                   send the newest count again            FREE or BUSY
     FREE     answer(text)               send the text                          FREE or BUSY
+    any      offer_counts(newer)        as offer, if the peer asked; a count   as offer
+                                        that is due as well goes first
     BUSY     offer(newer)               keep the newest                        BUSY
     BUSY     repeat()                   none: another send is under way        BUSY
     BUSY     answer(text), close(code)  wait for FREE                          BUSY
@@ -31,12 +33,17 @@ from collections.abc import Awaitable, Callable
 
 from pns.contracts.store import State
 from pns.live.transport import Transport
+from pns.model.counts import Counts
 from pns.model.messages import encode_count
 from pns.runtime.clock import Clock
 
 
 class SlowReader(Exception):
     """The peer took nothing for `server.send_timeout_seconds`."""
+
+
+_NOTHING = State(-1, -1)
+"""Told to a peer that was told nothing yet."""
 
 
 class Writer:
@@ -48,6 +55,9 @@ class Writer:
     __slots__ = (
         "_busy",
         "_clock",
+        "_counts",
+        "_counts_text",
+        "_floor",
         "_newest",
         "_on_broken",
         "_task",
@@ -69,7 +79,13 @@ class Writer:
         self._clock = clock
         self._on_broken = on_broken
         self._newest: State | None = None
-        self._told: tuple[int, int] | None = None
+        # None in the state NEW; _NOTHING before the first count.
+        self._told: State | None = None
+        # The newest counts since the peer last asked, their text as long as it is to be sent, and the place
+        # of the newest counts ever: nothing older follows, also when the peer asks again.
+        self._counts: tuple[int, int] | None = None
+        self._counts_text: str | None = None
+        self._floor = (0, 0)
         self._busy = False
         self._task: asyncio.Task[None] | None = None
         self.closed = False
@@ -78,8 +94,7 @@ class Writer:
     @property
     def up_to_date(self) -> bool:
         """Whether the newest known count was handed to the transport."""
-        newest = self._newest
-        return newest is None or self._told == (newest.user_key, newest.version)
+        return self._newest is None or self._told is self._newest
 
     # ── counts: synchronous, newest wins ──────────────────────────────────────────────────────────────
 
@@ -90,17 +105,43 @@ class Writer:
         `state` was news to a peer that had been told a count: before `begin` nothing is news.
         """
         newest = self._newest
-        if newest is not None and state[:2] <= newest[:2]:
+        if newest is not None and (
+            state.version <= newest.version
+            if state.user_key == newest.user_key
+            else state.user_key < newest.user_key
+        ):
             return False
         self._newest = state
         if self._told is None:
             return False
-        self._catch_up(text)
+        if self._counts_text is not None:
+            self._catch_up(text)
+        elif not self._busy:
+            # The way of every frame of a fan-out: a call less for each of many connections.
+            self._send(text or count_text(state), state)
         return True
+
+    def ask_counts(self) -> None:
+        """The peer asks for counts: the next ones that are offered are sent in any case."""
+        self._counts = self._counts_text = None
+
+    def offer_counts(self, counts: Counts, text: str) -> bool:
+        """Tell the peer `counts`, now or when the peer reads again. Older ones than the newest are ignored.
+
+        `text` is `counts_text(counts)`. Returns whether `counts` were news to a peer that had been told
+        others since it asked.
+        """
+        place, before = (counts.user_key, counts.version), self._counts
+        if place < self._floor or place == before:
+            return False
+        self._counts = self._floor = place
+        self._counts_text = text
+        self._catch_up()
+        return before is not None
 
     def begin(self, state: State) -> None:
         """Send the first count: `state`, or a newer state that was offered before."""
-        self._told = (-1, -1)
+        self._told = _NOTHING
         self.offer(state)
         self._catch_up()
 
@@ -111,23 +152,41 @@ class Writer:
 
     def _catch_up(self, text: str | None = None) -> None:
         newest = self._newest
-        if newest is None or self._told is None or self._busy or self.closed or self.up_to_date:
-            return
-        self._send(text or count_text(newest), newest)
+        if newest is not None and self._may_send and not self.up_to_date:
+            self._send(text or count_text(newest), newest)
+        if self._counts_text is not None and self._may_send:
+            self._send_counts(self._counts_text)
+
+    @property
+    def _may_send(self) -> bool:
+        return self._told is not None and not (self._busy or self.closed)
 
     def _send(self, text: str, state: State) -> None:
         if self.closed:
             return
-        transport = self._transport
-        blocked = transport.blocked()
+        blocked = self._transport.blocked()
         if blocked is not None:
-            # Nothing is told yet: when the peer reads again, the newest count of that moment is sent.
             self._follow(blocked)
             return
-        self._told = (state.user_key, state.version)
+        self._told = state
+        self._put(text)
+
+    def _send_counts(self, text: str) -> None:
+        if not self._is_blocked():
+            self._counts_text = None
+            self._put(text)
+
+    def _is_blocked(self) -> bool:
+        """Whether the peer does not read. Then the newest of the moment when it reads again is sent."""
+        blocked = self._transport.blocked()
+        if blocked is not None:
+            self._follow(blocked)
+        return blocked is not None
+
+    def _put(self, text: str) -> None:
         self.last_sent = self._clock.monotonic()
         try:
-            sending = transport.send_text(text)
+            sending = self._transport.send_text(text)
         except Exception as error:  # to the connection, which is the edge
             self._break(error)
             return

@@ -6,14 +6,14 @@ because an address would let anybody push to the device.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from pns.model.category import Channel, Channels
+from pns.model.counts import CategoryCount, Count
 from pns.model.push import PushState
 from pns.model.timestamp import Timestamp
-
-Count = Annotated[int, Meta(ge=0)]
 
 
 class DeviceInfo(Struct, frozen=True):
@@ -26,9 +26,24 @@ class DeviceInfo(Struct, frozen=True):
 
 
 class UserInfo(Struct, frozen=True):
+    """`categories`, only if asked for: those with something unread, at most 64, the first by name. `more`:
+    others have something unread, too.
+    """
+
     user_id: str
     unseen: Count
+    unread: Count
     devices: list[DeviceInfo]
+    categories: dict[str, CategoryCount] | UnsetType = UNSET
+    more: bool | UnsetType = UNSET
+
+
+class Marks(Struct, frozen=True):
+    """`changed`: notifications that a mark really changed. `unseen` and `unread`: the user's, afterwards."""
+
+    changed: Count
+    unseen: Count
+    unread: Count
 
 
 class InstalledDevice(Struct, frozen=True):
@@ -47,10 +62,16 @@ class InstalledDevice(Struct, frozen=True):
 
 
 class Registered(Struct, frozen=True):
-    """`mqtt`: an MQTT device connects with these data; told only here, and anew at each registration."""
+    """`mqtt`: an MQTT device connects with these data; told only here, and anew at each registration.
+
+    `application_server_key`: the subscription was made with another key, so nothing is pushed there; the page
+    must subscribe anew with this key. `dismissed`: the ids among `shown` that need not be shown any more.
+    """
 
     device_id: str
     mqtt: dict[str, Any] | UnsetType = UNSET
+    application_server_key: str | UnsetType = UNSET
+    dismissed: list[str] | UnsetType = UNSET
 
 
 class PushItem(Struct, frozen=True):
@@ -90,10 +111,49 @@ class Published(Struct, frozen=True):
 
 
 class PublicationInfo(Named, frozen=True, kw_only=True):
-    """`reached`: users so far. `end_date`: when all users were reached, or null."""
+    """`reached`: users so far. `end_date`: when all users were reached, or null.
+
+    Only of a publication that is taken back: `taken_back`, users so far from whom something was taken, and
+    `taken_back_date`, when it was taken back from all, or null.
+    """
 
     publication_id: str
     notification_ids: list[str]
     reached: Count
     create_date: Timestamp
     end_date: Timestamp | None
+    taken_back: Count | UnsetType = UNSET
+    taken_back_date: Timestamp | UnsetType | None = UNSET
+
+
+class CategoryInfo(Struct, frozen=True):
+    """A declared category, as declared. PreferenceInfo is a user's view of it."""
+
+    category: str
+    title: str
+    description: str
+    defaults: Channels
+    required: list[Channel]
+
+
+class PreferenceInfo(Struct, frozen=True):
+    """A category, and for each channel whether the channel is on for this user. `required`: the channels that
+    no user can turn off.
+    """
+
+    category: str
+    title: str
+    description: str
+    inbox: bool
+    push: bool
+    webhook: bool
+    required: list[Channel]
+
+
+class Chosen(Struct, frozen=True):
+    """A user's own choice in a category. A channel that is left out follows the application's defaults."""
+
+    category: str
+    inbox: bool | UnsetType = UNSET
+    push: bool | UnsetType = UNSET
+    webhook: bool | UnsetType = UNSET

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple, get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from msgspec import Meta, Struct
 
@@ -26,16 +26,21 @@ PSEUDO_USER = "pseudo:"
 """The beginning of a pseudo user's id. PNS makes a pseudo user for a single device of an app without logins.
 """
 
+UserId = str | int | UUID
+"""A user id as an application's code has it: Django and SQLAlchemy also give UUIDs as keys."""
+
 Network = Literal["fcm", "apns", "webpush", "mqtt"]
 Environment = Literal["production", "sandbox"]
 NETWORKS: tuple[Network, ...] = get_args(Network)
 
 MAX_ADDRESS = 4096
+MOST_SHOWN = 100
+"""Notifications that a browser shows at once, as far as PNS is told. No system shows as many."""
 Label = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 
 
 def parse_user_id(value: object) -> str:
-    """The user id of `value`: a string as given, an integer as its decimal digits.
+    """The user id of `value`: a string as given, an integer as its decimal digits, a UUID as its text.
 
     Raises ValueError, with a message for the sender, for any other value. A user id has 1 to 255 characters,
     no control characters and no lone surrogates, and is not `.` or `..`. User ids are compared byte by byte,
@@ -44,6 +49,8 @@ def parse_user_id(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 10**MAX_USER_ID:
             raise ValueError(f"must have at most {MAX_USER_ID} characters")
+        return str(value)
+    if isinstance(value, UUID):
         return str(value)
     if not isinstance(value, str):
         raise ValueError("must be a string or an integer")
@@ -54,6 +61,11 @@ def parse_user_id(value: object) -> str:
     if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         raise ValueError("must not hold control characters or lone surrogates")
     return value
+
+
+def may_be_user_id(value: object) -> bool:
+    """Whether `value` is of a type that `parse_user_id` takes."""
+    return isinstance(value, UserId) and not isinstance(value, bool)
 
 
 def new_device_id() -> str:
@@ -68,15 +80,18 @@ class OwnedDevice(NamedTuple):
     user_id: str
 
 
-class SubscriptionKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """The keys of a browser's subscription, base64url (RFC 8291 §3.1, §3.2)."""
+class SubscriptionKeys(Struct, frozen=True):
+    """The keys of a browser's subscription, base64url (RFC 8291 §3.1, §3.2). Further keys are ignored."""
 
     p256dh: str
     auth: str
 
 
-class Subscription(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The result of a browser's `pushManager.subscribe()`; `expiration_time` in milliseconds since 1970."""
+class Subscription(Struct, frozen=True, rename="camel"):
+    """The result of a browser's `pushManager.subscribe()`; `expiration_time` in milliseconds since 1970.
+
+    Members that browsers add one day are ignored: the page sends the whole as it is.
+    """
 
     endpoint: str
     keys: SubscriptionKeys
@@ -90,6 +105,11 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     its address. `token_kind`: "fid" for a Firebase installation id. `app`: the app's package or bundle id,
     where a `[push]` section serves several apps. `platform`: the app's own word, such as "ios". `device_id`:
     names the user's device when its address has changed and the app keeps no cookies.
+
+    The rest is the word of a page with Web Push. `application_server_key`: the key of the subscription,
+    base64url. `origin`: the page's own, which a browser sends by itself. `declarative`: the page's service
+    worker reads the declarative form. `silent`: whether the browser bears pushes that show nothing. `shown`:
+    the ids of the notifications that the browser shows now.
     """
 
     network: Network
@@ -100,6 +120,11 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     platform: Label = ""
     device_id: Name | None = None
     token_kind: Literal["token", "fid"] = "token"
+    application_server_key: Annotated[str, Meta(max_length=128)] | None = None
+    origin: Label = ""
+    declarative: bool = False
+    silent: bool | None = None
+    shown: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MOST_SHOWN)] = ()
 
 
 class Address(Struct, frozen=True):
@@ -137,6 +162,14 @@ class Device(Struct, frozen=True, kw_only=True):
     badge: int | None = None
     registered_at: int
     expires_at: int | None = None
+
+
+def is_subscribed_with(server_key: str, keys: Mapping[str, str]) -> bool:
+    """Whether a browser with these `Device.keys` takes pushes of `server_key`, as far as is known.
+
+    The page says `server_key` at its registration; a push service says `refused_key` by its refusal.
+    """
+    return keys.get("server_key", server_key) == server_key != keys.get("refused_key")
 
 
 def address_hash(address: str) -> str:

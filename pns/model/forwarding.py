@@ -7,6 +7,7 @@ then PNS's own cookie. Nothing is added, and no header but `cookie` is changed. 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 from pns.settings.rules import is_never_forwarded
 
@@ -24,17 +25,24 @@ def forwarded_headers(
     even if `allow` names them: headers of one hop, headers named in `Connection`, and headers that PNS sets
     itself (`is_never_forwarded`).
     """
-    headers = [(name.lower(), value.strip(b" \t")) for name, value in raw_headers]
-    names = (name.lower() for name in allow)
-    allowed = frozenset(name.encode("latin-1", "replace") for name in names if not is_never_forwarded(name))
-    allowed -= _named_in_connection(headers)
-    kept = [header for header in headers if header[0] in allowed]
+    allowed, options, kept = _allowed(tuple(allow)), b"", list[Header]()
+    for name, value in raw_headers:
+        name = name.lower()
+        if name in allowed:
+            kept.append((name, value.strip(b" \t")))
+        elif name == b"connection":
+            options += b"," + value
+    named = {option.strip(b" \t") for option in options.lower().split(b",")}
+    if not allowed.isdisjoint(named):
+        kept = [header for header in kept if header[0] not in named]
     return _with_one_cookie(kept, cookie_name.encode())
 
 
-def _named_in_connection(headers: Sequence[Header]) -> frozenset[bytes]:
-    named = (token for name, value in headers if name == b"connection" for token in value.split(b","))
-    return frozenset(token.strip(b" \t").lower() for token in named)
+@lru_cache(maxsize=16)
+def _allowed(allow: tuple[str, ...]) -> frozenset[bytes]:
+    """What a setting allows: read once, and not with each request."""
+    names = (name.lower() for name in allow)
+    return frozenset(name.encode("latin-1", "replace") for name in names if not is_never_forwarded(name))
 
 
 def _with_one_cookie(headers: Sequence[Header], cookie_name: bytes) -> tuple[Header, ...]:

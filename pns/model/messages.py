@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from pns.model.counts import MOST_CATEGORIES, CategoryCount, Count, Counts
+from pns.model.group import Group
+from pns.model.mark import Mark, MarkAs, MarkRequest, mark_of
+from pns.model.name import KeptName
 from pns.model.notification import StoredNotification
+from pns.model.pending import PendingNotification, Snooze
+from pns.model.remedies import invalid
 from pns.model.timestamp import Timestamp, format_timestamp, parse_timestamp
 
 SUBPROTOCOL = "pns.v1"
@@ -63,7 +69,7 @@ ERROR_CODES = tuple(value for name, value in vars(ErrorCode).items() if name.isu
 
 
 class NewItem(Struct, frozen=True, omit_defaults=True):
-    """An unseen notification. `category`, `collapse_key` and `expire_date` are left out unless set."""
+    """An unseen notification. `category`, `collapse_key`, `expire_date` and `group` stand there when set."""
 
     notification_id: str
     notification_data: str
@@ -71,18 +77,26 @@ class NewItem(Struct, frozen=True, omit_defaults=True):
     category: str | UnsetType = UNSET
     collapse_key: str | UnsetType = UNSET
     expire_date: Timestamp | UnsetType = UNSET
+    group: Group | UnsetType = UNSET
 
 
 class SeenItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
-    """A seen notification."""
+    """A seen notification. `read_date` and `archived_date` are left out unless set."""
 
     seen_date: Timestamp
+    read_date: Timestamp | UnsetType = UNSET
+    archived_date: Timestamp | UnsetType = UNSET
 
 
 class InboxItem(NewItem, frozen=True, omit_defaults=True, kw_only=True):
-    """A notification as the application reads its user's inbox; `seen_date` is null while unseen."""
+    """A notification as the application reads its user's inbox. `seen_date` is null while unseen. `read_date`
+    and `archived_date` are left out unless set. `deliver_date` stands there while the notification waits.
+    """
 
     seen_date: Timestamp | None
+    read_date: Timestamp | UnsetType = UNSET
+    archived_date: Timestamp | UnsetType = UNSET
+    deliver_date: Timestamp | UnsetType = UNSET
 
 
 class CountChanged(Struct, frozen=True):
@@ -101,6 +115,51 @@ class SeenNotificationData(Struct, frozen=True):
     """The answer to `seenNotificationsRequest`; empty at the end."""
 
     items: list[SeenItem] = field(name="seenNotificationData")
+
+
+class MarkResult(Struct, frozen=True):
+    """How many notifications a mark really changed."""
+
+    as_: MarkAs = field(name="as")
+    changed: Annotated[int, Meta(ge=0)]
+
+
+class NotificationsMarked(Struct, frozen=True):
+    """The answer to `markNotifications`. A new count follows by itself."""
+
+    marked: MarkResult = field(name="notificationsMarked")
+
+
+class SnoozeResult(Struct, frozen=True):
+    """A notification that waits, and when it comes back."""
+
+    id: str
+    until: Timestamp
+
+
+class NotificationSnoozed(Struct, frozen=True):
+    """The answer to `snoozeNotification`. A new count follows by itself."""
+
+    snoozed: SnoozeResult = field(name="notificationSnoozed")
+
+
+class CountsTold(Struct, frozen=True, omit_defaults=True):
+    """The user's numbers at one moment. `categories`: those with something unread, at most 64, the first by
+    name, or exactly those that were asked for. `more`: others have something unread, too. `version` rises
+    with every change of the user's notifications.
+    """
+
+    unseen: Count
+    unread: Count
+    categories: dict[KeptName, CategoryCount]
+    version: Count
+    more: bool = False
+
+
+class NotificationCounts(Struct, frozen=True):
+    """The answer to `countsRequest`, and from then on after every change of the user's notifications."""
+
+    counts: CountsTold = field(name="notificationCounts")
 
 
 class Renewed(Struct, frozen=True):
@@ -128,7 +187,16 @@ class ErrorMessage(Struct, frozen=True):
     error: ErrorDetail
 
 
-FROM_PNS = (CountChanged, NewNotificationData, SeenNotificationData, TicketRenewed, ErrorMessage)
+FROM_PNS = (
+    CountChanged,
+    NewNotificationData,
+    SeenNotificationData,
+    NotificationsMarked,
+    NotificationSnoozed,
+    NotificationCounts,
+    TicketRenewed,
+    ErrorMessage,
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -149,8 +217,8 @@ def error_message(code: str, message: str) -> str:
     return encode(ErrorMessage(ErrorDetail(code, message)))
 
 
-def _fields(kept: StoredNotification) -> dict[str, str]:
-    fields = {
+def _fields(kept: StoredNotification | PendingNotification) -> dict[str, Any]:
+    fields: dict[str, Any] = {
         "notification_id": kept.notification_id,
         "notification_data": kept.notification_data,
         "create_date": format_timestamp(kept.create_date),
@@ -161,6 +229,17 @@ def _fields(kept: StoredNotification) -> dict[str, str]:
         fields["collapse_key"] = kept.collapse_key
     if kept.expire_date is not None:
         fields["expire_date"] = format_timestamp(kept.expire_date)
+    if (group := kept.group) is not None:
+        fields["group"] = group
+    return fields
+
+
+def _seen_fields(kept: StoredNotification) -> dict[str, Any]:
+    fields = _fields(kept)
+    if kept.read_date is not None:
+        fields["read_date"] = format_timestamp(kept.read_date)
+    if kept.archived_date is not None:
+        fields["archived_date"] = format_timestamp(kept.archived_date)
     return fields
 
 
@@ -176,12 +255,39 @@ def new_data(items: Iterable[StoredNotification]) -> str:
 def seen_data(items: Iterable[StoredNotification]) -> str:
     """The text of `seenNotificationData`; every item must have been seen."""
     return encode(
-        SeenNotificationData([SeenItem(**_fields(kept), seen_date=_seen_date(kept) or "") for kept in items])
+        SeenNotificationData(
+            [SeenItem(**_seen_fields(kept), seen_date=_seen_date(kept) or "") for kept in items]
+        )
     )
 
 
+def new_item(kept: StoredNotification) -> NewItem:
+    return NewItem(**_fields(kept))
+
+
 def inbox_item(kept: StoredNotification) -> InboxItem:
-    return InboxItem(**_fields(kept), seen_date=_seen_date(kept))
+    return InboxItem(**_seen_fields(kept), seen_date=_seen_date(kept))
+
+
+def pending_item(kept: PendingNotification) -> InboxItem:
+    """A notification that waits."""
+    return InboxItem(**_fields(kept), seen_date=None, deliver_date=format_timestamp(kept.deliver_date))
+
+
+def marked_text(as_: MarkAs, changed: int) -> str:
+    """The text of `notificationsMarked`."""
+    return encode(NotificationsMarked(MarkResult(as_, changed)))
+
+
+def snoozed_text(id: str, until: int) -> str:
+    """The text of `notificationSnoozed`."""
+    return encode(NotificationSnoozed(SnoozeResult(id, format_timestamp(until))))
+
+
+def counts_text(counts: Counts) -> str:
+    """The text of `notificationCounts`."""
+    told = CountsTold(counts.unseen, counts.unread, dict(counts.categories), counts.version, counts.more)
+    return encode(NotificationCounts(told))
 
 
 # ── from the device ───────────────────────────────────────────────────────────────────────────────────
@@ -190,25 +296,46 @@ Limit = Annotated[int, Meta(ge=1)]
 
 
 class UnseenRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Send me the unseen notifications. With `ack`, nothing is seen until `notificationDataSeen` says so."""
+    """Send me the unseen notifications, of `category` or all. With `ack`, nothing is seen until
+    `notificationDataSeen` says so.
+    """
 
     limit: Limit | None = None
     ack: bool = False
+    category: KeptName | None = None
 
 
 class SeenRequest(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Send me seen notifications: oldest first after `after`, or newest first before `before`."""
+    """Send me seen notifications: oldest first after `after`, or newest first before `before`. Archived ones
+    are left out, or with `archived` listed alone. `unread`: only those that are not read.
+    """
 
     received_after: str = ""
     after: str = ""
     before: str | None = None
     limit: Limit | None = None
+    category: KeptName | None = None
+    unread: bool = False
+    archived: bool = False
 
 
 class DataSeen(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """I have shown all that you sent me, up to this notification."""
 
     up_to: str
+
+
+class CountsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Tell me the counts, now and after every change: of these `categories`, zeros included, or of those with
+    something unread.
+    """
+
+    categories: Annotated[list[KeptName], Meta(max_length=MOST_CATEGORIES)] | UnsetType = UNSET
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The categories asked for, each once; None: those with something unread."""
+        return None if isinstance(self.categories, UnsetType) else tuple(dict.fromkeys(self.categories))
 
 
 class RenewTicket(Struct, frozen=True, forbid_unknown_fields=True):
@@ -220,17 +347,32 @@ class RenewTicket(Struct, frozen=True, forbid_unknown_fields=True):
 UNSEEN_REQUEST = "unseenNotificationDataRequest"
 SEEN_REQUEST = "seenNotificationsRequest"
 DATA_SEEN = "notificationDataSeen"
+MARK = "markNotifications"
+SNOOZE = "snoozeNotification"
+COUNTS = "countsRequest"
 RENEW_TICKET = "renewTicket"
 
-REQUESTS: dict[str, type[UnseenRequest] | type[SeenRequest] | type[DataSeen] | type[RenewTicket]] = {
+REQUESTS: dict[
+    str,
+    type[UnseenRequest]
+    | type[SeenRequest]
+    | type[DataSeen]
+    | type[MarkRequest]
+    | type[Snooze]
+    | type[CountsRequest]
+    | type[RenewTicket],
+] = {
     UNSEEN_REQUEST: UnseenRequest,
     SEEN_REQUEST: SeenRequest,
     DATA_SEEN: DataSeen,
+    MARK: MarkRequest,
+    SNOOZE: Snooze,
+    COUNTS: CountsRequest,
     RENEW_TICKET: RenewTicket,
 }
 """Name → the type of its value; a RenewTicket is the whole message, for its value is a plain text."""
 
-InboxRequest = UnseenRequest | SeenRequest | DataSeen
+InboxRequest = UnseenRequest | SeenRequest | DataSeen | Mark | Snooze | CountsRequest
 """The requests that a device may also send without a connection."""
 Request = InboxRequest | RenewTicket
 
@@ -262,11 +404,26 @@ def parse_request(text: str) -> Request:
         )
     if name == UNSEEN_REQUEST and (body is None or body is True):
         return UnseenRequest()
+    kind = REQUESTS[name]
     try:
-        request: Request = msgspec.convert(value if name == RENEW_TICKET else body, REQUESTS[name])
+        request = msgspec.convert(value if name == RENEW_TICKET else body, kind)
     except msgspec.ValidationError as error:
-        raise MessageRefused(ErrorCode.BAD_REQUEST, f"{name}: {error}") from None
-    return _checked(request)
+        told = _told(*invalid(error, kind).errors[0]) if name in (MARK, SNOOZE, COUNTS) else error
+        raise MessageRefused(ErrorCode.BAD_REQUEST, f"{name}: {told}") from None
+    return _mark(request) if isinstance(request, MarkRequest) else _checked(request)
+
+
+def _mark(request: MarkRequest) -> Mark:
+    """The mark that `request` asks for. Raises MessageRefused."""
+    mark = mark_of(request)
+    if not isinstance(mark, Mark):
+        raise MessageRefused(ErrorCode.BAD_REQUEST, f"{MARK}: {_told(*mark)}")
+    return mark
+
+
+def _told(at: str, remedy: str) -> str:
+    """A fault in a message: the member at fault, if there is one, and the remedy."""
+    return f"{at.strip('/')} {remedy}".lstrip()
 
 
 def _decode(text: str) -> object:

@@ -18,9 +18,15 @@ import msgspec
 from msgspec import Struct
 
 from pns.errors import Invalid
+from pns.model.category import TEXT_PATTERN, TEXT_RULE, TITLE_PATTERN, TITLE_RULE
 from pns.model.name import KEPT_NAME_PATTERN, KEPT_NAME_RULE, NAME_PATTERN, NAME_RULE
 
-_RULES = {repr(NAME_PATTERN): NAME_RULE, repr(KEPT_NAME_PATTERN): KEPT_NAME_RULE}
+_RULES = {
+    repr(NAME_PATTERN): NAME_RULE,
+    repr(KEPT_NAME_PATTERN): KEPT_NAME_RULE,
+    repr(TITLE_PATTERN): TITLE_RULE,
+    repr(TEXT_PATTERN): TEXT_RULE,
+}
 _MEMBER = re.compile(r"Object \w+ (?P<how>unknown|required) field `(?P<name>.*)`", re.DOTALL)
 _STEP = re.compile(r"\[(?P<index>\d+)\]|\.(?P<name>[^.\[]+)")
 _LONGEST = 64

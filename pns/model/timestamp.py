@@ -32,6 +32,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def moment_of(microseconds: int) -> datetime:
+    """The aware moment so many `microseconds` after the epoch."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
 def parse_timestamp(text: str) -> int:
     """Microseconds since the epoch of an RFC 3339 `text`.
 

@@ -1,249 +1,67 @@
-"""The commands. A command is a few lines here; its work stands in the module that the command calls.
+"""The `pns` command.
+
+Two uses go past the tree of commands, which costs most of a start: the overview, and `pns serve` with options
+that need no remedy. Everything else, and every mistake, is the tree's: pns/ops/commands/tree.py.
 
 Exit codes: 0 done, 1 failed, 2 wrong use (an unknown option, an impossible setting).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import secrets
+import gc
 import sys
-from typing import Annotated
 
-import typer
+TYPE_CHECKING = False
 
-from pns.errors import PNSError, SettingsError
-from pns.ops.commands import devices, webpush
-from pns.ops.commands.arguments import URL, Config, Cookies, checked, header_line, utf8, visible
-from pns.ops.commands.loading import load, own_url
-from pns.ops.commands.push import command as push
-from pns.push.engine import Role
-from pns.settings import rules as constraint
+LOADING = 100_000
+"""How many new objects Python looks through at once for garbage while a server's modules are loaded. Python's
+own 700 find nothing in 120 searches, for a fifteenth of a start. The server sets a number of its own.
+"""
 
-STORE_URL = constraint.url_of("sqlite", "postgresql")
+if TYPE_CHECKING:
+    from pns.ops.commands.tree import cli as cli
+else:
 
-cli = typer.Typer(
-    name="pns",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="PNS: the notification inbox and live-push server for web applications.",
-    epilog="Start with `pns demo`. Settings: config.toml, or the environment (PNS_SERVER__PORT=8080).",
-)
-for group in (devices.cli, push.cli, webpush.cli):
-    cli.add_typer(group)
+    def __getattr__(name):
+        if name == "cli":
+            from pns.ops.commands.tree import cli
 
-
-@cli.command()
-def serve(
-    config: Config = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST",
-            help="Listen here instead of server.host.",
-            callback=checked(constraint.bind_host),
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(metavar="PORT", help="Listen here instead of server.port.", min=1, max=65_535),
-    ] = None,
-    *,
-    workers: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Processes that serve, for as many cores. Needs PostgreSQL and a bus. Default: 1.",
-            min=1,
-            max=256,
-            show_default=False,
-        ),
-    ] = 1,
-    role: Annotated[
-        Role,
-        typer.Option(
-            metavar="ROLE",
-            help="web: connections and calls; push: sending to push networks; all: both. Default: all.",
-            show_default=False,
-        ),
-    ] = "all",
-) -> None:
-    """Run the server. SIGTERM or Ctrl-C drains the server: connections move on, requests are answered."""
-    from pns.ops.serve.run import run
-
-    raise typer.Exit(run(load(config, host=host, port=port), count=workers, role=role))
-
-
-@cli.command()
-def migrate(config: Config = None) -> None:
-    """Bring the store's schema up to date, and do nothing else. `pns serve` does the same at its start."""
-    from pns.ops.serve.run import migrate as migrate_store
-
-    typer.echo(migrate_store(load(config)))
-
-
-@cli.command()
-def copy(
-    target: Annotated[
-        str,
-        typer.Option(
-            "--to",
-            metavar="URL",
-            help="The store to copy into, empty or with a copy that was begun: sqlite:///… or postgresql://…",
-            callback=checked(STORE_URL),
-        ),
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="URL",
-            help="The store to copy. Default: store.url.",
-            callback=checked(STORE_URL),
-        ),
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Copy a store into another, SQLite or PostgreSQL. Stop PNS first. Repeat an interrupted copy."""
-    from pns.ops.commands.copy import run
-
-    settings = load(config)
-    try:
-        run(source or settings.store.url, target)
-    except KeyboardInterrupt:
-        raise PNSError("stopped; the same command goes on from here") from None
-
-
-@cli.command()
-def notify(
-    user: Annotated[
-        str,
-        typer.Argument(
-            metavar="USER", help="The user's id, as the application names them.", callback=checked(utf8)
-        ),
-    ],
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help='Text, or JSON such as \'{"title":"Order shipped"}\'.',
-            callback=checked(utf8),
-        ),
-    ],
-    url: URL = "",
-    *,
-    key: Annotated[
-        str,
-        typer.Option(
-            metavar="KEY", help="An API key. Default: the first of app.api_keys.", callback=checked(visible)
-        ),
-    ] = "",
-    config: Config = None,
-) -> None:
-    """Send a notification through a running server; prints its id."""
-    from pns.ops.commands.client import send_notification
-
-    settings = load(config)
-    key = key or next(iter(settings.app.api_keys), "")
-    if not key:
-        raise SettingsError(
-            "there is no API key: give --key, or set app.api_keys (make one with `pns keygen`)"
-        )
-    typer.echo(asyncio.run(send_notification(url or own_url(settings), key=key, user_id=user, data=data)))
-
-
-@cli.command()
-def listen(
-    url: Annotated[
-        str,
-        typer.Argument(
-            metavar="URL",
-            help="Where PNS is, such as https://app.example/pns. Default: from the settings.",
-            callback=checked(constraint.web_url),
-        ),
-    ] = "",
-    cookie: Cookies = None,
-    header: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'NAME: VALUE'",
-            help="A header. Repeatable.",
-            callback=checked(header_line),
-        ),
-    ] = None,
-    *,
-    config: Config = None,
-) -> None:
-    """Connect as a device and print its messages, a message a line. Ends with Ctrl-C."""
-    from pns.ops.commands.client import listen as listen_to
-
-    address = url or own_url(load(config))
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(listen_to(address, cookies=cookie or [], headers=header or [], echo=typer.echo))
-
-
-@cli.command()
-def keygen(config: Config = None) -> None:
-    """Print a new API key, and the setting for the key."""
-    if config is not None:
-        load(config)
-    typer.echo(secrets.token_urlsafe(32))
-    places = f"app.api_keys in {config or 'config.toml'}, or PNS_APP__API_KEYS"
-    typer.echo(f"Put it into {places}, and give it to your application.", err=True)
-
-
-@cli.command()
-def demo(
-    config: Config = None,
-    embedded: Annotated[bool, typer.Option(help="Mount PNS inside the application.")] = False,
-    port: Annotated[int, typer.Option(help="The application's port; 0 takes any free one.")] = 8000,
-) -> None:
-    """Run a demo application with two users, and PNS beside it. Ends with Ctrl-C."""
-    from pns.ops.demo import run
-
-    if config is not None:
-        load(config)
-    raise typer.Exit(run(embedded=embedded, port=port, echo=typer.echo, config=config))
-
-
-@cli.command()
-def doctor(
-    config: Config = None,
-    url: URL = "",
-    cookie: Cookies = None,
-    *,
-    header: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'NAME: VALUE'",
-            help="A header of a logged-in user, where the login is no cookie. Repeatable.",
-            callback=checked(header_line),
-        ),
-    ] = None,
-    origin: Annotated[str, typer.Option(metavar="ORIGIN", help="The origin of the pages that use PNS.")] = "",
-) -> None:
-    """Ask the running deployment the questions that a stuck operator has; each failure with its remedy."""
-    from pns.ops.commands.doctor import examine
-
-    settings = load(config)
-    url, cookies, headers = url or own_url(settings), cookie or [], header or []
-    report = asyncio.run(examine(settings, url=url, cookies=cookies, origin=origin, headers=headers))
-    raise typer.Exit(report)
+            return cli
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
-    """The `pns` command."""
+    """Run the command of `sys.argv`, and end the process with its exit code."""
+    if sys.argv[1:] == ["--help"]:
+        from pns.ops.overview import text
+
+        if shown := text():
+            sys.stdout.write(shown)
+            return
+    from pns.errors import PNSError, SettingsError
+
     try:
-        cli()
+        _run(sys.argv[1:])
     except SettingsError as error:
-        typer.echo(f"pns: {error}", err=True)
+        sys.stderr.write(f"pns: {error}\n")
         sys.exit(2)
     except PNSError as error:
-        typer.echo(f"pns: {error}", err=True)
+        sys.stderr.write(f"pns: {error}\n")
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as the tree does
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments[:1] == ["serve"]:
+        gc.set_threshold(LOADING)
+        from pns.ops.serve import options
+
+        if (asked := options.read(arguments[1:])) is not None:
+            sys.exit(asked.run())
+    from pns.ops.commands.tree import cli
+
+    cli(prog_name="pns")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ MOST_RETRY_AFTER = 3600.0
 MOST_CIRCUITS = 10_000
 
 RETRY_SECONDS = 2.0
+DOUBT_SECONDS = 60.0
+"""The first wait of a push whose service refuses its device, perhaps for a setting of ours: an operator has
+to act, and nobody else waits meanwhile."""
 MOST_RETRY_SECONDS = 600.0
 """A random half more makes a quarter of an hour, as Apple advises after an error of Apple's servers."""
 
@@ -103,6 +106,10 @@ class Circuits:
             failing = [(name, each) for name, each in self._by_name.items() if each.failures]
             self._by_name = {"": own, **dict(failing[-self._most // 2 :])}
         return self._by_name.setdefault(name, Circuit())
+
+    def found(self, name: str) -> Circuit | None:
+        """The circuit of a name that had trouble, or None."""
+        return self._by_name.get(name)
 
     def __len__(self) -> int:
         return len(self._by_name)

@@ -11,31 +11,37 @@ import asyncio
 import contextlib
 import logging
 import random
+from typing import NamedTuple
 
 from pns.contracts.gateway import Gateway, Outcome, Receipt
 from pns.contracts.outbox import Claim, Outbox, Settlement
 from pns.errors import Unavailable
 from pns.model.push import Push, PushState
 from pns.model.timestamp import SECOND
-from pns.push.circuit import Circuits, Concurrency, Pace, retry_seconds
+from pns.push import turns
+from pns.push.circuit import (
+    DOUBT_SECONDS,
+    RETRY_SECONDS,
+    Circuit,
+    Circuits,
+    Concurrency,
+    Pace,
+    retry_seconds,
+)
+from pns.push.turns import GATHER_SECONDS, Claiming, Turns
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.runtime.one_line import printable
+from pns.runtime.quiet_log import QuietLog
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 """How late a push may be claimed after it is due."""
-GATHER_SECONDS = 0.01
-"""At least, from one turn to the next: a turn costs two commits, and many pushes can share a turn."""
 LEASE_MARGIN_SECONDS = 10.0
 """How long a claim outlives the timeout of its pushes."""
-AWAY_SECONDS = 2.0
 STOP_SECONDS = 2.0
 """For pushes under way when a node goes down: a push that is cut off is sent again, perhaps a second time."""
-CLAIM_SECONDS = 15.0
-"""For a claim under way when a node goes down. A store gives a claim two turns of five seconds: the commit
-before the claim's, and the claim's own."""
 MOST_OF_USER = 8
 """Pushes under way to one user's devices, where the devices name their services: all of them may hang."""
 MOST_REASON = 300
@@ -48,6 +54,15 @@ _STATES = {
 }
 _TROUBLE = (Outcome.UNAVAILABLE, Outcome.REFUSED)
 _BROKEN = Receipt(Outcome.RETRY, "PNS failed; its log says why")
+
+
+class _Way(NamedTuple):
+    """The circuits of a push under way: of its service, and of its device. True: the push is a trial."""
+
+    service: str
+    device: str
+    service_trial: bool
+    device_trial: bool
 
 
 class Dispatcher:
@@ -78,17 +93,22 @@ class Dispatcher:
         self._timeout = timeout
         self._offline_only = offline_only
         self._circuits = Circuits()
+        self._quiet = QuietLog(logging.LoggerAdapter(log, {"gateway": gateway.name}), clock=clock)
         self._users = Concurrency(MOST_OF_USER)
         self._sending: set[asyncio.Task[None]] = set()
-        self._claiming: asyncio.Task[list[Push]] | None = None
+        self._claiming = Claiming[Push]()
         self._done: list[Settlement] = []
-        self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._turns = Turns(
+            f"push {gateway.name}",
+            self._turn,
+            away=self._away,
+            clock=clock,
+            metrics=metrics,
+            extra={"gateway": gateway.name},
+        )
 
     def start(self) -> None:
-        if self._task is None:
-            self._news = asyncio.Event()
-            self._task = asyncio.create_task(self._run(), name=f"pns push {self._gateway.name}")
+        self._turns.start()
 
     async def stop(self) -> None:
         """End the work under way, and settle its results. Safe to call twice, and before `start`.
@@ -96,11 +116,8 @@ class Dispatcher:
         Pushes have STOP_SECONDS to be answered. The store has CLAIM_SECONDS more to answer a claim: the
         claimed pushes are given back at once, and need not wait for the end of their lease.
         """
-        task, self._task = self._task, None
-        if task is None:
+        if not await self._turns.stop():
             return
-        task.cancel()
-        await asyncio.wait([task])
         if self._sending:
             await asyncio.wait(self._sending, timeout=STOP_SECONDS)
         for sending in self._sending:
@@ -111,36 +128,8 @@ class Dispatcher:
         with contextlib.suppress(Unavailable):
             await self._settle()
 
-    async def _run(self) -> None:
-        trouble = ""
-        while True:
-            try:
-                pause = await self._turn()
-                trouble = ""
-            except Unavailable as error:
-                level = logging.DEBUG if str(error) == trouble else logging.WARNING
-                log.log(level, "pushes are put off: %s", error, extra={"gateway": self._gateway.name})
-                pause, trouble = AWAY_SECONDS, str(error)
-            except Exception:
-                self._metrics.loop_errors.labels(f"push {self._gateway.name}").inc()
-                log.exception("a turn of the dispatcher failed", extra={"gateway": self._gateway.name})
-                pause = AWAY_SECONDS
-            if pause:
-                await self._pause(pause)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait GATHER_SECONDS, then until `seconds` have passed or a push is answered."""
-        await self._clock.sleep(GATHER_SECONDS)
-        waiting = [
-            asyncio.ensure_future(self._clock.sleep(seconds - GATHER_SECONDS)),
-            asyncio.ensure_future(self._news.wait()),
-        ]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
-        self._news.clear()
+    def _away(self, level: int, error: Unavailable) -> None:
+        log.log(level, "pushes are put off: %s", error, extra={"gateway": self._gateway.name})
 
     async def _turn(self) -> float:
         """Settle the answered pushes, then claim due pushes. Returns the seconds until the next turn."""
@@ -156,37 +145,25 @@ class Dispatcher:
         if due_at is None or due_at > self._clock.now():
             return POLL_SECONDS
         until = self._clock.now() + round((self._timeout + LEASE_MARGIN_SECONDS) * SECOND)
-        claimed = await self._claim(Claim(self._gateway.name, room, until, self._offline_only))
+        claim = Claim(self._gateway.name, room, until, self._offline_only)
+        claimed = await self._claiming.take(self._outbox.claim(claim))
         for push in claimed:
             self._begin(push, now)
         if claimed and whole.is_open:
             return POLL_SECONDS
         return GATHER_SECONDS  # an empty claim cancelled or held all it found: more may be due
 
-    async def _claim(self, claim: Claim) -> list[Push]:
-        """The leased pushes. Cancelling this call does not cancel the claim: `_give_back` follows."""
-        self._claiming = asyncio.ensure_future(self._outbox.claim(claim))
-        claimed = await asyncio.shield(self._claiming)
-        self._claiming = None
-        return claimed
-
     async def _give_back(self) -> None:
         """Put off the pushes of a claim that was under way when this node went down."""
-        claiming, self._claiming = self._claiming, None
-        if claiming is None:
-            return
-        await asyncio.wait([claiming], timeout=CLAIM_SECONDS)
-        if not claiming.done():
-            claiming.cancel()
+        claimed = await self._claiming.rest()
+        if claimed is None:
             log.warning(
                 "a claim was not answered within %g s: its pushes wait for the end of their lease",
-                CLAIM_SECONDS,
+                turns.CLAIM_SECONDS,
                 extra={"gateway": self._gateway.name},
             )
-        elif not claiming.cancelled() and claiming.exception() is None:
-            # A claim that failed has leased nothing.
-            for push in claiming.result():
-                self._put_off(push, "its node went down", 0.0)
+        for push in claimed or ():
+            self._put_off(push, "its node went down", 0.0)
 
     async def _settle(self) -> None:
         done, self._done = self._done, []
@@ -203,16 +180,21 @@ class Dispatcher:
 
     def _begin(self, push: Push, now: float) -> None:
         service, user_id = self._gateway.circuit(push.device), push.device.user_id
+        own = f"{service} {push.device.device_id}"
         circuit = self._circuits.take(service)
+        if (doubted := self._circuits.found(own)) is not None and doubted.wait(now):
+            circuit = doubted
         if wait := circuit.wait(now):  # claimed with others, whose service is well
             self._put_off(push, f"waits for its service: {circuit.reason}", wait)
         elif service and (wait := self._users.wait(user_id, now)):
             self._put_off(push, "waits for other pushes of its user", min(wait, self._timeout))
         else:
-            trial = circuit.try_until(now + self._timeout)
+            until = now + self._timeout
+            device_trial = doubted is not None and doubted.try_until(until)
+            way = _Way(service, own, circuit.try_until(until), device_trial)
             self._pace.took(1, now)
             self._users.enter(user_id, now)
-            task = asyncio.create_task(self._send(push, service, trial=trial))
+            task = asyncio.create_task(self._send(push, way))
             self._sending.add(task)
             task.add_done_callback(lambda task: self._ended(task, user_id))
 
@@ -225,12 +207,16 @@ class Dispatcher:
         self._sending.discard(task)
         self._users.leave(user_id)
 
-    async def _send(self, push: Push, service: str, *, trial: bool) -> None:
+    async def _send(self, push: Push, way: _Way) -> None:
         receipt = await self._ask(push)
-        self._note(service, receipt, trial=trial)
+        if receipt.of_device:
+            self._doubt(way, receipt)
+        else:
+            self._believe(way, receipt)
+            self._note(way.service, receipt, trial=way.service_trial)
         self._done.append(self._settlement(push, receipt))
         self._attempts[receipt.outcome].inc()
-        self._news.set()
+        self._turns.news.set()
 
     async def _ask(self, push: Push) -> Receipt:
         begin = self._clock.monotonic()
@@ -247,19 +233,38 @@ class Dispatcher:
 
     def _settlement(self, push: Push, receipt: Receipt) -> Settlement:
         state = _STATES.get(receipt.outcome, PushState.RETRY)
-        receipt = receipt._replace(
-            reason=printable(receipt.reason, MOST_REASON),
-            provider_id=receipt.provider_id and printable(receipt.provider_id, MOST_REASON),
-        )
+        reason = printable(receipt.reason, MOST_REASON)
         if state is PushState.DEVICE_INVALID:
-            told = {"device_id": push.device.device_id, "reason": receipt.reason}
+            told = {"device_id": push.device.device_id, "reason": reason}
             log.info("a device is gone", extra={"gateway": self._gateway.name, **told})
         if state is not PushState.RETRY:
-            return Settlement(push, state, receipt.reason, receipt.provider_id)
-        seconds = retry_seconds(push.attempt, retry_after=receipt.retry_after, random=random.random)
+            provider_id = receipt.provider_id and printable(receipt.provider_id, MOST_REASON)
+            return Settlement(push, state, reason, provider_id, keys=receipt.keys)
+        first = DOUBT_SECONDS if receipt.of_device else RETRY_SECONDS
+        later = receipt.retry_after
+        seconds = retry_seconds(push.attempt, retry_after=later, random=random.random, first=first)
         due_at = self._clock.now() + round(seconds * SECOND)
         # Not after its end: an operator should find it expired then, not waiting.
-        return Settlement(push, state, receipt.reason, due_at=min(due_at, push.expires_at))
+        due_at = min(due_at, push.expires_at)
+        return Settlement(push, state, reason, due_at=due_at, keys=receipt.keys)
+
+    def _doubt(self, way: _Way, receipt: Receipt) -> None:
+        """The service refuses this device, perhaps for a setting of ours. No other device waits."""
+        self._circuits.take(way.service).undecided(trial=way.service_trial)
+        own = self._circuits.take(way.device)
+        own.failed(self._clock.monotonic(), receipt.reason, trial=way.device_trial)
+        told = f"pushes wait: {printable(receipt.reason, MOST_REASON)}"
+        self._quiet.write("refused", told, level=logging.ERROR)
+        self._circuits_open.set(self._circuits.open)
+
+    def _believe(self, way: _Way, receipt: Receipt) -> None:
+        """The answer is no refusal of the device."""
+        own: Circuit | None = self._circuits.found(way.device)
+        if own is None:
+            return
+        own.undecided(trial=way.device_trial)
+        if receipt.outcome is Outcome.ACCEPTED and own.succeeded():
+            self._circuits_open.set(self._circuits.open)
 
     def _note(self, service: str, receipt: Receipt, *, trial: bool) -> None:
         """Tell the circuit of the service about the answer."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Literal
 
 from pns.contracts.gateway import Gateway
 from pns.contracts.store import Store
 from pns.model.push import PushSchedule
+from pns.model.role import Role
 from pns.model.timestamp import DAY, SECOND
 from pns.push.dismissals import DISMISS_SECONDS, Dismissals
 from pns.push.dispatcher import Dispatcher
@@ -23,8 +23,6 @@ from pns.runtime.clock import Clock
 from pns.runtime.looper import Looper
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
-
-Role = Literal["all", "web", "push"]
 
 SETTLED_SECONDS = 2.5
 """How long a push waits for the presence of its user: each node writes its connections once a second."""

@@ -25,15 +25,25 @@ MOST_DEVICES = 50
 
 
 class RegisteredDevice(NamedTuple):
-    """A device as the store keeps it. `reply`: the gateway's answer to the device, told once."""
+    """A device as the store keeps it. `reply`: the gateway's answer to the device, told once.
+
+    `dismissed`: the notifications that the device need not show any more.
+    """
 
     device: Device
     reply: Mapping[str, object]
+    dismissed: Sequence[str] = ()
 
     @property
     def told(self) -> Registered:
         """The answer to the device, or to the application for the device."""
-        return Registered(self.device.device_id, dict(self.reply) or UNSET)
+        is_web = self.device.network == "webpush"
+        return Registered(
+            self.device.device_id,
+            mqtt=UNSET if is_web else dict(self.reply) or UNSET,
+            application_server_key=str(self.reply.get("application_server_key", "")) or UNSET,
+            dismissed=list(self.dismissed) or UNSET,
+        )
 
 
 class Registrar:
@@ -94,7 +104,12 @@ class Registrar:
             )
         )
         await self._make_room(device)
-        return RegisteredDevice(device, address.reply)
+        return RegisteredDevice(device, address.reply, await self._gone(user_id, registration.shown))
+
+    async def _gone(self, user_id: str, shown: Sequence[str]) -> list[str]:
+        """The ids among `shown` that were seen, or are gone."""
+        unseen = await self._store.outbox.still_unseen(user_id, shown) if shown else set()
+        return [each for each in shown if each not in unseen]
 
     async def register_pseudo(self, registration: Registration) -> RegisteredDevice:
         """Register a device without a user. PNS makes a user for the device, the same user each time."""

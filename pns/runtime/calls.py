@@ -74,3 +74,11 @@ class Calls:
             answer.set_exception(error)
         else:
             answer.set_result(task.result())
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread, if one runs."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

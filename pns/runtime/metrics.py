@@ -5,6 +5,7 @@ No metric ever has a user, a cookie or notification data as a label.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,6 +26,8 @@ class Metrics:
         self._measure_the_bus()
         self._measure_the_node()
         self._measure_push()
+        self._measure_webhooks()
+        self._measure_the_outgoing()
 
     def _measure_devices(self) -> None:
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
@@ -44,13 +47,18 @@ class Metrics:
         )
 
     def _measure_the_store(self) -> None:
-        counter, histogram = (
-            partial(Counter, registry=self.registry),
-            partial(Histogram, registry=self.registry),
-        )
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
         self.notifies = counter("pns_notifies", "Calls of notify, by outcome", ["outcome"])
         self.notifications_stored = counter(
             "pns_notifications_stored", "Notifications stored for the first time"
+        )
+        self.notifications_taken_back = counter(
+            "pns_notifications_taken_back", "Notifications taken back with their publication"
+        )
+        self.pending = gauge("pns_pending", "Notifications that wait for their time, counted every minute")
+        self.pending_overdue_seconds = gauge(
+            "pns_pending_overdue_seconds", "How long the first of them has been due at the last look"
         )
         self.commit_size = histogram("pns_commit_size", "Writes that shared one commit", buckets=_BATCH)
         self.commit_seconds = histogram(
@@ -59,7 +67,7 @@ class Metrics:
 
     def _measure_the_bus(self) -> None:
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
-        self.hints = counter("pns_hints", "Users named in hints between nodes, by way (sent, heard)", ["way"])
+        self.hints = counter("pns_hints", "Users named in hints, by way (sent, heard, dropped)", ["way"])
         self.bus_up = gauge("pns_bus_up", "Whether hints flow between nodes: 1 or 0")
         self.bus_up.set(1)
         self.bus_losses = counter("pns_bus_losses", "How often the line to the bus was lost")
@@ -86,6 +94,47 @@ class Metrics:
         self.push_overdue_seconds = gauge(
             "pns_push_overdue_seconds", "How long the first push in line has been due", ["gateway"]
         )
+
+    def _measure_webhooks(self) -> None:
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        self.webhooks = counter(
+            "pns_webhooks",
+            "Attempts to tell the application, by event and how they ended",
+            ["event", "outcome"],
+        )
+        self.webhook_seconds = Histogram(
+            "pns_webhook_seconds",
+            "From the hand-over of an event to the application's answer",
+            buckets=_LATENCY,
+            registry=self.registry,
+        )
+        self.webhook_overdue_seconds = gauge(
+            "pns_webhook_overdue_seconds", "How long the first event in line has been due"
+        )
+        self.webhook_off = gauge(
+            "pns_webhook_off", "Whether this node tells the application nothing more, after a 410: 1 or 0"
+        )
+
+    def _measure_the_outgoing(self) -> None:
+        gauge = partial(Gauge, registry=self.registry)
+        self.outgoing_waiting = gauge(
+            "pns_outgoing_waiting", "Rows of the application's pns_outgoing that wait, counted every minute"
+        )
+        self.outgoing_oldest_seconds = gauge(
+            "pns_outgoing_oldest_seconds", "How old the oldest of them was at the last count"
+        )
+        self.outgoing_refused = gauge(
+            "pns_outgoing_refused", "Rows of pns_outgoing that PNS refused, which stay until somebody decides"
+        )
+
+    def figures(self, names: Collection[str]) -> dict[str, float]:
+        """The samples of these names, those of all labels added up."""
+        found = dict.fromkeys(names, 0.0)
+        for family in self.registry.collect():
+            for sample in family.samples:
+                if sample.name in found:
+                    found[sample.name] += sample.value
+        return found
 
     def text(self) -> bytes:
         """The Prometheus exposition of all metrics."""

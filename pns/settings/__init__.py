@@ -6,6 +6,7 @@ itself. No secret ever appears in a `repr` or an error.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,11 @@ from msgspec import Meta
 from pns.errors import SettingsError
 from pns.settings import rules as constraint
 from pns.settings import sources as configuration
+from pns.settings import urls
 from pns.settings.rules import Constraint
+from pns.settings.subject import subject
+
+log = logging.getLogger(__name__)
 
 FORWARD_HEADERS = ("cookie", "authorization", "accept-language", "user-agent", "origin")
 
@@ -65,8 +70,10 @@ class ServerSettings(_Section, frozen=True):
     heartbeat_seconds: Seconds = 45
     send_timeout_seconds: Seconds = 10
     drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
+    keep_alive_seconds: Seconds = 75
     compression: bool = False
     public_metrics: bool = False
+    public_url: Annotated[str, _text(constraint.public_url)] = ""
 
 
 class AuthSettings(_Section, frozen=True):
@@ -83,7 +90,9 @@ class OAuth2Settings(_Section, frozen=True):
     issuer: WebURL = ""
     jwks_url: WebURL = ""
     audience: str = ""
+    audience_claim: Annotated[str, _text(constraint.claim_name)] = "aud"
     scope: str = "pns.notify"
+    scope_claim: Annotated[str, _text(constraint.claim_name)] = "scope"
 
 
 class AppSettings(_Section, frozen=True):
@@ -98,17 +107,33 @@ class SessionSettings(_Section, frozen=True):
 
 
 class StoreSettings(_Section, frozen=True):
-    url: Annotated[str, _text(constraint.url_of("sqlite", "postgresql"))] = "sqlite:///pns.db"
+    url: Annotated[str, _text(urls.store_url)] = "sqlite:///pns.db"
+
+    @property
+    def is_sqlite(self) -> bool:
+        """A file of this machine; else a server of PostgreSQL."""
+        return self.url.startswith("sqlite://")
 
 
 class BusSettings(_Section, frozen=True):
-    url: Annotated[str, _text(constraint.url_of("local", "redis", "rediss", "nats", "postgresql"))] = (
-        "local://"
-    )
+    url: Annotated[str, _text(urls.bus_url)] = "local://"
+
+    @property
+    def is_local(self) -> bool:
+        """No bus: one process is told of its own changes alone."""
+        return self.url.startswith("local://")
+
+
+class OutboundSettings(_Section, frozen=True):
+    proxy: Annotated[str, _text(constraint.optional(urls.proxy_url))] = ""
 
 
 class RetentionSettings(_Section, frozen=True):
     seen_days: Annotated[float, Meta(ge=0, le=36_500)] = 30
+
+
+class TimelineSettings(_Section, frozen=True):
+    keep_days: Annotated[float, Meta(ge=0, le=365)] = 7
 
 
 class LimitsSettings(_Section, frozen=True):
@@ -174,7 +199,7 @@ class APNsSettings(GatewaySettings, frozen=True):
 
 
 class WebPushSettings(GatewaySettings, frozen=True):
-    subject: str = ""
+    subject: Annotated[str, _text(constraint.optional(subject))] = ""
     private_key: str = ""
     allowed_networks: Annotated[tuple[str, ...], _text(constraint.network)] = ()
     ca_file: str = ""
@@ -200,13 +225,13 @@ class AzureSettings(GatewaySettings, frozen=True):
 
 
 class MQTTSettings(GatewaySettings, frozen=True):
-    url: Annotated[str, _text(constraint.optional(constraint.url_of("mqtt", "mqtts")))] = ""
+    url: Annotated[str, _text(constraint.optional(urls.mqtt_url))] = ""
     username: str = ""
     password: str = ""
     ca_file: str = ""
     topic_prefix: str = "pns"
     provisioning: Literal["none", "dynamic-security"] = "none"
-    device_url: str = ""
+    device_url: Annotated[str, _text(constraint.optional(urls.device_url))] = ""
     rate_per_second: Rate = 1000
     concurrency: Count = 100
 
@@ -240,6 +265,16 @@ class PushSettings(_Section, frozen=True):
         }
 
 
+class WebhookSettings(_Section, frozen=True):
+    url: WebURL = ""
+    secret: Annotated[str, _text(constraint.optional(constraint.webhook_secret))] = ""
+    events: tuple[Literal["unseen", "seen", "read", "device_removed"], ...] = ("unseen",)
+    unseen_after_seconds: Annotated[float, Meta(ge=0, le=2_419_200)] = 900
+    unseen_every_seconds: Annotated[float, Meta(ge=0, le=2_419_200)] = 3600
+    timeout_seconds: Annotated[float, Meta(gt=0, le=120)] = 10
+    retry_days: Annotated[float, Meta(gt=0, le=28)] = 3
+
+
 class Settings(_Section, frozen=True):
     """All settings of a node. Immutable. A node starts with the defaults alone.
 
@@ -253,9 +288,12 @@ class Settings(_Section, frozen=True):
     session: SessionSettings = SessionSettings()
     store: StoreSettings = StoreSettings()
     bus: BusSettings = BusSettings()
+    outbound: OutboundSettings = OutboundSettings()
     retention: RetentionSettings = RetentionSettings()
+    timeline: TimelineSettings = TimelineSettings()
     limits: LimitsSettings = LimitsSettings()
     push: PushSettings = PushSettings()
+    webhook: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -265,9 +303,12 @@ class Settings(_Section, frozen=True):
         Variables `PNS_<SECTION>__<KEY>` of `environ` (the process's own by default) win over the file; lists
         are comma-separated. Raises SettingsError for a named file that cannot be read, an unknown key, a
         wrong type, an impossible value and a contradiction between keys. The error is a single line without
-        any value.
+        any value. A variable of this form that belongs to no section is ignored, with a warning in the log.
         """
-        settings, places = configuration.read(cls, path, os.environ if environ is None else environ)
+        environ = os.environ if environ is None else environ
+        settings, places = configuration.read(cls, path, environ)
+        for sentence in configuration.strangers(cls, environ):
+            log.warning(sentence)
         for key, cause, remedy in settings._contradictions():
             place = places.get(key) or places[cause]
             raise SettingsError(f"{place}: {key} {remedy}")

@@ -8,10 +8,12 @@ because a value may be a secret. Pure: nothing is looked up, opened or connected
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
-from urllib.parse import urlsplit
+
+from pns.settings.address import is_host_name, read_hosts
 
 Constraint = Callable[[str], str]
 
@@ -20,6 +22,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)"
 _ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://{_HOST}(?::(0|[1-9][0-9]{{0,4}}))?")
 _HOST_AND_PORT = re.compile(rf"{_HOST}(?::([0-9]{{0,5}}))?")
+_WEB_URL = re.compile(r"https?://([^/?#@]+)([/?][^#]*)?", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}")
 
 NEVER_FORWARDED = frozenset(
@@ -97,9 +100,17 @@ def network(text: str) -> str:
 
 def bind_host(text: str) -> str:
     """`server.host`."""
-    if re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", text):
+    if is_host_name(text) or _is_address(text):
         return text
     raise ValueError('must be a host name or an IP address such as "127.0.0.1", "0.0.0.0" or "::"')
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def header_name(text: str) -> str:
@@ -121,27 +132,41 @@ def method(text: str) -> str:
 
 def web_url(text: str) -> str:
     """An http(s) URL, or nothing."""
-    allowed = "must be a URL that starts with http:// or https:// and a host, without user and fragment"
-    try:
-        parts = urlsplit(text)
-        odd = parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.port == 0
-    except ValueError:
-        odd = True
-    if text and (odd or "@" in parts.netloc or parts.fragment or not re.fullmatch(r"[!-~]+", text)):
-        raise ValueError(allowed)
+    if text and not (re.fullmatch(r"[!-~]+", text) and _is_web_url(text)):
+        raise ValueError(
+            "must be a URL that starts with http:// or https:// and a host, without user and fragment"
+        )
     return text
 
 
-def url_of(*schemes: str) -> Constraint:
-    """The constraint of a URL with a scheme of `schemes`."""
+def public_url(text: str) -> str:
+    """`server.public_url`; returned without a slash at the end."""
+    if text and ("?" in web_url(text) or text.count("//") != 1):
+        raise ValueError('must be a URL and a path, without a query, such as "https://app.example.com/pns"')
+    return text.rstrip("/")
 
-    def constraint(text: str) -> str:
-        scheme, separator, _ = text.partition("://")
-        if separator and scheme in schemes:
-            return text
-        raise ValueError("must start with " + " or ".join(f"{scheme}://" for scheme in schemes))
 
-    return constraint
+def webhook_secret(text: str) -> str:
+    """`webhook.secret`, as Standard Webhooks writes one."""
+    try:
+        key = b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not (text.startswith("whsec_") and 24 <= len(key) <= 64):
+        raise ValueError(
+            'must be "whsec_" and the base64 of 24 to 64 bytes; leave it out, and PNS makes one, which '
+            "`pns webhook secret` prints"
+        )
+    return text
+
+
+def _is_web_url(text: str) -> bool:
+    found = _WEB_URL.fullmatch(text)
+    try:
+        hosts = read_hosts(found[1]) if found is not None else ()
+    except ValueError:
+        return False
+    return len(hosts) == 1 and not hosts[0].name.startswith("/")
 
 
 def optional(constraint: Constraint) -> Constraint:
@@ -156,6 +181,13 @@ def api_key(text: str) -> str:
     raise ValueError(
         "must have at least 16 characters, printable ASCII without spaces; `pns keygen` makes one"
     )
+
+
+def claim_name(text: str) -> str:
+    """`app.oauth2.audience_claim`, `app.oauth2.scope_claim`."""
+    if re.fullmatch(r"[!-~]{1,255}", text):
+        return text
+    raise ValueError('must be the name of a claim of the token, such as "aud", "client_id" or "roles"')
 
 
 def cookie_name(text: str) -> str:

@@ -12,6 +12,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +28,12 @@ Key = tuple[str, ...]
 PREFIX = "PNS_"
 CONFIG_VARIABLE = "PNS_CONFIG"
 DEFAULT_FILE = "config.toml"
+
+_QUOTES = "\"'`“”„‘’«»"
+_UNWRAPPED = (
+    "must be the bare value, without quotes or brackets around it (docker --env-file passes quotes on; "
+    "in a variable a list is comma-separated)"
+)
 
 
 class Given(NamedTuple):
@@ -60,11 +67,17 @@ def found(environ: Mapping[str, str]) -> bool:
 
 
 def _keys(kind: type[msgspec.Struct], at: Key = ()) -> Iterator[tuple[Key, Any]]:
-    for field in msgspec.structs.fields(kind):
-        if _is_section(field.type):
-            yield from _keys(field.type, (*at, field.name))
+    for name, field in _fields(kind).items():
+        if _is_section(field):
+            yield from _keys(field, (*at, name))
         else:
-            yield (*at, field.name), field.type
+            yield (*at, name), field
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
+    """The type of each field, by name. msgspec evaluates the annotations anew at each question."""
+    return {field.name: field.type for field in msgspec.structs.fields(kind)}
 
 
 def _is_section(kind: object) -> bool:
@@ -116,7 +129,7 @@ def _parse(place: str, content: bytes) -> dict[str, Any]:
 def _walk(
     place: str, kind: type[msgspec.Struct], table: Mapping[str, Any], *, at: Key = ()
 ) -> Iterator[tuple[Key, Any]]:
-    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     for name, raw in table.items():
         key = (*at, name)
         if name not in fields:
@@ -132,22 +145,53 @@ def _walk(
 # ── the environment ───────────────────────────────────────────────────────────────────────────────────
 
 
+def strangers(kind: type[msgspec.Struct], environ: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each variable `PNS_…__…` that belongs to no section.
+
+    An orchestrator sets such names for its own services. The sentence never repeats a value.
+    """
+    known = _variables(_keys(kind))
+    for name in environ:
+        if _is_ours(name) and name not in known and not _has_section(name, known):
+            yield f"environment variable {printable(name, 80)} is ignored: it {_unknown(name, known)}"
+
+
 def _from_environment(keys: Mapping[Key, Any], environ: Mapping[str, str]) -> dict[Key, Given]:
-    known = {PREFIX + "__".join(key).upper(): key for key in keys}
+    known = _variables((key, None) for key in keys)
     given = {}
     for name, text in environ.items():
-        # A name without the double underscore is not ours: an orchestrator sets PNS_PORT and similar names.
-        if not name.startswith(PREFIX) or "__" not in name:
+        if not _is_ours(name):
             continue
         place = f"environment variable {printable(name, 80)}"
-        if name not in known:
+        if name in known:
+            key = known[name]
+            given[key] = Given(
+                place,
+                _value(place, key, _raw(place, key, text, kind=keys[key]), kind=keys[key], strict=False),
+            )
+        elif _has_section(name, known):
             raise SettingsError(f"{place}: {_unknown(name, known)}")
-        key = known[name]
-        given[key] = Given(place, _value(place, key, _raw(text, keys[key]), kind=keys[key], strict=False))
     return given
 
 
-def _raw(text: str, kind: Any) -> object:
+def _variables(keys: Iterable[tuple[Key, Any]]) -> dict[str, Key]:
+    return {PREFIX + "__".join(key).upper(): key for key, _ in keys}
+
+
+def _is_ours(name: str) -> bool:
+    """Whether `name` has the form of a setting. An orchestrator sets PNS_PORT and similar names."""
+    return name.startswith(PREFIX) and "__" in name
+
+
+def _has_section(name: str, known: Iterable[str]) -> bool:
+    """Whether `name` begins as a setting does, in any case of the letters."""
+    section = name.upper().partition("__")[0]
+    return section in {each.partition("__")[0] for each in known}
+
+
+def _raw(place: str, key: Key, text: str, *, kind: Any) -> object:
+    if _is_wrapped(text):
+        raise _refusal(place, key, _UNWRAPPED)
     if not isinstance(_plain(kind), inspect.VarTupleType):
         return text
     return [part.strip() for part in text.split(",") if part.strip()]
@@ -169,9 +213,17 @@ def _value(place: str, key: Key, raw: object, *, kind: Any, strict: bool) -> obj
     return value
 
 
+def _is_wrapped(text: str) -> bool:
+    """Whether `text` has its quotes or the brackets of a list with it, as `docker --env-file` leaves them."""
+    bare = text.strip()
+    return len(bare) > 1 and ((bare[0] in _QUOTES and bare[-1] in _QUOTES) or bare[0] + bare[-1] == "[]")
+
+
 def _text(place: str, key: Key, text: str, *, kind: Any) -> str:
     if printable(text) != text:
         raise _refusal(place, key, "must be text without control characters")
+    if _is_wrapped(text):
+        raise _refusal(place, key, _UNWRAPPED)
     info = inspect.type_info(kind)
     constraint = (info.extra or {}).get("constraint") if isinstance(info, inspect.Metadata) else None
     if constraint is None:
@@ -221,7 +273,7 @@ def _unknown(name: str, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     if near:
         return f"is not a setting; did you mean {near[0]}?"
-    few = len(known) < 12
+    few = len(known) <= 16  # every section, and the keys of most
     return "is not a setting; " + (
         f"there are {', '.join(known)}" if few else "config.toml lists every setting"
     )

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Scope
 PATIENCE_SECONDS = 10.0
 """How long a test waits for a message before it fails: only a broken test ever waits this long."""
 _TIME_STANDS_STILL = (
-    "where the clock is a FakeClock, as in temporary_pns, a publication is spread and a push is sent only "
-    "when a test lets time pass: clock.advance(1)"
+    "where the clock is a FakeClock, as in temporary_pns, a push is sent, a date passes and a large "
+    "publication goes on only when a test lets time pass: clock.advance(1)"
 )
 
 
@@ -41,7 +41,9 @@ class Closed(Exception):
 
 
 class Device:
-    """An open connection. `counts` holds every count that was read, in order."""
+    """An open connection. `counts` holds every count that was read, in order, and `all_counts` every value of
+    `notificationCounts`.
+    """
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Device:
     ) -> None:
         """`ticket`: the ticket in the answer of POST /subscribe to a client without cookies."""
         self.counts: list[int] = []
+        self.all_counts: list[dict[str, Any]] = []
         self.accept_headers: dict[str, str] = {}
         """The headers of the 101 answer, names in lower case."""
         self.subprotocol: str | None = None
@@ -146,6 +149,18 @@ class Device:
                 found = f"the count is {self.counts[-1]}, not {expected}" if self.counts else "no count came"
                 raise TimeoutError(f"{found}; {_TIME_STANDS_STILL}") from None
 
+    async def all_counts_are(self, **expected: Any) -> None:
+        """Return when the newest `notificationCounts` that was read has these members, such as `unread=2`.
+
+        Must follow `ask_counts`. Raises TimeoutError as `count_is` does.
+        """
+        while not (self.all_counts and expected.items() <= self.all_counts[-1].items()):
+            try:
+                await self.receive()
+            except TimeoutError:
+                newest = self.all_counts[-1] if self.all_counts else "none"
+                raise TimeoutError(f"the counts are {newest}; {_TIME_STANDS_STILL}") from None
+
     async def send(self, message: str | dict[str, Any]) -> None:
         text = message if isinstance(message, str) else json.dumps(message)
         self._to_app.put_nowait({"type": "websocket.receive", "text": text})
@@ -153,9 +168,17 @@ class Device:
     async def ask(self, message: str | dict[str, Any]) -> dict[str, Any]:
         """Send a request and return its answer or error; counts that come between are recorded."""
         await self.send(message)
-        while "newNotificationCountChanged" in (answer := await self.receive()):
+        asks_counts = isinstance(message, dict) and "countsRequest" in message
+        others = {"newNotificationCountChanged"} | (set() if asks_counts else {"notificationCounts"})
+        while not others.isdisjoint(answer := await self.receive()):
             pass
         return answer
+
+    async def ask_counts(self, **request: Any) -> dict[str, Any]:
+        """Ask for all counts, now and after every change; keywords are members of `countsRequest`."""
+        answer = await self.ask({"countsRequest": request})
+        counts: dict[str, Any] = answer["notificationCounts"]
+        return counts
 
     async def unseen(self, **request: Any) -> list[dict[str, Any]]:
         """Ask for the unseen notifications; keywords are members of `unseenNotificationDataRequest`."""
@@ -168,6 +191,18 @@ class Device:
         answer = await self.ask({"seenNotificationsRequest": request})
         items: list[dict[str, Any]] = answer["seenNotificationData"]
         return items
+
+    async def mark(self, as_: str, **which: Any) -> int:
+        """Mark notifications, and return how many changed; keywords are members of `markNotifications`."""
+        answer = await self.ask({"markNotifications": {"as": as_, **which}})
+        changed: int = answer["notificationsMarked"]["changed"]
+        return changed
+
+    async def snooze(self, notification_id: str, until: str) -> str:
+        """Snooze a notification until `until`, an RFC 3339 time; returns the time that PNS took."""
+        asked = {"snoozeNotification": {"id": notification_id, "until": until}}
+        taken: str = (await self.ask(asked))["notificationSnoozed"]["until"]
+        return taken
 
     async def closed(self) -> int:
         """Read until the application closes, and return the close code."""
@@ -183,6 +218,8 @@ class Device:
         decoded: dict[str, Any] = json.loads(message["text"])
         if "newNotificationCountChanged" in decoded:
             self.counts.append(decoded["newNotificationCountChanged"])
+        if "notificationCounts" in decoded:
+            self.all_counts.append(decoded["notificationCounts"])
         return decoded
 
     async def _next(self) -> Message:

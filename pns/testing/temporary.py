@@ -8,27 +8,52 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from pns.contracts.authority import UserOf
+from pns.contracts.receiver import EventFunction
 from pns.library import PNS
 from pns.ops.serve.run import migrate
 from pns.runtime.clock import Clock
 from pns.settings import Settings, StoreSettings
 from pns.testing.clock import FakeClock
 
+if TYPE_CHECKING:
+    from pns.compose import Database
+
 
 @asynccontextmanager
 async def temporary_pns(
-    *, user: UserOf | None = None, settings: Settings | None = None, clock: Clock | None = None
+    *,
+    user: UserOf | None = None,
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    outgoing: Database | None = None,
+    on_unseen: EventFunction | None = None,
+    on_seen: EventFunction | None = None,
+    on_read: EventFunction | None = None,
+    on_device_removed: EventFunction | None = None,
 ) -> AsyncIterator[PNS]:
     """A started PNS with an empty store. Takes the arguments of PNS.
 
-    Without `clock`, time stands still. Keep your own FakeClock and `advance` the clock: then publications
-    spread, pushes go out, notifications expire, heartbeats come and rechecks happen.
+    Without `clock`, time stands still. Keep your own FakeClock and `advance` the clock: then large
+    publications go on, pushes go out, notifications expire, heartbeats come and rechecks happen.
     """
     with TemporaryDirectory(prefix="pns-", ignore_cleanup_errors=True) as folder:
         url = f"sqlite:///{empty_store(Path(folder) / 'pns.db')}"
-        async with PNS(url, user=user, settings=settings, clock=clock or FakeClock()) as pns:
+        clock = clock or FakeClock()
+        pns = PNS(
+            url,
+            user=user,
+            settings=settings,
+            clock=clock,
+            outgoing=outgoing,
+            on_unseen=on_unseen,
+            on_seen=on_seen,
+            on_read=on_read,
+            on_device_removed=on_device_removed,
+        )
+        async with pns:
             yield pns
 
 

@@ -6,7 +6,6 @@ The application has no lifespan of its own, so a host may mount it anywhere. The
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,22 +13,28 @@ from starlette.types import Receive, Scope, Send
 
 from pns.contracts.authority import ApplicationAuthority, DeviceAuthority
 from pns.errors import NotFound, NotStarted, Problem
+from pns.model.role import Role
 from pns.node import Node
-from pns.push.engine import Role
+from pns.runtime.release import release
 from pns.web.audiences import AudienceEndpoints
 from pns.web.authorization import Authorization
 from pns.web.browser import BrowserFiles
+from pns.web.categories import CategoryEndpoints
 from pns.web.contract.endpoints import ContractEndpoints
 from pns.web.cookie import DeviceCookie
 from pns.web.devices import InstallationEndpoints
 from pns.web.entrance import SUBSCRIBE, Entrance
 from pns.web.genero import TokenMaintainer, is_addressed
 from pns.web.operations import Exposition, OperatorEndpoints
+from pns.web.operator import pages as operator_pages
+from pns.web.preferences import PreferenceEndpoints
 from pns.web.problems import problem_response, refuse_websocket
 from pns.web.routing import Endpoint, Route, Routes, encoded_path
 from pns.web.single_message import MessageEndpoints
 from pns.web.subscribe import DeviceEndpoints
 from pns.web.tickets import Tickets
+from pns.web.timeline import TimelineEndpoint
+from pns.web.unsubscribe import UnsubscribeEndpoints
 from pns.web.user_devices import PushEndpoints
 from pns.web.users import ApplicationEndpoints
 
@@ -62,6 +67,7 @@ class Web:
         if role != "push":
             routes = [*self._device_routes(), *self._application_routes(authorization), *routes]
         self.routes = Routes(routes)
+        self._operator = None if role == "push" else operator_pages.OperatorPages(node, self._entrance)
         self._genero = TokenMaintainer(node) if node.settings.push.genero and role != "push" else None
 
     def _device_routes(self) -> list[Route]:
@@ -69,7 +75,9 @@ class Web:
             *self._devices.routes,
             *MessageEndpoints(self._node, self._entrance).routes,
             *InstallationEndpoints(self._node, self._entrance).routes,
-            *BrowserFiles(self._entrance, version("pns")).routes,
+            *PreferenceEndpoints(self._node, self._entrance).routes,
+            *UnsubscribeEndpoints(self._node).routes,
+            *BrowserFiles(self._entrance, release()).routes,
         ]
 
     def _application_routes(self, authorization: Authorization) -> list[Route]:
@@ -78,6 +86,8 @@ class Web:
             *ApplicationEndpoints(self._node, authorization).routes,
             *PushEndpoints(self._node, authorization).routes,
             *AudienceEndpoints(self._node, authorization).routes,
+            *CategoryEndpoints(self._node, authorization).routes,
+            *TimelineEndpoint(self._node, authorization).routes,
             *contract.routes,
         ]
 
@@ -120,6 +130,8 @@ class Web:
         try:
             return self.routes.find(method, path)
         except NotFound:
+            if self._operator is not None and operator_pages.is_addressed(path):
+                return self._operator.answer, {}
             if self._genero is None or not is_addressed(path):
                 raise
             return self._genero.answer, {}

@@ -13,7 +13,7 @@ from pns.inbox.audience_names import bucket, topic
 from pns.node import Node
 from pns.web import audience_schemas as calls
 from pns.web.authorization import Authorization
-from pns.web.body import decode, query, read_body
+from pns.web.body import decode_notifications, query, query_limit, read_body
 from pns.web.routing import Route
 from pns.web.users import answer
 
@@ -32,6 +32,7 @@ class AudienceEndpoints:
     @property
     def routes(self) -> list[Route]:
         topic, bucket, user = "/topics/{topic}", "/buckets/{bucket}", "subscribers/{user_id}"
+        one = "/publications/{publication_id}"
         return self._authorization.guard(
             Route("PUT", topic, self.make_topic, calls.MAKE),
             Route("DELETE", topic, self.remove_topic, calls.REMOVE),
@@ -45,7 +46,9 @@ class AudienceEndpoints:
             Route("DELETE", f"{bucket}/{user}", self.unsubscribe_from_bucket, calls.UNSUBSCRIBE),
             Route("POST", f"{bucket}/changed", self.bucket_changed, calls.CHANGED),
             Route("POST", "/broadcast", self.broadcast, calls.BROADCAST),
-            Route("GET", "/publications/{publication_id}", self.publication, calls.PUBLICATION),
+            Route("GET", "/publications", self.publications, calls.PUBLICATIONS),
+            Route("GET", one, self.publication, calls.PUBLICATION),
+            Route("DELETE", one, self.take_back, calls.TAKE_BACK),
             Route("GET", "/users/{user_id}/subscriptions", self.subscriptions, calls.SUBSCRIPTIONS),
         )
 
@@ -124,7 +127,7 @@ class AudienceEndpoints:
 
     async def broadcast(self, request: Request, parameters: dict[str, str]) -> Response:
         """Notify every user whom PNS knows."""
-        body = await self._read(request, calls.TO_ALL)
+        body = await self._read(request, calls.TO_EVERYBODY)
         return answer(await self._publications.notify_everybody(body), status=202)
 
     async def bucket_changed(self, request: Request, parameters: dict[str, str]) -> Response:
@@ -137,8 +140,20 @@ class AudienceEndpoints:
         query(request, ())
         return answer(await self._publications.find(parameters["publication_id"]))
 
+    async def publications(self, request: Request, parameters: dict[str, str]) -> Response:
+        """The publications that are kept, newest first, each with how far it has come."""
+        asked = query(request, {"before", "limit"})
+        page = self._publications.page(asked.get("before", ""), query_limit(asked, self._limits))
+        return answer(calls.PublicationList(await page))
+
+    async def take_back(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Take a publication back: it reaches nobody any more, and leaves the inboxes where it is unseen."""
+        query(request, ())
+        await self._publications.take_back(parameters["publication_id"])
+        return answer(None, status=202)
+
     async def _read(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
-        return decode(await read_body(request, self._limits.max_body_bytes), decoder)
+        return decode_notifications(await read_body(request, self._limits.max_body_bytes), decoder)
 
 
 def _audience(parameters: dict[str, str], *, make: bool = False) -> str:

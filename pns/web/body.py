@@ -6,22 +6,25 @@ Every error names the field and the allowed values. After any error nothing was 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import ClientDisconnect, Request
 
+from pns.contracts.later import WaitingCursor
 from pns.contracts.store import Cursor, Submission
 from pns.errors import BadJSON, Invalid, TooLarge, UnsupportedMediaType
 from pns.inbox import given
 from pns.model.device import MAX_USER_ID, USER_ID_PATTERN
+from pns.model.mark import Mark, MarkBody, one_of
 from pns.model.name import KeptName
 from pns.model.notification import MAX_NOTIFICATIONS, Notification
 from pns.model.remedies import invalid
 from pns.runtime.clock import Clock
 from pns.settings import LimitsSettings
+from pns.web.data_text import with_texts
 
 T = TypeVar("T")
 
@@ -38,6 +41,8 @@ _HALF_PAIR = re.compile(
     re.DOTALL,
 )
 """Every escape of JSON; `half` is a surrogate that stands alone (RFC 8259 §8.2)."""
+
+_NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 _CHARSET = re.compile(r'(?:^|;)\s*charset\s*=\s*"?([^";\s]*)')
 
@@ -78,9 +83,16 @@ EitherSeen = Annotated[
 ]
 """The bodies that `decode_seen` takes, in JSON Schema."""
 
+EitherMark = Annotated[
+    MarkBody,
+    Meta(extra_json_schema=one_of("notification_ids", "collapse_key", "category", "all", up_to="up_to")),
+]
+"""The bodies that `decode_mark` takes, in JSON Schema."""
+
 # Made once: looking the type up costs ten times as much as decoding a small body.
 _NOTIFY: msgspec.json.Decoder[NotifyBody | list[NotifyBody]] = msgspec.json.Decoder(NotifyBodies)
 _SEEN = msgspec.json.Decoder(SeenBody)
+_MARK = msgspec.json.Decoder(MarkBody)
 
 
 async def read_body(
@@ -122,7 +134,7 @@ async def _collect(request: Request, max_bytes: int) -> bytes:
 
 def _check_media_type(request: Request, media_types: Collection[str]) -> None:
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = _CHARSET.search(parameters)
+    charset = _CHARSET.search(parameters) if parameters else None
     coding = request.headers.get("content-encoding", "identity")
     if media_type.strip() not in media_types or coding != "identity":
         raise UnsupportedMediaType
@@ -136,13 +148,23 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise invalid(error, decoder.type) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise BadJSON(f"The body is not JSON that PNS can read: {_plain(error, body)}") from None
+    except _NOT_JSON as error:
+        raise _bad_json(error, body) from None
+
+
+def decode_notifications(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """As `decode`; a `notification_data` may also be an object or an array, and is the text of it as sent."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:  # only then, so that strings cost nothing more
+        return decode(_with_texts(body), decoder)
+    except _NOT_JSON as error:
+        raise _bad_json(error, body) from None
 
 
 def decode_notify(body: bytes, limits: LimitsSettings, clock: Clock) -> list[Submission]:
     """The submissions of a `POST /notify`. Raises BadJSON or Invalid."""
-    decoded = decode(body, _NOTIFY)
+    decoded = decode_notifications(body, _NOTIFY)
     if isinstance(decoded, NotifyBody):
         bodies, prefix = [decoded], ""
     else:
@@ -167,28 +189,69 @@ def decode_seen(body: bytes) -> SeenBody:
     return seen
 
 
-def query_cursor(request: Request, limits: LimitsSettings) -> Cursor:
-    """`?after=&before=&limit=` as a cursor. Raises Invalid."""
-    values = query(request, {"after", "before", "limit"})
-    limit = values.get("limit", str(limits.page_size))
-    if not re.fullmatch(r"[0-9]{1,18}", limit) or int(limit) < 1:
-        raise Invalid([("limit", "must be a whole number of at least 1")])
+def decode_mark(body: bytes) -> Mark:
+    """The body of `POST /users/{user_id}/marks`. Raises BadJSON or Invalid."""
+    return given.mark(decode(body, _MARK))
+
+
+def query_inbox(request: Request, limits: LimitsSettings) -> Cursor | WaitingCursor:
+    """`?after=&before=&limit=&category=&unread=&archived=&pending=` as a cursor. Raises Invalid."""
+    names = {"after", "before", "limit", "category", "unread", "archived", "pending"}
+    values = query(request, names)
+    if "pending" not in values:
+        return _cursor(values, limits)
+    if values["pending"] != "true":
+        raise Invalid([("pending", "must be true, or left out")])
+    for name in ("unread", "archived"):
+        if name in values:
+            raise Invalid([(name, "must be left out beside `pending`: what waits has no marks")])
+    cursor = _cursor(values, limits)
+    return WaitingCursor(
+        after=cursor.after,
+        before=cursor.before,
+        category=cursor.category,
+        limit=cursor.limit,
+        max_bytes=cursor.max_bytes,
+    )
+
+
+def _cursor(values: Mapping[str, str], limits: LimitsSettings) -> Cursor:
+    limit = query_limit(values, limits)
     if values.get("after") and "before" in values:
         raise Invalid([("before", "give `after` or `before`, not both")])
     for at in ("after", "before"):
         if values.get(at):
             given.name(at, values[at])
+    if "category" in values:
+        given.name("category", values["category"])
+    if values.get("unread", "true") != "true":
+        raise Invalid([("unread", "must be true, or left out")])
+    if values.get("archived", "true") not in ("true", "false"):
+        raise Invalid([("archived", "must be true or false, or left out")])
     return Cursor(
         after=values.get("after", ""),
         before=values.get("before"),
-        limit=min(int(limit), limits.page_size),
+        category=values.get("category"),
+        unread="unread" in values,
+        archived=values["archived"] == "true" if "archived" in values else None,
+        limit=limit,
         max_bytes=limits.page_bytes,
     )
+
+
+def query_limit(values: Mapping[str, str], limits: LimitsSettings) -> int:
+    """The most that a page may hold, `limits.page_size` at most. Raises Invalid."""
+    limit = values.get("limit", str(limits.page_size))
+    if not re.fullmatch(r"[0-9]{1,18}", limit) or int(limit) < 1:
+        raise Invalid([("limit", "must be a whole number of at least 1")])
+    return min(int(limit), limits.page_size)
 
 
 def query(request: Request, known: Collection[str]) -> dict[str, str]:
     """The query parameters. Raises Invalid for a parameter that is unknown or given twice."""
     values: dict[str, str] = {}
+    if not request.scope.get("query_string"):
+        return values
     for name, value in request.query_params.multi_items():
         if name not in known:
             raise Invalid(
@@ -200,9 +263,22 @@ def query(request: Request, known: Collection[str]) -> dict[str, str]:
     return values
 
 
+def _with_texts(body: bytes) -> bytes:
+    try:
+        return with_texts(body)
+    except _NOT_JSON as error:
+        raise _bad_json(error, body) from None
+
+
+def _bad_json(error: Exception, body: bytes) -> BadJSON:
+    return BadJSON(f"The body is not JSON that PNS can read: {_plain(error, body)}")
+
+
 def _plain(error: Exception, body: bytes) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "a text is not UTF-8"
     # What a text cut in the middle of an emoji leaves; the decoder would call the body truncated.
     for escape in _HALF_PAIR.finditer(body):
         if escape["half"]:

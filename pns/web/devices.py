@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +21,7 @@ from pns.node import Node
 from pns.web.body import query
 from pns.web.contract.operation import DEVICE, Answer, Operation
 from pns.web.entrance import DEVICES, Entrance, Turnstile
+from pns.web.origin import sent_origin
 from pns.web.problems import Headers
 from pns.web.registrations import (
     MAX_BODY_BYTES,
@@ -107,7 +109,7 @@ class InstallationEndpoints:
     async def install(self, request: Request, parameters: dict[str, str]) -> Response:
         """Register this app or browser, so that pushes reach its user there. Do so at each start."""
         device, _, headers = await self._turnstile.enter(request.scope)
-        registration = await read_registration(request)
+        registration = _of_page(await read_registration(request), request)
         installed = await self._registrar.register(device.user_id, registration, device.device_id)
         return _with(answer(installed.told, status=201), headers)
 
@@ -143,6 +145,12 @@ class InstallationEndpoints:
 
     def _preflight(self, request: Request) -> Response:
         return _with(answer(None, status=204), self._entrance.preflight(request.scope))
+
+
+def _of_page(registration: Registration, request: Request) -> Registration:
+    """The registration of the page that asks: a browser's word goes before the page's."""
+    origin = sent_origin(request.scope["headers"])
+    return replace(registration, origin=origin) if origin else registration
 
 
 def _with(response: Response, headers: Headers) -> Response:

@@ -28,10 +28,18 @@ from pns.node import Node
 from pns.runtime.quiet_log import QuietLog
 from pns.web.allowance import Allowances
 from pns.web.cookie import DeviceCookie, NamedDevice
-from pns.web.origin import check_origin, cors_headers, is_own_origin, preflight_headers, sent_origin
+from pns.web.cookie_watch import Browser, CookieWatch
+from pns.web.origin import (
+    check_origin,
+    cors_headers,
+    is_link,
+    is_own_origin,
+    preflight_headers,
+    sent_origin,
+)
 from pns.web.peer import Peer, TrustedProxies
 from pns.web.problems import Headers
-from pns.web.routing import encoded_path
+from pns.web.routing import encoded_path, mount_path
 from pns.web.tickets import SubscribeBody, Tickets
 
 log = logging.getLogger(__name__)
@@ -39,7 +47,8 @@ log = logging.getLogger(__name__)
 SUBSCRIBE = "/subscribe"
 MESSAGES = "/messages"
 DEVICES = "/devices"
-_FOR_DEVICES = {SUBSCRIBE, MESSAGES, DEVICES}
+PREFERENCES = "/preferences"
+_FOR_DEVICES = {SUBSCRIBE, MESSAGES, DEVICES, PREFERENCES}
 
 
 class Question(NamedTuple):
@@ -60,6 +69,12 @@ class Entered(NamedTuple):
     known: bool
     """Whether the device brought its cookie. Without a cookie a device is new every time."""
     headers: Headers
+
+
+_NEEDS_HTTPS = (
+    "the device cookie is lost: browsers keep the name of session.cookie_name over https alone, and a "
+    "request came by http; behind a TLS proxy set server.trusted_proxies, else take a name without the prefix"
+)
 
 
 class Ticketed(NamedTuple):
@@ -94,12 +109,14 @@ class Entrance:
         self._settings = node.settings
         self._log = QuietLog(log, clock=node.clock)
         self._proxies = TrustedProxies(node.settings.server.trusted_proxies)
+        self._lost_cookies = CookieWatch(node.clock)
 
     async def admit(self, scope: Scope) -> Entered:
         """The device that asks. Raises OriginNotAllowed, and what Admission raises."""
         peer = self._proxies.peer(scope)
         cors = self._cors(scope, peer)
         cookie = await self._cookie()
+        self._tell_of_prefix(cookie, peer)
         question = self._question(scope, peer, cookie.read(_cookies(scope)))
         known = question.known
         try:
@@ -108,6 +125,7 @@ class Entrance:
             raise await self._refusal(no, question.named, scope) from None
         if (left := _left(known, admitted)) is not None:
             await self._node.departures.leave(left, to_another=True)
+        self._watch(scope, peer, admitted, question=question, cookie=cookie)
         same = known is not None and admitted.device_id == known.device_id
         return Entered(admitted, same, [*cors, _set_cookie(cookie, admitted, scope, peer=peer)])
 
@@ -120,6 +138,7 @@ class Entrance:
         cors = self._cors(scope, peer)
         self._node.check_open()
         cookie = await self._cookie()
+        self._tell_of_prefix(cookie, peer)
         question = self._question(scope, peer, cookie.read(_cookies(scope)))
         try:
             connection, state = await self._node.join(
@@ -130,6 +149,7 @@ class Entrance:
         if authority is None and (left := _left(question.known, connection)) is not None:
             # Not awaited: the connection is in the hub, and must have its transport before any await.
             self._node.departures.left(left, to_another=True)
+        self._watch(scope, peer, connection, question=question, cookie=cookie)
         return Joined(connection, state, [*cors, _set_cookie(cookie, connection, scope, peer=peer)])
 
     async def admit_for_ticket(self, scope: Scope, asked: SubscribeBody) -> Ticketed:
@@ -158,6 +178,17 @@ class Entrance:
         read = partial(tickets.read, may_use=_is_of_page(scope, peer))
         connection, state = await self._node.join_by_ticket(read(text), read)
         return Joined(connection, state, cors)
+
+    async def credentials(self, scope: Scope) -> Credentials:
+        """The credentials of a request for a page of PNS's own, which a link of another site may name.
+
+        Raises OriginNotAllowed.
+        """
+        peer = self._proxies.peer(scope)
+        if not is_link(scope["method"], scope["headers"]):
+            self._origin(scope, peer)
+        named = (await self._cookie()).read(_cookies(scope))
+        return self._question(scope, peer, named).credentials
 
     def check(self, scope: Scope) -> Headers:
         """The CORS headers for a page that may ask; an empty list for PNS's own pages.
@@ -190,6 +221,24 @@ class Entrance:
         if isinstance(problem, OriginNotAllowed):
             self._log.write("origin", f"a page's origin is refused: {problem}")
 
+    def _watch(
+        self,
+        scope: Scope,
+        peer: Peer,
+        device: Admitted | Connection,
+        *,
+        question: Question,
+        cookie: DeviceCookie,
+    ) -> None:
+        """Take note whether the browser brought the cookie that was set for it."""
+        agents = [value for name, value in scope["headers"] if name == b"user-agent"]
+        browser = Browser(device.user_id, peer.address, b"".join(agents)[:200])
+        if question.named is not None:
+            self._lost_cookies.came_back(browser)
+        else:
+            foreign = cookie.is_in(_cookies(scope))
+            self._lost_cookies.is_lost(browser, path=mount_path(scope) or "/", foreign=foreign)
+
     def _cors(self, scope: Scope, peer: Peer) -> Headers:
         origin = self._origin(scope, peer)
         return [] if origin is None else cors_headers(origin)
@@ -200,6 +249,10 @@ class Entrance:
         Raises OriginNotAllowed.
         """
         return check_origin(scope["headers"], peer, self._settings.server.allowed_origins)
+
+    def _tell_of_prefix(self, cookie: DeviceCookie, peer: Peer) -> None:
+        if cookie.needs_https and peer.scheme != "https":
+            self._log.write("prefix", _NEEDS_HTTPS)
 
     def _question(self, scope: Scope, peer: Peer, named: NamedDevice | None) -> Question:
         known = None if named is None else named.device
@@ -284,7 +337,7 @@ def _is_of_page(scope: Scope, peer: Peer) -> Callable[[str], bool]:
 def _set_cookie(
     cookie: DeviceCookie, device: Admitted | Connection, scope: Scope, *, peer: Peer, left: bool = False
 ) -> tuple[bytes, bytes]:
-    path = scope.get("root_path") or "/"
+    path = mount_path(scope)
     secure = peer.scheme == "https"
     value = cookie.set_cookie(device.device_id, device.user_id, path=path, secure=secure, left=left)
     return b"set-cookie", value

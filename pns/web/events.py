@@ -7,6 +7,7 @@ messages to POST /messages.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable
 
 import msgspec
@@ -18,18 +19,23 @@ from pns.contracts.store import State
 from pns.live.connection import Connection
 from pns.model.messages import CloseCode
 from pns.node import Node
-from pns.web.problems import API_HEADERS, Headers
+from pns.web.problems import Headers
 
 MEDIA_TYPE = "text/event-stream"
 
 _HEADERS: Headers = [
     (b"content-type", MEDIA_TYPE.encode()),
-    *API_HEADERS,
+    # A proxy that compresses would collect a stream until its buffer is full (RFC 9111 §5.2.2.6).
+    (b"cache-control", b"no-store, no-transform"),
+    (b"x-content-type-options", b"nosniff"),
     # nginx would collect the answer before it passes any of it on.
     (b"x-accel-buffering", b"no"),
 ]
-_GREETING = b": counts follow\n\n"
-"""A comment. Some proxies keep the headers until the first bytes of the body."""
+OPENING_BYTES = 8192
+"""Some proxies keep an answer until so many bytes have come: 4 or 8 KiB are common."""
+RETRY_MILLISECONDS = (2_000, 8_000)
+"""Between these a browser comes back by itself. After a restart all browsers would come in one moment."""
+_FILLING = b": counts follow\n" * (OPENING_BYTES // 16 + 1)
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -48,23 +54,29 @@ def wants_events(request: Request) -> bool:
 class EventStream(Response):
     """The answer that lasts as long as `connection`. In the end `connection` leaves the hub."""
 
-    def __init__(self, node: Node, connection: Connection, state: State, *, headers: Headers) -> None:
-        """Must be called as an ASGI application at once: `connection` is in the hub already."""
+    def __init__(
+        self, node: Node, connection: Connection, state: State, *, headers: Headers, counts: bool = False
+    ) -> None:
+        """Must be called as an ASGI application at once: `connection` is in the hub already.
+
+        `counts`: the device asks for counts, too.
+        """
         super().__init__()
         self.raw_headers = [*_HEADERS, *headers]
         self._node = node
         self._connection = connection
         self._state = state
+        self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = self._connection
         try:
             connection.plug_in(_Lines(send))
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": _GREETING, "more_body": True})
+            await send({"type": "http.response.body", "body": _opening(), "more_body": True})
             if await self._node.crowded(connection.user_id):
                 connection.end(CloseCode.TOO_MANY_CONNECTIONS)
-            await connection.run(_Hangup(receive), self._state)
+            await connection.run(_Hangup(receive), self._state, counts=self._counts)
         finally:
             self._node.leave(connection)
 
@@ -88,6 +100,11 @@ class _Lines:
         return self._send(_piece(b"event: close\ndata: " + data + b"\n\n", last=True))
 
     def abort(self) -> None: ...
+
+
+def _opening() -> bytes:
+    """Comments, which pass the buffers of proxies, and the time after which a browser comes back."""
+    return b"%sretry: %d\n\n" % (_FILLING, random.randint(*RETRY_MILLISECONDS))
 
 
 def _piece(body: bytes, *, last: bool = False) -> Message:

@@ -69,8 +69,7 @@ class OperatorEndpoints:
     async def readyz(self, request: Request, parameters: dict[str, str]) -> Response:
         """Whether this node can serve: its store works and the node is not going down."""
         problems = await self._node.problems()
-        bus = self._node.bus.status()
-        degraded = [bus] if bus else []
+        degraded = self._node.degraded()
         if problems:
             return answer(Health("unready", problems, degraded), status=503)
         return answer(Health("ready", degraded=degraded))

@@ -41,6 +41,17 @@ def check_origin(headers: Headers, peer: Peer, allowed_origins: Collection[str])
     raise _refusal(origins[0], peer)
 
 
+def is_link(method: str, headers: Headers) -> bool:
+    """Whether a browser opens a page because somebody follows a link, of whatever site."""
+    headers = list(headers)
+    return (
+        method in ("GET", "HEAD")
+        and not _values(headers, b"origin")
+        and _values(headers, b"sec-fetch-mode") == ["navigate"]
+        and _values(headers, b"sec-fetch-dest") == ["document"]
+    )
+
+
 def sent_origin(headers: Headers) -> str:
     """The origin of the page that asks, as sent; "" for none. Must follow `check_origin`."""
     return ", ".join(_values(headers, b"origin"))

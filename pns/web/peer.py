@@ -8,6 +8,7 @@ sent. A server in front must not rewrite the scope itself (uvicorn: `proxy_heade
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
@@ -88,6 +89,7 @@ def _canonical(text: str) -> str:
     return text if address is None else str(address)
 
 
+@lru_cache(maxsize=1024)
 def _address(text: str) -> Address | None:
     """The IP address in `text`, which may have a port: `1.2.3.4:5`, `[::1]`, `[::1]:5`, `::1`."""
     text = text.strip('"')

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from starlette.responses import Response
-from starlette.types import Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pns.errors import Invalid, MethodNotAllowed, Problem, Unauthorized, UpgradeRequired
 
@@ -83,3 +83,15 @@ async def refuse_websocket(
     }
     await send(start)
     await send({"type": "websocket.http.response.body", "body": body})
+
+
+def refusal(problem: Problem) -> ASGIApp:
+    """An application that refuses every request and every WebSocket with `problem`."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, send, problem)
+        else:
+            await problem_response(problem)(scope, receive, send)
+
+    return refuse

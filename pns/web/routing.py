@@ -83,15 +83,33 @@ def _match(template: list[str], segments: list[str], texts: list[str]) -> dict[s
     return parameters
 
 
+def mount_path(scope: Scope) -> str:
+    """The path at which browsers find PNS, decoded: "" for the root, else "/api/pns"."""
+    return "".join(f"/{segment}" for segment in scope.get("root_path", "").split("/") if segment)
+
+
+def _below(path: str, root: str) -> str:
+    """`path` without the mount's `root`, or without as much of the root as the path has.
+
+    A proxy may have taken the beginning of the root off, and a host that was told the root (FastAPI's
+    `root_path`) does not put the beginning back: root "/api/pns" and path "/pns/subscribe".
+    """
+    start = 0
+    while start >= 0 and start < len(root):
+        if (path + "/").startswith(root[start:].rstrip("/") + "/"):
+            return path[len(root[start:].rstrip("/")) :]
+        start = root.find("/", start + 1)
+    return path
+
+
 def encoded_path(scope: Scope) -> str:
     """The path below the mount point, as on the wire. The work grows with the path's length alone.
 
-    ASGI's `path` is decoded and holds the mount's `root_path`; `raw_path` is not decoded, and servers and
-    frameworks disagree about its beginning. Only one tail of `raw_path` decodes to the path: the wanted part.
+    ASGI's `path` is decoded and holds the mount's `root_path`, or the end of the root. `raw_path` is not
+    decoded, and servers and frameworks disagree about its beginning. Only one tail of `raw_path` decodes to
+    the path: the wanted part.
     """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    below = path[len(root) :] if root and path.startswith(root) else path
+    below = _below(scope["path"], scope.get("root_path", ""))
     raw = (scope.get("raw_path") or b"").partition(b"?")[0].decode("latin-1")
     tail = _tail(raw, below)
     return quote(below) if tail is None else tail

@@ -14,6 +14,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pns.contracts.store import CountsOf
 from pns.errors import (
     BadJSON,
     Invalid,
@@ -25,28 +26,40 @@ from pns.errors import (
     UnknownNotification,
 )
 from pns.live.conversation import page_limit, seen_cursor
-from pns.model.answers import Count
+from pns.model.counts import Count
+from pns.model.mark import Mark, MarkRequest, one_of
 from pns.model.messages import (
+    COUNTS,
     DATA_SEEN,
+    MARK,
     RENEW_TICKET,
     SEEN_REQUEST,
+    SNOOZE,
     UNSEEN_REQUEST,
+    CountsRequest,
+    CountsTold,
     DataSeen,
     ErrorCode,
+    MarkResult,
     MessageRefused,
     NewItem,
     RenewTicket,
     SeenItem,
     SeenRequest,
+    SnoozeResult,
     UnseenRequest,
+    counts_text,
     encode_count,
+    marked_text,
     new_data,
     parse_request,
     seen_data,
+    snoozed_text,
 )
 from pns.model.messages import InboxRequest as Message
 from pns.model.messages import Request as AnyMessage
 from pns.model.notification import Page
+from pns.model.pending import Snooze
 from pns.node import Node
 from pns.web.body import read_body
 from pns.web.contract.operation import DEVICE, Answer, Operation
@@ -59,6 +72,9 @@ from pns.web.user_schemas import READING_BODY
 _MEDIA_TYPES = ("application/json", "text/plain")
 
 
+_ONE_KIND = Meta(extra_json_schema=one_of("ids", "collapseKey", "category", "all", up_to="upTo"))
+
+
 class DeviceMessage(Struct, frozen=True, forbid_unknown_fields=True):
     """A message of a device: exactly one of these members."""
 
@@ -67,6 +83,9 @@ class DeviceMessage(Struct, frozen=True, forbid_unknown_fields=True):
     )
     seen: SeenRequest | UnsetType = field(default=UNSET, name=SEEN_REQUEST)
     data_seen: DataSeen | UnsetType = field(default=UNSET, name=DATA_SEEN)
+    mark: Annotated[MarkRequest, _ONE_KIND] | UnsetType = field(default=UNSET, name=MARK)
+    snooze: Snooze | UnsetType = field(default=UNSET, name=SNOOZE)
+    counts: CountsRequest | UnsetType = field(default=UNSET, name=COUNTS)
 
 
 _ONE = Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})
@@ -74,11 +93,16 @@ OneMessage = Annotated[DeviceMessage | Literal["unseenNotificationDataRequest"],
 
 
 class MessageAnswer(Struct, frozen=True, omit_defaults=True):
-    """The answer that a connection would be sent: the page asked for, or the count after a marking."""
+    """The answer that a connection would be sent: the page asked for, the result of a mark or a snooze, all
+    counts, or the unseen count after `notificationDataSeen`.
+    """
 
     new: list[NewItem] | UnsetType = field(default=UNSET, name="newNotificationData")
     seen: list[SeenItem] | UnsetType = field(default=UNSET, name="seenNotificationData")
     count: Count | UnsetType = field(default=UNSET, name="newNotificationCountChanged")
+    marked: MarkResult | UnsetType = field(default=UNSET, name="notificationsMarked")
+    snoozed: SnoozeResult | UnsetType = field(default=UNSET, name="notificationSnoozed")
+    counts: CountsTold | UnsetType = field(default=UNSET, name="notificationCounts")
 
 
 OneAnswer = Annotated[MessageAnswer, _ONE]
@@ -111,6 +135,7 @@ class MessageEndpoints:
     async def message(self, request: Request, parameters: dict[str, str]) -> Response:
         """A message of a device; the answer is the response. `upTo` may name any notification kept."""
         entered = await self._turnstile.enter(request.scope)
+        self._node.hub.visit(entered.device.user_id, entered.device.revocation)
         message = await self._read(request)
         try:
             response = await self._serve(entered.device.user_id, message)
@@ -143,6 +168,14 @@ class MessageEndpoints:
         if isinstance(message, DataSeen):
             await self._node.changes.mark_seen_up_to(user_id, message.up_to)
             return _answer(encode_count((await self._node.store.states([user_id]))[user_id].unseen))
+        if isinstance(message, Mark):
+            marked = await self._node.changes.mark(user_id, message)
+            return _answer(marked_text(message.as_, marked.changed))
+        if isinstance(message, Snooze):
+            return _answer(await self._snooze(user_id, message))
+        if isinstance(message, CountsRequest):
+            asked = CountsOf(user_id, message.names)
+            return _answer(counts_text(await self._node.reading.counts(asked)))
         async with self._node.page_turns:
             if isinstance(message, SeenRequest):
                 cursor = seen_cursor(message, self._node.settings.limits)
@@ -154,10 +187,20 @@ class MessageEndpoints:
             response.background = BackgroundTask(self._mark, user_id, page)
         return response
 
+    async def _snooze(self, user_id: str, snooze: Snooze) -> str:
+        try:
+            until = snooze.moment(self._node.clock.now())
+        except ValueError as wrong:
+            raise Invalid([("", f"{ErrorCode.BAD_REQUEST}: {SNOOZE}: {wrong}")]) from None
+        await self._node.changes.snooze(user_id, snooze.id, until)
+        return snoozed_text(snooze.id, until)
+
     async def _unseen(self, user_id: str, message: UnseenRequest) -> Page:
         limits = self._node.settings.limits
         limit = page_limit(message, limits)
-        return await self._node.store.unseen(user_id, limit=limit, max_bytes=limits.page_bytes)
+        return await self._node.store.unseen(
+            user_id, limit=limit, max_bytes=limits.page_bytes, category=message.category
+        )
 
     async def _mark(self, user_id: str, page: Page) -> None:
         try:

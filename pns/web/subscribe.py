@@ -7,6 +7,7 @@ WebSockets, an event stream (events.py) carries the same connection.
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from pns.errors import (
     Unavailable,
     UpgradeRequired,
 )
+from pns.live.parked import Parked
 from pns.model.messages import SUBPROTOCOL, CloseCode
 from pns.model.ticket import TICKET_SECONDS
 from pns.node import Node
@@ -34,7 +36,7 @@ from pns.web.routing import Route
 from pns.web.tickets import MAX_BODY_BYTES, MEDIA_TYPES, SubscribeBody, offered_ticket, read_subscribe_body
 from pns.web.user_schemas import READING_BODY
 from pns.web.users import answer
-from pns.web.websocket import Incoming, websocket_transport
+from pns.web.websocket import Incoming, line_of, websocket_transport
 
 log = logging.getLogger(__name__)
 
@@ -74,21 +76,27 @@ _TICKET = Parameter(
     "`pns.ticket.<ticket>`.",
     str,
 )
+_COUNTS = Parameter(
+    "counts",
+    "Of an event stream: also send `notificationCounts`, at once and after every change.",
+    Literal["true"],
+)
 _OPEN = Operation(
     caller="device",
-    parameters=(_TICKET,),
+    parameters=(_TICKET, _COUNTS),
     answers=(
         Answer(101, "With `Upgrade: websocket`: see asyncapi.json.", may_have=PERHAPS_COOKIE),
         Answer(
             200,
-            "With `Accept: text/event-stream`: every count as `data:`, in JSON as on a WebSocket, and again "
+            "With `Accept: text/event-stream`: every count (with `counts`, all numbers, too) as `data:`, in "
+            "JSON as on a WebSocket, and the count again "
             'as heartbeat; at the end `event: close` with `data: {"code","reason"}`.',
             body=str,
             media_type=MEDIA_TYPE,
             may_have=PERHAPS_COOKIE,
         ),
     ),
-    problems=(*DEVICE, UpgradeRequired, TooManyConnections),
+    problems=(*DEVICE, Invalid, UpgradeRequired, TooManyConnections),
 )
 PREFLIGHT = Operation(
     caller="device", answers=(Answer(204, "A page of this origin may ask."),), problems=(OriginNotAllowed,)
@@ -155,13 +163,16 @@ class DeviceEndpoints:
         self._entrance.check(request.scope)
         if request.method != "GET" or not wants_events(request):
             raise UpgradeRequired
+        counts = request.query_params.get("counts")
+        if counts not in (None, "true"):
+            raise Invalid([("counts", "must be true, or left out")])
         ticket = request.query_params.get("ticket")
         connection, state, headers = await (
             self._entrance.join(request.scope)
             if ticket is None
             else self._entrance.join_by_ticket(request.scope, ticket)
         )
-        return EventStream(self._node, connection, state, headers=headers)
+        return EventStream(self._node, connection, state, headers=headers, counts=counts is not None)
 
     async def preflight(self, request: Request, parameters: dict[str, str]) -> Response:
         """CORS: whether a page of another origin may ask. Nobody is logged in for it."""
@@ -190,14 +201,23 @@ class DeviceEndpoints:
             self._entrance.tell(problem)
             await self._refuse(scope, send, problem)
             return
+        line, parked = line_of(scope), False
         try:
-            connection.plug_in(websocket_transport(scope, send, in_place=self._node.in_place))
+            transport = line or websocket_transport(scope, send, in_place=self._node.in_place)
+            connection.plug_in(transport)
+            # Asked before the 101, so that the 101 and the first count go out in one packet.
+            crowded = await self._node.crowded(connection.user_id)
             await self._accept(scope, receive, send, headers=headers)
-            if await self._node.crowded(connection.user_id):
+            if crowded:
                 connection.end(CloseCode.TOO_MANY_CONNECTIONS)
-            await connection.run(Incoming(receive), state)
+            if line is None:
+                await connection.run(Incoming(receive), state)
+            else:
+                parked = True
+                Parked(connection, line, left=self._node.leave).begin(state)
         finally:
-            self._node.leave(connection)
+            if not parked:
+                self._node.leave(connection)
 
     async def _refuse(self, scope: Scope, send: Send, problem: Problem) -> None:
         """Refuse with an HTTP status, before the 101. If the host accepted before, close instead."""

@@ -19,10 +19,11 @@ from pns.node import Node
 from pns.web import user_schemas as calls
 from pns.web.authorization import Authorization
 from pns.web.body import (
+    decode_mark,
     decode_notify,
     decode_seen,
     query,
-    query_cursor,
+    query_inbox,
     read_body,
 )
 from pns.web.export import EXPORT, export_lines
@@ -49,6 +50,7 @@ class ApplicationEndpoints:
             Route("GET", inbox, self.inbox, calls.INBOX),
             Route("DELETE", f"{inbox}/{{notification_id}}", self.withdraw, calls.WITHDRAW),
             Route("POST", f"{user}/seen", self.seen, calls.SEEN),
+            Route("POST", f"{user}/marks", self.mark, calls.MARKS),
             Route("GET", f"{user}/export", self.export, EXPORT),
             Route("DELETE", f"{user}/connections", self.disconnect, calls.DISCONNECT),
         )
@@ -61,17 +63,19 @@ class ApplicationEndpoints:
         return answer(Notified(appended.notification_ids), status=201 if appended.created else 200)
 
     async def user(self, request: Request, parameters: dict[str, str]) -> Response:
-        """The user's unseen count and connected devices."""
+        """The user's counts and connected devices."""
         user_id = given.user(parameters["user_id"])
-        asked = query(request, {"here"}).get("here")
-        if asked not in (None, "true"):
-            raise Invalid([("here", "must be true, or left out")])
-        return answer(await self._node.reading.user(user_id, here=asked is not None))
+        asked = query(request, {"here", "counts"})
+        for name, only in (("here", "true"), ("counts", "category")):
+            if asked.get(name, only) != only:
+                raise Invalid([(name, f"must be {only}, or left out")])
+        info = await self._node.reading.user(user_id, here="here" in asked, categories="counts" in asked)
+        return answer(info)
 
     async def inbox(self, request: Request, parameters: dict[str, str]) -> Response:
-        """The user's notifications, seen or not, without marking anything."""
+        """The user's notifications, seen or not, or those that wait, without marking anything."""
         user_id = given.user(parameters["user_id"])
-        cursor = query_cursor(request, self._node.settings.limits)
+        cursor = query_inbox(request, self._node.settings.limits)
         try:
             return answer(Inbox(await self._node.reading.page(user_id, cursor)))
         except UnknownNotification as error:
@@ -83,16 +87,23 @@ class ApplicationEndpoints:
         body = decode_seen(await read_body(request, self._node.settings.limits.max_body_bytes))
         return answer(Unseen(await self._node.changes.seen(user_id, body.notification_ids)))
 
-    async def withdraw(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Take a notification back."""
+    async def mark(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Mark notifications seen, read or archived, or take a mark back, on the user's behalf."""
         user_id = given.user(parameters["user_id"])
-        query(request, ())
+        wanted = decode_mark(await read_body(request, self._node.settings.limits.max_body_bytes))
+        return answer(await self._node.changes.marks(user_id, wanted))
+
+    async def withdraw(self, request: Request, parameters: dict[str, str]) -> Response:
+        """Take a notification back, or a member out of its group."""
+        user_id = given.user(parameters["user_id"])
+        asked = query(request, {"member"}).get("member")
         notification_id = given.name("notification_id", parameters["notification_id"])
-        await self._node.changes.withdraw(user_id, notification_id)
+        member = None if asked is None else given.name("member", asked)
+        await self._node.changes.withdraw(user_id, notification_id, member)
         return answer(None, status=204)
 
     async def export(self, request: Request, parameters: dict[str, str]) -> Response:
-        """Everything PNS keeps of the user, a JSON line for each notification, device and subscription."""
+        """Everything PNS keeps of the user, one JSON line for each thing."""
         user_id = given.user(parameters["user_id"])
         query(request, ())
         lines = export_lines(self._node.reading, user_id)

@@ -1,8 +1,8 @@
 """A WebSocket as a transport: ASGI's messages on this side, text on the side of the connection.
 
-PNS's own server puts a transport into the scope, `scope["extensions"]["pns.socket"]`: its WebSocket protocol
-itself. There a count is sent in place. Under a host's server each message is a `send` of ASGI, which passes
-the host's middleware and needs a task.
+PNS's own server puts its line into the scope, `scope["extensions"]["pns.line"]`, or with compression its
+WebSocket protocol, `"pns.socket"`. There a count is sent in place, and a line needs no task. Under a host's
+server each message is a `send` of ASGI, which passes the host's middleware and needs a task.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from collections.abc import Awaitable
 
 from starlette.types import Receive, Scope, Send
 
-from pns.live.transport import Transport
+from pns.live.transport import Parkable, Transport
+
+
+def line_of(scope: Scope) -> Parkable | None:
+    """The line of an open WebSocket, where PNS's own server offers one."""
+    found: Parkable | None = (scope.get("extensions") or {}).get("pns.line")
+    return found
 
 
 def websocket_transport(scope: Scope, send: Send, *, in_place: bool) -> Transport:

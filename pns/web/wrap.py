@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -21,30 +23,66 @@ class Entered(AbstractAsyncContextManager[Any], Protocol):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
+@runtime_checkable
+class Rooted(Protocol):
+    """An application that was told where browsers find the application, as FastAPI is."""
+
+    root_path: str
+
+
+def _told_root(app: ASGIApp) -> str:
+    """The prefix that `app` was told, which counts before the server's word; "" where `app` was told none."""
+    # Quart has a root_path, too: the folder of its files.
+    return app.root_path.rstrip("/") if isinstance(app, Starlette) and isinstance(app, Rooted) else ""
+
+
 class Wrapped:
     """`app` with `pns` at `path`. PNS starts before `app` and ends after `app`, so `app` may always use PNS.
 
-    The server must run lifespans, as uvicorn, hypercorn and granian do.
+    A server that sends no lifespan, such as Daphne, makes PNS start at the first request.
     """
 
-    def __init__(self, app: ASGIApp, pns: Entered, *, path: str) -> None:
-        """Raises ValueError for a `path` like "pns" or "/"."""
+    def __init__(
+        self, app: ASGIApp, pns: Entered, *, path: str, begin: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`begin` starts `pns` at a request, for a server that sends no lifespan.
+
+        Raises ValueError for a `path` like "pns" or "/".
+        """
         if not path.startswith("/") or path.endswith("/"):
             raise ValueError(f"path must begin with a slash and not end with one, such as /pns, not {path!r}")
         self._app = app
         self._pns = pns
         self._path = path
+        self._begin = begin
+        self._root = _told_root(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            self._begin = None
             await self._live(scope, receive, send)
             return
-        root, path = _split(scope)
-        if (path + "/").startswith(self._path + "/"):
+        if self._begin is not None:
+            await self._begin()
+        root = self._root or scope.get("root_path", "").rstrip("/")
+        path = self._below(scope["path"], root)
+        if path is None:
+            await self._app(scope, receive, send)
+        else:
             below = {**scope, "root_path": root + self._path, "path": root + path}
             await self._pns(below, receive, send)
-        else:
-            await self._app(scope, receive, send)
+
+    def _below(self, path: str, root: str) -> str | None:
+        """`path` below the server's mount prefix `root`, if it is PNS's; None for a path of the application.
+
+        In ASGI `path` begins with the root, but not every server and proxy does so. uvicorn puts its
+        `--root-path` in front also where the proxy has kept the prefix: the path begins with the root twice.
+        """
+        once = _without(path, root)
+        for found in (once, _without(once, root)):
+            if (found + "/").startswith(self._path + "/"):
+                return found
+        return None
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -65,14 +103,9 @@ class Wrapped:
         await send(goodbye)
 
 
-def _split(scope: Scope) -> tuple[str, str]:
-    """The mount prefix of the server, and the path below the prefix.
-
-    In ASGI `path` begins with `root_path`, but not every server and proxy does so.
-    """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    return root, path[len(root) :] if (path + "/").startswith(root + "/") else path
+def _without(path: str, root: str) -> str:
+    """`path` without `root` at the beginning; `path` itself where the beginning is another."""
+    return path[len(root) :] if (path + "/").startswith(root + "/") else path
 
 
 class _InnerLifespan:

@@ -348,6 +348,41 @@ test("where events do not get through either, both are tried in turn", async () 
   assert.deepEqual(ways.slice(0, 5), ["websocket", "websocket", "events", "websocket", "events"]);
 });
 
+for (const opens of [true, false]) {
+  test(`after a stream that says nothing at first the next way comes without a wait (${opens ? "open" : "held back"})`, async () => {
+    const world = new World();
+    const { pns, clock } = world;
+    pns.blocked.add("websocket");
+    const { connect } = pns;
+    // Something between keeps what the stream says, and perhaps its head too, until there is more of it.
+    pns.connect = (line) => {
+      if (line.via === "websocket") return connect.call(pns, line);
+      pns.lines.push(line);
+      if (opens) line.onopen?.();
+    };
+    const { client } = await world.tab();
+    await clock.advance(750);
+    assert.deepEqual(pns.lines.map(({ via }) => via), ["websocket", "websocket", "events"]);
+    pns.blocked.clear();
+    await clock.advance(9_999);
+    assert.equal(client.state, "connecting");
+    await clock.advance(1);
+    assert.deepEqual([client.state, client.retryAt], ["live", null]);
+    assert.equal(pns.lines[2].over, true);
+    assert.deepEqual(pns.open.map(({ via }) => via), ["websocket"]);
+  });
+}
+
+test("where neither says a word, no way is tried more often than its silence allows", async () => {
+  const world = new World();
+  world.pns.blocked.add("websocket");
+  const { connect } = world.pns;
+  world.pns.connect = (line) => (line.via === "events" ? world.pns.lines.push(line) : connect.call(world.pns, line));
+  await world.tab();
+  await world.clock.advance(600_000);
+  assert.ok(world.pns.lines.length <= 2 * 60 + 2, `${world.pns.lines.length} in ten minutes`);
+});
+
 test("a WebSocket that opens and says nothing is a failed one", async () => {
   const world = new World();
   world.pns.connect = (line) => world.pns.lines.push(line);

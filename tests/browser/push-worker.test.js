@@ -110,6 +110,46 @@ test("what was seen elsewhere is closed, and the badge says how many are left", 
   assert.deepEqual(world.badges, [3, 3, 3, 1, 0]);
 });
 
+const FORM = {
+  web_push: 8030,
+  mutable: true,
+  app_badge: 3,
+  notification: {
+    title: "Order shipped",
+    body: MESSAGE.body,
+    navigate: "https://host.test/orders/7",
+    icon: "https://host.test/truck.png",
+    tag: "n1",
+    timestamp: MESSAGE.when,
+    data: { id: "n1", url: "/orders/7", when: MESSAGE.when },
+    app_badge: 3,
+  },
+};
+const { title: _title, body: _body, url: _url, icon: _icon, tag: _tag, ...REST } = MESSAGE;
+
+for (const [name, send, badges] of [
+  ["both forms", (world) => world.send({ ...MESSAGE, ...FORM }), [3]],
+  ["the own form cut", (world) => world.send({ ...REST, ...FORM }), [3]],
+  ["a notification that the browser proposes", (world) => world.propose(FORM), []],
+]) {
+  test(`${name}: shown as ever`, async () => {
+    const world = new WorkerWorld();
+    await send(world);
+    const [{ title, body, icon, tag, data, timestamp }] = world.shown;
+    assert.deepEqual([title, body, icon, tag], ["Order shipped", MESSAGE.body, "https://host.test/truck.png", "n1"]);
+    assert.deepEqual(plain(data), { id: "n1", url: "/orders/7", when: MESSAGE.when });
+    assert.equal(timestamp, MESSAGE.when);
+    assert.deepEqual(world.badges, badges);
+  });
+}
+
+test("a proposed notification without a title of its own has the page's", async () => {
+  const world = new WorkerWorld(`${URL_}/push-worker.js?title=Neu`);
+  const data = { id: "n1", url: "", when: 1, untitled: true };
+  await world.propose({ notification: { title: "New notification", body: "only a text", tag: "n1", data } });
+  assert.deepEqual([world.shown[0].title, world.shown[0].body], ["Neu", "only a text"]);
+});
+
 test("several at once are taken one after the other, as they came", async () => {
   const world = new WorkerWorld();
   const { showNotification } = world.registration;
@@ -224,11 +264,31 @@ test("a subscription that the browser has replaced is told to PNS", async () => 
   await world.change({ newSubscription });
   assert.deepEqual(world.log.take(), ["POST /devices"]);
   const subscription = { endpoint: "https://push.test/1", expirationTime: null, keys: { p256dh: "p", auth: "a" } };
-  assert.deepEqual(world.pns.bodies, [{ network: "webpush", subscription, platform: "web" }]);
+  const word = { application_server_key: KEY, declarative: true, silent: false };
+  assert.deepEqual(world.pns.bodies, [{ network: "webpush", subscription, platform: "web", ...word }]);
+});
+
+test("a PNS of before is told no more than the device", async () => {
+  const world = new WorkerWorld();
+  world.pns.before = true;
+  await world.change();
+  assert.deepEqual(Object.keys(world.pns.bodies.at(-1)), ["network", "subscription", "platform"]);
+});
+
+test("one that was made anew with the old key is made with PNS's own", async () => {
+  const world = new WorkerWorld();
+  const { options } = await world.registration.pushManager.subscribe({ applicationServerKey: OTHER_KEY });
+  world.registration.pushManager.current = null;
+  world.log.take();
+  await world.change({ oldSubscription: { options } });
+  const anew = ["unsubscribe", "subscribe 3", "POST /devices"];
+  assert.deepEqual(world.log.take(), ["subscribe 2", "POST /devices", ...anew]);
+  assert.equal(world.pns.bodies.at(-1).application_server_key, KEY);
 });
 
 test("one that has ended is made anew, with the old options where they are known", async () => {
   const world = new WorkerWorld();
+  world.pns.key = OTHER_KEY;
   const { options } = await world.registration.pushManager.subscribe({ applicationServerKey: OTHER_KEY });
   world.registration.pushManager.current = null;
   world.log.take();

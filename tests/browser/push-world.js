@@ -115,6 +115,8 @@ export class FakePNS {
   bodies = [];
   user = ""; // stands before the names of devices
   logins = []; // by a header
+  before = false; // a release that knows nothing of what a page says of itself
+  unseen = new Set(); // the ids of notifications
 
   constructor(log) {
     this.log = log;
@@ -138,11 +140,15 @@ export class FakePNS {
       const there = this.devices.delete(path.slice("/devices/".length));
       return there ? new Response(null, { status: 204 }) : Response.json({ code: "not_found" }, { status: 404 });
     }
+    const { application_server_key: said, shown, ...device } = JSON.parse(body);
+    if (this.before && (said || shown || "silent" in device)) return Response.json({ code: "invalid" }, { status: 422 });
     this.bodies.push(JSON.parse(body));
-    const { endpoint } = this.bodies.at(-1).subscription;
+    const { endpoint } = device.subscription;
     const device_id = `${this.user}device-${endpoint.split("/").at(-1)}`;
     this.devices.set(device_id, endpoint);
-    return Response.json({ device_id }, { status: 201 });
+    const key = said && said !== this.key.replace(/=+$/, "") ? { application_server_key: this.key } : {};
+    const dismissed = shown?.filter((id) => !this.unseen.has(id));
+    return Response.json({ device_id, ...key, ...(dismissed?.length && { dismissed }) }, { status: 201 });
   }
 }
 
@@ -182,6 +188,7 @@ export class PushWorld {
       locks: { request: (name, task) => world.#request(task) },
       permissions: { query: async () => world.changes },
       origin: "https://host.test",
+      silent: true,
       navigate: (url) => world.log.add(`go ${url}`),
       setTimeout: (callback, milliseconds) => world.clock.set(callback, milliseconds),
       clearTimeout: (timer) => world.clock.clear(timer),
@@ -293,7 +300,7 @@ export class WorkerWorld {
       },
     };
     const fetch = (url, options) => this.pns.fetch(url, options);
-    const scope = { self, fetch, URL, MessageChannel: FakeMessageChannel, setTimeout: (done) => setImmediate(done) };
+    const scope = { self, fetch, btoa, URL, MessageChannel: FakeMessageChannel, setTimeout: (done) => setImmediate(done) };
     vm.runInNewContext(SOURCE, scope);
     this.self = self;
   }
@@ -309,6 +316,11 @@ export class WorkerWorld {
   push(text) {
     const data = text === undefined ? null : { json: () => JSON.parse(text) };
     return this.#dispatch("push", { data });
+  }
+
+  /** A push that the browser would show by itself: it hands over the notification, and no text. */
+  propose({ notification: { title, navigate, app_badge, ...options } }) {
+    return this.#dispatch("push", { data: null, notification: { title, navigate, ...options } });
   }
 
   send(message) {

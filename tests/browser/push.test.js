@@ -90,7 +90,8 @@ test("on: asked in the click's own turn, subscribed at the browser, then told to
   assert.equal(await done, "on");
   assert.deepEqual(world.log.take(), [`register ${SCRIPT}?title=Neu`, ...INSTALL]);
   const subscription = { endpoint: "https://push.test/1", expirationTime: null, keys: { p256dh: "p", auth: "a" } };
-  assert.deepEqual(world.pns.bodies, [{ network: "webpush", subscription, platform: "web" }]);
+  const word = { application_server_key: KEY, declarative: true, silent: true, shown: [] };
+  assert.deepEqual(world.pns.bodies, [{ network: "webpush", subscription, platform: "web", ...word }]);
   assert.deepEqual(world.registration.pushManager.current.options.userVisibleOnly, true);
   assert.deepEqual(push.states, ["off", "busy", "on"]);
   assert.equal(push.problem, "");
@@ -201,6 +202,54 @@ test("another key of the application server: subscribed anew", async () => {
   assert.deepEqual(world.log.take(), ["GET /devices/networks", "unsubscribe", "subscribe 2", "POST /devices"]);
   await world.tab().start();
   assert.deepEqual(world.log.take(), ["GET /devices/networks", "POST /devices"]);
+});
+
+test("a page that was open when PNS came back with another key: subscribed anew, by itself", async () => {
+  const world = new PushWorld();
+  const push = await world.on();
+  assert.equal(await push.check(), "on");
+  assert.deepEqual(world.log.take(), ["GET /devices/networks"], "the same key");
+  world.pns.key = OTHER_KEY;
+  assert.equal(await push.check(), "on");
+  const anew = ["GET /devices/networks", "unsubscribe", "subscribe 2", "POST /devices"];
+  assert.deepEqual(world.log.take(), ["GET /devices/networks", ...anew]);
+  world.pns.refusal = { GET: "unreachable" };
+  assert.equal(await push.check(), "on", "PNS is away: nothing is undone");
+  world.log.take();
+  await push.pause();
+  world.log.take();
+  await push.check();
+  assert.deepEqual(world.log.take(), [], "nobody is logged in");
+});
+
+test("PNS says that the subscription is another key's: subscribed anew, once", async () => {
+  const world = new PushWorld();
+  const push = world.tab();
+  await push.start();
+  world.pns.key = OTHER_KEY;
+  world.log.take();
+  assert.equal(await push.enable(), "on");
+  const anew = ["unsubscribe", "subscribe 2", "POST /devices"];
+  assert.deepEqual(world.log.take(), ["ask", `register ${SCRIPT}`, "subscribe 1", "POST /devices", ...anew]);
+  assert.equal(world.pns.bodies.at(-1).application_server_key, OTHER_KEY);
+});
+
+test("a PNS of before takes the device without a word of the page", async () => {
+  const world = new PushWorld();
+  world.pns.before = true;
+  const push = await world.on();
+  assert.equal(push.state, "on");
+  assert.deepEqual(Object.keys(world.pns.bodies.at(-1)), ["network", "subscription", "platform"]);
+});
+
+test("a page that opens takes off what was seen elsewhere", async () => {
+  const world = new PushWorld();
+  await world.on();
+  for (const id of ["n1", "n2", ""]) await world.registration.showNotification(id, { tag: id, data: { id } });
+  world.pns.unseen.add("n2");
+  await world.tab().start();
+  assert.deepEqual(world.pns.bodies.at(-1).shown, ["n1", "n2"]);
+  assert.deepEqual(world.registration.shown.map(({ title }) => title), ["n2", ""]);
 });
 
 test("a key with padding is the same key", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PNSError, World, settle } from "./world.js";
+import { PNSError, URL_, World, settle, version } from "./world.js";
 
 const ids = (items) => items.map((item) => item.notification_id);
 const requests = ({ pns }) => pns.lines.flatMap(({ sent }) => sent ?? []).map((text) => JSON.parse(text));
@@ -57,6 +57,26 @@ test("pages of seen, both ways", async () => {
   });
 });
 
+for (const via of ["websocket", "events"]) {
+  test(`a mark is answered with what it changed (${via})`, async () => {
+    const world = new World();
+    world.pns.unseen = ["a", "b", "c"];
+    if (via === "events") world.pns.blocked.add("websocket");
+    const { client } = await world.tab();
+    await world.clock.advance(750);
+    const mark = { as: "read", ids: ["a", "c", "gone"] };
+    assert.deepEqual(await client.mark(mark), { as: "read", changed: 2 });
+    await settle();
+    assert.equal(client.count, 1);
+    assert.deepEqual(ids(await client.unseen({ ack: true, category: "comments" })), ["b"]);
+    const posted = world.pns.posts.filter(({ path }) => path === "/messages").map(({ body }) => JSON.parse(body));
+    const sent = [...requests(world), ...posted];
+    assert.deepEqual(sent[0], { markNotifications: mark });
+    assert.deepEqual(sent[1], { unseenNotificationDataRequest: { category: "comments", ack: true } });
+    await client.seen({ unread: true, archived: false, category: "c" });
+  });
+}
+
 test("requests wait for their turn, and each gets its own answer", async () => {
   const world = new World();
   world.pns.seen = ["a"];
@@ -84,6 +104,20 @@ test("a request whose line broke is asked again on the next one", async () => {
   await world.clock.advance(250);
   assert.deepEqual(ids(await asked), ["a", "b"]);
   assert.deepEqual(arrived, ["a", "b"]);
+});
+
+test("a request on a socket that closes is not sent on it, and is asked on the next one", async () => {
+  const world = new World();
+  world.pns.unseen = ["a"];
+  const { client } = await world.tab();
+  const [line] = world.pns.lines;
+  line.closing = true;
+  const asked = client.unseen();
+  await settle();
+  assert.deepEqual(line.sent, []);
+  line.end(1006);
+  await world.clock.advance(250);
+  assert.deepEqual(ids(await asked), ["a"]);
 });
 
 test("a request while there is no line waits for one, 30 s at most", async () => {
@@ -230,3 +264,44 @@ for (const [name, way] of [["worker", { worker: true, locks: true }], ["locks", 
     assert.equal(world.pns.open.length, 1);
   });
 }
+
+// Whatever was to carry the last marks of a page may be gone before it has heard them.
+const GOES = [
+  ["a worker that ends with its page", { worker: true, locks: true }, (world) => world.kill(`${URL_}/worker-${version}.js`)],
+  ["a tab that leads and is frozen", { locks: true }, (world, first) => first.environment.freeze()],
+  ["a line that is broken", {}, ({ pns }) => pns.open.at(-1).end(1006)],
+];
+
+for (const [what, way, goes] of GOES) {
+  test(`what a page marks as it is left is marked: ${what}`, async () => {
+    const world = new World();
+    world.pns.seen = ["a", "b", "c"];
+    world.pns.unseen = ["d", "e"];
+    const [first, tab] = [await world.tab(way), await world.tab(way)];
+    goes(world, first);
+    const asked = [tab.client.mark({ as: "read", ids: ["a", "b"] }), tab.client.markSeen("d")];
+    // Of whichever user the cookies name by then, all could be another's.
+    asked.push(tab.client.mark({ as: "read", all: true }));
+    world.pns.posts.length = 0;
+    tab.environment.window.dispatchEvent(new Event("pagehide"));
+    await settle();
+    assert.deepEqual([...world.pns.inboxOf("alice").read], ["a", "b"]);
+    assert.deepEqual(world.pns.seen, ["a", "b", "c", "d"]);
+    const said = world.pns.posts.filter(({ path }) => path === "/messages");
+    assert.ok(said.every(({ keepalive }) => keepalive));
+    assert.equal(said.length, 2);
+    tab.client.disconnect();
+    for (const each of asked) await fails(each, "disconnected");
+  });
+}
+
+test("what was answered is not said again by a page that is left", async () => {
+  const world = new World();
+  world.pns.seen = ["a"];
+  const tab = await world.tab({ worker: true });
+  await tab.client.mark({ as: "read", ids: ["a"] });
+  world.pns.posts.length = 0;
+  tab.environment.window.dispatchEvent(new Event("pagehide"));
+  await settle();
+  assert.deepEqual(world.pns.posts, []);
+});

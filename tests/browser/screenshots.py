@@ -1,20 +1,24 @@
-"""`make screenshots`: pictures of the bell in docs/, with a real PNS. To be looked at before a release."""
+"""`make screenshots`: pictures of the bell in docs/, with a real PNS. To be looked at before a release.
+
+Arguments are names of pictures, for these alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.browser.e2e.conftest import BELL, FLAGS, chromium, holds, open_bell, settled, state_is
 from tests.browser.e2e.tray import WEB_PUSH, Tray, permit
 from tests.harness import Backend, HostApplication, ServerProcess
-from tests.harness.demo import running_demo
 from tests.harness.front import TWO_LINES, Front, page
 from tests.harness.push_service import PushService
 
@@ -28,6 +32,16 @@ ENGLISH = (
     ("New sign-in", "Firefox on Linux, from Vienna."),
     ("Invoice 2026-0117 is overdue", "Due last Friday."),
 )
+INVITATION = {
+    "title": "Ann invites you to “Autumn retreat”",
+    "body": "12 to 14 October, Semmering.",
+    "actions": [
+        {"label": "Accept", "url": "/accept", "method": "POST", "style": "primary"},
+        {"label": "Decline", "url": "/decline", "method": "POST"},
+    ],
+}
+LIKES = {"title": "Ann likes your picture", "group_title": "{names} and {others} like your picture"}
+ADMIRERS = ("Dan", "Eve", "Cleo", "Bob", "Ann")
 ARABIC = (
     ("تم شحن طلبك", "سيصل إليك يوم الثلاثاء."),
     ("علّقت ليلى على «التقرير السنوي»", "هل يمكنك مراجعة الجدول قبل يوم الجمعة؟"),
@@ -45,6 +59,19 @@ header { display: flex; align-items: center; justify-content: space-between; pad
   background: light-dark(#fff, #1a1a20); border-bottom: 1px solid light-dark(#e4e4ec, #2c2c35) }
 pns-bell { --pns-badge-ring: light-dark(#fff, #1a1a20) }
 """
+INBOX = (
+    '<script type="module" src="/pns/inbox.js"></script>'
+    '<pns-inbox tabs="comments,orders" preferences style="margin-top: 24px"></pns-inbox>'
+)
+CATEGORIES: dict[str, dict[str, Any]] = {
+    "comments": {"title": "Comments", "description": "Someone answers what you wrote, or names you."},
+    "orders": {"title": "Orders", "description": "Where your parcel is.", "defaults": {"push": False}},
+    "security": {
+        "title": "Security",
+        "description": "New sign-ins, and changes of your password.",
+        "required": ["inbox", "push"],
+    },
+}
 MINUTES = (0, 4, 52, 190, 1500, 3000, 6000, 9000)
 
 
@@ -60,9 +87,15 @@ class Picture(NamedTuple):
     offline: bool = False
     opened: bool = True
     push: bool = False
+    action: Literal["", "menu", "snooze", "undo"] = ""
+    place: Literal["", "tabs", "preferences", "page"] = ""
+    story: bool = False
+    """Above all else a group and a question with buttons."""
 
 
 PICTURES = (
+    Picture("inbox-light", unseen=1, seen=2, size=(720, 620), place="tabs", story=True),
+    Picture("inbox-dark", unseen=1, seen=2, size=(720, 620), scheme="dark", place="tabs", story=True),
     Picture("bell", size=(480, 110), opened=False),
     Picture("bell-light"),
     Picture("bell-dark", scheme="dark"),
@@ -71,11 +104,18 @@ PICTURES = (
     Picture("bell-empty", unseen=0, seen=0, size=(480, 360)),
     Picture("bell-offline", size=(480, 480), unseen=1, seen=2, offline=True),
     Picture("bell-full", unseen=50, seen=0, scheme="dark"),
+    Picture("bell-menu", unseen=2, seen=1, size=(480, 470), action="menu"),
+    Picture("bell-snooze", unseen=2, seen=1, size=(480, 470), action="snooze"),
+    Picture("bell-snooze-dark", unseen=2, seen=1, size=(480, 470), scheme="dark", action="snooze"),
+    Picture("bell-undo", unseen=3, seen=2, size=(480, 470), scheme="dark", action="undo"),
+    Picture("bell-tabs", unseen=3, seen=2, size=(480, 560), place="tabs"),
+    Picture("bell-preferences", unseen=1, seen=0, size=(480, 480), scheme="dark", place="preferences"),
+    Picture("inbox", unseen=3, seen=4, size=(800, 640), place="page"),
     Picture("bell-push", unseen=1, seen=1, size=(480, 430), push=True),
 )
 
 
-async def main() -> None:
+async def main(pictures: Sequence[Picture]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with (
             HostApplication() as application,
@@ -87,10 +127,11 @@ async def main() -> None:
         ):
             front.policy = "default-src 'self' 'unsafe-inline'"
             browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-            for picture in PICTURES:
+            for name, category in CATEGORIES.items():
+                await backend.http.put(f"/categories/{name}", json=category)
+            for picture in pictures:
                 await _seed(backend, picture)
                 await _take(browser, front, picture, service)
-            await _demo(browser)
             await browser.close()
 
 
@@ -98,11 +139,20 @@ async def _seed(backend: Backend, picture: Picture) -> None:
     words = ARABIC if picture.direction == "rtl" else ENGLISH
     total = picture.unseen + picture.seen
     items = [_item(words, number) for number in reversed(range(total))]
+    if picture.place:
+        for item, category in zip(reversed(items), ("orders", "comments", "orders") * total, strict=False):
+            item["category"] = category
     if picture.seen:
         await backend.notify(picture.name, *items[: picture.seen])
-        await backend.http.post(f"/users/{picture.name}/seen", json={"all": True})
+        await backend.http.post(f"/users/{picture.name}/marks", json={"as": "read", "all": True})
     if picture.unseen:
         await backend.notify(picture.name, *items[picture.seen :])
+    if picture.action or picture.story:
+        await backend.notify(picture.name, json.dumps(INVITATION))
+    for name in ADMIRERS if picture.story else ():
+        member = {"member": name, "data": json.dumps({"name": name})}
+        like = {"notification_data": json.dumps(LIKES), "collapse_key": "likes", "group": member}
+        await backend.notify(picture.name, {**like, "category": "comments"})
 
 
 def _item(words: tuple[tuple[str, str], ...], number: int) -> dict[str, Any]:
@@ -128,13 +178,21 @@ async def _take(browser: Browser, front: Front, picture: Picture, service: PushS
     bell = TWO_LINES.replace("<pns-bell>", ARABIC_TEXTS) if picture.direction == "rtl" else TWO_LINES
     if picture.push:
         bell = bell.replace("<pns-bell", "<pns-bell push")
+    if picture.place:
+        bell = bell.replace("<pns-bell", '<pns-bell tabs="comments,orders" badge="unread" preferences')
     shop = f"<header><b>{'متجر' if picture.direction == 'rtl' else 'Shop'}</b>{bell}</header>"
     lang = "ar" if picture.direction == "rtl" else "en"
     head = f"<style>{STYLE}</style>"
+    if picture.place == "page":
+        shop += INBOX
     front.add("/", page(shop, lang=lang, direction=picture.direction, head=head))
     await tab.goto(front.url)
     await state_is(tab, "live")
-    if picture.opened:
+    if picture.place == "page":
+        await tab.locator("pns-inbox li").nth(picture.unseen + picture.seen - 1).wait_for()
+        await tab.get_by_role("tab", name="Orders").get_by_role("img").wait_for()
+        await _shoot(tab, picture.name)
+    elif picture.opened:
         await _open(tab, front, picture)
     else:
         await _shoot(tab, picture.name)
@@ -142,12 +200,30 @@ async def _take(browser: Browser, front: Front, picture: Picture, service: PushS
 
 
 async def _open(tab: Page, front: Front, picture: Picture) -> None:
-    await open_bell(tab)
+    if picture.action:
+        # Only then the menu has all that it will have.
+        async with tab.expect_response("**/messages"):
+            await open_bell(tab)
+    else:
+        await open_bell(tab)
     await settled(tab)
     if picture.push:
         await tab.get_by_role("switch").click()
         await tab.mouse.move(0, 0)
         await holds(tab, f"{BELL}.webPush.state === 'on'")
+    if picture.place == "preferences":
+        await tab.get_by_role("button", name="Preferences").click()
+        await tab.get_by_role("switch").first.wait_for()
+    elif picture.place:
+        await tab.get_by_role("tab", name="Orders").get_by_role("img").wait_for()
+    if picture.action:
+        await tab.locator("pns-bell [part=menu-button]").nth(1).click(force=True)
+    if picture.action == "snooze":
+        await tab.get_by_role("menuitem", name="Snooze").click()
+        await tab.mouse.move(0, 0)
+    if picture.action == "undo":
+        await tab.get_by_role("menuitem", name="Archive").click()
+        await tab.mouse.move(0, 0)
     if not picture.offline:
         return await _shoot(tab, picture.name)
     with front.cut():
@@ -156,29 +232,10 @@ async def _open(tab: Page, front: Front, picture: Picture) -> None:
     return None
 
 
-async def _demo(browser: Browser) -> None:
-    with running_demo() as demo:
-        await demo.ready()
-        context = await browser.new_context(viewport={"width": 1180, "height": 800}, device_scale_factor=2)
-        tab = await context.new_page()
-        await tab.goto(demo.address)
-        await tab.get_by_role("button", name="Alice").click()
-        await state_is(tab, "live")
-        for title, body in reversed((*ENGLISH[:1], *ENGLISH[2:4])):
-            await tab.locator("[name=title]").fill(title)
-            await tab.locator("[name=body]").fill(body)
-            await tab.get_by_role("button", name="Send one").click()
-            await tab.locator("#frames", has_text="newNotificationCountChanged").wait_for()
-        await open_bell(tab)
-        await settled(tab)
-        await _shoot(tab, "demo")
-        await context.close()
-
-
 async def _shoot(tab: Page, name: str) -> None:
     await tab.screenshot(path=DOCS / f"{name}.png")
     print(f"docs/{name}.png")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main([picture for picture in PICTURES if picture.name in sys.argv[1:] or len(sys.argv) == 1]))

@@ -13,7 +13,11 @@ from tests.browser.e2e.packages import run
 ROOT = Path(__file__).parents[2]
 BROWSER = ROOT / "pns" / "browser"
 LARGEST = 10 * 1024
+LARGEST_PANEL = 12 * 1024
 LARGEST_PUSH = 4 * 1024
+LARGEST_PREFERENCES = 3 * 1024
+LARGEST_SNOOZE = 2 * 1024
+LARGEST_PAGE = 3 * 1024
 
 
 def test_one_template_for_django_and_jinja() -> None:
@@ -28,8 +32,15 @@ def test_one_template_for_django_and_jinja() -> None:
 
 
 def test_the_bell_is_small(tmp_path: Path) -> None:
-    """What every page loads; the switch of Web Push is fetched by those that ask for it."""
-    assert size("bell.js", "./client.js", "./bell-push.js", folder=tmp_path) <= LARGEST
+    """What every page loads, and what a page loads once the panel is opened. The switch of Web Push is
+    fetched by pages that ask for the switch.
+    """
+    later = ("./bell-push.js", "./bell-preferences.js", "./bell-snooze.js", "./panel.js")
+    assert size("bell.js", "./client.js", *later, folder=tmp_path) <= LARGEST
+    assert size("panel.js", "../bell-*.js", folder=tmp_path) <= LARGEST_PANEL
+    assert size("bell-preferences.js", "./client.js", "./bell-*.js", folder=tmp_path) <= LARGEST_PREFERENCES
+    assert size("bell-snooze.js", "./client.js", "./bell-*.js", folder=tmp_path) <= LARGEST_SNOOZE
+    assert size("inbox.js", "./client.js", "./bell-*.js", "./panel.js", folder=tmp_path) <= LARGEST_PAGE
     assert size("bell-push.js", "./client.js", "./bell-*.js", folder=tmp_path) <= LARGEST_PUSH
 
 
@@ -45,7 +56,11 @@ def size(name: str, *others: str, folder: Path) -> int:
 
 
 def test_no_markup_is_parsed_and_no_style_written() -> None:
-    source = "".join(path.read_text() for path in BROWSER.glob("bell*.js"))
+    source = "".join(
+        path.read_text()
+        for pattern in ("bell*.js", "inbox.js", "panel/*.js")
+        for path in BROWSER.glob(pattern)
+    )
     for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "cssText"):
         assert forbidden not in source
     assert "adoptedStyleSheets" in source

@@ -1,9 +1,10 @@
 // A browser and a PNS that stand still: time, chance, cookies, sockets, locks and channels are the test's.
 
 // The client under test: its parts, or the file in which PNS has joined them, which PNS_CLIENT names.
-export const { PNSClient, PNSError, serve, version } = await import(
-  process.env.PNS_CLIENT ?? "../../pns/browser/client.js"
-);
+const CLIENT = process.env.PNS_CLIENT ?? "../../pns/browser/client.js";
+export const { PNSClient, PNSError, serve, version } = await import(CLIENT);
+export const { Snooze, snoozeTimes } = await import(CLIENT.replace(/client\.js$/, "snooze.js"));
+export const { Preferences } = await import(CLIENT.replace(/client\.js$/, "preferences.js"));
 
 export const URL_ = "https://host.test/pns";
 
@@ -71,6 +72,8 @@ export class FakePNS {
   refusal = null; // what POST answers instead
   blocked = new Set(); // of "websocket", "events": closed before a word
   silent = false; // requests on a WebSocket are not answered
+  countless = false; // a release before: it knows no counts
+  version = 0; // of the numbers
   heartbeat = 40;
   renewal = 300; // seconds for which a ticket's connection may be open; null: for ever
   tickets = new Map(); // of those not used yet
@@ -91,7 +94,7 @@ export class FakePNS {
   }
 
   inboxOf(user) {
-    if (!this.inboxes.has(user)) this.inboxes.set(user, { unseen: [], seen: [] });
+    if (!this.inboxes.has(user)) this.inboxes.set(user, { unseen: [], seen: [], read: new Set() });
     return this.inboxes.get(user);
   }
 
@@ -117,7 +120,30 @@ export class FakePNS {
   }
 
   tell() {
-    for (const line of this.open) line.say({ newNotificationCountChanged: this.inboxOf(line.user).unseen.length });
+    this.version++;
+    for (const line of this.open) {
+      line.say({ newNotificationCountChanged: this.inboxOf(line.user).unseen.length });
+      if (line.counting) line.say({ notificationCounts: this.countsOf(line.user, line.counting) });
+    }
+  }
+
+  /** A notification's category stands before the slash in its id. */
+  countsOf(user, { categories: names }) {
+    const { unseen, seen, read } = this.inboxOf(user);
+    const unread = [...unseen, ...seen.filter((id) => !read.has(id))];
+    const of = (name) => {
+      const within = (ids) => ids.filter((id) => id.startsWith(`${name}/`)).length;
+      return { unseen: within(unseen), unread: within(unread) };
+    };
+    const all = [...new Set(unread.filter((id) => id.includes("/")).map((id) => id.split("/")[0]))].sort();
+    const told = names ?? all.slice(0, 64);
+    return {
+      unseen: unseen.length,
+      unread: unread.length,
+      categories: Object.fromEntries(told.map((name) => [name, of(name)])),
+      version: this.version,
+      ...(!names && all.length > 64 && { more: true }),
+    };
   }
 
   /** As POST, each connection is whose the browser's cookie is when it is opened, or its ticket. */
@@ -129,6 +155,7 @@ export class FakePNS {
       if (this.blocked.has(line.via) || !line.user) return line.end(1006);
       line.isOpen = true;
       line.say({ newNotificationCountChanged: this.inboxOf(line.user).unseen.length });
+      if (line.counting) line.say({ notificationCounts: this.countsOf(line.user, line.counting) });
     });
   }
 
@@ -151,7 +178,7 @@ export class FakePNS {
     };
   }
 
-  answer(message, user = this.who) {
+  answer(message, user = this.who, line) {
     const [[name, body]] = Object.entries(message);
     const { unseen, seen } = this.inboxOf(user);
     const item = (id) => ({ notification_id: id, notification_data: id, create_date: "2026-01-01T00:00:00Z" });
@@ -159,6 +186,11 @@ export class FakePNS {
       const page = unseen.slice(0, body.limit ?? 500);
       if (!body.ack) this.mark(page.at(-1), user);
       return { newNotificationData: page.map(item) };
+    }
+    if (name === "countsRequest") {
+      if (this.countless) return { error: { code: "bad_request", message: "no" } };
+      if (line) line.counting = body;
+      return { notificationCounts: this.countsOf(user, body) };
     }
     if (name === "renewTicket") {
       if (this.use(body) === user) return { ticketRenewed: { seconds: this.renewal } };
@@ -171,6 +203,14 @@ export class FakePNS {
           ? seen.slice(seen.indexOf(body.after) + 1)
           : seen.slice(0, body.before ? seen.indexOf(body.before) : undefined).reverse();
       return { seenNotificationData: found.slice(0, body.limit ?? 500).map(item) };
+    }
+    if (name === "markNotifications") {
+      if (body.as === "read") for (const id of body.ids) this.inboxOf(user).read.add(id);
+      const changed = body.ids.filter((id) => unseen.includes(id));
+      for (const id of changed) unseen.splice(unseen.indexOf(id), 1);
+      seen.push(...changed);
+      soon(() => this.tell());
+      return { notificationsMarked: { as: body.as, changed: changed.length } };
     }
     this.mark(body.upTo, user);
     return { newNotificationCountChanged: unseen.length };
@@ -212,7 +252,7 @@ function answerOf(status, body, headers = {}) {
   return { status, headers: new Map(Object.entries(headers)), text: async () => text };
 }
 
-function makeWebSocket(pns) {
+function makeWebSocket(pns, gate) {
   return class FakeWebSocket {
     via = "websocket";
 
@@ -223,12 +263,17 @@ function makeWebSocket(pns) {
     }
 
     say(message) {
-      if (this.isOpen) this.onmessage?.({ data: JSON.stringify(message) });
+      if (this.isOpen) gate(() => this.onmessage?.({ data: JSON.stringify(message) }));
+    }
+
+    get readyState() {
+      return this.isOpen && !this.closing ? 1 : 3;
     }
 
     send(text) {
+      if (this.readyState !== 1) throw new Error("a browser drops what is sent now, and complains");
       this.sent.push(text);
-      if (!pns.silent) soon(() => this.say(pns.answer(JSON.parse(text), this.user)));
+      if (!pns.silent) soon(() => this.say(pns.answer(JSON.parse(text), this.user, this)));
     }
 
     end(code) {
@@ -245,18 +290,20 @@ function makeWebSocket(pns) {
   };
 }
 
-function makeEventSource(pns) {
+function makeEventSource(pns, gate) {
   return class FakeEventSource extends EventTarget {
     via = "events";
 
     constructor(url, init) {
       super();
-      Object.assign(this, { url, init, ticket: new URL(url).searchParams.get("ticket") });
+      const asked = new URL(url).searchParams;
+      const counting = asked.get("counts") === "true" && !pns.countless ? {} : undefined;
+      Object.assign(this, { url, init, ticket: asked.get("ticket"), counting });
       pns.connect(this);
     }
 
     say(message) {
-      if (this.isOpen) this.onmessage?.({ data: JSON.stringify(message) });
+      if (this.isOpen) gate(() => this.onmessage?.({ data: JSON.stringify(message) }));
     }
 
     end(code) {
@@ -277,6 +324,8 @@ function makeEventSource(pns) {
   };
 }
 
+const WAY_OF = { websocket: "WebSocket", events: "EventSource" };
+
 /** One browser: its tabs share cookies, locks, channels and workers. */
 export class World {
   clock = new Clock();
@@ -288,24 +337,46 @@ export class World {
   workers = new Map();
   warnings = [];
 
-  /** What every tab has; `shared`: also SharedWorker; `locks`: also Web Locks. */
+  /**
+   * What every tab has; `worker`: also SharedWorker; `locks`: also Web Locks. Between `pause()` and `resume()` it is
+   * frozen, or busy: nothing runs in it, and all that comes waits. After `freeze()` it still hears other tabs, as in
+   * Chromium.
+   */
   environment({ worker = false, locks = false } = {}) {
     const { clock, pns } = this;
+    let held = null;
+    let frozen = false;
+    const gate = (callback) => (held && !frozen ? held.push(callback) : callback());
+    const still = (callback) => (held ? held.push(callback) : callback());
     const kept = new Map(); // a tab's own
     const storage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, text) => kept.set(name, text) };
     return {
       fetch: (url, options) => pns.fetch(url, options),
-      WebSocket: makeWebSocket(pns),
-      EventSource: makeEventSource(pns),
-      SharedWorker: worker ? this.#sharedWorker() : undefined,
-      BroadcastChannel: this.#broadcastChannel(),
-      locks: locks ? { request: (...given) => this.#request(...given) } : undefined,
+      pause: () => (held ??= []),
+      freeze() {
+        held ??= [];
+        frozen = true;
+      },
+      resume() {
+        const all = held;
+        held = null;
+        frozen = false;
+        for (const callback of all) callback();
+      },
+      gate,
+      WebSocket: makeWebSocket(pns, still),
+      EventSource: makeEventSource(pns, still),
+      SharedWorker: worker ? this.#sharedWorker(gate) : undefined,
+      BroadcastChannel: this.#broadcastChannel(gate),
+      locks: locks ? { request: (...given) => this.#request(gate, ...given) } : undefined,
       window: new EventTarget(),
       location: new URL("https://host.test/page"),
       storage: () => storage,
       warn: (text) => this.warnings.push(text),
       document: Object.assign(new EventTarget(), { visibilityState: "visible" }),
-      setTimeout: (callback, milliseconds) => clock.set(callback, milliseconds),
+      // What is due at once is no deadline that a test may look for.
+      setTimeout: (callback, milliseconds) => milliseconds === undefined ?
+        queueMicrotask(() => still(callback)) : clock.set(() => still(callback), milliseconds),
       clearTimeout: (timer) => clock.clear(timer),
       now: () => clock.now,
       random: () => this.chance,
@@ -339,18 +410,27 @@ export class World {
     return tab;
   }
 
-  #broadcastChannel() {
+  /** The browser ends a worker: its connections break, and nothing runs in it any more. */
+  kill(url) {
+    const { environment } = this.workers.get(url);
+    this.workers.delete(url);
+    environment.pause();
+    for (const line of this.pns.open) if (line instanceof environment[WAY_OF[line.via]]) line.close();
+  }
+
+  #broadcastChannel(gate) {
     const { channels } = this;
     return class FakeChannel {
       constructor(name) {
         this.name = name;
+        this.gate = gate;
         channels.push(this);
       }
 
       postMessage(message) {
         const data = structuredClone(message);
         for (const other of channels) {
-          if (other !== this && other.name === this.name) soon(() => other.onmessage?.({ data }));
+          if (other !== this && other.name === this.name) soon(() => other.gate(() => other.onmessage?.({ data })));
         }
       }
 
@@ -360,43 +440,53 @@ export class World {
     };
   }
 
-  async #request(name, { signal }, hold) {
+  async #request(gate, name, { signal, steal }, hold) {
     await null;
-    while (this.holders.has(name)) {
+    while (!steal && this.holders.has(name)) {
       await Promise.race([
-        this.holders.get(name),
-        new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+        this.holders.get(name).over,
+        new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
       ]);
     }
-    signal.throwIfAborted();
-    const held = hold().finally(() => this.holders.delete(name));
-    this.holders.set(name, held);
-    return held;
+    signal?.throwIfAborted();
+    this.holders.get(name)?.rob();
+    const holder = {};
+    const free = () => this.holders.get(name) === holder && this.holders.delete(name);
+    const robbed = new Promise((resolve) => (holder.rob = resolve));
+    const held = hold().finally(free);
+    holder.over = Promise.race([held, robbed]);
+    this.holders.set(name, holder);
+    const told = robbed.then(() => new Promise((resolve) => gate(resolve)));
+    return Promise.race([held, told.then(() => Promise.reject(new DOMException("stolen", "AbortError")))]);
   }
 
-  #sharedWorker() {
+  #sharedWorker(gate) {
     const world = this;
     return class FakeSharedWorker {
       constructor(url, options) {
         Object.assign(this, { url, options });
         if (world.workers.get(url) === "broken") {
+          this.port = { postMessage() {} };
           soon(() => this.onerror?.(new Event("error")));
-        } else if (!world.workers.has(url)) {
-          const scope = { location: { href: url } };
-          serve(scope, { ...world.environment(), window: undefined, document: undefined });
+          return;
+        }
+        if (!world.workers.has(url)) {
+          const scope = { location: { href: url }, environment: world.environment() };
+          serve(scope, { ...scope.environment, window: undefined, document: undefined });
           world.workers.set(url, scope);
         }
+        const scope = world.workers.get(url);
         const [inner, outer] = [{}, {}];
-        const wire = (from, to) => {
+        const wire = (from, to, within) => {
           from.postMessage = (message) => {
             const data = structuredClone(message);
-            soon(() => to.onmessage?.({ data }));
+            soon(() => within(() => to.onmessage?.({ data })));
           };
         };
-        wire(inner, outer);
-        wire(outer, inner);
+        wire(inner, outer, gate);
+        wire(outer, inner, scope.environment.gate);
         this.port = outer;
-        world.workers.get(url).onconnect?.({ ports: [inner] });
+        scope.onconnect?.({ ports: [inner] });
       }
     };
   }

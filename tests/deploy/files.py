@@ -70,6 +70,12 @@ def settings(variables: dict[str, Any], **more: str) -> Settings:
     return Settings.load(DEPLOY / ".." / "config.toml", only)
 
 
+def named(variables: dict[str, Any]) -> set[str]:
+    """The settings behind variables: `server.port` for `PNS_SERVER__PORT`."""
+    found = {name.removeprefix("PNS_") for name in variables if name.startswith("PNS_")}
+    return {name.replace("__", ".").lower() for name in found}
+
+
 def seconds(text: str) -> float:
     """`40s`, or a number."""
     return float(str(text).removesuffix("s"))

@@ -9,11 +9,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_network
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from pns.settings import Settings
+from pns.web.app import Web
+from pns.web.browser import SCRIPTS
+from pns.web.contract.openapi import openapi
+from pns.web.operator.pages import COMPOSER, TAKE_BACK, VIEWS
+from pns.web.operator.pages import ROOT as OPERATOR
 from tests.deploy.files import (
     DEPLOY,
     FILES,
@@ -23,12 +29,15 @@ from tests.deploy.files import (
     documents,
     environment,
     mappings,
+    named,
     resource,
     seconds,
     settings,
     stages,
 )
+from tests.docs.pages import table
 from tests.harness.release import run
+from tests.web.edge import an_edge
 
 KEY = "a-key-of-sixteen-characters"
 
@@ -52,7 +61,7 @@ def test_no_file_has_a_tab_or_a_space_too_many(path: Path) -> None:
     for line in path.read_text("utf-8").splitlines():
         assert line == line.rstrip()
         assert "\t" not in line or path.name == "Caddyfile"
-        assert len(line) <= 110
+        assert len(line) <= 110 or path.suffix == ".json"
 
 
 # ── the image ─────────────────────────────────────────────────────────────────────────────────────────
@@ -92,7 +101,7 @@ def test_what_the_image_copies_is_all_that_the_wheel_needs(tmp_path: Path) -> No
         here = ROOT / source
         shutil.copytree(here, tmp_path / source) if here.is_dir() else shutil.copy(here, tmp_path)
     run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."], tmp_path)
-    assert len(list((tmp_path / "dist").glob("pns-*.whl"))) == 1
+    assert len(list((tmp_path / "dist").glob("pns_server-*.whl"))) == 1
 
 
 # ── compose ───────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +113,8 @@ def variables_of_compose() -> Iterator[str]:
 
 def test_compose_gives_its_nodes_settings_that_work() -> None:
     (compose,) = documents("compose.yaml")
-    values = {"POSTGRES_PASSWORD": "secret", "API_KEY": KEY, "APPLICATION": "application:8000"}
+    values = {"POSTGRES_PASSWORD": "secret", "API_KEY": KEY, "SITE": "app.example.com"}
+    values["APPLICATION"] = "application:8000"
     for name in ("migrate", "pns-1", "pns-2"):
         node = compose["services"][name]
         told = {
@@ -114,6 +124,7 @@ def test_compose_gives_its_nodes_settings_that_work() -> None:
         given = settings(environment(stages()[1]) | told)
         assert given.app.api_keys == (KEY,)
         assert given.auth.url == "http://application:8000/pns-auth"
+        assert given.server.public_url == "https://app.example.com/pns"
         assert given.store.url == "postgresql://pns:secret@postgres/pns"
         assert given.bus.url == "redis://redis:6379"
         (subnet,) = compose["networks"]["inside"]["ipam"]["config"]
@@ -250,9 +261,72 @@ def test_the_pieces_of_kubernetes_find_each_other() -> None:
     assert images == {image["name"]}
 
 
+# ── what all of them say ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_settings_of_a_deployment_are_set() -> None:
+    told = {row.cells[0].strip("`") for row in table("docs/deploying.md", "setting")}
+    image = named(environment(stages()[1]))
+    (compose,) = documents("compose.yaml")
+    for name in ("migrate", "pns-1", "pns-2"):
+        node = named(compose["services"][name]["environment"])
+        assert image | node | {"server.allowed_origins"} == told
+    secret = re.findall(
+        r"--from-literal=(\w+)", (DEPLOY / "kubernetes" / "kustomization.yaml").read_text("utf-8")
+    )
+    assert image | named(resource("ConfigMap")["data"]) | named(dict.fromkeys(secret)) == told
+
+
+def test_links_of_webhooks_lead_through_the_ingress() -> None:
+    hosts = [rule["host"] for rule in resource("Ingress")["spec"]["rules"]]
+    assert resource("ConfigMap")["data"]["PNS_SERVER__PUBLIC_URL"] == f"https://{hosts[0]}"
+
+
+PROXIES = {
+    "deploy/nginx.conf": "/pns",
+    "deploy/Caddyfile": "/pns",
+    "deploy/kubernetes/ingress.yaml": "",
+    "docs/operations.md": "/pns",
+}
+"""Files with a pattern of the paths that browsers need, and the path at which they find PNS there."""
+
+
+def browsers_paths(web: Web) -> dict[str, bool]:
+    """Every path of PNS, and whether a browser asks for it."""
+    document = openapi(Settings(), web.routes.routes, version="1")
+    found = {
+        re.sub(r"\{\w+\}", "a-1", path): {tag for one in operations.values() for tag in one["tags"]}
+        for path, operations in document["paths"].items()
+    }
+    contract = {"/openapi.json", "/asyncapi.json"}
+    paths = {path: path not in contract and bool(tags & {"device", "anyone"}) for path, tags in found.items()}
+    operator = ["", "/", *(f"/{name}" for name in (*VIEWS, COMPOSER, TAKE_BACK, "operator.css") if name)]
+    return {**paths, **{f"/{OPERATOR}{path}": True for path in operator}}
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_proxies_let_through_what_browsers_need_and_nothing_else(name: str, tmp_path: Path) -> None:
+    patterns = re.findall(r"\s\^?(/\S*subscribe\S*\$)", (ROOT / name).read_text("utf-8"))
+    assert len(patterns) == (2 if name.startswith("docs/") else 1)
+    async with an_edge(tmp_path) as edge:
+        paths = browsers_paths(edge.web)
+    scripts = [path.name for path in SCRIPTS.glob("*.js")]
+    assert (len(paths) > 40, len(scripts) > 20) == (True, True)
+    for pattern, (path, needed) in product(patterns, paths.items()):
+        assert bool(re.match(pattern, PROXIES[name] + path)) is needed, path
+    for pattern, script in product(patterns, scripts):
+        assert re.match(pattern, f"{PROXIES[name]}/{script}"), script
+
+
 def test_what_reads_silent_lines_waits_longer_than_a_heartbeat() -> None:
     heartbeat = Settings().server.heartbeat_seconds
     annotations = resource("Ingress")["metadata"]["annotations"]
     assert float(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > heartbeat
     (found,) = re.findall(r"proxy_read_timeout (\w+);", (DEPLOY / "nginx.conf").read_text())
     assert seconds(found) > heartbeat
+
+
+def test_caddy_closes_idle_connections_before_pns_does() -> None:
+    """Else PNS closes one while Caddy sends on it, and the browser gets a 502."""
+    (kept,) = re.findall(r"\bkeepalive (\d+)s\n", (DEPLOY / "Caddyfile").read_text("utf-8"))
+    assert int(kept) < Settings().server.keep_alive_seconds

@@ -16,12 +16,12 @@ from typing import Any
 import httpx2 as httpx
 import psutil
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 from websockets.exceptions import ConnectionClosed
 
 from pns.errors import PNSError
 from pns.ops.fleet import programs
-from tests.browser.e2e.conftest import FLAGS, chromium, state_is
+from tests.browser.e2e.conftest import SHELL, launched, state_is
 from tests.deploy.files import ROOT
 from tests.harness import eventually
 from tests.harness.demo import Demo, Visitor
@@ -98,8 +98,7 @@ async def test_a_killed_node_costs_a_reconnection_and_nothing_else() -> None:
 async def watching(demo: Demo) -> AsyncIterator[Page]:
     """Bob's browser, at the page of the fleet, with one connection of his own. Nothing may go wrong in it."""
     problems: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    async with launched(SHELL) as browser:
         page = await browser.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda said: problems.append(said.text) if "olicy" in said.text else None)
@@ -110,7 +109,6 @@ async def watching(demo: Demo) -> AsyncIterator[Page]:
         await page.locator(".held [data-user=bob]").wait_for()
         yield page
         await state_is(page, "live")
-        await browser.close()
     assert problems == []
 
 

@@ -5,6 +5,7 @@ application would meet there.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -22,6 +23,7 @@ from pns.settings import Settings
 from tests.deploy.files import DEPLOY
 from tests.deploy.fronts import Front, caddy_command, front, nginx_command
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
+from tests.harness.application import Asked, Reply, by_cookie
 from tests.harness.events import EventDevice
 from tests.harness.release import run
 
@@ -178,7 +180,7 @@ async def test_the_application_is_told_who_really_asked(house: House) -> None:
 async def test_the_world_gets_what_browsers_need_and_nothing_else(house: House) -> None:
     elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
     async with httpx.AsyncClient(transport=elsewhere) as http:
-        script = await http.get(f"{house.front.pns}/bell-panel.js")
+        script = await http.get(f"{house.front.pns}/panel.js")
         assert script.is_success
         assert script.headers["content-type"].startswith("text/javascript")
         assert (await http.get(f"{house.front.pns}/devices/networks")).json() == {"networks": {}}
@@ -187,11 +189,56 @@ async def test_the_world_gets_what_browsers_need_and_nothing_else(house: House) 
             *(("DELETE", "devices/a-1"), ("PUT", "devices/a-1/badge")),
         ):
             assert (await http.request(method, f"{house.front.pns}/{path}")).status_code == 401
-        for path in ("notify", "metrics", "readyz", "users/alice", "subscribe/more", ""):
+        for path in (*("notify", "metrics", "readyz", "users/alice", "subscribe/more", ""), "topics/a:b"):
             assert (await http.get(f"{house.front.pns}/{path}")).status_code == 403, path
+        for path in ("a%0Ab", "a%0D%0AX-Forwarded-For:%206.6.6.6", "a%0Db", "a%20b%3Fc%23", "a%20HTTP%2F1.1"):
+            refused = await http.delete(f"{house.front.pns}/devices/{path}", headers=_origin(house))
+            assert refused.status_code in (401, 403, 404), (path, refused.status_code)
+        asked = {line for head in house.application.heads for line in head.split(b"\r\n")}
+        assert b"X-Forwarded-For: 6.6.6.6" not in asked
         # The application's own: the test's answers everything with who it is that asks.
         page = await http.get(f"{house.front.url}/", headers={"cookie": "user=erin"})
         assert page.json() == {"user_id": "erin"}
+
+
+@on_the_loop_of_the_house
+async def test_preferences_and_links_of_mails_lead_to_pns(house: House) -> None:
+    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx.AsyncClient(transport=elsewhere, cookies={"user": "hugo"}) as http:
+        own = await http.get(f"{house.front.pns}/preferences")
+        assert own.json()["preferences"] == []
+        changed = await http.patch(
+            f"{house.front.pns}/preferences", json={"preferences": {}}, headers=_origin(house)
+        )
+        assert changed.is_success, changed.text
+        page = await http.get(f"{house.front.pns}/unsubscribe", params={"token": "forged"})
+        assert page.status_code == 404
+        assert page.headers["content-type"].startswith("text/html")
+        assert (await http.get(f"{house.front.pns}/unsubscribe.css")).is_success
+        # The answer of an unknown path: nobody but an operator learns of the pages.
+        assert (await http.get(f"{house.front.pns}/operator")).json()["code"] == "not_found"
+
+
+def _all_are_operators(asked: Asked) -> Reply:
+    status, body, *_ = by_cookie(asked)
+    return status, body.replace(b"}", b', "operator": true}')
+
+
+@on_the_loop_of_the_house
+async def test_an_operator_finds_every_page_from_the_first(house: House) -> None:
+    house.application.decide = _all_are_operators
+    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx.AsyncClient(transport=elsewhere, cookies={"user": "ines"}) as http:
+        seen: set[str] = set()
+        wanted = [f"{house.front.pns}/operator"]
+        while wanted:
+            page = await http.get(wanted.pop())
+            assert page.is_success, page.url
+            seen.add(page.url.path)
+            links = re.findall(r'(?:href|action)="([^"#?]+)', page.text)
+            wanted += [str(url) for link in links if (url := page.url.join(link)).path not in seen]
+        assert {f"/pns/operator/{name}" for name in ("user", "audit", "compose", "operator.css")} <= seen
+    house.application.decide = by_cookie
 
 
 # ── operators ─────────────────────────────────────────────────────────────────────────────────────────

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx2 as httpx
-
-from tests.harness import eventually
+from tests.harness.running import running as program
 from tests.harness.server import API_KEY, free_port
 
 from .pages import PAGES, snippets
@@ -107,6 +102,7 @@ User.objects.create_user("ann", pk=42)
 _ASGI = "python -m uvicorn main:app --port {port}"
 COMMANDS = {
     "flask": "python -m flask --app main run --port {port}",
+    "inboxes": "python -m flask --app main run --port {port}",
     "django": "python users.py && exec python -m uvicorn shop.asgi:application --port {port}",
     "starlette": _ASGI,
     "fastapi": _ASGI,
@@ -118,9 +114,9 @@ RUNSERVER = (
     "python users.py && export DJANGO_SETTINGS_MODULE=shop.settings PYTHONPATH=$PWD"
     " && exec python -m django runserver --noreload {port}"
 )
-SERVICES = ("flask", "express", "rails")
+SERVICES = ("flask", "inboxes", "express", "rails")
 """Those that have PNS beside them; the others have it inside."""
-COOKIE_SESSIONS = ("flask", "starlette", "rails")
+COOKIE_SESSIONS = ("flask", "inboxes", "starlette", "rails")
 """Those whose session is the cookie itself: a copy of the cookie stays good after a logout."""
 
 
@@ -128,7 +124,7 @@ def write(name: str, folder: Path) -> None:
     """Put the application `name` of the page into `folder`, whole."""
     files = {one.options["file"]: one.text for one in snippets(_PAGE) if one.options.get("login") == name}
     assert files, f"docs/login.md has no application for {name}"
-    if name == "flask":
+    if name in ("flask", "inboxes"):
         files["main.py"] += _FLASK
     elif name == "rails":
         files["config.ru"] = _RAILS
@@ -148,34 +144,7 @@ async def running(
     """The URL of what `command` serves in `folder`, at `{port}`, once it answers."""
     port = port or free_port()
     more = {"PORT": str(port), "PNS_KEY": API_KEY} | dict(environment or {})
-    process = _start(command.format(port=port), folder, more)
+    line = command.format(port=port).replace("python ", f"{sys.executable} ")
     url = f"http://127.0.0.1:{port}"
-
-    async def answers() -> bool:
-        assert process.poll() is None, (folder / "application.log").read_text()
-        try:
-            async with httpx.AsyncClient(trust_env=False) as client:
-                await client.get(url)
-        except httpx.HTTPError:
-            return False
-        return True
-
-    try:
-        await eventually(answers, within=60)
+    async with program(["bash", "-ec", line], folder, url, environment=more, end=signal.SIGKILL):
         yield url
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _start(line: str, folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    with (folder / "application.log").open("wb") as log:
-        return subprocess.Popen(
-            ["bash", "-ec", line.replace("python ", f"{sys.executable} ")],
-            cwd=folder,
-            env=os.environ | dict(environment),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )

@@ -16,6 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r"^```(.*)$")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)", re.DOTALL)
+_PICTURE = re.compile(r"<(?:img|source)\b[^>]*?\ssrc(?:set)?=\"([^\"]+)\"")
 
 
 class Snippet(NamedTuple):
@@ -107,7 +108,8 @@ def plain(cell: str) -> str:
 
 
 def links(path: Path) -> list[str]:
-    return _LINK.findall(prose(path))
+    text = prose(path)
+    return [*_LINK.findall(text), *_PICTURE.findall(text)]
 
 
 def anchors(path: Path) -> set[str]:

@@ -11,6 +11,7 @@ import configparser
 import inspect
 import json
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,15 +22,19 @@ import flask
 import httpx2 as httpx
 import msgspec
 import pytest
+from standardwebhooks import Webhook
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from pns import PNS
-from pns.inbox.publications import Changed, ToAll
-from pns.model.answers import PublicationInfo, Published, Registered, UserInfo
+from pns.inbox.publications import Changed, ToAll, ToEverybody
+from pns.model.answers import Marks, PublicationInfo, Published, Registered, UserInfo
+from pns.model.category import Declaration, PreferencesBody
 from pns.model.device import Registration, parse_user_id
+from pns.model.mark import MarkBody
 from pns.model.messages import DATA_SEEN, FROM_PNS, REQUESTS, SEEN_REQUEST, UNSEEN_REQUEST, parse_request
 from pns.model.push import PushControls
+from pns.model.webhook import UnseenTold, WebhookBody
 from pns.settings import Settings
 from pns.testing import FakeClock, temporary_pns
 from pns.web.body import NotifyBody, decode_seen
@@ -37,15 +42,18 @@ from pns.web.contract.asyncapi import message_name
 from pns.web.devices import Networks
 from pns.web.export import ExportLine
 from pns.web.operations import Health
+from pns.web.preference_schemas import Categories, Preferences
 from pns.web.problems import ProblemBody
 from pns.web.push_schemas import Pushes, UserDevices
 from pns.web.subscribe import Subscribed
 from pns.web.tickets import SubscribeBody
+from pns.web.timeline import TimelinePage
 from pns.web.user_schemas import Inbox, Notified
 from tests.adapters.gateways.fake_google import Google
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
-from tests.harness.postgres import Postgres
+from tests.harness.postgres import Postgres, program
 from tests.harness.release import run
+from tests.harness.taking import Application
 
 from . import shell
 from .conversation import play
@@ -57,17 +65,53 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     shape.__name__: shape
     for shape in (
         *(NotifyBody, Notified, UserInfo, Inbox, ProblemBody, Subscribed, Health, ExportLine),
-        SubscribeBody,
+        TimelinePage,
+        *(SubscribeBody, MarkBody, Marks),
+        *(Declaration, Categories, PreferencesBody, Preferences),
         *(Networks, Registration, Registered, UserDevices, Pushes),
-        *(PushControls, ToAll, Changed, Published, PublicationInfo),
+        *(PushControls, ToAll, ToEverybody, Changed, Published, PublicationInfo),
     )
 }
 KINDS = {
-    *("html bell", "js bell", "css bell"),  # run in a browser by tests/browser/e2e/test_bell_docs.py
+    # Run in a browser by tests/browser/e2e/test_bell_docs.py:
+    *("html bell", "js bell", "css bell", "json actions"),
     *("text conversation", "console make", "js browser", "toml", "ini systemd", "nginx", "caddy"),
-    *("bash", "bash copy", "bash push", "bash uvicorn", "python app", "python django", "python flask"),
+    *(
+        "bash",
+        "bash copy",
+        "bash dump",
+        "bash restore",
+        "bash backup",
+        "bash restore-sqlite",
+        "bash push",
+        "bash uvicorn",
+        "python app",
+        "python django",
+        "python flask",
+    ),
+    "js events",
     *("python calls", "python values", "python test", "python worker"),
     *("python login", "js login", "ruby login"),  # run by tests/docs/test_login_page.py
+    # Run by tests/browser/e2e/test_django.py, tests/docs/test_django_page.py and tests/django/test_page.py:
+    *("python project", "html project", "console project", "python service", "python call"),
+    "python testing",
+    # Run by tests/clients/test_pages.py:
+    *("python client", "js client", "go client", "python webhook", "js webhook"),
+    "redis",  # run by tests/troubles/test_redis.py
+    # Run by tests/docs/test_transactions.py:
+    *(
+        "python transaction",
+        "python savepoints",
+        "python orders",
+        "console manage",
+        "sql table",
+        "sql insert",
+        "sql failed",
+        "console forward",
+        "text diagram",
+    ),
+    *("bash webhook", "json event"),
+    *("python mail app", "js mail app"),  # run by tests/docs/test_mails.py
     *("json from", "json login", "json SeenBody", *(f"json {name}" for name in SHAPES)),
 }
 
@@ -140,6 +184,23 @@ async def test_what_is_told_of_push_is_pushed(application: HostApplication, tmp_
         assert titles == {"Order shipped", "Issue 7 is out", "Order 7 has changed", "Closed on Monday"}
 
 
+async def test_what_is_told_of_webhooks_is_sent(application: HostApplication, tmp_path: Path) -> None:
+    snippet = the("bash webhook")
+    async with (
+        Application() as taking,
+        ServerProcess(tmp_path, auth_url=application.url, webhook__url=taking.url) as server,
+    ):
+        shown = await shell.run(snippet, server)
+    (posted,) = taking.posted
+    assert Webhook(shown.split()[0]).verify(posted.body, posted.headers)["type"] == "notifications.unseen"
+
+
+def test_an_event_is_of_its_type() -> None:
+    event = json.loads(the("json event").text)
+    assert event.keys() == {field.name for field in msgspec.structs.fields(WebhookBody)}
+    assert msgspec.to_builtins(msgspec.convert(event["data"], UnseenTold)) == event["data"]
+
+
 async def test_a_store_is_moved(server: ServerProcess, backend: Backend) -> None:
     await backend.notify("42", "before")
     await server.stop()
@@ -150,6 +211,44 @@ async def test_a_store_is_moved(server: ServerProcess, backend: Backend) -> None
         shown = await shell.run(snippet._replace(text=moved), server)
         assert postgres.run("SELECT unseen FROM pns.users WHERE user_id = '42'") == ["1"]
     assert " NO " not in shown
+
+
+async def test_a_file_is_backed_up_and_put_back(server: ServerProcess, backend: Backend) -> None:
+    await backend.notify("42", "before")
+    shown = await shell.run(the("bash backup"), server)
+    assert "1 notifications, 1 unseen; checked" in shown
+    await backend.notify("42", "after")
+    await server.stop()
+    restoring = the("bash restore-sqlite")
+    (backup,) = (server.folder / "backups").iterdir()
+    text = re.sub(r"pns-\d{4}-\d\d-\d\d\.db", backup.name, restoring.text)
+    shown = await shell.run(restoring._replace(text=text), server)
+    assert "; the store before is " in shown
+    async with PNS(f"sqlite:///{server.store}") as pns:
+        assert (await pns.user("42")).unseen == 1
+
+
+async def test_a_database_is_dumped_and_restored(server: ServerProcess) -> None:
+    with Postgres() as postgres:
+        postgres.run("CREATE DATABASE pns")
+        url = postgres.url_of("pns")
+        async with PNS(url) as pns:
+            await pns.notify("42", "before")
+            await _run_on("bash dump", postgres, server)
+            await pns.notify("42", "after")
+        await _run_on("bash restore", postgres, server)
+        async with PNS(url) as pns:
+            assert (await pns.user("42")).unseen == 1
+            assert await pns.notify("42", "and on")
+        assert postgres.run("SELECT unseen FROM pns.users", url) == ["2"]
+
+
+async def _run_on(kind: str, postgres: Postgres, server: ServerProcess) -> None:
+    snippet = the(kind)
+    text = snippet.text.replace("postgresql://pns@db.internal/pns", postgres.url_of("pns"))
+    assert text != snippet.text
+    programs = f'export PATH="{Path(program("pg_dump")).parent}:$PATH"\n'
+    await shell.run(snippet._replace(text=programs + text), server)
 
 
 APPLICATIONS = sorted({one.options["app"] for one in SNIPPETS if one.kind == "python app"})
@@ -289,7 +388,8 @@ def test_json_of_seen(snippet: Snippet) -> None:
 @pytest.mark.parametrize("snippet", of_kind("json login"))
 def test_json_of_a_login(snippet: Snippet) -> None:
     for document in documents(snippet.text):
-        assert document.keys() == {"user_id"}
+        assert document.keys() in ({"user_id"}, {"user_id", "operator"})
+        assert document.get("operator", True) is True
         parse_user_id(document["user_id"])
 
 
@@ -330,6 +430,46 @@ def test_targets_of_make_exist(snippet: Snippet) -> None:
     asked = re.findall(r"^\$ make (\w+)", snippet.text, re.MULTILINE)
     assert len(asked) == len(snippet.text.splitlines())
     assert set(asked) <= set(targets)
+
+
+_EVENT_SOURCES = """
+const sources = [], waits = [], counts = [];
+const showCount = (count) => counts.push(count);
+class EventSource {
+  static CLOSED = 2;
+  readyState = 1;
+  listeners = {};
+  constructor(url) { this.url = url; sources.push(this); }
+  addEventListener(name, listener) { this.listeners[name] = listener; }
+  close() { this.readyState = 2; }
+}
+globalThis.setTimeout = (then, wait) => waits.push([then, wait]);
+SNIPPET
+const count = '{"newNotificationCountChanged":3}';
+sources[0].onerror();  // lost: the browser's own affair
+for (let refusals = 0; refusals < 9; refusals++) {
+  sources.at(-1).readyState = 2;
+  sources.at(-1).onerror();
+  waits.at(-1)[0]();
+}
+sources.at(-1).onmessage({ data: count });
+sources.at(-1).listeners.close({ data: '{"code":1012,"reason":""}' });
+const restarted = sources.at(-1).readyState;
+sources.at(-1).listeners.close({ data: '{"code":4501,"reason":""}' });
+const urls = sources.map(({ url }) => url);
+const pauses = waits.map(([, wait]) => wait);
+console.log(JSON.stringify([urls, pauses, counts, restarted, sources.at(-1).readyState]));
+"""
+
+
+def test_an_event_source_goes_on_after_refusals() -> None:
+    """As in docs/protocol.md: 503 after 503 it waits longer, until it is logged out."""
+    script = _EVENT_SOURCES.replace("SNIPPET", the("js events").text)
+    done = subprocess.run(["node", "--eval", script], capture_output=True, text=True, check=True)
+    urls, waits, counts, after_restart, after_logout = json.loads(done.stdout)
+    assert urls == ["/pns/subscribe"] * 10
+    assert all(500 * min(60, 2**n) <= wait <= 1000 * min(60, 2**n) for n, wait in enumerate(waits))
+    assert (counts, after_restart, after_logout) == ([3], 1, 2)
 
 
 @pytest.mark.parametrize("snippet", of_kind("js browser", "nginx", "caddy"))

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import compress, cycle
 from pathlib import Path
 
 import apsw
@@ -128,12 +129,16 @@ def _applied(image: bytearray, changes: Sequence[Write | Truncate]) -> bytearray
     return result
 
 
-def images(events: Sequence[Event], base: bytes, name: str) -> Iterator[tuple[Rows | None, dict[str, bytes]]]:
+Image = tuple[Rows | None, dict[str, bytes]]
+
+
+def images(events: Sequence[Event], base: bytes, name: str, *, every: int = 1) -> Iterator[Image]:
     """After every event: what was acknowledged last, and what the files may hold if the power goes now.
 
     Three ways at each point: nothing that was not synced got to the disk; all of it did; some of it did, in
-    no order, its last write torn at a sector.
+    no order, its last write torn at a sector. With `every`, one in so many of these.
     """
+    turns = cycle([True] + [False] * (every - 1))
     luck = random.Random(0)
     devices = {name: _Device(bytearray(base)), f"{name}-wal": _Device()}
     promised: Rows | None = None
@@ -144,7 +149,7 @@ def images(events: Sequence[Event], base: bytes, name: str) -> Iterator[tuple[Ro
             devices[event.file].sync()
         else:
             devices[event.file].pending.append(event)
-        for survivors in (_none, _all, _some):
+        for survivors in compress((_none, _all, _some), turns):
             yield (
                 promised,
                 {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def versioned(name: str) -> str:
-    return name.replace(".js", f"-{version('pns')}.js")
+    return name.replace(".js", f"-{version('pns-server')}.js")
 
 
 async def get(url: str, path: str, method: str = "GET", **headers: str) -> httpx.Response:
@@ -36,16 +37,12 @@ async def test_each_module_under_both_names(house: House, name: str) -> None:
     for response in (plain, kept):
         house.contract.check(response)
         assert response.status_code == 200
-        assert response.text == joined(FOLDER / name)
         assert response.headers["content-type"] == "text/javascript; charset=utf-8"
         assert response.headers["x-content-type-options"] == "nosniff"
-        # A worker of another origin takes this one in by importScripts, which sends no Origin.
-        sharing = "cross-origin" if name == "push-worker.js" else "same-origin"
-        assert response.headers["cross-origin-resource-policy"] == sharing
-        assert response.headers["vary"] == "Origin"
-        assert "access-control-allow-origin" not in response.headers
         assert "set-cookie" not in response.headers
-    assert plain.headers["etag"] == kept.headers["etag"]
+    assert plain.text == joined(FOLDER / name)
+    assert kept.text.replace(f"-{version('pns-server')}.js", ".js") == plain.text
+    assert (plain.headers["etag"] == kept.headers["etag"]) is (plain.text == kept.text)
     assert plain.headers["cache-control"] == "no-cache"
     assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
 
@@ -94,18 +91,47 @@ async def test_another_method(house: House) -> None:
     assert (response.status_code, response.headers["allow"]) == (405, "GET")
 
 
-async def test_only_allowed_origins_may_share(tmp_path: Path) -> None:
+IMPORTED = re.compile(r"""(?:\bfrom|\bimport\(|\bimport) ?["'](?P<path>[^"']+)["']""")
+
+
+@pytest.mark.parametrize("name", MODULES)
+async def test_what_never_changes_imports_nothing_that_may_change(house: House, name: str) -> None:
+    """All that a versioned script is made of comes from the same release, whatever a cache has of another."""
+    plain, kept = await get(house.url, name), await get(house.url, versioned(name))
+    imports = IMPORTED.findall(kept.text)
+    assert len(imports) == len(IMPORTED.findall(plain.text))
+    for path in imports:
+        assert path.startswith("./")
+        assert path.endswith(f"-{version('pns-server')}.js")
+        assert (await get(house.url, path)).headers["cache-control"].endswith("immutable")
+    if name in ("bell.js", "bell-push.js", "worker.js"):
+        assert versioned("./client.js") in imports or versioned("./push.js") in imports
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_an_answer_is_the_same_for_every_origin(tmp_path: Path, allowed: bool) -> None:
+    """A cache that does not know Vary must not hand one page what is meant for another."""
+    origins = FOREIGN if allowed else "https://other.example"
     async with (
         HostApplication() as application,
-        ServerProcess(tmp_path, auth_url=application.url, server__allowed_origins=FOREIGN) as server,
+        ServerProcess(tmp_path, auth_url=application.url, server__allowed_origins=origins) as server,
     ):
-        allowed = await get(server.url, "client.js", origin=FOREIGN)
-        assert allowed.headers["access-control-allow-origin"] == FOREIGN
-        assert allowed.headers["cross-origin-resource-policy"] == "cross-origin"
-        assert allowed.headers["vary"] == "Origin"
-        refused = await get(server.url, "client.js", origin="https://evil.example")
-        assert "access-control-allow-origin" not in refused.headers
-        assert refused.headers["cross-origin-resource-policy"] == "same-origin"
+        for name in ("client.js", versioned("bell.js"), "push-worker.js"):
+            known = (await get(server.url, name)).headers["etag"]
+            for sent in ({}, {"if_none_match": known}):
+                answers = [
+                    await get(server.url, name, **sent),
+                    await get(server.url, name, **sent, sec_fetch_site="cross-site"),
+                    *[
+                        await get(server.url, name, **sent, origin=origin)
+                        for origin in (FOREIGN, "https://evil.example", "null", server.url)
+                    ],
+                ]
+                heads = [{**answer.headers, "date": ""} for answer in answers]
+                assert all(head == heads[0] for head in heads)
+                assert heads[0]["access-control-allow-origin"] == "*"
+                assert heads[0]["cross-origin-resource-policy"] == "cross-origin"
+                assert not {"vary", "access-control-allow-credentials", "set-cookie"} & heads[0].keys()
 
 
 async def test_below_a_mount(tmp_path: Path) -> None:

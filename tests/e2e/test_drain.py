@@ -14,7 +14,7 @@ import httpx2 as httpx
 import pytest
 
 from tests.harness import Device, HostApplication, ServerProcess, eventually
-from tests.harness.raw import TEXT, RawPeer, frame, upgrade_head
+from tests.harness.raw import FIN, TEXT, RawPeer, frame, upgrade_head
 from tests.harness.server import API_KEY
 
 BODY = b'{"user_id": "alice", "notifications": [{"notification_data": "in flight"}]}'
@@ -22,6 +22,8 @@ POST = (
     f"POST /notify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\n"
     f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
 ).encode()
+
+FOR_EVER = 3600
 
 
 async def unready(server: ServerProcess) -> bool:
@@ -37,9 +39,17 @@ async def begin_post(stack: contextlib.AsyncExitStack, server: ServerProcess) ->
 
 
 async def stall(stack: contextlib.AsyncExitStack, server: ServerProcess) -> RawPeer:
-    """A connection that reads nothing of two pages that it asked for."""
+    """A connection that reads no more than the beginning of two pages that it asked for.
+
+    It has come to a halt when the first page has begun: who asked and was not answered yet may be told of
+    the end.
+    """
     peer = await stack.enter_async_context(RawPeer.subscribe(server.url, "big", receive_buffer=4096))
     await peer.send(2 * frame(TEXT, b'{"unseenNotificationDataRequest":{"ack":true}}'))
+    await peer.text()
+    begin = await peer.body(2)
+    assert begin == bytes([FIN | TEXT, 127]), "a page of more than 64 KiB"
+    peer.buffer = begin + peer.buffer
     return peer
 
 
@@ -57,7 +67,7 @@ async def test_drain(application: HostApplication, tmp_path: Path) -> None:
     drain, loop = 3.0, asyncio.get_running_loop()
     settings: dict[str, Any] = {
         "server__drain_seconds": drain,
-        "server__send_timeout_seconds": 60,
+        "server__send_timeout_seconds": FOR_EVER,
         "limits__connections_per_user": 1000,
     }
     async with (
@@ -75,7 +85,7 @@ async def test_drain(application: HostApplication, tmp_path: Path) -> None:
 
         started = loop.time()
         server.process.send_signal(signal.SIGTERM)
-        await eventually(lambda: unready(server), within=1)
+        await eventually(lambda: unready(server))
 
         for post in posts:
             await post.send(BODY[10:])
@@ -96,8 +106,7 @@ async def test_drain(application: HostApplication, tmp_path: Path) -> None:
         assert moments[-1] > 0.8 * drain
         assert sum(moment < 0.2 * drain for moment in moments) < 0.5 * len(moments)
 
-        assert await asyncio.to_thread(server.process.wait, drain + 12) == 0
-        assert loop.time() - started < drain + 12
+        assert await asyncio.to_thread(server.process.wait, 60) == 0, "the stalled ones are not waited for"
         assert [await peer.close_code() for peer in stalled] == [1006] * 5
         assert "Traceback" not in server.output
 
@@ -109,7 +118,7 @@ async def test_either_signal(application: HostApplication, tmp_path: Path, sig: 
         Device.connect(server.url, "alice") as device,
     ):
         await device.count()
-        assert await server.stop(sig, within=10) == 0
+        assert await server.stop(sig) == 0
         assert await device.closed() == 1012
         assert "Traceback" not in server.output
 
@@ -122,7 +131,7 @@ async def test_second_signal_ends_at_once(
 
     The fix: Server._cut_short.
     """
-    settings: dict[str, Any] = {"server__drain_seconds": 60, "server__send_timeout_seconds": 60}
+    settings: dict[str, Any] = {"server__drain_seconds": FOR_EVER, "server__send_timeout_seconds": FOR_EVER}
     async with (
         contextlib.AsyncExitStack() as stack,
         ServerProcess(tmp_path, auth_url=application.url, **settings) as server,
@@ -138,11 +147,11 @@ async def test_second_signal_ends_at_once(
         assert server.process is not None
         server.process.send_signal(signal.SIGTERM)
         await eventually(lambda: unready(server))
-        assert await server.stop(second, within=4) == 0
+        assert await server.stop(second) == 0
         assert "Traceback" not in server.output
 
 
 async def test_nothing_to_drain(application: HostApplication, tmp_path: Path) -> None:
     """Without connections nobody is waited for."""
-    async with ServerProcess(tmp_path, auth_url=application.url, server__drain_seconds=60) as server:
-        assert await server.stop(within=5) == 0
+    async with ServerProcess(tmp_path, auth_url=application.url, server__drain_seconds=FOR_EVER) as server:
+        assert await server.stop() == 0

@@ -86,8 +86,24 @@ async def test_headers_of_the_stream(house: House, alice: str) -> None:
     async with EventDevice.connect(house.url, alice) as stream:
         shown = stream.response.headers
         assert shown["content-type"] == "text/event-stream"
-        assert (shown["cache-control"], shown["x-accel-buffering"]) == ("no-store", "no")
+        assert (shown["cache-control"], shown["x-accel-buffering"]) == ("no-store, no-transform", "no")
+        assert shown["x-content-type-options"] == "nosniff"
         assert shown["set-cookie"].startswith("pns_device=")
+
+
+async def test_the_opening_is_comments_and_the_time_to_come_back(house: House, alice: str) -> None:
+    """As many bytes as proxies collect, and a time of its own for each browser."""
+    times = set()
+    for _ in range(3):
+        async with EventDevice.connect(house.url, alice) as stream:
+            opening = await stream.opening()
+            *comments, retry = opening
+            assert len("\n".join(comments)) >= 8192
+            assert all(line.startswith(":") and len(line) < 100 for line in comments)
+            assert 2000 <= int(retry.removeprefix("retry: ")) <= 8000
+            times.add(retry)
+            assert await stream.count() == 0
+    assert len(times) > 1
 
 
 async def test_a_stream_is_a_connection(house: House, alice: str) -> None:

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from tests.harness import Device, HostApplication, ServerProcess, eventually
 from tests.harness.gauges import resident, sockets
-from tests.harness.hasty import command
+from tests.harness.hasty import program
 from tests.harness.raw import PING, PONG, TEXT, Header, RawPeer, frame, upgrade_head
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,8 +39,8 @@ async def server(
     application: HostApplication, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServerProcess]:
     folder = tmp_path_factory.mktemp("handshake")
-    hasty = command(head=0.6, body=0.6, keep_alive=1)
-    async with ServerProcess(folder, auth_url=application.url, command=hasty) as server:
+    hasty = program(head=0.6, body=0.6, keep_alive=1)
+    async with ServerProcess(folder, auth_url=application.url, program=hasty) as server:
         before = sockets(server)
         yield server
         await eventually(lambda: sockets(server) <= before)
@@ -120,9 +120,9 @@ async def test_head_that_grows_without_end_is_refused(server: ServerProcess) -> 
 
 async def test_without_the_fix_a_large_cookie_hangs(application: HostApplication, tmp_path: Path) -> None:
     """The control: uvicorn's own protocols, and the limits that websockets has by itself."""
-    plain = command(plain="websocket")
+    plain = program(plain="websocket")
     async with (
-        ServerProcess(tmp_path, auth_url=application.url, command=plain) as server,
+        ServerProcess(tmp_path, auth_url=application.url, program=plain) as server,
         RawPeer.connect(server.url) as peer,
     ):
         await peer.send(upgrade_head(extra=filler(9 * KIB)))
@@ -133,7 +133,7 @@ async def test_without_the_fix_a_large_cookie_hangs(application: HostApplication
 
 @pytest.mark.parametrize("extra", [(("Content-Length", "4"),), (("Transfer-Encoding", "chunked"),)])
 async def test_websockets_own_refusal_is_sent(server: ServerProcess, extra: tuple[Header, ...]) -> None:
-    """The fix: WebSocketProtocol.data_received answers a head that websockets cannot read."""
+    """The fix: WebSocketProtocol.begin answers a request that cannot be a handshake."""
     assert await ask(server, upgrade_head(extra=extra) + b"4\r\n") == 400
 
 
@@ -160,7 +160,7 @@ async def test_unfinished_request_is_ended(server: ServerProcess, sent: bytes) -
     """The fix: HTTPProtocol's deadlines (0.6 seconds here)."""
     async with RawPeer.connect(server.url) as peer:
         await peer.send(sent)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert (await peer.head())[0] == 408
             assert await peer.rest() == b""
 
@@ -177,15 +177,14 @@ async def test_unfinished_request_is_ended(server: ServerProcess, sent: bytes) -
 async def test_dripping_extends_nothing(server: ServerProcess, sent: bytes) -> None:
     """A byte every tenth of a second does not reset the deadline."""
     async with RawPeer.connect(server.url) as peer:
-        started = asyncio.get_running_loop().time()
         answered = asyncio.create_task(peer.head())
         for byte in sent[:-2]:
             await peer.send(bytes([byte]))
             done, _ = await asyncio.wait([answered], timeout=0.1 if byte != 0x20 else 0.05)
             if done:
                 break
+        assert answered.done(), "all of it was sent: what is complete has another answer"
         assert (await answered)[0] == 408
-        assert asyncio.get_running_loop().time() - started < 5
 
 
 @pytest.mark.parametrize("sent", [b"\r\n", b"G", POST])
@@ -197,7 +196,7 @@ async def test_second_request_has_the_same_deadline(server: ServerProcess, sent:
         assert status == 200
         await peer.body(int(headers["content-length"]))
         await peer.send(sent)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert (await peer.head())[0] == 408
 
 
@@ -208,15 +207,15 @@ async def test_answer_that_did_not_wait_for_the_body(server: ServerProcess) -> N
         status, headers = await peer.head()
         assert status == 401
         await peer.body(int(headers["content-length"]))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert await peer.rest() == b""
 
 
 async def test_without_the_fix_half_a_head_stays(application: HostApplication, tmp_path: Path) -> None:
     """The control: uvicorn's own HTTP protocol."""
-    plain = command(plain="http")
+    plain = program(plain="http")
     async with (
-        ServerProcess(tmp_path, auth_url=application.url, command=plain) as server,
+        ServerProcess(tmp_path, auth_url=application.url, program=plain) as server,
         RawPeer.connect(server.url) as peer,
     ):
         await peer.send(upgrade_head()[:-2])
@@ -313,7 +312,7 @@ STRANGE: dict[str, tuple[bytes, set[int]]] = {
 async def test_strange_request_is_answered(
     server: ServerProcess, request_: bytes, expected: set[int]
 ) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await ask(server, request_) in expected
 
 

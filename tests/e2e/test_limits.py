@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.gauges import metric
-from tests.harness.hasty import command
+from tests.harness.hasty import program
 from tests.harness.raw import PING, PONG, TEXT, RawPeer, frame, upgrade_head
 
 PER_USER = 3
@@ -131,9 +131,9 @@ async def test_heartbeats_carry_the_count(server: ServerProcess, backend: Backen
 
 async def test_pings_and_pongs(application: HostApplication, tmp_path: Path) -> None:
     """Who answers stays for many ping times; who does not is gone after two."""
-    pinging = command(ping=0.3)
+    pinging = program(ping=0.3)
     async with (
-        ServerProcess(tmp_path, auth_url=application.url, command=pinging) as server,
+        ServerProcess(tmp_path, auth_url=application.url, program=pinging) as server,
         RawPeer.subscribe(server.url) as alive,
         RawPeer.subscribe(server.url) as dumb,
     ):

@@ -15,7 +15,7 @@ import pytest_asyncio
 from pns.ops.serve.http_protocol import MAX_WAITING
 from tests.harness import HostApplication, ServerProcess, eventually
 from tests.harness.gauges import sockets
-from tests.harness.hasty import command
+from tests.harness.hasty import program
 from tests.harness.raw import RawPeer
 from tests.harness.server import API_KEY
 
@@ -41,8 +41,8 @@ async def server(
     application: HostApplication, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServerProcess]:
     folder = tmp_path_factory.mktemp("pipelining")
-    hasty = command(head=0.6, body=0.6, keep_alive=1)
-    async with ServerProcess(folder, auth_url=application.url, command=hasty) as server:
+    hasty = program(head=0.6, body=0.6, keep_alive=1)
+    async with ServerProcess(folder, auth_url=application.url, program=hasty) as server:
         yield server
         await eventually(lambda: sockets(server) == 0)
         assert "Traceback" not in server.output

@@ -36,7 +36,7 @@ async def test_killed_between_sending_and_settling(application: HostApplication,
                 await server.kill()
             await server.start()
             async with server.backend() as backend:
-                await eventually(lambda: _all_accepted(backend), within=40)
+                await eventually(lambda: _all_accepted(backend), within=40, every=0.2)
         times = Counter(message["token"] for message in google.taken)
         assert len(times) == DEVICES, "none was lost"
         assert sum(times.values()) - DEVICES <= 2 * CONCURRENCY, "twice only what was in flight"

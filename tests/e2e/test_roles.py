@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.harness import Backend, HostApplication, ServerProcess, eventually
 from tests.harness.push_service import PushService, Subscriber
+from tests.harness.server import SERVE
 from tests.harness.waiting import stays
 
 OPERATORS = {"/livez": 200, "/readyz": 200, "/metrics": 401}
@@ -32,7 +32,7 @@ def node(folder: Path, role: str, auth_url: str, **settings: Any) -> ServerProce
     return ServerProcess(
         own,
         auth_url=auth_url,
-        command=[sys.executable, "-m", "pns.ops.cli", "serve", "--role", role],
+        program=[*SERVE, "--role", role],
         store__url=f"sqlite:///{folder / 'pns.db'}",
         push__when="always",
         push__webpush__subject="mailto:ops@example.com",

@@ -17,14 +17,23 @@ from websockets.exceptions import ConnectionClosed
 from tests.harness import Device, HostApplication, ServerProcess, eventually
 from tests.harness.postgres import Postgres
 from tests.harness.redis import Redis
+from tests.harness.server import SERVE
 
 WORKERS = 3
 DEVICES = 12
-COMMAND = [sys.executable, "-m", "pns.ops.cli", "serve", "--workers", str(WORKERS)]
-IN_A_GROUP = ["setsid", *COMMAND]
-"""As from a terminal: Ctrl-C goes to a whole group of processes."""
+FEWER = 2
+"""Workers where any number above one will do: each costs a second of a core."""
 
 NewService = Callable[..., ServerProcess]
+
+
+def program(workers: int) -> list[str]:
+    return [*SERVE, "--workers", str(workers)]
+
+
+def in_a_group(workers: int) -> list[str]:
+    """As from a terminal: Ctrl-C goes to a whole group of processes."""
+    return ["setsid", sys.executable, "-m", *program(workers)]
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +57,10 @@ async def redis() -> AsyncIterator[Redis]:
 def new_service(application: HostApplication, tmp_path: Path, database: str, redis: Redis) -> NewService:
     """Makes a service that was not started yet."""
 
-    def new(command: list[str] = COMMAND, **settings: object) -> ServerProcess:
+    def new(command: list[str] | None = None, *, workers: int = WORKERS, **settings: object) -> ServerProcess:
         urls = {"store__url": database, "bus__url": redis.url} | settings
-        return ServerProcess(tmp_path, auth_url=application.url, command=command, **urls)
+        words = program(workers)
+        return ServerProcess(tmp_path, auth_url=application.url, program=words, command=command, **urls)
 
     return new
 
@@ -58,7 +68,14 @@ def new_service(application: HostApplication, tmp_path: Path, database: str, red
 def workers(service: ServerProcess) -> set[psutil.Process]:
     """Those that live."""
     children = psutil.Process(service.pid).children()
-    return {child for child in children if child.status() != psutil.STATUS_ZOMBIE}
+    return {child for child in children if _lives(child)}
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def ready(service: ServerProcess) -> set[psutil.Process]:
@@ -129,7 +146,7 @@ async def test_workers_whose_parent_is_killed_drain_and_end(new_service: NewServ
 
 
 async def test_ctrl_c_drains_once(new_service: NewService) -> None:
-    async with new_service(IN_A_GROUP) as service, AsyncExitStack() as stack:
+    async with new_service(in_a_group(WORKERS)) as service, AsyncExitStack() as stack:
         children = await ready(service)
         devices = await connect(stack, service, DEVICES)
         os.killpg(service.pid, signal.SIGINT)
@@ -145,7 +162,7 @@ async def test_ctrl_c_drains_once(new_service: NewService) -> None:
 async def test_a_signal_while_they_start_is_a_graceful_end(
     new_service: NewService, sig: signal.Signals
 ) -> None:
-    service = new_service(IN_A_GROUP)
+    service = new_service(in_a_group(FEWER))
     service._spawn()
     try:
         await eventually(lambda: workers(service), every=0.001)
@@ -161,14 +178,15 @@ async def test_a_signal_while_they_start_is_a_graceful_end(
     ("settings", "code"),
     [
         ({"store__url": "postgresql://postgres@127.0.0.1:1/nowhere"}, 1),
+        ({"store__url": "postgresql://postgres@127.0.0.1:1/x?sslmode=verify-ca&sslrootcert=/no.pem"}, 2),
         ({"bus__url": "redis://127.0.0.1/no-number"}, 2),
     ],
-    ids=["database", "bus"],
+    ids=["database", "file", "bus"],
 )
 async def test_what_none_of_them_can_do_is_said_once(
     new_service: NewService, settings: dict[str, object], code: int
 ) -> None:
-    service = new_service(**settings)
+    service = new_service(workers=FEWER, **settings)
     assert await service.refuses() == code
     assert service.output.startswith("pns: "), service.output
     assert service.output.count("\n") == 1

@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -20,8 +19,6 @@ import pytest
 
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 
-IN_TIME = 9.5
-"""Seconds to a 503: SQLite waits five for a lock, and nobody waits for it twice."""
 NOTIFICATION = {"user_id": "alice", "notifications": [{"notification_data": "x"}]}
 
 
@@ -31,10 +28,8 @@ def files_of(server: ServerProcess) -> list[Path]:
 
 
 async def refused_notify(backend: Backend) -> str:
-    """A notify that must be answered 503 in time; returns what the application is told."""
-    begin = time.monotonic()
+    """A notify that must be answered 503; returns what the application is told."""
     response = await backend.http.post("/notify", json=NOTIFICATION)
-    assert time.monotonic() - begin < IN_TIME
     assert response.status_code == 503, response.text
     assert response.json()["code"] == "store_unavailable"
     assert int(response.headers["retry-after"]) > 0
@@ -81,9 +76,7 @@ async def test_locked_by_another_program(server: ServerProcess, backend: Backend
         await backend.notify("alice", "before")
         await device.count_is(1)
         with locked(server.store):
-            begin = time.monotonic()
             told = await asyncio.gather(*(refused_notify(backend) for _ in range(5)))
-            assert time.monotonic() - begin < IN_TIME, "nobody waits a second time"
             assert all("locked" in detail for detail in told)
             shown = await device.ask({"unseenNotificationDataRequest": {"ack": True}})
             assert [item["notification_data"] for item in shown["newNotificationData"]] == ["before"]

@@ -54,7 +54,7 @@ async def device_id(house: House, user: str, cookie: str) -> str:
 
 async def test_who_was_never_heard_of_has_nothing(house: House, alice: str) -> None:
     http = house.backend.http
-    assert await house.backend.user(alice) == {"user_id": alice, "unseen": 0, "devices": []}
+    assert await house.backend.user(alice) == {"user_id": alice, "unseen": 0, "unread": 0, "devices": []}
     assert await house.backend.inbox(alice) == []
     assert await house.backend.inbox(alice, before="") == []
     assert await seen(house.backend, alice, {"all": True}) == 0
@@ -215,7 +215,7 @@ async def test_erase(house: House, alice: str, bob: str) -> None:
         response = await house.backend.http.delete(path(alice))
         assert (response.status_code, response.content) == (204, b"")
         assert await device.closed() == 4501
-    assert await house.backend.user(alice) == {"user_id": alice, "unseen": 0, "devices": []}
+    assert await house.backend.user(alice) == {"user_id": alice, "unseen": 0, "unread": 0, "devices": []}
     assert await house.backend.inbox(alice) == []
     assert (await house.backend.http.get(path(alice, "/export"))).content == b""
     assert [item["notification_data"] for item in await house.backend.inbox(bob)] == ["stays"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2 as httpx
+import pytest
 
 from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.gauges import metric
@@ -146,4 +147,7 @@ async def running(
             stack.push_async_exit(nodes[-1])
         await asyncio.gather(*(node.start(ready_within=READY_SECONDS) for node in nodes))
         yield Fleet(application, nodes, store, bus, store_line, bus_line)
-        assert not [node.output for node in nodes if "Traceback" in node.output]
+        for node in nodes:
+            before, said, error = node.output.partition("Traceback")
+            if said:
+                pytest.fail(f"a node logged an error: {before[-1000:]}{said}{error[:8000]}")

@@ -13,7 +13,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from tests.harness.push_service import Message, PushService, base64url
 
@@ -81,8 +81,13 @@ class Autopush:
                 "headers": {"encoding": message.headers["content-encoding"]},
                 "data": base64url(message.body),
             }
-            task = asyncio.ensure_future(browser.send(json.dumps(notification)))
+            task = asyncio.create_task(_send(browser, notification))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
         return self._service.subscribe(deliver, key=key and key.rstrip("="))
+
+
+async def _send(browser: ServerConnection, notification: dict[str, Any]) -> None:
+    with suppress(ConnectionClosed):  # a browser that was killed meanwhile
+        await browser.send(json.dumps(notification))

@@ -41,6 +41,10 @@ class Backend:
         items: list[dict[str, Any]] = answer["notifications"]
         return items
 
+    async def is_spread(self, publication_id: str) -> bool:
+        """Whether the publication has reached everybody."""
+        return (await self._json("GET", f"/publications/{publication_id}"))["end_date"] is not None
+
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         response = await self.http.request(method, path, **options)
         assert response.status_code == 200, response.text

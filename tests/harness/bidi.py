@@ -8,12 +8,26 @@ import re
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.harness.firefox import Firefox
 from tests.harness.waiting import eventually
+
+KEYS = {
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Escape": "\ue00c",
+    "End": "\ue010",
+    "Home": "\ue011",
+    "ArrowLeft": "\ue012",
+    "ArrowUp": "\ue013",
+    "ArrowRight": "\ue014",
+    "ArrowDown": "\ue015",
+    "Delete": "\ue017",
+}
+"""The names of keys, and what WebDriver calls them."""
 
 _LISTENS = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
 
@@ -58,7 +72,7 @@ class DrivenFirefox(Firefox):
     ) -> None:
         await super().__aexit__(kind, error, trace)
         if self._reading is not None:
-            await asyncio.wait([self._reading])
+            await asyncio.gather(self._reading, return_exceptions=True)  # the line of a killed Firefox breaks
         if self._line is not None:
             await self._line.close()
 
@@ -113,6 +127,38 @@ class FirefoxTab:
         assert said["type"] == "success", said
         value: str = said["result"].get("value", "")
         return value
+
+    async def press(self, *keys: str) -> None:
+        """Real keys, one after the other: letters, or names of KEYS."""
+        pressed = [
+            {"type": kind, "value": KEYS.get(key, key)} for key in keys for kind in ("keyDown", "keyUp")
+        ]
+        await self._act({"type": "key", "id": "keyboard", "actions": pressed})
+
+    async def point(
+        self,
+        kind: Literal["mouse", "touch"],
+        at: tuple[float, float],
+        *,
+        by: tuple[float, float] = (0, 0),
+        times: int = 1,
+    ) -> None:
+        """A click or a tap, or as many `times`; with `by` a sweep over so many pixels."""
+        ways = [(at[0] + by[0] * step / 8, at[1] + by[1] * step / 8) for step in range(1, 9) if any(by)]
+        moves = [{"type": "pointerMove", "x": round(x), "y": round(y), "duration": 20} for x, y in ways]
+        pressed = [{"type": "pointerDown", "button": 0}, *moves, {"type": "pointerUp", "button": 0}]
+        there = {"type": "pointerMove", "x": round(at[0]), "y": round(at[1])}
+        await self._act(
+            {
+                "type": "pointer",
+                "id": kind,
+                "parameters": {"pointerType": kind},
+                "actions": [there, *pressed * times],
+            }
+        )
+
+    async def _act(self, source: dict[str, Any]) -> None:
+        await self._firefox.call("input.performActions", context=self._name, actions=[source])
 
     async def front(self) -> None:
         """Look at it."""

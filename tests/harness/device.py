@@ -55,7 +55,9 @@ class Device:
     async def ask(self, message: str | dict[str, Any]) -> dict[str, Any]:
         """Send a request and return its answer; counts that come between are recorded."""
         await self.send(message)
-        while "newNotificationCountChanged" in (answer := await self.receive()):
+        asks_counts = isinstance(message, dict) and "countsRequest" in message
+        others = {"newNotificationCountChanged"} | (set() if asks_counts else {"notificationCounts"})
+        while not others.isdisjoint(answer := await self.receive()):
             pass
         return answer
 

@@ -36,6 +36,14 @@ class EventDevice:
         ):
             yield cls(response)
 
+    async def opening(self) -> list[str]:
+        """The lines before the first event."""
+        async with asyncio.timeout(PATIENCE):
+            lines = []
+            while line := await self._line():
+                lines.append(line)
+            return lines
+
     async def event(self) -> tuple[str, dict[str, Any]]:
         """The next event's name and data. Raises TimeoutError, and AssertionError at the stream's end."""
         name, data = "message", ""

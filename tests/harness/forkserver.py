@@ -8,6 +8,7 @@ real process: it has its own pid, folder, environment and end, and can be killed
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -17,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
@@ -87,13 +89,15 @@ def spawn(
     env: Mapping[str, str],
     output: int,
     errors: int | None = None,
+    module: str = "pns.ops.cli",
 ) -> Forked:
-    """`pns` with these arguments and an empty standard input.
+    """`pns` with these arguments and an empty standard input, or another `module` that has a `main`.
 
     It writes to the open file `output`, and its errors to `errors` if that is given.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    request = json.dumps([[os.fsdecode(text) for text in arguments], str(cwd), dict(env)]).encode()
+    words = [os.fsdecode(text) for text in arguments]
+    request = json.dumps([module, words, str(cwd), dict(env)]).encode()
     with theirs, open(os.devnull, "rb") as nothing:
         files = [theirs.fileno(), nothing.fileno(), output, output if errors is None else errors]
         socket.send_fds(_forking(), [request], files)
@@ -145,22 +149,44 @@ def _end(line: socket.socket, process: subprocess.Popen[bytes]) -> None:
 
 # ── in the forking process ────────────────────────────────────────────────────────────────────────────
 
+_LOADED = (
+    *("uvloop", "uvicorn.lifespan.off", "uvicorn.loops.uvloop", "anyio._backends._asyncio"),
+    *("pns.adapters.authorities.application", "pns.adapters.buses.redis", "pns.adapters.buses.signal_bus"),
+    *("pns.adapters.stores.postgres.store", "pns.adapters.stores.sqlite.store"),
+    "pns.ops.serve.logs",
+)
+"""What most servers load, some of it only when it is needed."""
+
 
 def serve(line: int) -> None:
     """Import PNS, and be the process that forks, until the line ends. In a fork: be `pns`."""
-    import uvloop  # noqa: F401
+    from typer.testing import CliRunner
 
-    import pns.ops.serve.run  # noqa: F401
-    from pns.ops.cli import main
+    from pns.ops.cli import cli
+    from pns.ops.serve.run import assemble
+    from pns.settings import Settings
+    from tests.harness import trust
 
-    arguments = _fork_for_each(socket.socket(fileno=line))
-    if arguments is not None:
-        sys.argv = ["pns", *arguments]
-        main()
+    for name in _LOADED:
+        import_module(name)
+    CliRunner().invoke(cli, ["keygen"])  # typer loads the most of itself for a command's first option
+    assemble(Settings.load(os.devnull, {}))  # which reads the scripts, and the fields of the settings
+    trust.read_once()
+    gc.collect()
+    gc.freeze()
+    program = _fork_for_each(socket.socket(fileno=line))
+    if program is not None:
+        sys.argv = ["pns", *program.arguments]
+        import_module(program.module).main()
 
 
-def _fork_for_each(line: socket.socket) -> list[str] | None:
-    """Fork at each request, until `line` ends: None. In a fork: the arguments of its command."""
+class _Program(NamedTuple):
+    module: str
+    arguments: list[str]
+
+
+def _fork_for_each(line: socket.socket) -> _Program | None:
+    """Fork at each request, until `line` ends: None. In a fork: the fork's program."""
     ends: dict[int, socket.socket] = {}
     woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -202,13 +228,13 @@ def _tell_ends(ends: dict[int, socket.socket]) -> None:
                 end.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _become(request: bytes, files: list[int]) -> list[str]:
-    """Take the request's folder, environment and files; returns its arguments."""
-    arguments, folder, environment = json.loads(request)
+def _become(request: bytes, files: list[int]) -> _Program:
+    """Take the request's folder, environment and files; returns its program."""
+    module, arguments, folder, environment = json.loads(request)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    return list(arguments)
+    return _Program(module, arguments)

@@ -37,6 +37,7 @@ class Front:
         self.upgrades = True
         self.line = True
         self.opened: list[str] = []
+        self._held: dict[str, asyncio.Event] = {}
         self._pns_port = pns_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -50,6 +51,10 @@ class Front:
         """Serve `body` at `path`; returns its address."""
         self.pages[path] = media_type, body
         return self.url + path
+
+    def hold(self, path: str) -> asyncio.Event:
+        """Answer a request of `path` once this event is set."""
+        return self._held.setdefault(path, asyncio.Event())
 
     @contextmanager
     def cut(self) -> Iterator[None]:
@@ -89,6 +94,8 @@ class Front:
         with suppress(OSError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             method, target, _ = head.split(" ", 2)
+            if target in self._held:
+                await self._held[target].wait()
             if not target.startswith("/pns/") or target in self.pages:
                 writer.write(self.answer(target, head))
                 await writer.drain()

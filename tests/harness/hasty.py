@@ -1,4 +1,4 @@
-"""`pns serve` with other deadlines than the real ones: `python -m tests.harness.hasty ping=1 head=0.5`.
+"""`pns serve` with other deadlines than the real ones: a program for ServerProcess, with `ping=1 head=0.5`.
 
 `plain=http` or `plain=websocket` takes uvicorn's own protocol in place of PNS's: the control that shows what
 a test of that protocol would see without it.
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
 
-from pns.ops.serve import http_protocol, run, server, websocket_protocol
+from pns.ops.serve import http_protocol, run, server
 from pns.ops.serve.logs import configure
 from pns.settings import Settings
 
@@ -29,27 +29,23 @@ DEFAULTS = {
 }
 
 
-def command(**options: object) -> list[str]:
-    """The command line for ServerProcess."""
-    words = [f"{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "tests.harness.hasty", *words]
+def program(**options: object) -> list[str]:
+    """The program of a ServerProcess."""
+    return ["tests.harness.hasty", *(f"{name}={value}" for name, value in options.items())]
 
 
-def main(arguments: list[str]) -> None:
-    options = DEFAULTS | dict(argument.split("=") for argument in arguments)
+def main() -> None:
+    options = DEFAULTS | dict(argument.split("=") for argument in sys.argv[1:])
 
     class Hasty(http_protocol.HTTPProtocol):
         head_seconds = float(options["head"])
         body_seconds = float(options["body"])
 
-    class Flushing(websocket_protocol.WebSocketProtocol):
-        flush_seconds = float(options["flush"])
-
     settings = Settings.load()
     configure(settings.log)
     node, web = run.assemble(settings)
     made = server.make_server(settings, node, web, http=Hasty, ping_seconds=float(options["ping"]))
-    made.config.ws = Flushing
+    made.lines.flush_seconds = float(options["flush"])
     made.config.timeout_keep_alive = int(options["keep_alive"])
     if options["plain"] == "http":
         made.config.http = HttpToolsProtocol
@@ -63,7 +59,3 @@ def main(arguments: list[str]) -> None:
         asyncio.Runner(loop_factory=loop_factory) as runner,
     ):
         runner.run(server.run_server(made, node, listener))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

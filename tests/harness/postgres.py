@@ -6,19 +6,26 @@ milliseconds, starting and stopping for some hundreds. One server serves many te
 
 from __future__ import annotations
 
+import atexit
 import os
-import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Literal, Self
 
 import psutil
 
+from tests.harness.certificate import self_signed
+from tests.harness.memory import memory
+from tests.harness.psql import Line
 from tests.harness.server import free_port
 
 Mode = Literal["smart", "fast", "immediate"]
@@ -64,6 +71,8 @@ class Postgres:
         }
         self._numbers = count(1)
         self._frozen: list[psutil.Process] = []
+        self._line: Line | None = None
+        self._turn = Lock()
 
     @property
     def url(self) -> str:
@@ -86,12 +95,65 @@ class Postgres:
         self.run(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
 
     def run(self, sql: str, url: str | None = None) -> list[str]:
-        """What `sql` returns, a line for each row, columns apart by |."""
-        options = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]
-        command = [_program("psql"), *options, url or self.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
+        """What `sql` returns, a line for each row, columns apart by |.
+
+        All statements are one transaction. A new connection costs as much as many questions: one is kept.
+        """
+        if url not in (None, self.url) or not self._turn.acquire(blocking=False):
+            with Line(url or self.url) as line:
+                return line.run(sql)
+        try:
+            if self._line is not None and not self._line.is_open:
+                self._hang_up()
+            if self._line is None:
+                self._line = Line(self.url)
+            return self._line.run(sql)
+        finally:
+            self._turn.release()
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def speak_tls(self, name: str) -> Path:
+        """Speak TLS from now on, as a server called `name`; returns the file by which it is trusted."""
+        _, file = self_signed(self.folder, name)
+        for each in (file, file.with_suffix(".key")):
+            each.chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(each, "postgres", "postgres")
+        self.set("ssl_cert_file", str(file))
+        self.set("ssl_key_file", str(file.with_suffix(".key")))
+        self.turn_tls("on")
+        return file
+
+    def turn_tls(self, value: Literal["on", "off"]) -> None:
+        """Return when the server does so."""
+        self.set("ssl", value)
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of postgresql.conf, and return when new connections have it."""
+        self.run(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.run("SELECT pg_reload_conf()")
+        shown: list[str] = []
+        while shown != [value]:
+            with Line(self.url) as line:
+                shown = line.run(f"SHOW {name}")
+
+    @contextmanager
+    def as_standby(self) -> Iterator[None]:
+        """Follow another server, which is not there: this one can only be read meanwhile."""
+        signal_file = self.folder / "data" / "standby.signal"
+        self.stop()
+        signal_file.touch()
+        try:
+            self.start()
+            yield
+        finally:
+            self.stop()
+            signal_file.unlink()
+            self.start()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -106,6 +168,7 @@ class Postgres:
     def stop(self, mode: Mode = "fast") -> None:
         """Stop the server; nothing happens if it does not run."""
         self.thaw()
+        self._hang_up()
         if self.processes():
             self._command("pg_ctl", "stop", "-w", "-t", "60", "-m", mode)
 
@@ -151,13 +214,12 @@ class Postgres:
             return []
 
     def _init(self) -> None:
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not self._durable else None
-        self.folder = Path(tempfile.mkdtemp(prefix="pns-postgres-", dir=memory))
+        """A copy of an empty cluster, which this process made once: `initdb` takes a second of a core."""
+        place = None if self._durable else memory()
+        self.folder = Path(tempfile.mkdtemp(prefix="pns-postgres-", dir=place))
         self.log = self.folder / "log"
-        if os.geteuid() == 0:
-            account = pwd.getpwnam("postgres")
-            os.chown(self.folder, account.pw_uid, account.pw_gid)
-        self._command("initdb", "-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8")
+        _give(self.folder)
+        subprocess.run(["cp", "-a", str(_empty_cluster()), str(self.folder / "data")], check=True)
 
     @property
     def _durable(self) -> bool:
@@ -165,16 +227,12 @@ class Postgres:
 
     def _command(self, name: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs on the server's data, as somebody who is not root."""
-        command = [_program(name), *arguments, "-D", str(self.folder / "data")]
-        account = "postgres" if os.geteuid() == 0 else None
-        with (self.folder / "programs").open("ab") as log:  # a pipe would wait for the server to end
-            done = subprocess.run(
-                command, cwd=self.folder, user=account, group=account, stdout=log, stderr=log, timeout=90
-            )
-        assert done.returncode == 0, f"{name}: {(self.folder / 'programs').read_text()}{self._tail()}"
+        log = self.folder / "programs"
+        assert _run(name, *arguments, data=self.folder / "data", log=log), f"{name}: {self._tail()}"
 
     def _tail(self) -> str:
-        return self.log.read_text()[-4_000:] if self.log.exists() else ""
+        files = [self.folder / "programs", self.log]
+        return "".join(file.read_text()[-4_000:] for file in files if file.exists())
 
     def __enter__(self) -> Self:
         try:
@@ -198,7 +256,35 @@ class Postgres:
         self.remove()
 
 
-def _program(name: str) -> str:
+def _run(name: str, *arguments: str, data: Path, log: Path) -> bool:
+    """Run one of PostgreSQL's programs on `data`, as somebody who is not root: whether it succeeded."""
+    command = [program(name), *arguments, "-D", str(data)]
+    account = "postgres" if os.geteuid() == 0 else None
+    with log.open("ab") as output:  # a pipe would wait for the server to end
+        done = subprocess.run(
+            command, cwd=log.parent, user=account, group=account, stdout=output, stderr=output, timeout=90
+        )
+    return done.returncode == 0
+
+
+@cache
+def _empty_cluster() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="pns-postgres-", dir=memory()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _give(folder)
+    options = ("-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8")
+    log = folder / "programs"
+    assert _run("initdb", *options, data=folder / "data", log=log), log.read_text()
+    return folder / "data"
+
+
+def _give(folder: Path) -> None:
+    """Let PostgreSQL's programs write there."""
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+
+
+def program(name: str) -> str:
     """Where PostgreSQL's `name` is; Debian keeps those of the server off the PATH."""
     newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     found = str(newest[-1]) if newest else shutil.which(name)

@@ -59,8 +59,8 @@ class Subscription(NamedTuple):
 class PushService:
     """Use as `async with`. `now` gives the seconds since 1970 that tokens are checked with.
 
-    `host`: how it is called in its endpoints. `reply`: what it answers instead of taking what comes; "hang":
-    nothing; "reset": the line is cut.
+    `host`: how it is called in its endpoints; with `usual_port` as if it listened on 443 or 80. `reply`: what
+    it answers instead of taking what comes; "hang": nothing; "reset": the line is cut.
     """
 
     def __init__(
@@ -69,12 +69,14 @@ class PushService:
         now: Callable[[], float] = time.time,
         host: str = "127.0.0.1",
         tls: ssl.SSLContext | None = None,
+        usual_port: bool = False,
     ) -> None:
         self.reply: Reply | str | None = None
         self.requests = 0
         self.messages: list[Message] = []
         self._now = now
         self._host = host
+        self._usual_port = usual_port
         self._tls = tls
         self._subscriptions: dict[str, Subscription] = {}
         self._server: asyncio.Server | None = None
@@ -82,9 +84,14 @@ class PushService:
 
     @property
     def url(self) -> str:
-        assert self._server is not None
         scheme = "https" if self._tls else "http"
-        return f"{scheme}://{self._host}:{self._server.sockets[0].getsockname()[1]}"
+        return f"{scheme}://{self._host}" + ("" if self._usual_port else f":{self.port}")
+
+    @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
 
     def subscribe(self, deliver: Deliver, *, key: str | None = None) -> str:
         """An endpoint whose messages go to `deliver`."""
@@ -176,12 +183,15 @@ def check(message: Message, *, origin: str, now: float) -> None:
 
 
 class Subscriber:
-    """A browser's part: a subscription of `service`, its secrets, and what was decrypted with them."""
+    """A browser's part: a subscription of `service`, its secrets, and what was decrypted with them.
 
-    def __init__(self, service: PushService, *, key: str | None = None) -> None:
+    `endpoint`: of a service elsewhere, which hands over nothing by itself.
+    """
+
+    def __init__(self, service: PushService, *, key: str | None = None, endpoint: str = "") -> None:
         self._private = ec.generate_private_key(ec.SECP256R1())
         self._auth = uuid4().bytes
-        self.endpoint = service.subscribe(self._deliver, key=key)
+        self.endpoint = endpoint or service.subscribe(self._deliver, key=key)
         self.texts: list[bytes] = []
 
     @property
@@ -193,8 +203,13 @@ class Subscriber:
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(text) for text in self.texts]
 
+    def read(self, body: bytes) -> dict[str, Any]:
+        """The message of an encrypted body."""
+        self.texts.append(decrypted(body, self._private, self._auth))
+        return self.messages[-1]
+
     def _deliver(self, message: Message) -> None:
-        self.texts.append(decrypted(message.body, self._private, self._auth))
+        self.read(message.body)
 
 
 def decrypted(body: bytes, private_key: ec.EllipticCurvePrivateKey, auth: bytes) -> bytes:

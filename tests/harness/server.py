@@ -4,39 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import httpx2 as httpx
+from urllib.parse import urlsplit
 
 from pns.testing.temporary import empty_store
 from tests.harness.backend import Backend
 from tests.harness.forkserver import Process, spawn
 
 API_KEY = "test-key-0123456789abcdef"
+SERVE = ("pns.ops.cli", "serve")
+
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS_OF_A_WORKER = 2_000
+_FIRST_PORT = 10_000
+_ports = count(random.randrange(_PORTS_OF_A_WORKER))
 
 
 def free_port() -> int:
-    """A loopback port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on, and that no other process of the tests is given.
+
+    The kernel gives out ports from 32,768 on, also to whoever calls somebody: of one of those a server that
+    starts a moment later could find another there.
+    """
+    begin = _FIRST_PORT + _WORKER % 10 * _PORTS_OF_A_WORKER
+    while True:
+        port = begin + next(_ports) % _PORTS_OF_A_WORKER
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class ServerProcess:
     """`pns serve` in `folder`; settings as `section__key=value`. Use as `async with`.
 
-    The process is a fork of one that has imported PNS, or `command`. It may be killed and started again: port
-    and store stay the same.
+    The process is a fork of one that has imported PNS and is `program`, a module with its arguments; or the
+    process is `command`. It may be killed and started again: port and store stay the same.
     """
 
     def __init__(
-        self, folder: Path, *, auth_url: str, command: list[str] | None = None, **settings: object
+        self,
+        folder: Path,
+        *,
+        auth_url: str,
+        program: Sequence[str] = SERVE,
+        command: list[str] | None = None,
+        **settings: object,
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -44,6 +67,7 @@ class ServerProcess:
         self.ready_url = f"{self.url}/readyz"
         self.log = folder / "pns.log"
         self.store = folder / "pns.db"
+        self._program = program
         self._command = command
         self._settings: dict[str, object] = {
             "auth__url": auth_url,
@@ -82,18 +106,30 @@ class ServerProcess:
         self._spawn()
         assert self.process is not None
         deadline = time.monotonic() + ready_within
-        async with httpx.AsyncClient(trust_env=False) as client:
-            while True:
-                if self.process.poll() is not None:
-                    raise AssertionError(f"pns serve ended with {self.process.returncode}:\n{self.output}")
-                try:
-                    if (await client.get(self.ready_url)).status_code == status:
-                        return
-                except httpx.HTTPError:
-                    pass
-                if time.monotonic() > deadline:
-                    raise AssertionError(f"pns serve is not ready:\n{self.output}")
-                await asyncio.sleep(0.02)
+        while await self._answers() != status:
+            if self.process.poll() is not None:
+                raise AssertionError(f"pns serve ended with {self.process.returncode}:\n{self.output}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"pns serve is not ready:\n{self.output}")
+            await asyncio.sleep(0.02)
+
+    async def _answers(self) -> int | None:
+        """The status of an answer from `ready_url`; None without an answer. The question is asked often, and
+        a client's would cost more than the server's start.
+        """
+        url = urlsplit(self.ready_url)
+        try:
+            reader, writer = await asyncio.open_connection(url.hostname, url.port)
+            try:
+                head = f"GET {url.path} HTTP/1.1\r\nhost: {url.netloc}\r\nconnection: close\r\n\r\n"
+                writer.write(head.encode())
+                async with asyncio.timeout(5):
+                    answer = await reader.readline()
+            finally:
+                writer.close()
+        except (OSError, TimeoutError):
+            return None
+        return int(answer.split()[1]) if answer else None
 
     async def refuses(self, *, within: float = 30.0) -> int:
         """Start a server that cannot run; returns its exit code."""
@@ -107,7 +143,10 @@ class ServerProcess:
     def _spawn(self) -> None:
         with self.log.open("ab") as log:
             if self._command is None:
-                self.process = spawn(["serve"], cwd=self.folder, env=self.environment, output=log.fileno())
+                module, *words = self._program
+                self.process = spawn(
+                    words, cwd=self.folder, env=self.environment, output=log.fileno(), module=module
+                )
             else:
                 self.process = subprocess.Popen(
                     self._command, cwd=self.folder, env=self.environment, stdout=log, stderr=log

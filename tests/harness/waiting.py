@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 @overload
 async def eventually(
-    condition: Callable[[], Awaitable[T]], *, within: float = 10.0, every: float = 0.02
+    condition: Callable[[], Awaitable[T]], *, within: float = 30.0, every: float = 0.02
 ) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T], *, within: float = 10.0, every: float = 0.02) -> T: ...
+async def eventually(condition: Callable[[], T], *, within: float = 30.0, every: float = 0.02) -> T: ...
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], *, within: float = 10.0, every: float = 0.02
+    condition: Callable[[], T | Awaitable[T]], *, within: float = 30.0, every: float = 0.02
 ) -> T:
     """The first true result of `condition`, asked again and again. Raises AssertionError after `within`."""
     deadline = time.monotonic() + within

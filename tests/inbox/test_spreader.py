@@ -46,7 +46,7 @@ def changes(store: Store, bus: Signals, metrics: Metrics) -> Changes:
 
 @pytest.fixture
 def spreader(store: Store, changes: Changes, clock: FakeClock) -> Spreader:
-    return Spreader(store, changes, clock)
+    return Spreader(store, changes, clock, copy_users=STEP_USERS)
 
 
 async def subscribe(store: Store, users: int = USERS) -> None:
@@ -215,7 +215,7 @@ async def test_two_nodes_never_spread_the_same(store: Store, changes: Changes, c
     await subscribe(store, 5)
     for number in range(4):
         await store.audiences.publish(publication(f"p{number}"))
-    spreaders = [Spreader(store, changes, clock) for _ in range(2)]
+    spreaders = [Spreader(store, changes, clock, copy_users=STEP_USERS) for _ in range(2)]
     await asyncio.gather(*(spread(spreader, clock) for spreader in spreaders))
     assert await counts(store, 5) == [4] * 5
     assert [(await _kept(store, f"p{number}")).reached for number in range(4)] == [5] * 4
@@ -295,17 +295,51 @@ async def test_who_is_erased_meanwhile_stays_unknown(
 
 
 async def test_others_have_their_turn_between_steps(
-    store: Store, spreader: Spreader, clock: FakeClock
+    store: Store, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """While others write, it pauses after each step; while nobody does, it goes on at once."""
     await subscribe(store)
     await store.audiences.publish(publication())
+    reach, others = store.audiences.reach, 0
+
+    async def notified(*args: Any, **more: Any) -> object:
+        nonlocal others
+        for _ in range(2):
+            await store.append([Submission("somebody", (Notification("y"),))])
+        others += 1
+        return await reach(*args, **more)
+
+    monkeypatch.setattr(store.audiences, "reach", notified)
     task = asyncio.create_task(spreader.tick())
     await clock.until_sleeping()
     assert (await counts(store)).count(1) == MOST
-    await store.append([Submission("somebody", (Notification("y"),))])
-    assert not task.done(), "it waits while others write"
-    task.cancel()
-    await asyncio.wait([task])
+    assert (others, task.done()) == (1, False), "it waits while others write"
+    monkeypatch.setattr(store.audiences, "reach", reach)
+    clock.advance(0.6)
+    await task
+    assert await counts(store) == [1] * USERS
+    assert not clock.sleepers
+
+
+async def test_no_publication_waits_after_its_last_step(
+    store: Store, spreader: Spreader, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while others write: nothing of it is left that could be in their way. Time stands still."""
+    await subscribe(store, 5)
+    for id in "pqr":
+        await store.audiences.publish(publication(id))
+    reach = store.audiences.reach
+
+    async def beside_others(*args: Any, **more: Any) -> object:
+        for _ in range(2):
+            await store.append([Submission("somebody", (Notification("y"),))])
+        return await reach(*args, **more)
+
+    monkeypatch.setattr(store.audiences, "reach", beside_others)
+    async with asyncio.timeout(30):
+        await spreader.tick()
+    assert await counts(store, 5) == [3] * 5
+    assert not clock.sleepers
 
 
 async def test_an_erased_user_is_not_reached(store: Store, spreader: Spreader, clock: FakeClock) -> None:

@@ -33,7 +33,7 @@ class StubInbox:
         self.marked: list[tuple[int, ...]] = []
         self.away = False
 
-    async def unseen(self, user_id: str, *, limit: int, max_bytes: int) -> Page:
+    async def unseen(self, user_id: str, *, limit: int, max_bytes: int, category: str | None = None) -> Page:
         self.reads += 1
         if self.away:
             raise StoreUnavailable

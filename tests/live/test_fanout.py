@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Collection
 import pytest
 
 from pns.contracts.store import State
-from pns.live.fanout import RETRY_SECONDS, Fanout
+from pns.live.askers import Askers
+from pns.live.fanout import CHUNK, RETRY_SECONDS, Fanout
 from pns.live.hub import Hub
 from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
@@ -71,6 +72,84 @@ async def test_hints_during_a_read_share_the_next_one(fanout: Fanout, hub: Hub, 
     store.gate.set()
     await turns(20)
     assert store.asked == [["alice"], ["alice", "bob"]]
+
+
+async def test_what_a_commit_of_this_node_left_needs_no_read(
+    fanout: Fanout, hub: Hub, store: StubStore
+) -> None:
+    phone, desk, other = joined(hub, "alice", "alice", "bob")
+    left = {"alice": State(1, 5, 3), "bob": State(2, 1, 1), "carol": State(3, 1, 1)}
+    with fanout.knowing(left):
+        fanout.changed(left)
+    await turns()
+    assert phone.told == desk.told == [State(1, 5, 3)]
+    assert other.told == [State(2, 1, 1)]
+    assert store.asked == []
+
+
+async def test_of_commits_in_one_turn_the_newest_count_is_told(
+    fanout: Fanout, hub: Hub, store: StubStore
+) -> None:
+    (phone,) = joined(hub, "alice")
+    for version in (5, 7, 6):
+        with fanout.knowing({"alice": State(1, version, version)}):
+            fanout.changed(["alice"])
+    await turns()
+    assert phone.told == [State(1, 7, 7)]
+
+
+async def test_a_hint_of_somebody_else_is_read(fanout: Fanout, hub: Hub, store: StubStore) -> None:
+    phone, other = joined(hub, "alice", "bob")
+    store.by_user = {"alice": State(1, 6, 4), "bob": State(2, 1, 1)}
+    with fanout.knowing({"alice": State(1, 5, 3)}):
+        fanout.changed(["alice", "bob"])
+    fanout.changed(["alice"])
+    await turns()
+    assert phone.told == [State(1, 5, 3), State(1, 6, 4)]
+    assert other.told == [State(2, 1, 1)]
+    assert store.asked == [["alice", "bob"]]
+
+
+async def test_a_user_whose_devices_asked_for_counts_is_read(
+    hub: Hub, store: StubStore, clock: FakeClock, metrics: Metrics
+) -> None:
+    """The counts of categories are in no commit's word, and both are told together."""
+    (phone,) = joined(hub, "alice")
+    askers = Askers()
+    askers.add(phone.connection)
+    fanout = Fanout(hub, store.store, clock=clock, metrics=metrics, askers=askers)
+    fanout.start()
+    with fanout.knowing({"alice": State(1, 5, 3)}):
+        fanout.changed(["alice"])
+    await turns()
+    await fanout.stop()
+    assert store.asked == [["alice"]]
+
+
+async def test_many_who_are_told_at_once_let_others_have_their_turn(
+    fanout: Fanout, hub: Hub, store: StubStore
+) -> None:
+    users = [f"user-{number}" for number in range(3 * CHUNK)]
+    connections = joined(hub, *users)
+    with fanout.knowing({user: State(1, 1, 1) for user in users}):
+        fanout.changed(users)
+    await asyncio.sleep(0)
+    assert sum(len(one.told) for one in connections) == CHUNK
+    await turns()
+    assert all(one.told == [State(1, 1, 1)] for one in connections)
+
+
+async def test_a_count_that_is_about_to_be_told_is_no_drift(
+    fanout: Fanout, hub: Hub, store: StubStore, metrics: Metrics
+) -> None:
+    joined(hub, "alice")
+    store.by_user["alice"] = State(1, 1, 1)
+    comparing = asyncio.create_task(fanout.compare())
+    with fanout.knowing({"alice": State(1, 1, 1)}):
+        fanout.changed(["alice"])
+    await comparing
+    await fanout.compare()
+    assert drift(metrics) == 0
 
 
 async def test_none_means_anybody(fanout: Fanout, hub: Hub, store: StubStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pns.contracts.store import Presence
+from pns.contracts.store import Presence, Visitor
 from pns.live.hub import Hub
 from pns.live.presence import LEASE_SECONDS, RENEW_SECONDS, PresenceReport
 from pns.testing.clock import FakeClock
@@ -102,3 +102,53 @@ async def test_the_end_is_written_and_a_missing_store_does_not_matter(hub: Hub, 
     assert store.written[-1] == ("node", "ended")
     store.away = True
     await report.end()
+
+
+async def test_who_comes_is_made_known_once(hub: Hub, clock: FakeClock) -> None:
+    """However short the connection was, and without one; of two logins the newer counts."""
+    store = StubStore()
+    report = PresenceReport("node", hub, store.store, clock=clock)
+    for device, revocation in (("phone", 3), ("desk", 7), ("tab", 5)):
+        gone = StubConnection("alice", device, revocation=revocation)
+        hub.attach(gone.connection)
+        hub.detach(gone.connection)
+    hub.visit("bob", 2)
+    store.away = True
+    await report.tick()
+    assert store.visitors == []
+    store.away = False
+    await report.tick()
+    assert store.visitors == [Visitor("alice", 7), Visitor("bob", 2)]
+    await report.tick()
+    assert len(store.visitors) == 2
+
+
+async def test_many_visitors_are_told_in_several_writes(
+    hub: Hub, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pns.live.presence.CHUNK", 3)
+    store = StubStore()
+    report = PresenceReport("node", hub, store.store, clock=clock)
+    hub.attach(StubConnection("user 0").connection)
+    for number in range(7):
+        hub.visit(f"user {number}", 0)
+    await report.tick()
+    assert [user_id for user_id, _ in store.visitors] == [f"user {number}" for number in range(7)]
+    assert [len(presences) for _, presences in store.written] == [1, 0, 0]  # type: ignore[arg-type]
+
+
+async def test_who_stays_or_leaves_is_told_again_once_a_day(hub: Hub, clock: FakeClock) -> None:
+    """The store notes a day's connections, so whoever stays for weeks was connected today."""
+    store = StubStore()
+    report = PresenceReport("node", hub, store.store, clock=clock)
+    stays, leaves = StubConnection("alice"), StubConnection("bob")
+    hub.attach(stays.connection)
+    hub.attach(leaves.connection)
+    await report.tick()
+    clock.jump(3600)
+    hub.detach(leaves.connection)
+    await report.tick()
+    clock.jump(86_400)
+    await report.tick()
+    await report.tick()
+    assert [user_id for user_id, _ in store.visitors] == ["alice", "bob", "bob", "alice"]

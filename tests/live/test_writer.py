@@ -12,6 +12,7 @@ import pytest
 from pns.contracts.store import State
 from pns.live.transport import Transport
 from pns.live.writer import SlowReader, Writer
+from pns.model.counts import Counts
 from pns.testing.clock import FakeClock
 from tests.harness import eventually
 
@@ -25,6 +26,21 @@ def count(version: int, *, user_key: int = 1) -> State:
 
 def text(version: int) -> str:
     return f'{{"newNotificationCountChanged":{version}}}'
+
+
+def time_that_jumps(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    """From now on the running loop waits for no timer: its time jumps there. Returns what passed of it."""
+    loop: Any = asyncio.get_running_loop()
+    passed, begin, look = 0.0, loop.time(), loop._selector.select
+
+    def select(timeout: float | None) -> Any:
+        nonlocal passed
+        passed += timeout or 0.0
+        return look(0)
+
+    monkeypatch.setattr(loop._selector, "select", select)
+    monkeypatch.setattr(loop, "time", lambda: begin + passed)
+    return lambda: passed
 
 
 class OwnSocket:
@@ -272,16 +288,19 @@ async def test_an_answer_that_takes_too_long_is_the_last() -> None:
 
 
 @pytest.mark.parametrize("waiting", [True, False], ids=["behind a count", "alone"])
-async def test_a_goodbye_that_nobody_reads_ends_in_one_deadline(waiting: bool) -> None:
+async def test_a_goodbye_that_nobody_reads_ends_in_one_deadline(
+    waiting: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not one for the count before it and another for itself."""
+    passed = time_that_jumps(monkeypatch)
     server = OwnSocket()
     both = writer(server, timeout=0.5)
     both.begin(count(1))
     server.writable.clear()
     if waiting:
         both.offer(count(2))
-    async with asyncio.timeout(0.95):
-        await both.close(1012, "")
+    await both.close(1012, "")
+    assert passed() == pytest.approx(0.5)
     assert server.aborted
     assert server.texts == [text(1)]
 
@@ -363,3 +382,92 @@ async def test_any_order_of_events(seed: int, own: bool) -> None:
     assert [sent for sent in server.texts if sent.startswith("page")] == [
         f"page {i}" for i in range(1, asked + 1)
     ]
+
+
+# ── counts of more than the unseen ────────────────────────────────────────────────────────────────────────
+
+
+def numbers(version: int, *, user_key: int = 1) -> tuple[Counts, str]:
+    return Counts(user_key, version), f"counts {user_key}.{version}"
+
+
+async def test_counts_follow_the_count_that_is_due_too() -> None:
+    socket = OwnSocket()
+    both = writer(socket)
+    both.ask_counts()
+    assert not both.offer_counts(*numbers(1))
+    assert socket.texts == [], "nothing before the first count"
+    both.begin(count(1))
+    assert socket.texts == [text(1), "counts 1.1"]
+    socket.writable.clear()
+    both.offer(count(2))
+    assert both.offer_counts(*numbers(2))
+    assert both.offer_counts(*numbers(3)), "values may be skipped"
+    both.offer(count(3))
+    socket.writable.set()
+    await eventually(lambda: both.up_to_date)
+    assert socket.texts[2:] == [text(3), "counts 1.3"]
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_older_counts_are_never_told_also_after_asking_again(foreign: bool) -> None:
+    socket = ForeignSocket() if foreign else OwnSocket()
+    both = writer(socket)
+    both.begin(count(1))
+    both.ask_counts()
+    assert [both.offer_counts(*numbers(version)) for version in (5, 5, 4, 6)] == [False, False, False, True]
+    both.ask_counts()
+    assert not both.offer_counts(*numbers(5)), "older than what was told before it asked again"
+    assert not both.offer_counts(*numbers(6)), "an answer, and no news"
+    assert both.offer_counts(*numbers(1, user_key=2)), "the user came back after an erasure"
+    assert not both.offer_counts(*numbers(9))
+    await eventually(lambda: socket.texts[-1:] == ["counts 2.1"] and socket.under_way == 0)
+    told = [text for text in socket.texts if text.startswith("counts")]
+    assert told == sorted(told)
+    assert socket.texts[0] == text(1)
+
+
+async def test_counts_for_a_peer_that_has_gone_are_not_sent() -> None:
+    socket = OwnSocket()
+    gone = writer(socket)
+    gone.begin(count(1))
+    gone.ask_counts()
+    gone.peer_gone()
+    gone.offer_counts(*numbers(1))
+    assert socket.texts == [text(1)]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_counts_that_cannot_be_sent_break_the_connection(at_once: bool) -> None:
+    errors: list[Exception] = []
+    socket = ForeignSocket()
+    both = writer(socket, broken=errors.append)
+    both.begin(count(1))
+    await eventually(lambda: socket.texts == [text(1)] and socket.under_way == 0)
+    both._transport = Broken(OSError("gone"), at_once=at_once)
+    both.ask_counts()
+    both.offer_counts(*numbers(1))
+    await eventually(lambda: [type(error) for error in errors] == [OSError])
+    both.offer_counts(*numbers(2))
+    assert len(errors) == 1, "nothing is sent any more"
+
+
+async def test_counts_in_any_order_end_on_the_newest() -> None:
+    """A peer that reads now and then, counts from several reads, and a peer that asks again."""
+    for seed in range(20):
+        random.seed(seed)
+        socket = OwnSocket()
+        both = writer(socket)
+        both.begin(count(0))
+        both.ask_counts()
+        versions = random.sample(range(1, 30), 20)
+        for version in versions:
+            random.choice((socket.writable.set, socket.writable.clear))()
+            both.offer_counts(*numbers(version))
+            both.offer(count(version))
+            await asyncio.sleep(0)
+        socket.writable.set()
+        await eventually(lambda: both.up_to_date and socket.under_way == 0)  # noqa: B023
+        told = [int(text.partition(".")[2]) for text in socket.texts if text.startswith("counts")]
+        assert told == sorted(set(told))
+        assert told[-1] == max(versions)

@@ -26,8 +26,10 @@ from tests.harness.forkserver import spawn
 from tests.harness.server import API_KEY, free_port
 
 COMMANDS = [
-    *("serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor"),
+    *("serve", "migrate", "copy", "notify", "listen", "keygen", "demo", "doctor", "forward"),
+    *("backup", "restore"),
     *("devices list", "devices show", "devices test", "devices regateway", "push status", "webpush keygen"),
+    *("webhook secret", "webhook test"),
 ]
 
 PNS = [sys.executable, "-m", "pns.ops.cli"]
@@ -110,6 +112,8 @@ def test_what_reads_settings_takes_a_file(name: str, tmp_path: Path) -> None:
     needed = {
         "notify": ["alice", "x"],
         "copy": ["--to", "sqlite:///copy.db"],
+        "backup": ["copy.db"],
+        "restore": ["copy.db"],
         "devices show": ["d-1"],
         "devices test": ["d-1"],
         "devices regateway": ["--from", "fcm", "--to", "azure", "--network", "fcm"],
@@ -128,6 +132,7 @@ WRONG = {
     "an address without a scheme": ["listen", "localhost:8080"],
     "an address that is none": ["notify", "a", "b", "--url", "http://[::1"],
     "a copy of nothing": ["copy"],
+    "a backup into nothing": ["backup"],
     "a copy to a store that is none": ["copy", "--to", "mysql://127.0.0.1/pns"],
     "a header without a value": ["listen", "http://127.0.0.1:1", "--header", "nonsense"],
     "a header that is two": ["listen", "http://127.0.0.1:1", "--header", "a: b\r\nc: d"],

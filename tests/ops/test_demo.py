@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -104,6 +105,43 @@ async def test_a_notification_by_form_arrives_in_every_browser_of_that_user_alon
         ]
         assert await other.unseen() == []
         assert other.counts == [0]
+
+
+async def test_a_question_is_answered_by_its_button_on_all_devices(demo: Demo) -> None:
+    async with Visitor.login(demo, "bob") as bob, bob.open() as device:
+        await device.count()
+        asked = {"user": "bob", "title": "x", "times": "question"}
+        assert (await bob.http.post("/notify", data=asked)).status_code == 204
+        await device.count_is(1)
+        (item,) = await device.unseen(ack=True)
+        accept, decline = json.loads(item["notification_data"])["actions"]
+        assert (accept["label"], decline["label"]) == ("Accept", "Decline")
+        assert (await bob.http.post(accept["url"] + "x")).status_code == 404
+        assert (await bob.http.post(decline["url"])).status_code == 204
+        (told,) = await device.unseen()
+        assert "declined" in told["notification_data"]
+        assert item["notification_id"] not in [
+            seen["notification_id"] for seen in await device.seen(before="")
+        ]
+        async with httpx.AsyncClient(base_url=demo.address, trust_env=False) as stranger:
+            assert (await stranger.post(accept["url"])).status_code == 401
+
+
+async def test_categories_are_declared_and_chosen(demo: Demo) -> None:
+    async with Visitor.login(demo, "alice") as alice:
+        assert (await alice.http.get("/")).status_code == 200
+        async with httpx.AsyncClient(trust_env=False, headers=alice.headers) as http:
+            found = (await http.get(f"{demo.pns}/preferences")).json()["preferences"]
+            assert {one["category"]: one["required"] for one in found} == {
+                "comments": [],
+                "orders": [],
+                "security": ["inbox", "push"],
+            }
+        sent = {"user": "alice", "title": "parcel", "category": "orders"}
+        async with alice.open() as device:
+            await device.count()
+            assert (await alice.http.post("/notify", data=sent)).status_code == 204
+            assert [item["category"] for item in await device.unseen(category="orders")] == ["orders"]
 
 
 async def test_the_forms_mistakes_are_told(demo: Demo) -> None:

@@ -15,7 +15,8 @@ from pns.contracts.outbox import Settlement
 from pns.contracts.store import Presence, Store
 from pns.model.push import Push, PushSchedule, PushState
 from pns.model.timestamp import DAY
-from pns.push.dispatcher import GATHER_SECONDS, MOST_OF_USER
+from pns.push.dispatcher import MOST_OF_USER
+from pns.push.turns import GATHER_SECONDS
 from pns.testing import FakeClock
 from tests.harness import eventually
 from tests.push.conftest import Dispatch, install, notify, passes, settled, states, until, waiting
@@ -402,7 +403,7 @@ async def test_what_was_answered_is_settled_at_the_stop(
     gateway = ScriptedGateway()
     dispatcher = await dispatch(gateway)
     clock.advance(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not gateway.taken:  # noqa: ASYNC110
             await asyncio.sleep(0)
     await dispatcher.stop()

@@ -10,8 +10,9 @@ import pytest
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store
 from pns.model.push import PushSchedule, PushState
+from pns.model.role import Role
 from pns.model.timestamp import DAY
-from pns.push.engine import PushEngine, Role
+from pns.push.engine import PushEngine
 from pns.push.unserved import STILL_SECONDS, UNSERVED_SECONDS, Unserved
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings

@@ -6,7 +6,8 @@ import pytest
 
 from pns.contracts.gateway import IsRegistered
 from pns.contracts.store import Store
-from pns.push.engine import TIDY_SECONDS, PushEngine, Role
+from pns.model.role import Role
+from pns.push.engine import TIDY_SECONDS, PushEngine
 from pns.runtime.metrics import Metrics
 from pns.settings import PushSettings
 from pns.testing import FakeClock

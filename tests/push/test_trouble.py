@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import pytest
 
-import pns.push.dispatcher
+import pns.push.turns
 from pns.contracts.gateway import Outcome, Receipt
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store
 from pns.errors import StoreUnavailable
 from pns.model.push import Push, PushState
 from pns.push.circuit import FAILURES
-from pns.push.dispatcher import AWAY_SECONDS
+from pns.push.turns import AWAY_SECONDS
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
 from tests.harness import eventually
@@ -148,7 +148,7 @@ async def test_a_claim_that_hangs_does_not_hold_up_the_stop(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(pns.push.dispatcher, "CLAIM_SECONDS", 0.01)
+    monkeypatch.setattr(pns.push.turns, "CLAIM_SECONDS", 0.01)
     claims = SlowClaims(store, monkeypatch)
     _, stopping = await stopping_during_a_claim(store, clock, dispatch, claims)
     await stopping

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -33,14 +34,24 @@ class Ground(NamedTuple):
     folder: Path
     settings: dict[str, Any]
     application: HostApplication
+    postgres: Postgres | None = None
 
     def old(self) -> PastServer:
         return PastServer(
             self._own("old"), auth_url=self.application.url, package=self.package, **self.settings
         )
 
-    def new(self) -> ServerProcess:
-        return ServerProcess(self._own("new"), auth_url=self.application.url, **self.settings)
+    def new(self, **settings: Any) -> ServerProcess:
+        return ServerProcess(self._own("new"), auth_url=self.application.url, **self.settings, **settings)
+
+    def run(self, sql: str) -> None:
+        """Change the store behind the back of both."""
+        url = self.settings["store__url"]
+        if self.postgres is not None:
+            self.postgres.run(f"SET search_path = pns; {sql}", url)
+            return
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)) as store, store:
+            store.execute(sql)
 
     def _own(self, name: str) -> Path:
         own = self.folder / name
@@ -49,11 +60,15 @@ class Ground(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """An old node and a new one, both running."""
+    """An old node and a new one, both running. The old one alone prunes what was seen long ago."""
 
-    release: Release
+    ground: Ground
     old: ServerProcess
     new: ServerProcess
+
+    @property
+    def release(self) -> Release:
+        return self.ground.release
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +91,9 @@ async def ground(
     release, engine = request.param
     folder = tmp_path_factory.mktemp("ground")
     settings: dict[str, Any] = {"auth__cache_seconds": 0, "server__heartbeat_seconds": 2}
-    if engine == "postgres":
-        url = request.getfixturevalue("postgres").fresh()
+    server: Postgres | None = request.getfixturevalue("postgres") if engine == "postgres" else None
+    if server is not None:
+        url = server.fresh()
         settings |= {"store__url": url, "bus__url": url}
     else:
         settings |= {"store__url": f"sqlite:///{folder / 'store.db'}"}
@@ -88,7 +104,7 @@ async def ground(
             "push__webpush__allowed_networks": "127.0.0.0/8",
         }
     async with HostApplication() as application:
-        yield Ground(release, packages[release], folder, settings, application)
+        yield Ground(release, packages[release], folder, settings, application, server)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -96,8 +112,8 @@ async def pair(ground: Ground) -> AsyncIterator[Pair]:
     """The old node made the store, the new one migrated it, and both go on."""
     async with AsyncExitStack() as stack:
         old = await stack.enter_async_context(ground.old())
-        new = await stack.enter_async_context(ground.new())
-        yield Pair(ground.release, old, new)
+        new = await stack.enter_async_context(ground.new(retention__seen_days=0))
+        yield Pair(ground, old, new)
         assert "Traceback" not in old.output + new.output, old.output + new.output
         assert await asyncio.gather(old.stop(), new.stop()) == [0, 0]
 

@@ -12,7 +12,7 @@ from tests.harness.push_service import PushService, Subscriber
 
 from .conftest import Ground
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]  # starts several servers
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Shown(NamedTuple):
@@ -24,6 +24,10 @@ class Shown(NamedTuple):
 
 
 USERS = ("ann", "bob")
+WITH_READING = 4
+"""The schema of the first release that tells apart what is seen and what is read."""
+MARKS = ("read_date", "archived_date")
+"""Members of an item that the releases before do not know."""
 WITH_PUSH = ("/users/ann/devices", "/users/ann/subscriptions", "/publications/p")
 
 
@@ -31,9 +35,15 @@ async def shown(server: ServerProcess, *paths: str) -> Shown:
     async with server.backend() as backend:
         return Shown(
             {user: (await backend.user(user))["unseen"] for user in USERS},
-            {user: await backend.inbox(user) for user in USERS},
+            {user: [_known(item) for item in await backend.inbox(user)] for user in USERS},
             {path: (await backend.http.get(path)).json() for path in paths},
         )
+
+
+def _known(item: dict[str, Any]) -> dict[str, Any]:
+    """What the releases before tell of `item`. What they marked as seen is read since then."""
+    assert item.get("read_date", item["seen_date"]) == item["seen_date"]
+    return {name: value for name, value in item.items() if name not in MARKS}
 
 
 async def fill(backend: Backend) -> None:
@@ -52,12 +62,7 @@ async def publish(backend: Backend) -> None:
         assert (await backend.http.put(path)).status_code == 204
     body = {"publication_id": "p", "notifications": [{"notification_data": "news"}]}
     assert (await backend.http.post("/topics/app:news/notify", json=body)).status_code == 202
-    await eventually(lambda: _complete(backend, "p"))
-
-
-async def _complete(backend: Backend, publication: str) -> bool:
-    answer = await backend.http.get(f"/publications/{publication}")
-    return answer.json()["end_date"] is not None
+    await eventually(lambda: backend.is_spread("p"))
 
 
 async def register(server: ServerProcess, service: PushService) -> Subscriber:
@@ -98,6 +103,10 @@ async def test_it_is_taken_over_and_given_back(ground: Ground) -> None:
             assert await old.stop() == 0
         async with new:
             assert await shown(new, *paths) == before
+            async with new.backend() as backend:
+                marks = [(item["seen_date"], item.get("read_date")) for item in await backend.inbox("ann")]
+                reads = ground.release.schema >= WITH_READING
+                assert [read for _, read in marks] == [None if reads else seen for seen, _ in marks]
             assert await connect(new, cookie) == (cookie, device), "the same device"
             async with new.backend() as backend, Device.connect(new.url, "ann") as page:
                 assert await page.count() == before.unseen["ann"]
@@ -106,6 +115,7 @@ async def test_it_is_taken_over_and_given_back(ground: Ground) -> None:
                 if push:
                     await eventually(lambda: [each["id"] for each in browser.messages] == [id], within=60)
                 assert [item["notification_id"] for item in await page.unseen()][-1] == id
+                await page.count_is(0)
             between = await shown(new, *paths)
             assert await new.stop() == 0
         async with old:

@@ -9,7 +9,7 @@ from pathlib import Path
 from starlette.types import Message
 
 from pns.contracts.authority import Credentials, Login
-from pns.errors import Unauthorized
+from pns.errors import Forbidden, Unauthorized
 from tests.harness import HostApplication, ServerProcess
 from tests.harness.raw import KEY, RawPeer
 from tests.security.header_sets import LEAK, LISTED, Header, HeaderSet, header_set, other_cookies
@@ -58,6 +58,9 @@ class Recorder:
     async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         self.asked.append(credentials)
         raise Unauthorized
+
+    async def operator(self, credentials: Credentials) -> Login:
+        raise Forbidden
 
 
 async def call(edge: Edge, kind: str, headers: list[Header]) -> int:

@@ -174,7 +174,7 @@ async def test_two_origins_are_none(tmp_path: Path) -> None:
     async with a_door(tmp_path) as door:
         for origins in TOO_MANY:
             handshake = await door.knock("WS", *origins)
-            # the WebSocket library refuses it by itself: RFC 6454, section 7.3, allows one
+            # refused before anybody is asked: RFC 6454, section 7.3, allows one
             assert (handshake.status, handshake.cors) == (400, {})
             for method in ("POST", "GET", "OPTIONS"):
                 refused = await door.knock(method, *origins)

@@ -20,8 +20,8 @@ from pns.compose import make_adapters, make_application_authority
 from pns.contracts.store import Store
 from pns.model.device import Device, Network
 from pns.model.push import WAITING, Push
+from pns.model.role import Role
 from pns.node import Node
-from pns.push.engine import Role
 from pns.runtime.metrics import Metrics
 from pns.settings import AppSettings, PushSettings, Settings, StoreSettings
 from pns.testing import FakeClock

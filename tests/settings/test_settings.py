@@ -74,6 +74,8 @@ IMPOSSIBLE = [
     ("server.allowed_origins", ['["https://a:65536"]', '["https://a:"]', '["https://\\u212Aa.example"]']),
     ("server.trusted_proxies", ['["*"]', '["proxy.local"]', '["10.0.0.1/8"]', '["10.0.0.0/33"]', '[""]']),
     ("auth.url", ['"a.example"', '"ftp://a"', '"http://"', '"http://u:hunter2canary@a/"', '"http://a:x"']),
+    ("auth.url", ['"http://u@a/"', '"http://1:2@a/"', '"http://a@/"', '"http://a,b/"', '"http://a..b/"']),
+    ("auth.url", ['"http://[x]/"', '"http://[::1/"', '"http://%2Fa/"', '"http:///a"', '"http://a?b@c#d"']),
     ("auth.url", ['"http://a/#x"', '"http://a b"', '"http://[::1"', '"/me"']),
     ("auth.method", ['"post"', '""', '"HEAD"', '"CONNECT"', '"GET /"']),
     ("auth.forward_headers", ['["connection"]', '["Host"]', '["content-length"]', '["x-forwarded-for"]']),
@@ -83,6 +85,7 @@ IMPOSSIBLE = [
     ("app.api_keys", [f'["{CANARY}"]', f'["{CANARY} with spaces"]', f'["{CANARY}-ünïcödé"]', '[""]']),
     ("app.oauth2.jwks_url", ['"keys.json"']),
     ("session.cookie_name", ['""', '"a b"', '"a;b"', f'"{"a" * 65}"']),
+    ("server.host", ['"a..b"', f'"{"a" * 64}"', '"1:2"', '"%2Fa"', '"-"']),
     ("store.url", ['""', f'"mysql://u:{CANARY}@h/d"', '"pns.db"', '"sqlite:pns.db"']),
     ("bus.url", ['""', f'"amqp://u:{CANARY}@h"', '"redis"']),
     ("limits.max_notification_bytes", ["131073"]),
@@ -203,6 +206,45 @@ def test_oauth2_needs_issuer_and_audience(tmp_path: Path) -> None:
     assert _refusal(None, environ).startswith("environment variable PNS_APP__OAUTH2__AUDIENCE: app.oauth2.is")
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("proxy.internal:3128", "must start with http:// or https://"),
+        ("socks5://proxy:1080", "must start with http:// or https://, not with socks5://"),
+        ("http://", "must name a host"),
+        ("http://proxy:0", "must have a port"),
+        ("http://one,two:3128", "must name one host"),
+        ("http://proxy/path", "must end after the host and the port"),
+        ("http://proxy?x=1", "must end after the host and the port"),
+        ("http://us%3Aer:pass@proxy", "must have a user without :"),
+        ("http://user:p@ss@proxy:3128", "in the user and the password write @ as %40"),
+        ("http://user:p/ss@proxy", "in the user and the password write @ as %40"),
+        ("http://user:p#ss@proxy", "in the user and the password write @ as %40"),
+        ("http://user:50%ss@proxy", "in the user and the password write @ as %40"),
+    ],
+)
+def test_a_proxy_that_is_none_is_told_how_to_write_it(url: str, says: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(environ={"PNS_OUTBOUND__PROXY": url})
+    told = str(refused.value)
+    assert told.startswith("environment variable PNS_OUTBOUND__PROXY: outbound.proxy must ")
+    assert says in told
+    assert "ss@" not in told
+
+
+def test_a_proxy_s_password_is_never_shown() -> None:
+    settings = Settings.load(environ={"PNS_OUTBOUND__PROXY": "http://user:hidden@proxy:3128"})
+    assert "hidden" not in repr(settings)
+    assert settings.outbound.proxy == "http://user:hidden@proxy:3128"
+
+
+@pytest.mark.parametrize("name", ["AUDIENCE_CLAIM", "SCOPE_CLAIM"])
+@pytest.mark.parametrize("claim", ["", " ", "a b", "é"])
+def test_the_name_of_a_claim(name: str, claim: str) -> None:
+    with pytest.raises(SettingsError, match=r"must be the name of a claim of the token, such as"):
+        Settings.load(environ={f"PNS_APP__OAUTH2__{name}": claim})
+
+
 def test_a_body_must_hold_one_notification(tmp_path: Path) -> None:
     values = {"limits.max_body_bytes": "2000", "limits.max_notification_bytes": "1001"}
     assert "limits.max_body_bytes must be at least twice" in _refusal(_write(tmp_path, values))
@@ -309,21 +351,46 @@ def test_names_without_the_double_underscore_are_not_ours(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "PNS_FOO__BAR",
         "PNS_SERVER__PROT",
-        "PNS__SERVER__PORT",
-        "PNS__PORT",
         "PNS_server__port",
+        "PNS_Store__URL",
         "PNS_APP__OAUTH2",
+        "PNS_APP__OAUTH__ISSUER",
         "PNS_SERVER__PORT__X",
         "PNS_SERVER__",
-        "PNS_A__\n\x1b",
+        "PNS_BUS__\n\x1b",
     ],
 )
-def test_an_unknown_name_is_a_mistake(name: str) -> None:
+def test_an_unknown_name_in_a_section_of_ours_is_a_mistake(name: str) -> None:
     message = _refusal(None, {name: CANARY})
     assert message.startswith(f"environment variable {name[:7]}")
     assert "is not a setting" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("PNS_FOO__BAR", "PNS_FOO__BAR"),
+        ("PNS_REDIS__MASTER_SERVICE_HOST", "PNS_REDIS__MASTER_SERVICE_HOST"),
+        ("PNS_SERVER_1__PORT", "PNS_SERVER_1__PORT"),
+        ("PNS__WEB_PORT_80_TCP_ADDR", "PNS__WEB_PORT_80_TCP_ADDR"),
+        ("PNS__SERVER__PORT", "did you mean PNS_SERVER__PORT?"),
+        ("PNS_SERVR__PORT", "did you mean PNS_SERVER__PORT?"),
+        ("PNS_A__\n\x1b", r"PNS_A__\n\x1b"),
+    ],
+)
+def test_a_name_of_no_section_is_another_programs(
+    name: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As an orchestrator's service links are."""
+    assert Settings.load(environ={name: CANARY}) == Settings()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"environment variable {name[:7]}")
+    assert " is ignored: " in record.getMessage()
+    assert told in record.getMessage()
+    assert record.getMessage().isprintable()
+    assert CANARY not in record.getMessage()
 
 
 @pytest.mark.parametrize("text", ["", "abc", "80.5", " 80", "8_0", "0x50", "9" * 5000, "١٢", "-1", "\udc80"])
@@ -333,7 +400,50 @@ def test_a_variable_that_is_no_port(text: str) -> None:
 
 def test_an_unknown_name_is_told_a_near_one_or_where_to_look() -> None:
     assert _refusal(None, {"PNS_SERVER__PROT": "1"}).endswith("did you mean PNS_SERVER__PORT?")
-    assert _refusal(None, {"PNS_FOO__BAR": "1"}).endswith("config.toml lists every setting")
+    assert _refusal(None, {"PNS_SERVER__QQQQQQQQQQQQQQQQ": "1"}).endswith("config.toml lists every setting")
+
+
+# ── what an --env-file leaves around a value ──────────────────────────────────────────────────────────
+
+WRAPPED = ['"{}"', "'{}'", "`{}`", "“{}”", "„{}“", " '{}' ", "[{}]", '["{}"]', "['{}', 'b']"]
+TEXTS = [key for key, info in KEYS.items() if isinstance(info, inspect.StrType)]
+LISTS = [key for key, info in KEYS.items() if isinstance(info, inspect.VarTupleType)]
+
+
+@pytest.mark.parametrize("key", [*TEXTS, *LISTS])
+def test_a_value_with_its_quotes_is_refused(key: str) -> None:
+    for form in WRAPPED:
+        message = _refusal(None, {_variable(key): form.format(f"{CANARY}-0123456789")})
+        assert message.startswith(f"environment variable {_variable(key)}: {key}")
+        assert "must be the bare value, without quotes or brackets" in message
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_in_the_file_too(tmp_path: Path, key: str) -> None:
+    for form in ["\"'{}'\"", "'\"{}\"'", '"[{}]"']:
+        assert "must be the bare value" in _refusal(_write(tmp_path, {key: form.format(CANARY)}))
+
+
+def test_an_entry_of_a_list_too(tmp_path: Path) -> None:
+    keys = f"""[ "{CANARY}-0123456789", "'{CANARY}-0123456789'" ]"""
+    message = _refusal(_write(tmp_path, {"app.api_keys": keys}))
+    assert "app.api_keys[1] must be the bare value" in message
+    message = _refusal(None, {"PNS_APP__API_KEYS": f"{CANARY}-0123456789,'{CANARY}-0123456789'"})
+    assert "app.api_keys[1] must be the bare value" in message
+
+
+def test_numbers_and_choices_with_their_quotes_are_told_the_same() -> None:
+    for name, text in (
+        ("SERVER__PORT", '"8080"'),
+        ("LOG__LEVEL", "'info'"),
+        ("SERVER__COMPRESSION", '"true"'),
+    ):
+        assert "must be the bare value, without quotes" in _refusal(None, {f"PNS_{name}": text})
+
+
+def test_quotes_within_a_value_are_its_own() -> None:
+    for text in ('a"b', "'a", 'b"', "a[0]", "[a", '"', "O'Neil"):
+        assert Settings.load(environ={"PNS_SESSION__SECRET": text}).session.secret == text
 
 
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
@@ -14,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from pns import PNS, Notification, NotStarted
 from pns.testing import Closed, Device, FakeClock, Refused, temporary_pns
+from pns.transactional.sqlalchemy import notify, outgoing
 
 
 def by_header(request: HTTPConnection) -> str | None:
@@ -26,6 +29,8 @@ async def test_a_conversation_without_a_network() -> None:
         Device.connect(pns, headers={"user": "42"}) as phone,
         Device.connect(pns, headers={"user": "42"}) as desk,
     ):
+        await phone.count_is(0)
+        await desk.count_is(0)
         (first,) = await pns.notify("42", "Invoice ready")
         await phone.count_is(1)
         await desk.count_is(1)
@@ -34,6 +39,24 @@ async def test_a_conversation_without_a_network() -> None:
         assert [item["notification_data"] for item in await desk.seen()] == ["Invoice ready"]
         assert desk.counts == [0, 1, 0]
         assert "pns_device=" in phone.accept_headers["set-cookie"]
+
+
+async def test_the_hosts_own_transactions_notify(tmp_path: Path) -> None:
+    """A commit on the same engine is told at once, while time stands still. A rollback is told nobody."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'app.db'}")
+    outgoing.create(engine)
+    async with (
+        temporary_pns(user=by_header, outgoing=engine) as pns,
+        Device.connect(pns, headers={"user": "42"}) as phone,
+    ):
+        with Session(engine) as session:
+            notify(session, "42", "Order cancelled")
+            session.rollback()
+            notify(session, "42", "Order shipped")
+            session.commit()
+        await phone.count_is(1)
+        assert [item["notification_data"] for item in await phone.unseen()] == ["Order shipped"]
+    engine.dispose()
 
 
 async def test_a_stranger_is_refused_with_the_status() -> None:
@@ -104,14 +127,13 @@ async def test_a_count_that_never_comes_is_told_with_the_clock(monkeypatch: pyte
         Device.connect(pns, headers={"user": "42"}) as device,
     ):
         await device.count_is(0)
-        await pns.make_topic("app:news")
-        await pns.subscribe_to("42", topic="app:news")
-        await pns.publish("app:news", "Issue 7 is out")
+        tomorrow = datetime.fromtimestamp(clock.now() / 1e6, UTC) + timedelta(days=1)
+        await pns.notify("42", Notification("Issue 7 is out", deliver_date=tomorrow))
         with monkeypatch.context() as impatient:
             impatient.setattr("pns.testing.device.PATIENCE_SECONDS", 0)
             with pytest.raises(TimeoutError, match=r"^the count is 0, not 1; .* clock\.advance"):
                 await device.count_is(1)
-        clock.advance(1)
+        clock.advance(86_400)
         await device.count_is(1)
 
 

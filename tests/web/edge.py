@@ -13,9 +13,9 @@ import httpx2 as httpx
 from pns.compose import make_application_authority, make_bus, make_store
 from pns.contracts.authority import Credentials, DeviceAuthority, Login
 from pns.contracts.gateway import Gateway
-from pns.errors import Unauthorized
+from pns.errors import Forbidden, Unauthorized
+from pns.model.role import Role
 from pns.node import Adapters, Node
-from pns.push.engine import Role
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.metrics import Metrics
 from pns.settings import (
@@ -52,6 +52,9 @@ class CookieLogin:
         if "user" not in cookies:
             raise Unauthorized
         return Login(cookies["user"].value, not_before)
+
+    async def operator(self, credentials: Credentials) -> Login:
+        raise Forbidden
 
 
 class Edge(NamedTuple):

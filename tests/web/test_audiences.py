@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from pns.runtime.looper import Looper
 from pns.testing import FakeClock
 from tests.web.edge import Edge, in_time
 
@@ -45,6 +46,12 @@ async def spread(edge: Edge, clock: FakeClock, publication_id: str) -> dict[str,
 
     await in_time(clock, complete)
     return await publication(edge, publication_id)
+
+
+@pytest.fixture
+def drowsy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publication is spread, and taken back, when time passes, and not before."""
+    monkeypatch.setattr(Looper, "wake", lambda looper: None)
 
 
 async def inbox(edge: Edge, user: str) -> list[str]:
@@ -170,10 +177,11 @@ async def test_everybody_is_notified(edge: Edge, clock: FakeClock) -> None:
     await put(edge, "/buckets/orders/subscribers/bob")
     published = await publish(edge, "/broadcast", notifications=[NOTE])
     found = await spread(edge, clock, published["publication_id"])
-    assert found["reached"] == 2
+    assert found["reached"] == 0, "nobody is connected or registered"
     assert not found.keys() & {"topic", "bucket"}
     assert [*await inbox(edge, "bob"), (await inbox(edge, "alice"))[1]] == published["notification_ids"] * 2
     assert await inbox(edge, "a stranger") == []
+    assert await publication(edge, published["publication_id"]) == {**found, "reached": 2}
 
 
 async def test_a_bucket_tells_of_its_changes(edge: Edge, clock: FakeClock) -> None:
@@ -312,3 +320,147 @@ async def test_a_wrong_body_names_the_field(edge: Edge, path: str, body: Any, at
     answer = await edge.application.post(path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
     assert [error["at"] for error in answer.json()["errors"]] == [at]
+
+
+# ── the list, and taking back ─────────────────────────────────────────────────────────────────────────
+
+
+async def listed(edge: Edge, **query: Any) -> list[dict[str, Any]]:
+    answer = await edge.application.get("/publications", params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["publications"]
+    return found
+
+
+@pytest.mark.usefixtures("drowsy")
+async def test_publications_are_listed_newest_first_with_their_progress(edge: Edge, clock: FakeClock) -> None:
+    assert await listed(edge) == []
+    await put(edge, "/topics/app:news", "/topics/app:news/subscribers/ann", "/buckets/b/subscribers/bob")
+    await publish(edge, "/topics/app:news/notify", publication_id="one", notifications=[NOTE])
+    clock.jump(1)
+    await publish(edge, "/buckets/b/changed", publication_id="two", type="BUCKET_DELETED")
+    clock.jump(1)
+    await publish(edge, "/broadcast", publication_id="three", notifications=[NOTE] * 2)
+    found = await listed(edge)
+    assert found == [await publication(edge, id) for id in ("three", "two", "one")]
+    assert [(each.get("topic"), each.get("bucket"), each["end_date"]) for each in found] == [
+        (None, None, None),
+        (None, "b", None),
+        ("app:news", None, None),
+    ]
+    for id in ("one", "two", "three"):
+        await spread(edge, clock, id)
+    assert [len(await inbox(edge, user)) for user in ("ann", "bob")] == [3, 3]
+    assert [each["reached"] for each in await listed(edge, before="")] == [2, 1, 1]
+    pages = [
+        await listed(edge, limit=2),
+        await listed(edge, before="two", limit=9),
+        await listed(edge, before="one"),
+    ]
+    assert [[each["publication_id"] for each in page] for page in pages] == [["three", "two"], ["one"], []]
+
+
+@pytest.mark.parametrize(
+    ("query", "at"),
+    [
+        ({"before": "never"}, "before"),
+        ({"before": "a b"}, "before"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "x"}, "limit"),
+        ({"after": "a"}, "after"),
+    ],
+)
+async def test_what_no_list_takes(edge: Edge, query: dict[str, str], at: str) -> None:
+    answer = await edge.application.get("/publications", params=query)
+    assert (answer.status_code, [error["at"] for error in answer.json()["errors"]]) == (422, [at])
+
+
+@pytest.mark.usefixtures("drowsy")
+async def test_a_publication_is_taken_back(edge: Edge, clock: FakeClock) -> None:
+    """Of a group only the member goes; what was seen stays, and so does what came by itself."""
+    users = ("ann", "bob", "eve")
+    await put(edge, "/topics/app:news", *(f"/topics/app:news/subscribers/{user}" for user in users))
+    like = {**NOTE, "collapse_key": "post:7", "group": {"member": "user:7"}}
+    mine = {**NOTE, "collapse_key": "post:7", "group": {"member": "user:8"}}
+    await edge.application.post("/notify", json={"user_id": "ann", "notifications": [mine]})
+    await publish(edge, "/topics/app:news/notify", publication_id="p", notifications=[NOTE, like])
+    await spread(edge, clock, "p")
+    await edge.application.post("/users/eve/seen", json={"notification_ids": ["p.0"]})
+    assert "taken_back" not in await publication(edge, "p")
+    for _ in range(2):
+        answer = await edge.application.delete("/publications/p")
+        assert (answer.status_code, answer.content) == (202, b"")
+        taken = await publication(edge, "p")
+        assert (taken["taken_back_date"], taken["end_date"] is None) == (None, False)
+
+    async def done() -> bool:
+        return (await publication(edge, "p"))["taken_back_date"] is not None
+
+    await in_time(clock, done)
+    taken = await publication(edge, "p")
+    assert (taken["taken_back"], taken["reached"]) == (3, 3)
+    assert await listed(edge) == [taken]
+    assert await inbox(edge, "bob") == []
+    assert await inbox(edge, "eve") == ["p.0"]
+    (left,) = (await edge.application.get("/users/ann/notifications")).json()["notifications"]
+    assert (left["group"]["times"], left["group"]["members"]) == (1, 1)
+    info = (await edge.application.get("/users/ann")).json()
+    assert (info["unseen"], info["unread"]) == (1, 1)
+
+
+@pytest.mark.usefixtures("drowsy")
+async def test_its_id_is_not_free_and_a_repeat_spreads_nothing(edge: Edge, clock: FakeClock) -> None:
+    await put(edge, "/topics/app:news", "/topics/app:news/subscribers/ann")
+    body = {"publication_id": "p", "notifications": [NOTE]}
+    told = await publish(edge, "/topics/app:news/notify", **body)
+    assert await status(edge, "DELETE", "/publications/p") == 202
+    assert await publish(edge, "/topics/app:news/notify", **body) == told
+    other = {**body, "notifications": [{"notification_data": "other"}]}
+    answer = await edge.application.post("/topics/app:news/notify", json=other)
+    assert (answer.status_code, answer.json()["code"]) == (409, "publication_id_conflict")
+    await publish(edge, "/topics/app:news/notify", publication_id="q", notifications=[NOTE])
+    await spread(edge, clock, "q")
+    assert await inbox(edge, "ann") == ["q.0"]
+    taken = await publication(edge, "p")
+    assert (taken["reached"], taken["end_date"], taken["taken_back"]) == (0, None, 0)
+
+
+async def test_what_cannot_be_taken_back(edge: Edge) -> None:
+    assert await status(edge, "DELETE", "/publications/never") == 404
+    assert await status(edge, "DELETE", "/publications/a%20b") == 422
+    assert await status(edge, "DELETE", "/publications/p?now=true") == 422
+
+
+async def test_a_broadcast_to_whoever_was_connected_lately(edge: Edge, clock: FakeClock) -> None:
+    for user in ("away", "here"):
+        answer = await edge.device(user).post("/messages", json={"countsRequest": {}})
+        assert answer.status_code == 200
+        await in_time(clock, lambda: not edge.node.hub.has_visitors)
+        clock.advance(1)
+        if user == "away":
+            clock.jump(91 * 86_400)
+    await in_time(clock, lambda: subscribers(edge))
+    told = await publish(edge, "/broadcast", publication_id="p", notifications=[NOTE], seen_within_days=90)
+    await spread(edge, clock, "p")
+    assert [await inbox(edge, user) for user in ("away", "here")] == [[], told["notification_ids"]]
+    assert (await publication(edge, "p"))["reached"] == 1
+
+
+async def subscribers(edge: Edge) -> bool:
+    """Whether both users are known."""
+    return len(await edge.node.store.audiences.subscribers("everybody", after=0, limit=9)) == 2
+
+
+@pytest.mark.parametrize("days", [0, -1, 36_501, "90", 1.5, True])
+async def test_days_are_a_number_of_days(edge: Edge, days: object) -> None:
+    body = {"notifications": [NOTE], "seen_within_days": days}
+    answer = await edge.application.post("/broadcast", json=body)
+    assert answer.status_code == 422
+    assert [error["at"] for error in answer.json()["errors"]] == ["/seen_within_days"]
+
+
+async def test_days_are_of_a_broadcast_alone(edge: Edge) -> None:
+    await put(edge, "/topics/app:news")
+    body = {"notifications": [NOTE], "seen_within_days": 9}
+    answer = await edge.application.post("/topics/app:news/notify", json=body)
+    assert answer.status_code == 422

@@ -21,9 +21,11 @@ OPEN = {
     *(("GET", "/devices/networks"), ("POST", "/devices"), ("OPTIONS", "/devices")),
     *(("DELETE", "/devices/{device_id}"), ("OPTIONS", "/devices/{device_id}")),
     *(("PUT", "/devices/{device_id}/badge"), ("OPTIONS", "/devices/{device_id}/badge")),
+    *(("GET", "/preferences"), ("PATCH", "/preferences"), ("OPTIONS", "/preferences")),
+    *(("GET", "/unsubscribe"), ("POST", "/unsubscribe"), ("GET", "/unsubscribe.css")),
     *(("GET", "/livez"), ("GET", "/readyz"), ("GET", "/openapi.json"), ("GET", "/asyncapi.json")),
 }
-"""What needs no key: devices show the application's login, operators and readers nothing."""
+"""What needs no key: devices show the application's login, a mail its link, operators and readers nothing."""
 
 REFUSED: dict[str, list[tuple[bytes, bytes]]] = {
     "none": [],

@@ -16,7 +16,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pns import errors
 from pns.errors import PNSError, Problem
 from pns.model import messages
+from pns.model.counts import CategoryCount, Counts
 from pns.model.device import parse_user_id
+from pns.model.group import KeptGroup, KeptMember
+from pns.model.mark import MarkAs
 from pns.model.messages import CloseCode, MessageRefused, parse_request
 from pns.model.notification import StoredNotification
 from pns.settings import LimitsSettings, Settings
@@ -38,10 +41,12 @@ STATUS_OF = {
     "method_not_allowed": 405,
     "notification_id_conflict": 409,
     "publication_id_conflict": 409,
+    "category_required": 409,
     "too_large": 413,
     "unsupported_media_type": 415,
     "invalid": 422,
     "unknown_notification": 422,
+    "unknown_category": 422,
     "upgrade_required": 426,
     "too_many_connections": 429,
     "rate_limited": 429,
@@ -141,8 +146,11 @@ def test_every_call_of_the_application_asks_for_its_key(document: Document) -> N
     asked = {
         key for key, operation in operations(document).items() if {"application": []} in operation["security"]
     }
-    theirs = ("/notify", "/users", "/pseudo_users", "/topics", "/buckets", "/broadcast", "/publications")
-    assert asked == {key for key in operations(document) if key[1].startswith((*theirs, "/metrics"))}
+    theirs = (
+        *("/notify", "/users", "/pseudo_users", "/topics", "/buckets", "/broadcast", "/publications"),
+        *("/categories", "/metrics"),
+    )
+    assert asked == {key for key in operations(document) if key[1].startswith(theirs)}
     for key in asked:
         assert codes(document, operations(document)[key])["unauthorized"] == 401
 
@@ -220,7 +228,7 @@ def test_references_lead_somewhere(conversation: Document) -> None:
 def test_every_message_close_code_and_error_code_is_shown(conversation: Document) -> None:
     assert set(conversation["components"]["messages"]) == {
         *("newNotificationCountChanged", "newNotificationData", "seenNotificationData"),
-        *("ticketRenewed", "error"),
+        *("notificationsMarked", "notificationSnoozed", "notificationCounts", "ticketRenewed", "error"),
         *messages.REQUESTS,
         "unseenNotificationDataRequestText",
     }
@@ -252,6 +260,10 @@ def payload(conversation: Document, name: str) -> Draft7Validator:
 
 
 KEPT = StoredNotification(1, "n1", "data", 0, 5, "news", "key", 9)
+MARKED = StoredNotification(1, "n1", "data", 0, 5, "news", "key", 9, 6, 7)
+GROUPED = msgspec.structs.replace(
+    MARKED, grouped=KeptGroup(5, 4, 6, True, (KeptMember("a", None), KeptMember("b", ""))).text
+)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +273,12 @@ KEPT = StoredNotification(1, "n1", "data", 0, 5, "news", "key", 9)
         ("newNotificationData", messages.new_data([KEPT])),
         ("newNotificationData", messages.new_data([])),
         ("seenNotificationData", messages.seen_data([KEPT])),
+        ("seenNotificationData", messages.seen_data([MARKED])),
+        ("newNotificationData", messages.new_data([GROUPED])),
+        ("seenNotificationData", messages.seen_data([GROUPED])),
+        ("notificationsMarked", messages.marked_text(MarkAs.READ, 2)),
+        ("notificationCounts", messages.counts_text(Counts())),
+        ("notificationCounts", messages.counts_text(Counts(1, 7, 1, 2, {"c": CategoryCount(1, 2)}, True))),
         ("ticketRenewed", messages.encode(messages.TicketRenewed(messages.Renewed(300)))),
         *(("error", messages.error_message(code, "why")) for code in messages.ERROR_CODES),
     ],
@@ -288,8 +306,40 @@ def test_what_pns_sends_fits_its_schema(conversation: Document, name: str, text:
         ("seenNotificationsRequest", {"before": "", "receivedAfter": ""}, True),
         ("seenNotificationsRequest", {"received_after": ""}, False),
         ("notificationDataSeen", {"upTo": "n1"}, True),
+        ("countsRequest", {}, True),
+        ("countsRequest", {"categories": ["a", "b.c"]}, True),
+        ("countsRequest", {"categories": []}, True),
+        ("countsRequest", {"categories": [f"c{n}" for n in range(64)]}, True),
+        ("countsRequest", {"categories": [f"c{n}" for n in range(65)]}, False),
+        ("countsRequest", {"categories": ["no name"]}, False),
+        ("countsRequest", {"categories": "comments"}, False),
+        ("countsRequest", {"category": "comments"}, False),
+        ("countsRequest", None, False),
         ("notificationDataSeen", {}, False),
         ("notificationDataSeen", {"upTo": 1}, False),
+        ("unseenNotificationDataRequest", {"category": "news"}, True),
+        ("unseenNotificationDataRequest", {"category": "no news"}, False),
+        ("seenNotificationsRequest", {"category": "news", "unread": True, "archived": True}, True),
+        ("seenNotificationsRequest", {"archived": "true"}, False),
+        ("markNotifications", {"as": "read", "ids": ["n1"]}, True),
+        ("markNotifications", {"as": "unread", "ids": ["n1", "n 2"]}, True),
+        ("markNotifications", {"as": "archived", "all": True, "upTo": "n1"}, True),
+        ("markNotifications", {"as": "seen", "collapseKey": "order:7"}, True),
+        ("markNotifications", {"as": "read", "category": "comments", "upTo": "n1"}, True),
+        ("markNotifications", None, False),
+        ("markNotifications", {"as": "gone", "ids": ["n1"]}, False),
+        ("markNotifications", {"as": "read", "ids": []}, False),
+        ("markNotifications", {"as": "read", "ids": ["n"] * 51}, False),
+        ("markNotifications", {"as": "read", "ids": None, "all": True}, False),
+        ("markNotifications", {"as": "read"}, False),
+        ("markNotifications", {"ids": ["n1"]}, False),
+        ("markNotifications", {"as": "read", "all": False}, False),
+        ("markNotifications", {"as": "read", "all": True, "category": "c"}, False),
+        ("markNotifications", {"as": "read", "ids": ["n1"], "upTo": "n1"}, False),
+        ("markNotifications", {"as": "unread", "all": True}, False),
+        ("markNotifications", {"as": "unarchived", "category": "c"}, False),
+        ("markNotifications", {"as": "read", "collapseKey": "a b"}, False),
+        ("markNotifications", {"as": "read", "collapse_key": "a"}, False),
         ("renewTicket", "eyJ.abc", True),
         ("renewTicket", {"ticket": "eyJ.abc"}, False),
         ("renewTicket", None, False),

@@ -232,3 +232,39 @@ def test_the_standard_librarys_parser_reads_it() -> None:
 def test_without_a_secret_there_is_no_cookie() -> None:
     with pytest.raises(ValueError, match="secret"):
         DeviceCookie("", "pns_device", "lax")
+
+
+# ── names with a prefix ───────────────────────────────────────────────────────────────────────────────
+
+
+def marks_of(name: str, *, path: str, secure: bool, same_site: str = "lax") -> set[str]:
+    header = DeviceCookie("secret", name, same_site).set_cookie("d1", "u1", path=path, secure=secure)
+    return set(header.decode().split("; ")[1:])
+
+
+@pytest.mark.parametrize("name", ["__Host-pns", "__host-pns", "__HOST-pns", "__Host-Http-pns"])
+@pytest.mark.parametrize("path", ["", "/pns", "/a/b/"])
+def test_a_host_name_has_the_root_as_its_path(name: str, path: str) -> None:
+    """A browser drops it with any other path, and without Secure, and says so nowhere."""
+    for secure in (True, False):
+        given = marks_of(name, path=path, secure=secure)
+        assert {"Path=/", "Secure", "HttpOnly"} <= given
+        assert not any(each.startswith("Domain") for each in given)
+
+
+@pytest.mark.parametrize("name", ["__Secure-pns", "__secure-pns", "__Http-pns"])
+def test_a_secure_name_is_secure(name: str) -> None:
+    for secure in (True, False):
+        assert {"Path=/pns", "Secure", "HttpOnly"} <= marks_of(name, path="/pns", secure=secure)
+
+
+@pytest.mark.parametrize("name", ["pns_device", "Host-pns", "_Host-pns", "__Hostpns", "x__Secure-pns"])
+def test_other_names_are_as_the_request(name: str) -> None:
+    assert "Secure" not in marks_of(name, path="/pns", secure=False)
+    assert {"Path=/pns", "Secure"} <= marks_of(name, path="/pns", secure=True)
+
+
+def test_a_host_name_of_other_sites_pages() -> None:
+    assert {"Path=/", "Secure", "Partitioned", "SameSite=None"} <= marks_of(
+        "__Host-pns", path="/pns", secure=False, same_site="none"
+    )

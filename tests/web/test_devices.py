@@ -245,6 +245,16 @@ async def test_a_wrong_body_names_the_field(edge: Edge, body: Any, at: str) -> N
     assert await devices(edge, "alice") == {}
 
 
+async def test_what_browsers_add_to_a_subscription_is_ignored(edge: Edge) -> None:
+    """A page sends the whole of `subscription.toJSON()`."""
+    keys = {"p256dh": "a", "auth": "b", "postQuantum": "c"}
+    subscription = {"endpoint": "https://push.example/1", "keys": keys, "contentEncodings": ["aes128gcm"]}
+    answer = await edge.device("alice").post(
+        "/devices", json={"network": "fcm", "token": "x", "subscription": subscription}
+    )
+    assert answer.status_code == 201, answer.text
+
+
 @pytest.mark.parametrize("badge", [-1, 2**31, 1.5, "1", None, True])
 async def test_a_badge_is_a_count(edge: Edge, badge: object) -> None:
     phone = edge.device("alice")
@@ -298,3 +308,59 @@ async def test_the_networks_are_told_to_everybody(edge: Edge) -> None:
     told = await edge.client.get("/devices/networks")
     assert told.json() == {"networks": {"fcm": {"sender": "1234"}, "mqtt": {}}}
     assert (await edge.client.get("/devices/networks?x=1")).status_code == 422
+
+
+# ── the word of a page ────────────────────────────────────────────────────────────────────────────────
+
+
+class Browsers(ScriptedGateway):
+    """Remembers what was registered; says its key to whoever names another."""
+
+    def __init__(self) -> None:
+        super().__init__("webpush")
+        self.registered: list[Registration] = []
+
+    async def register(self, registration: Registration, device_id: str) -> Address:
+        self.registered.append(registration)
+        named = registration.application_server_key
+        reply = {} if named in (None, "ours") else {"application_server_key": "ours"}
+        return Address("https://push.example/1", reply=reply)
+
+
+SUBSCRIPTION = {"endpoint": "https://push.example/1", "keys": {"p256dh": "p", "auth": "a"}}
+PAGE = {"network": "webpush", "subscription": SUBSCRIPTION}
+
+
+@pytest.fixture
+async def pages(tmp_path: Path) -> AsyncIterator[tuple[Edge, Browsers]]:
+    browsers = Browsers()
+    async with an_edge(tmp_path, gateways=[browsers]) as edge:
+        yield edge, browsers
+
+
+async def test_a_page_is_told_what_its_subscription_needs(pages: tuple[Edge, Browsers]) -> None:
+    edge, _ = pages
+    page = edge.device("alice")
+    answer = await page.post("/devices", json={**PAGE, "application_server_key": "ours", "shown": []})
+    assert list(answer.json()) == ["device_id"]
+    word = {"application_server_key": "other", "shown": ["gone"], "declarative": True, "silent": False}
+    answer = await page.post("/devices", json={**PAGE, **word})
+    told = {name: value for name, value in answer.json().items() if name != "device_id"}
+    assert told == {"application_server_key": "ours", "dismissed": ["gone"]}
+
+
+async def test_the_origin_is_the_browser_s_word(pages: tuple[Edge, Browsers]) -> None:
+    edge, browsers = pages
+    page = edge.device("alice")
+    own = str(page.base_url).rstrip("/")
+    await page.post("/devices", json={**PAGE, "origin": "https://evil.example"}, headers={"origin": own})
+    await edge.application.post("/users/alice/devices", json={**PAGE, "origin": "https://shop.example"})
+    await page.post("/devices", json=PAGE)
+    assert [found.origin for found in browsers.registered] == [own, "https://shop.example", ""]
+
+
+@pytest.mark.parametrize("shown", [["x" * 65], ["x"] * 101, "x", [7]])
+async def test_what_a_browser_cannot_show(pages: tuple[Edge, Browsers], shown: object) -> None:
+    edge, _ = pages
+    answer = await edge.device("alice").post("/devices", json={**PAGE, "shown": shown})
+    assert answer.status_code == 422

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx2 as httpx
 import pytest
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pns.ops.serve.run import assemble
 from pns.settings import Settings
-from pns.web.routing import encoded_path
+from pns.web.routing import encoded_path, mount_path
 from tests.harness import ServerProcess
 from tests.harness.server import API_KEY
 
@@ -166,6 +166,45 @@ async def test_a_server_that_does_not_say_the_raw_path(settings: Settings) -> No
     async with mounted(settings, without_raw_path) as client:
         assert (await client.get("/deep/er/pns/users/a%20%C3%A9")).json()["user_id"] == "a é"
         assert (await client.get("/deep/er/pns/livez")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "below"),
+    [
+        ("/api/pns", "/api/pns/users/a%2Fb", "/users/a%2Fb"),
+        ("/api/pns", "/pns/users/a%2Fb", "/users/a%2Fb"),
+        ("/api/pns", "/users/a%2Fb", "/users/a%2Fb"),
+        ("/v1/api/pns", "/api/pns/subscribe", "/subscribe"),
+        ("/v1/api/pns", "/pns/subscribe", "/subscribe"),
+        ("/api/pns/", "/pns/subscribe", "/subscribe"),
+        ("/api//pns", "/pns/subscribe", "/subscribe"),
+        ("api/pns", "/pns/subscribe", "/subscribe"),
+        ("/pns/pns", "/pns/livez", "/livez"),
+        ("/pns", "/pnsx/livez", "/pnsx/livez"),
+        ("/api/pns", "/pnsx/livez", "/pnsx/livez"),
+        ("/api/pns", "/pns", ""),
+        ("/", "/livez", "/livez"),
+        ("", "/livez", "/livez"),
+    ],
+)
+def test_a_proxy_may_take_the_beginning_of_the_root_off(root: str, path: str, below: str) -> None:
+    scope: Scope = {"path": unquote(path), "raw_path": path.encode(), "root_path": root}
+    assert encoded_path(scope) == below
+
+
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [
+        ("", ""),
+        ("/", ""),
+        ("/api/pns", "/api/pns"),
+        ("/api/", "/api"),
+        ("/api//pns", "/api/pns"),
+        ("api", "/api"),
+    ],
+)
+def test_the_path_of_the_cookie_is_one_that_browsers_know(root: str, path: str) -> None:
+    assert mount_path({"root_path": root}) == path
 
 
 def test_the_encoded_path_holds_no_query() -> None:

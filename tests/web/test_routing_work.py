@@ -9,7 +9,6 @@ from urllib.parse import quote, unquote
 import httpx2 as httpx
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as trying
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Scope
 
@@ -36,7 +35,8 @@ ROOT = "/deep/er/pns"
 def by_every_tail(scope: Scope) -> str:
     """`encoded_path` by its definition: the work grows with the square of the path's length."""
     path, root = scope["path"], scope.get("root_path", "")
-    below = path[len(root) :] if root and path.startswith(root) else path
+    ends = ["/" + "/".join(root.split("/")[start:]) for start in range(1, root.count("/") + 1)]
+    below = next((path[len(e) :] for e in ends if e != "/" and (path == e or path.startswith(e + "/"))), path)
     raw = (scope.get("raw_path") or b"").partition(b"?")[0].decode("latin-1")
     start = 0
     while start >= 0 and raw:
@@ -53,7 +53,6 @@ RAW = st.lists(PIECES, max_size=12).map("".join)
 
 
 @given(raw=RAW, root=st.sampled_from(["", "/", "/pns", "/a/pns"]), cut=st.integers(0, 12), other=RAW)
-@trying(deadline=None)
 @example(raw="/pns%2F//%41", root="/pns", cut=0, other="")
 @example(raw="a/pns", root="", cut=1, other="")
 def test_the_tail_is_the_one_of_the_definition(raw: str, root: str, cut: int, other: str) -> None:

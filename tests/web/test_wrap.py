@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx2 as httpx
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -60,7 +61,7 @@ class Server:
         """Send `kind`; returns the type of the answer."""
         self._news.clear()
         self._to_app.put_nowait({"type": kind})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self._news.wait()
         answer: str = self.sent[-1]["type"]
         return answer
@@ -111,6 +112,59 @@ async def test_whose_path_it_is(root_path: str, path: str, seen: str) -> None:
 
     await app({"type": "http", "root_path": root_path, "path": path}, nothing, nothing)
     assert events == [seen]
+
+
+class ToldOf(FastAPI):
+    """An application that is told its prefix, and notes what it is asked."""
+
+    def __init__(self, root_path: str, events: list[str]) -> None:
+        super().__init__()
+        self.root_path = root_path
+        self.events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.events.append(f"app {scope['path']}")
+
+
+class Quart:
+    """Its root_path is a folder."""
+
+    root_path = "/srv/shop"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("reached")
+
+
+@pytest.mark.parametrize(
+    ("told", "root_path", "path", "seen"),
+    [
+        ("/api", "", "/pns/subscribe", "pns http /api/pns|/api/pns/subscribe"),
+        ("/api", "", "/api/pns/subscribe", "pns http /api/pns|/api/pns/subscribe"),
+        ("/api/", "", "/pns/subscribe", "pns http /api/pns|/api/pns/subscribe"),
+        ("/api", "/api", "/api/pns/subscribe", "pns http /api/pns|/api/pns/subscribe"),
+        ("/api", "", "/api/page", "app /api/page"),
+        ("", "/api", "/api/api/pns/subscribe", "pns http /api/pns|/api/pns/subscribe"),
+        ("", "/api", "/api/api/page", "app /api/api/page"),
+    ],
+)
+async def test_the_prefix_that_the_application_was_told(
+    told: str, root_path: str, path: str, seen: str
+) -> None:
+    events: list[str] = []
+    app = Wrapped(ToldOf(told, events), Named("pns", events), path="/pns")
+    await app({"type": "http", "root_path": root_path, "path": path}, _nothing, _nothing)
+    assert events == [seen]
+
+
+async def test_a_root_path_that_is_a_folder_is_none() -> None:
+    events: list[str] = []
+    app = Wrapped(Quart(), Named("pns", events), path="/pns")
+    await app({"type": "http", "root_path": "", "path": "/pns/livez"}, _nothing, _nothing)
+    assert events == ["pns http /pns|/pns/livez"]
+
+
+async def _nothing(*_: Any) -> Any:
+    raise AssertionError("reached")
 
 
 async def test_pns_starts_before_the_application_and_ends_after_it() -> None:

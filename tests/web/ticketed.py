@@ -9,7 +9,7 @@ import httpx2 as httpx
 
 from pns.contracts.authority import Credentials, Login
 from pns.contracts.store import Store
-from pns.errors import Unauthorized
+from pns.errors import Forbidden, Unauthorized
 from pns.testing import Device, FakeClock, Refused
 from tests.web.edge import FOREIGN, Edge
 
@@ -35,6 +35,9 @@ class BearerLogin:
         if scheme != "Bearer":
             raise Unauthorized
         return Login(user, revocation)
+
+    async def operator(self, credentials: Credentials) -> Login:
+        raise Forbidden
 
 
 class World:

@@ -43,6 +43,9 @@ class Application:
             raise self.word
         return Login(self.word, not_before)
 
+    async def operator(self, credentials: Credentials) -> Login:
+        raise Forbidden
+
 
 class Answer(NamedTuple):
     status: int

@@ -3,24 +3,16 @@
 
 import { useEffect, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
-import type { PNSBell, PNSBellEvents } from "../../../pns/browser/bell.js";
-
-declare module "react" {
-  namespace JSX {
-    interface IntrinsicElements {
-      "pns-bell": React.DetailedHTMLProps<React.HTMLAttributes<PNSBell>, PNSBell> & { max?: number };
-    }
-  }
-}
+import type { PNSBell, PNSBellEvents } from "../../../pns/browser/bell.js"; // in your project: pns-browser/bell.js
+import { usePNS } from "../../../pns/browser/frameworks/react.js"; // in your project: pns-browser/react
 
 /** The count and a link that the application's own router follows. */
 function Header({ go }: { go: (path: string) => void }) {
   const bell = useRef<PNSBell>(null);
-  const [count, setCount] = useState(0);
+  const { count } = usePNS("/pns");
 
   useEffect(() => {
     const node = bell.current!;
-    const counted = (event: PNSBellEvents["pns-count"]) => setCount(event.detail);
     const clicked = (event: PNSBellEvents["pns-click"]) => {
       const { url } = event.detail.content;
       if (!url.startsWith(location.origin)) return;
@@ -28,12 +20,8 @@ function Header({ go }: { go: (path: string) => void }) {
       node.close();
       go(new URL(url).pathname);
     };
-    node.addEventListener("pns-count", counted);
     node.addEventListener("pns-click", clicked);
-    return () => {
-      node.removeEventListener("pns-count", counted as EventListener);
-      node.removeEventListener("pns-click", clicked as EventListener);
-    };
+    return () => node.removeEventListener("pns-click", clicked as EventListener);
   }, [go]);
 
   return (

@@ -2,13 +2,13 @@
 //   npm install vue && npx esbuild main.ts --bundle --format=esm --outfile=main.js
 
 import { createApp, defineComponent, h, ref } from "vue";
-import type { PNSBellEvents } from "../../../pns/browser/bell.js";
+import type { PNSBellEvents } from "../../../pns/browser/bell.js"; // in your project: pns-browser/bell.js
+import { usePNS } from "../../../pns/browser/frameworks/vue.js"; // in your project: pns-browser/vue
 
 const Header = defineComponent({
   emits: { go: (path: string) => path.startsWith("/") },
   setup(_, { emit }) {
-    const count = ref(0);
-    const counted = (event: PNSBellEvents["pns-count"]) => (count.value = event.detail);
+    const inbox = usePNS("/pns");
     const clicked = (event: PNSBellEvents["pns-click"]) => {
       const { url } = event.detail.content;
       if (!url.startsWith(location.origin)) return;
@@ -16,8 +16,8 @@ const Header = defineComponent({
       emit("go", new URL(url).pathname);
     };
     return () =>
-      h("header", ["Shop ", h("pns-bell", { max: 9, "onPns-count": counted, "onPns-click": clicked }),
-        h("small", { id: "count" }, `${count.value} new`)]);
+      h("header", ["Shop ", h("pns-bell", { max: 9, "onPns-click": clicked }),
+        h("small", { id: "count" }, `${inbox.value.count} new`)]);
   },
 });
 

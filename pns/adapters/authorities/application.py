@@ -2,7 +2,7 @@
 
 Owns the questions under way and the kept yeses, so that equal requests share a question. The application
 decides: 200 with a `user_id` is a yes, 401 and 403 are a no. Everything else is a doubt, and a doubt never
-lets anybody in. outbound.py sends the question. pns/model/forwarding.py selects its headers.
+lets anybody in. direct.py sends the question. pns/model/forwarding.py selects its headers.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 
-import httpx2 as httpx
-import msgspec
-
+from pns.adapters.authorities.answer import Answer, Doubt, Header
+from pns.adapters.authorities.direct import Direct
 from pns.adapters.authorities.doubt_log import DoubtLog, PageLog, refusal
 from pns.adapters.authorities.login_cache import LoginCache
-from pns.adapters.authorities.outbound import Answer, Doubt, Header, Outbound
 from pns.adapters.authorities.turns import Turns
 from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, SettingsError, Unauthorized
 from pns.model.device import parse_user_id
 from pns.runtime.clock import Clock
+from pns.runtime.http1 import Place
 from pns.runtime.metrics import Metrics
 from pns.settings import AuthSettings
 
 log = logging.getLogger(__name__)
 
 _BODY_LIMIT = 65_536
+_SHOWN_BY_ALL = (b"accept-language", b"user-agent", b"origin")
+"""Headers that a browser sends without any login."""
 
 
 class ApplicationLogin:
@@ -49,7 +50,7 @@ class ApplicationLogin:
         newest_revocation: Callable[[], Awaitable[int]],
     ) -> None:
         self._settings = settings
-        self._url = _checked_url(settings.url)
+        self._resource = _checked_url(settings.url)
         self._metrics = metrics
         self._newest_revocation = newest_revocation
         self._turns = Turns(settings.max_concurrency)
@@ -59,23 +60,24 @@ class ApplicationLogin:
         self._pages = PageLog(log, clock=clock)
         self._newest: dict[bytes, _Question] = {}
         self._tasks: set[asyncio.Task[Login]] = set()
-        self._outbound: Outbound | None = None
+        self._direct: Direct | None = None
 
     async def start(self) -> None:
-        if self._outbound is None:
-            self._outbound = Outbound(connections=self._settings.max_concurrency, body_limit=_BODY_LIMIT)
+        if self._direct is None:
+            connections = self._settings.max_concurrency
+            self._direct = Direct(self._resource, connections=connections, body_limit=_BODY_LIMIT)
 
     async def stop(self) -> None:
         """Answer all waiting logins with AuthUnavailable."""
-        outbound, self._outbound = self._outbound, None
+        direct, self._direct = self._direct, None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
         self._login_cache.clear()
-        if outbound is not None:
-            await outbound.close()
+        if direct is not None:
+            direct.close()
 
     async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
         key = _digest(credentials)
@@ -83,14 +85,25 @@ class ApplicationLogin:
             self._count("cached")
             return kept
         deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
-        try:
-            async with asyncio.timeout_at(deadline):
-                if not recheck and (question := await self._under_way(key, not_before)) is not None:
-                    self._count("joined")
-                    return await question.answer()
-        except TimeoutError:
-            raise AuthUnavailable from None
+        if not recheck and key in self._newest:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    if (question := await self._under_way(key, not_before)) is not None:
+                        self._count("joined")
+                        return await question.answer()
+            except TimeoutError:
+                raise AuthUnavailable from None
         return await self._begin(key, _Question(credentials, deadline, recheck=recheck)).answer()
+
+    async def operator(self, credentials: Credentials) -> Login:
+        if not any(name not in _SHOWN_BY_ALL for name, _ in credentials.headers):
+            raise Unauthorized  # at once, as at any other path: these headers name nobody
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
+        question = _Question(credentials, deadline, recheck=False)
+        login = await self._begin(_digest(credentials), question).answer()
+        if not login.operator:
+            raise Forbidden
+        return login
 
     async def _under_way(self, key: bytes, not_before: int) -> _Question | None:
         """A question that began late enough to be joined. The loop ends: each turn meets a newer question."""
@@ -143,7 +156,7 @@ class ApplicationLogin:
                     question.revocation_known.set()
                     answer = await self._send(question)
                     self._pages.look(answer, place=self._place)
-                    return Login(_user_id(answer), question.revocation)
+                    return _login(answer, question.revocation)
         except TimeoutError:
             waited = "no turn" if question.revocation is None else "no answer"
             reason = f"{waited} within {self._settings.timeout_seconds:g} s"
@@ -158,14 +171,16 @@ class ApplicationLogin:
         raise AuthUnavailable
 
     async def _send(self, question: _Question) -> Answer:
-        if self._outbound is None:
+        if self._direct is None:
             raise Doubt("PNS is not started")
         method = self._settings.method
-        return await self._outbound.ask(method, self._url, headers=_headers(method, question))
+        return await self._direct.ask(method, headers=_headers(method, question))
 
     @property
     def _place(self) -> str:
-        return f"{self._url.scheme}://{self._url.netloc.decode()}{self._url.path}"
+        scheme = "https" if self._resource.tls else "http"
+        path = self._resource.target.partition(b"?")[0]
+        return f"{scheme}://{self._resource.authority.decode()}{path.decode()}"
 
     def _count(self, outcome: str) -> None:
         self._metrics.logins.labels(outcome).inc()
@@ -197,14 +212,11 @@ class _Question:
         return self.task.result()
 
 
-def _checked_url(text: str) -> httpx.URL:
+def _checked_url(text: str) -> Place:
     try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise SettingsError("auth.url must be an absolute URL that begins with http:// or https://")
-    return url
+        return Place.parse(text)
+    except ValueError:
+        raise SettingsError("auth.url must be an absolute URL that begins with http:// or https://") from None
 
 
 def _headers(method: str, question: _Question) -> list[Header]:
@@ -229,21 +241,19 @@ def _digest(credentials: Credentials) -> bytes:
     return digest.digest()
 
 
-def _user_id(answer: Answer) -> str:
-    """The user whom the answer names. Raises Unauthorized or Forbidden for a no, Doubt for all else."""
+def _login(answer: Answer, revocation: int) -> Login:
+    """The yes of the answer. Raises Unauthorized or Forbidden for a no, Doubt for all else."""
     if answer.status == 401:
         raise Unauthorized
     if answer.status == 403:
         raise Forbidden
     if answer.status != 200:
         raise Doubt(refusal(answer))
-    try:
-        content = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Doubt("its answer is not JSON") from None
+    content = answer.json()
     if not isinstance(content, dict) or "user_id" not in content:
         raise Doubt("its answer is not a JSON object with user_id")
     try:
-        return parse_user_id(content["user_id"])
+        user_id = parse_user_id(content["user_id"])
     except ValueError as error:
         raise Doubt(f"its user_id {error}") from None
+    return Login(user_id, revocation, operator=content.get("operator") is True)

@@ -8,19 +8,18 @@ returns, so the threads are never more than the turns.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection
 
 from pns.adapters.authorities.doubt_log import DoubtLog
 from pns.adapters.authorities.turns import Turn, Turns
 from pns.contracts.authority import Credentials, Login, UserOf
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, Unauthorized
-from pns.model.device import parse_user_id
+from pns.model.device import UserId, may_be_user_id, parse_user_id
 from pns.runtime.clock import Clock
+from pns.runtime.host_calls import HostCallFailed, HostCalls, HostCallStopped
 from pns.runtime.quiet_log import QuietLog
 from pns.settings import AuthSettings
 
@@ -29,19 +28,15 @@ log = logging.getLogger(__name__)
 _OWN = b"x-pns-"
 
 
-class _Stopped(Exception):
-    """PNS stops and no longer waits for the login."""
-
-
 class CallbackLogin:
     """A DeviceAuthority that calls `user`, a function of the host; a sync one runs in a thread.
 
-    None is Unauthorized. Unauthorized and Forbidden of the function pass through. Any other exception, or a
-    result that is no user id, is AuthUnavailable: the log has the traceback, once a minute for each type of
-    exception. A call that takes longer than `auth.timeout_seconds` is AuthUnavailable, too, and the wait for
-    one of the `auth.max_concurrency` turns counts. The host's own sync functions share none of these threads.
-    In the request that the function receives, the `x-pns-` headers are PNS's own, as in a question to
-    `auth.url`.
+    None is Unauthorized. Unauthorized and Forbidden of the function pass through. Any other exception is
+    AuthUnavailable: the log has the traceback, once a minute for each type of exception. A result that is no
+    user id is AuthUnavailable, too: the log names the result's type, once a minute. A call that takes longer
+    than `auth.timeout_seconds` is AuthUnavailable, and the wait for one of the `auth.max_concurrency` turns
+    counts. The host's own sync functions share none of these threads. In the request that the function
+    receives, the `x-pns-` headers are PNS's own, as in a question to `auth.url`.
     """
 
     def __init__(
@@ -51,14 +46,15 @@ class CallbackLogin:
         *,
         clock: Clock,
         newest_revocation: Callable[[], Awaitable[int]],
+        operator: UserOf | None = None,
     ) -> None:
+        """`operator`: the host's function that returns True for the request of an operator."""
         self._user = user
-        self._is_async = _is_async(user)
+        self._operator = operator
         self._timeout_seconds = settings.timeout_seconds
         self._newest_revocation = newest_revocation
         self._turns = Turns(settings.max_concurrency)
-        self._threads = CapacityLimiter(settings.max_concurrency)
-        self._calls: set[asyncio.Task[object]] = set()
+        self._calls = HostCalls(settings.max_concurrency, name="pns login")
         self._doubts = DoubtLog(log, clock=clock)
         # Anybody can make the function fail as often as they ask.
         self._failures = QuietLog(log, clock=clock)
@@ -68,20 +64,35 @@ class CallbackLogin:
 
     async def stop(self) -> None:
         """Answer all waiting logins with AuthUnavailable. `stop` does not wait for hanging threads."""
-        calls = list(self._calls)
-        for call in calls:
-            call.cancel()
-        if calls:
-            await asyncio.wait(calls)
+        await self._calls.stop()
 
     async def login(self, credentials: Credentials, *, not_before: int = 0, recheck: bool = False) -> Login:
+        return await self._login(credentials, recheck=recheck)
+
+    async def operator(self, credentials: Credentials) -> Login:
+        if self._operator is None:
+            raise Forbidden
+        login = await self._login(credentials, as_operator=self._operator)
+        if not login.operator:
+            raise Forbidden
+        return login
+
+    async def _login(
+        self, credentials: Credentials, *, recheck: bool = False, as_operator: UserOf | None = None
+    ) -> Login:
         waited = "turn"
         try:
             async with asyncio.timeout(self._timeout_seconds) as limit:
                 with await self._turns.take(credentials) as turn:
                     waited = "answer"
                     revocation = await self._newest_revocation()
-                    user_id = await self._ask(_request(credentials, recheck=recheck), turn)
+                    request = _request(credentials, recheck=recheck)
+                    user_id = self._user_id(await self._ask(self._user, request, turn))
+                    operator = (
+                        as_operator is not None
+                        and user_id is not None
+                        and await self._ask(as_operator, request, turn) is True
+                    )
             if limit.expired():  # the function caught its own end, and what it says then is no answer
                 raise TimeoutError
         except TimeoutError:
@@ -92,54 +103,49 @@ class CallbackLogin:
             raise
         if user_id is None:
             raise Unauthorized
-        return Login(user_id, revocation)
+        return Login(user_id, revocation, operator)
 
     def _doubt(self, reason: str) -> None:
         self._doubts.write("the function given as user= did not say who a device is", reason)
 
-    async def _ask(self, request: HTTPConnection | None, turn: Turn) -> str | None:
+    async def _ask(self, function: UserOf, request: HTTPConnection | None, turn: Turn) -> object:
         try:
             if request is None:
-                raise ValueError("these credentials hold no request")
-            user = await self._call(request, turn)
-            return None if user is None else parse_user_id(user)
-        except (Unauthorized, Forbidden):
-            raise
-        except _Stopped:
+                raise HostCallFailed(ValueError("these credentials hold no request"))
+            return await self._calls.call(function, request, began=turn.outlasted_by)
+        except HostCallStopped:
             raise AuthUnavailable from None
-        except asyncio.CancelledError as error:
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            failure: BaseException = error  # the function's own
-        except (Exception, SystemExit) as error:
-            failure = error
+        except HostCallFailed as failed:
+            failure = failed.error
+        if isinstance(failure, (Unauthorized, Forbidden)):
+            raise failure
         self._failures.write(
             type(failure).__qualname__,
-            "the function given as user= did not say who a device is",
+            f"the function given as {self._name(function)}= did not say who a device is",
             level=logging.ERROR,
             error=failure,
         )
         raise AuthUnavailable
 
-    async def _call(self, request: HTTPConnection, turn: Turn) -> object:
-        result = self._user(request) if self._is_async else await self._in_thread(request, turn)
-        return await result if inspect.isawaitable(result) else result
+    def _user_id(self, said: object) -> str | None:
+        """The user id that the function returned. Raises AuthUnavailable for nonsense, and tells the log."""
+        if said is None:
+            return None
+        try:
+            return parse_user_id(said)
+        except ValueError as error:
+            reason = f": a user id {error}" if may_be_user_id(said) else ""
+        # Never the value itself, which may be a whole user.
+        self._failures.write(
+            f"returned {type(said).__qualname__}",
+            f"the function given as user= returned {type(said).__qualname__}, which is no user id{reason}; "
+            "return a str, an int or a uuid.UUID, such as user.pk, or None for nobody",
+            level=logging.ERROR,
+        )
+        raise AuthUnavailable
 
-    async def _in_thread(self, request: HTTPConnection, turn: Turn) -> object:
-        thread = to_thread.run_sync(_fenced, self._user, request, limiter=self._threads)
-        call = asyncio.create_task(thread, name="pns login")
-        self._calls.add(call)
-        call.add_done_callback(self._ended)
-        turn.outlasted_by(call)
-        await asyncio.wait([call])  # unlike awaiting the task, does not cancel it with the waiter
-        if call.cancelled():
-            raise _Stopped
-        return call.result()
-
-    def _ended(self, call: asyncio.Task[object]) -> None:
-        self._calls.discard(call)
-        if not call.cancelled():
-            call.exception()  # seen here, because the caller may have left
+    def _name(self, function: UserOf) -> str:
+        return "user" if function is self._user else "operator"
 
 
 class FixedUser:
@@ -149,7 +155,7 @@ class FixedUser:
     newer is Unauthorized. Raises ValueError for a value that is no user id.
     """
 
-    def __init__(self, user_id: str | int, *, revocation: int) -> None:
+    def __init__(self, user_id: UserId, *, revocation: int) -> None:
         self._login = Login(parse_user_id(user_id), revocation)
 
     async def start(self) -> None:
@@ -163,15 +169,8 @@ class FixedUser:
             raise Unauthorized
         return self._login
 
-
-def _fenced(user: UserOf, request: HTTPConnection) -> object:
-    """The result of `user`. A BaseException would end the event loop, or look like the end of PNS."""
-    try:
-        return user(request)
-    except Exception:
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"{type(error).__name__} was raised") from error
+    async def operator(self, credentials: Credentials) -> Login:
+        raise Forbidden
 
 
 def _request(credentials: Credentials, *, recheck: bool) -> HTTPConnection | None:
@@ -187,10 +186,3 @@ def _request(credentials: Credentials, *, recheck: bool) -> HTTPConnection | Non
 def _is_own(name: bytes) -> bool:
     """Whether the header is PNS's own, or seems so where `_` and `-` are the same (RFC 3875 §4.1.18)."""
     return name.lower().replace(b"_", b"-").startswith(_OWN)
-
-
-def _is_async(function: UserOf) -> bool:
-    inner: object = function
-    while hasattr(inner, "func"):  # functools.partial
-        inner = inner.func
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(type(inner).__call__)

@@ -7,12 +7,15 @@ of doubts. The log also tells of a no that is a web page: most likely the endpoi
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
-from pns.adapters.authorities.outbound import Answer
 from pns.model import csrf
 from pns.runtime.clock import Clock
 from pns.runtime.one_line import printable
 from pns.runtime.quiet_log import QuietLog
+
+if TYPE_CHECKING:
+    from pns.adapters.authorities.answer import Answer
 
 _QUIET_SECONDS = 1.0
 

@@ -10,12 +10,13 @@ import asyncio
 import logging
 
 import httpx2 as httpx
-import msgspec
 
+from pns.adapters.authorities.answer import Doubt
 from pns.adapters.authorities.jwks import VerifyingKey, verifying_keys
-from pns.adapters.authorities.outbound import Doubt, Outbound
+from pns.adapters.authorities.outbound import Outbound
 from pns.errors import AuthUnavailable
 from pns.runtime.clock import Clock
+from pns.runtime.proxy import Proxy
 from pns.settings import OAuth2Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ _HEADERS = ((b"accept", b"application/json"), (b"accept-encoding", b"identity"))
 class IssuerKeys:
     """The verifying keys at `oauth2.jwks_url`, or at the address in the issuer's metadata."""
 
-    def __init__(self, settings: OAuth2Settings, *, clock: Clock) -> None:
+    def __init__(self, settings: OAuth2Settings, *, clock: Clock, proxy: Proxy | None = None) -> None:
+        self._proxy = proxy
         self._settings = settings
         self._clock = clock
         self._fetching = asyncio.Lock()
@@ -56,6 +58,15 @@ class IssuerKeys:
             raise AuthUnavailable
         return found
 
+    async def trouble(self) -> str:
+        """Why the keys cannot be fetched now; empty if they can. Keeps nothing."""
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                await self._fetch()
+        except (Doubt, TimeoutError) as error:
+            return _told(error)
+        return ""
+
     def _is_stale(self) -> bool:
         return self._clock.monotonic() >= self._stale_at
 
@@ -72,8 +83,7 @@ class IssuerKeys:
                     self._keys = await self._fetch()
             except (Doubt, TimeoutError) as error:
                 self._last_failed = True
-                reason = str(error) or f"no answer within {_FETCH_SECONDS:g} s"
-                log.warning("the keys of the OAuth2 issuer could not be fetched: %s", reason)
+                log.warning("the keys of the OAuth2 issuer could not be fetched: %s", _told(error))
             else:
                 self._last_failed = False
                 self._stale_at = self._clock.monotonic() + _MAX_AGE
@@ -82,7 +92,7 @@ class IssuerKeys:
             self._next_fetch = self._clock.monotonic() + pause
 
     async def _fetch(self) -> tuple[VerifyingKey, ...]:
-        outbound = Outbound(connections=1, body_limit=_BODY_LIMIT)
+        outbound = Outbound(connections=1, body_limit=_BODY_LIMIT, proxy=self._proxy)
         try:
             url = self._settings.jwks_url or await self._discover(outbound)
             keys = verifying_keys(await _get_json(outbound, url))
@@ -104,6 +114,10 @@ class IssuerKeys:
             except Doubt as doubt:
                 reasons.append(f"{url}: {doubt}")
         raise Doubt("; ".join(reasons))
+
+
+def _told(error: Doubt | TimeoutError) -> str:
+    return str(error) or f"no answer within {_FETCH_SECONDS:g} s"
 
 
 def _metadata_urls(issuer: str) -> tuple[str, str]:
@@ -133,7 +147,4 @@ async def _get_json(outbound: Outbound, url: str) -> object:
         raise Doubt("the URL is not one") from None
     if answer.status != 200:
         raise Doubt(f"it answered {answer.status}")
-    try:
-        return msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Doubt("the answer is not JSON") from None
+    return answer.json()

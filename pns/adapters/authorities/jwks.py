@@ -16,7 +16,7 @@ from joserfc.jws import JWSRegistry, deserialize_compact
 
 _RSA_BITS = 2048
 
-# kty, crv → the algorithms of such a key. Without an `alg` of its own, a key gets the first.
+# kty, crv → the algorithms of such a key. A key with an `alg` of its own gets that one alone.
 _ALGORITHMS: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("RSA", None): ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     ("EC", "P-256"): ("ES256",),
@@ -75,9 +75,7 @@ def _algorithms(jwk: Mapping[str, Any]) -> frozenset[str]:
         return frozenset()
     possible = _ALGORITHMS.get((kty, crv), ())
     stated = jwk.get("alg")
-    if stated is not None:
-        return frozenset(name for name in possible if name == stated)
-    return frozenset(possible if kty == "OKP" else possible[:1])  # RFC 9864: two names of one algorithm
+    return frozenset(name for name in possible if stated is None or name == stated)
 
 
 def _for_signatures(jwk: Mapping[str, Any]) -> bool:

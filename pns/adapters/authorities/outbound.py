@@ -2,20 +2,19 @@
 
 The question has exactly the given headers and `host`. This module works on the library's transport, below its
 client. So nobody can forget to turn off a cookie jar, a proxy or netrc from the environment, a redirect,
-decompression or a default header. The caller sets the deadline, by `asyncio.timeout`: a peer that drips bytes
-outlives any timeout of a single read.
+decompression or a default header. Only the issuer of access tokens is asked by way of `outbound.proxy`. The
+caller sets the deadline, by `asyncio.timeout`: a peer that drips bytes outlives any timeout of a single read.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable
-from functools import cache
-from typing import NamedTuple
 
 import httpx2 as httpx
 
-Header = tuple[bytes, bytes]
+from pns.adapters.authorities.answer import Answer, Doubt, Header
+from pns.runtime.http1.dial import system_trust
+from pns.runtime.proxy import Proxy, told
 
 _KEEP_ALIVE_SECONDS = 1.5
 """Below what common servers allow (2 to 5 s), so that a question seldom meets a connection being closed."""
@@ -23,19 +22,10 @@ _KEEP_ALIVE_SECONDS = 1.5
 _NO_TIMEOUTS = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
 
 
-class Doubt(Exception):
-    """No reliable answer came. The message is for the log and holds no header's value."""
-
-
-class Answer(NamedTuple):
-    status: int
-    body: bytes
-
-
 class Outbound:
     """Connections to other servers, kept alive between questions. You must call `close` at the end."""
 
-    def __init__(self, *, connections: int, body_limit: int) -> None:
+    def __init__(self, *, connections: int, body_limit: int, proxy: Proxy | None = None) -> None:
         """At most `connections` stay open without work; an answer over `body_limit` bytes is a Doubt.
 
         The caller bounds how many questions run at once. A bound in the pool would be another queue, which a
@@ -46,7 +36,9 @@ class Outbound:
             max_keepalive_connections=connections,
             keepalive_expiry=_KEEP_ALIVE_SECONDS,
         )
-        self._transport = httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False, limits=limits)
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=system_trust(), trust_env=False, limits=limits, proxy=proxy.for_client if proxy else None
+        )
         self._body_limit = body_limit
 
     async def ask(self, method: str, url: httpx.URL, *, headers: Iterable[Header]) -> Answer:
@@ -83,12 +75,6 @@ class Outbound:
         return bytes(body)
 
 
-@cache
-def _trust() -> ssl.SSLContext:
-    """The system's certificates. Reading them takes 30 ms of the event loop, so they are read once."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
 def _refuse_line_breaks(headers: Iterable[Header]) -> None:
     """HTTP/1.1 frames by lines; some ASGI servers let CR, LF and NUL through in a header."""
     for name, value in headers:
@@ -100,4 +86,4 @@ def _reason(error: Exception) -> str:
     # The text of a protocol error quotes the header that it is about; that of a connect error never does.
     if isinstance(error, httpx.ConnectError | OSError) and str(error):
         return f"{type(error).__name__}: {error}"
-    return type(error).__name__
+    return told(error)

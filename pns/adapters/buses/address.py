@@ -1,12 +1,14 @@
-"""The host, port and credentials in `bus.url`, checked before anything is connected."""
+"""What every broker's address needs: the keepalive of its line, and a URL that is read or refused."""
 
 from __future__ import annotations
 
 import socket
-from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Callable
+from typing import TypeVar
 
 from pns.errors import SettingsError
+
+T = TypeVar("T")
 
 KEEPALIVE = {
     getattr(socket, name): value
@@ -16,42 +18,9 @@ KEEPALIVE = {
 """Socket options: seconds of silence, seconds between probes, probes. For NAT gateways and dead brokers."""
 
 
-class Address(NamedTuple):
-    """The parts of a URL, percent-decoded; `user` and `password` are empty when the URL has none."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-    path: str
-
-
-def parse(url: str, *, port: int) -> Address:
-    """The address in `url`. Raises SettingsError, without any part of `url`, for a missing host or an
-    impossible port.
-    """
-    parts = split(url)
-    if not parts.hostname:
-        raise SettingsError("bus.url must name a host")
-    return Address(
-        parts.hostname,
-        parts.port or port,
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-        unquote(parts.path.strip("/")),
-    )
-
-
-def split(url: str) -> SplitResult:
-    """The parts of `url`. Raises SettingsError, without any part of `url`, when the parts cannot be told
-    apart.
-    """
+def parse(url: str, reader: Callable[[str], T]) -> T:
+    """The parts of `bus.url`. Raises SettingsError, without any part of `url`, for an impossible URL."""
     try:
-        parts = urlsplit(url)
-        assert parts.port is None or parts.port > 0
-    except (ValueError, AssertionError):
-        # A password with an unescaped / or # ends here: its rest is read as the port.
-        raise SettingsError(
-            "bus.url must be scheme://user:password@host:port; in a password write @ / : # ? as %40 %2F …"
-        ) from None
-    return parts
+        return reader(url)
+    except ValueError as error:
+        raise SettingsError(f"bus.url {error}") from None

@@ -7,7 +7,6 @@ Each subscription takes about 5 KB here.
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 from collections.abc import Collection
 from contextlib import suppress
@@ -21,8 +20,9 @@ from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 
 from pns.adapters.buses import address
-from pns.adapters.buses.wire import Heard, WireError
-from pns.errors import SettingsError
+from pns.adapters.buses.wire import Heard, Unsendable, WireError
+from pns.runtime.bracketed import bracketed
+from pns.settings.broker_url import nats as read_nats
 
 SUBSCRIBED_IN_A_ROW = 100
 """After so many subscriptions the rest of the node gets its turn."""
@@ -30,7 +30,7 @@ SECONDS = 5
 """The longest wait of nats-py for the broker. SignalBus bounds all waiting as well."""
 
 _ERRORS = (errors.Error, OSError, TimeoutError)
-_PATH = re.compile(r"[A-Za-z0-9_-]*")
+_FORBIDDEN = "permissions violation for publish"
 
 
 class NATSWire:
@@ -41,17 +41,14 @@ class NATSWire:
 
     def __init__(self, url: str) -> None:
         """Raises SettingsError for an impossible URL."""
-        self._address = address.parse(url, port=4222)
-        if not _PATH.fullmatch(self._address.path) or "?" in url:
-            raise SettingsError(
-                "bus.url may end in a name of letters, digits, _ and -: nats://host:4222/name"
-            )
-        self._prefix = f"pns.{self._address.path}." if self._address.path else "pns."
+        self._address = address.parse(url, read_nats)
+        self._prefix = f"pns.{self._address.name}." if self._address.name else "pns."
         self._heard: Heard | None = None
         self._client = Client()
         self._transport: _Transport | None = None
         self._broken: asyncio.Future[str] | None = None
         self._subscriptions: dict[str, Subscription] = {}
+        self._forbidden = ""
 
     async def connect(self, heard: Heard) -> None:
         self._heard = heard
@@ -60,7 +57,8 @@ class NATSWire:
         self._client = Client()
         self._client._transport = self._transport = _Transport()
         try:
-            await self._client.connect(**self._options())
+            # In a task of its own, whose count of cancellations tells `_Transport` of a lost one.
+            await asyncio.create_task(self._client.connect(**self._options()))
         except _ERRORS as error:
             self._break(error)
         if self._broken.done():
@@ -99,11 +97,16 @@ class NATSWire:
 
     async def publish(self, messages: Collection[tuple[str, str]]) -> None:
         try:
+            self._forbidden = ""
             for channel, text in messages:
                 await self._client.publish(self._prefix + channel, text.encode())
-            await self._client.flush(SECONDS)
+            await self._flush()
+        except (errors.MaxPayloadError, errors.BadSubjectError) as error:
+            raise Unsendable(_text(error)) from None
         except _ERRORS as error:
             raise WireError(_text(error)) from None
+        if self._forbidden:
+            raise Unsendable(self._forbidden)
 
     async def _flush(self) -> None:
         """Return when the server has received everything.
@@ -118,10 +121,9 @@ class NATSWire:
 
     def _options(self) -> dict[str, Any]:
         host, port, user, password, _ = self._address
-        server = f"nats://[{host}]:{port}" if ":" in host else f"nats://{host}:{port}"
         login = {"user": user, "password": password} if password else {"token": user or None}
         return login | {
-            "servers": server,
+            "servers": f"nats://{bracketed(host)}:{port}",
             "name": "pns",
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,  # of the first connecting; 0 would be for ever
@@ -136,8 +138,13 @@ class NATSWire:
         self._heard(message.subject.removeprefix(self._prefix), message.data.decode(errors="replace"))
 
     async def _failed(self, error: Exception) -> None:
-        """Every complaint of NATS, such as a forbidden subject, breaks the line, so no complaint is lost."""
-        self._break(error)
+        """Every complaint of NATS breaks the line, so no complaint is lost; but for a subject that may not be
+        published to, which comes before the answer to `publish`.
+        """
+        if _FORBIDDEN in str(error).lower():
+            self._forbidden = _text(error)
+        else:
+            self._break(error)
 
     async def _closed(self) -> None:
         self._break(errors.ConnectionClosedError())
@@ -159,6 +166,11 @@ class _Transport(TcpTransport):
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         await super().connect(uri, buffer_size, connect_timeout)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # asyncio.wait_for before 3.12 loses a cancellation that comes together with the connection.
+            self.close()
+            raise asyncio.CancelledError
         assert self._io_writer is not None
         connection = self._io_writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -166,8 +178,10 @@ class _Transport(TcpTransport):
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
     async def drain(self) -> None:
+        """`read` alone tells of a lost connection: nats-py, which is closing, would die of another one."""
         if not self._dropped:
-            await super().drain()  # type: ignore[no-untyped-call]
+            with suppress(OSError):
+                await super().drain()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         self._dropped = True

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 import asyncpg
 
 from pns.adapters.buses import address
-from pns.adapters.buses.wire import Heard, WireError
-from pns.errors import SettingsError
+from pns.adapters.buses.wire import Heard, Hopeless, Unsendable, WireError
+from pns.runtime.postgres import by_hand, connect, require_utf8, words
+from pns.settings.postgres_url import bus_database
 
 PUBLISH = "SELECT pg_notify(name, content) FROM unnest($1::text[], $2::text[]) AS message (name, content)"
 PREFIX = "pns:"
@@ -24,21 +26,22 @@ SESSION = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+_STANDBY = (
+    "PostgreSQL: a standby takes no LISTEN: let bus.url name the server that writes, beside this or alone"
+)
 
 _ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 class PostgresWire:
-    """See pns.adapters.buses.wire.Wire. The URL may have all options of asyncpg."""
+    """See pns.adapters.buses.wire.Wire. Of several hosts, the line goes to the one that writes."""
 
     max_bytes = 7_900
     interests = False
 
     def __init__(self, url: str) -> None:
         """Raises SettingsError for an impossible URL."""
-        if not address.split(url).hostname and "host=" not in url:
-            raise SettingsError("bus.url must name a host")
-        self._url = url
+        self._url = address.parse(url, bus_database)
         self._heard: Heard | None = None
         self._connection: asyncpg.Connection | None = None
         self._broken: asyncio.Future[None] | None = None
@@ -47,9 +50,12 @@ class PostgresWire:
         self._heard = heard
         self._broken = asyncio.get_running_loop().create_future()
         try:
-            self._connection = await asyncpg.connect(self._url, server_settings=SESSION)
+            self._connection = connection = await connect(self._arguments)
+            require_utf8(connection)
+        except asyncpg.TargetServerAttributeNotMatched:
+            raise WireError(_STANDBY) from None
         except _ERRORS as error:
-            raise WireError(_text(error)) from None
+            raise _made(error) from None
         self._connection.add_termination_listener(self._ended)
 
     async def close(self) -> None:
@@ -81,7 +87,11 @@ class PostgresWire:
         try:
             await self._open.execute(PUBLISH, names, [text for _, text in messages])
         except _ERRORS as error:
-            raise WireError(_text(error)) from None
+            raise (Unsendable if _is_refused(error) else WireError)(_text(error)) from None
+
+    def _arguments(self) -> dict[str, Any]:
+        given = self._url.arguments()
+        return given | {"server_settings": given["server_settings"] | SESSION}
 
     @property
     def _open(self) -> asyncpg.Connection:
@@ -98,5 +108,22 @@ class PostgresWire:
             self._broken.set_result(None)
 
 
+def _made(error: Exception) -> WireError:
+    """The error of a line that could not be made."""
+    remedy = by_hand(error, server="The bus's server", key="bus.url")
+    return WireError(_text(error)) if remedy is None else Hopeless(f"{remedy} ({words(error)})")
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether the messages are to blame: data that PostgreSQL does not take, or no room for them."""
+    code = getattr(error, "sqlstate", None) or ""
+    return code.startswith(("22", "54")) or _is_no_text(error)
+
+
+def _is_no_text(error: Exception) -> bool:
+    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+
+
 def _text(error: Exception) -> str:
-    return f"PostgreSQL: {error or type(error).__name__}"
+    told = "a text that cannot be sent" if _is_no_text(error) else words(error)
+    return f"PostgreSQL: {told}"

@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from ssl import TLSVersion
 from typing import Any
 
-from redis.asyncio.connection import Connection, parse_url
-from redis.exceptions import RedisError
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.exceptions import RedisError, ResponseError
 
 from pns.adapters.buses import address
-from pns.adapters.buses.wire import Heard, WireError
-from pns.errors import SettingsError
+from pns.adapters.buses.wire import Heard, Unsendable, WireError
+from pns.settings.broker_url import redis
 
 MESSAGES_IN_A_ROW = 100
 """After so many messages the rest of the node gets its turn."""
+_FORMS: Mapping[str, Callable[[str], object]] = {
+    "health_check_interval": int,
+    "ssl_min_version": lambda text: TLSVersion(int(text)),
+    "ssl_check_hostname": lambda text: text.lower() in ("true", "1", "yes"),
+}
+"""The options of a URL that are no texts."""
 
 
 class RedisWire:
@@ -86,10 +93,11 @@ class RedisWire:
         commands = [("PUBLISH", self._prefix + channel, text) for channel, text in messages]
         try:
             await connection.send_packed_command(connection.pack_commands(commands))
-            for _ in commands:
-                await connection.read_response()
+            refusals = [error for _ in commands if (error := await _refusal(connection)) is not None]
         except (RedisError, OSError) as error:
             raise WireError(_text(error)) from None
+        if refusals:
+            raise Unsendable(_text(refusals[0]))
 
     async def _command(self, command: str, names: list[str]) -> None:
         connection = _open(self._listening)
@@ -107,24 +115,32 @@ class RedisWire:
 
 
 def _parse(url: str) -> tuple[type[Connection], dict[str, Any]]:
-    path = address.parse(url, port=6379).path
-    if path and not path.isdecimal():
-        raise SettingsError("bus.url must end in the number of a database, such as redis://host:6379/1")
+    parts = address.parse(url, redis)
+    options: dict[str, Any] = {
+        **parts.line,
+        "host": parts.host,
+        "port": parts.port,
+        "username": parts.user or None,
+        "password": parts.password or None,
+        "db": parts.database,
+        "protocol": 2,
+        "decode_responses": False,
+        "socket_timeout": None,  # SignalBus bounds all waiting
+        "socket_connect_timeout": None,
+        "socket_keepalive": True,
+        "socket_keepalive_options": address.KEEPALIVE,
+    }
+    options |= {name: form(parts.line[name]) for name, form in _FORMS.items() if name in parts.line}
+    return (SSLConnection if parts.tls else Connection), options
+
+
+async def _refusal(connection: Connection) -> ResponseError | None:
+    """The next reply, if the reply is an error and the line is well."""
     try:
-        options: dict[str, Any] = dict(parse_url(url))
-        make = options.pop("connection_class", Connection)
-        options |= {
-            "protocol": 2,
-            "decode_responses": False,
-            "socket_timeout": None,  # SignalBus bounds all waiting
-            "socket_connect_timeout": None,
-            "socket_keepalive": True,
-            "socket_keepalive_options": address.KEEPALIVE,
-        }
-        make(**options)
-    except (ValueError, TypeError, RedisError):
-        raise SettingsError("bus.url has an option after ? that redis-py does not take") from None
-    return make, options
+        await connection.read_response()
+    except ResponseError as error:
+        return error
+    return None
 
 
 def _open(connection: Connection | None) -> Connection:

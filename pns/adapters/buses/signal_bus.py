@@ -18,10 +18,12 @@ from itertools import islice
 
 from pns.adapters.buses import hint
 from pns.adapters.buses.interest import Interest, channel_of
-from pns.adapters.buses.wire import Wire, WireError
+from pns.adapters.buses.wire import Hopeless, Unsendable, Wire, WireError
 from pns.contracts.bus import Listener
+from pns.errors import SettingsError
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
+from pns.runtime.quiet_log import QuietLog
 
 log = logging.getLogger(__name__)
 
@@ -58,17 +60,19 @@ class SignalBus:
         """A silent broker is noticed when an answer takes longer than `patience_seconds`.
 
         A broker that answers and carries nothing is noticed after MISSED_CANARIES times `canary_seconds`. The
-        check runs every `canary_seconds`.
+        check runs every `canary_seconds`. The time is counted in canaries: a node that stood still heard
+        nothing meanwhile, and its broker is well.
         """
         self._wire = wire
         self._clock = clock
         self._metrics = metrics
         self._sent, self._heard = (metrics.hints.labels(way) for way in ("sent", "heard"))
+        self._dropped = metrics.hints.labels("dropped")
+        self._quiet = QuietLog(log, clock=clock)
         self._canary_seconds = canary_seconds
         self._patience_seconds = patience_seconds
         self._name = secrets.token_hex(8)
         self._canary = f"canary-{self._name}"
-        self._canary_at = 0.0
         self._carried = asyncio.Event()
         self._listener: Listener | None = None
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +81,8 @@ class SignalBus:
         self._interest = Interest()
         self._moved = asyncio.Event()  # users joined, or left some time ago
         self._waiting: dict[str, None] = {}
+        self._doubtful: dict[str, None] = {}  # were not sent with others: each is tried alone, and once
+        self._refused = ""
         self._overflowed = False
         self._news = asyncio.Event()
         self._publishing = asyncio.Lock()
@@ -84,12 +90,15 @@ class SignalBus:
     # ── the contract ──────────────────────────────────────────────────────────────────────────────────
 
     async def start(self, listener: Listener) -> None:
-        self._listener = listener
+        self._listener, self._refused = listener, ""
         self._metrics.bus_up.set(0)
         self._task = asyncio.create_task(self._run(), name="pns bus")
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience_seconds):
                 await self._settled.wait()
+        if self._refused:
+            await self.stop()
+            raise SettingsError(self._refused)
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -122,8 +131,9 @@ class SignalBus:
         self._listener(user_ids)
         if not self._overflowed:
             self._waiting.update(dict.fromkeys(user_ids))
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) + len(self._doubtful) > MOST_WAITING:
             self._waiting.clear()
+            self._doubtful.clear()
             self._overflowed = True
         self._news.set()
 
@@ -140,6 +150,9 @@ class SignalBus:
                 began = self._clock.monotonic()
                 try:
                     await self._hold_line()
+                except* Hopeless as errors:
+                    self._refused = _first(errors)
+                    self._note(self._refused)
                 except* (WireError, TimeoutError) as errors:
                     self._note(_first(errors))
                 except* Exception as errors:  # an edge: a library's surprise must not end the bus
@@ -161,7 +174,6 @@ class SignalBus:
             tasks.create_task(self._wire.listen(), name="pns bus listen")
             await self._prove()
             await self._resubscribe()
-            self._canary_at = self._clock.monotonic()
             self._note(None)
             # Hints were lost while no line listened. Asking for everybody now finds each change.
             self._tell(None)
@@ -190,7 +202,6 @@ class SignalBus:
 
     def _hear(self, channel: str, text: str) -> None:
         if channel == self._canary:
-            self._canary_at = self._clock.monotonic()
             self._carried.set()
             return
         found = hint.parse(text)
@@ -202,24 +213,57 @@ class SignalBus:
 
     async def _send(self) -> None:
         while True:
-            while self._waiting or self._overflowed:
+            while self._waiting or self._overflowed or self._doubtful:
                 await self._send_some()
+                await self._send_doubtful()
             self._news.clear()
             await self._news.wait()
 
     async def _send_some(self) -> None:
+        """Send many hints together. What the broker refuses, or dies of, is tried alone later."""
         overflowed, self._overflowed = self._overflowed, False
         some = list(islice(self._waiting, CHUNK))
         for user_id in some:
             del self._waiting[user_id]
+        if not some and not overflowed:
+            return
         everybody = [(EVERYBODY, hint.text(self._name, []))] if overflowed else []
         try:
             await self._publish([*everybody, *self._messages(some)])
+        except (Unsendable, UnicodeError):
+            self._doubtful.update(dict.fromkeys(some))
+            if overflowed:
+                await self._publish(everybody)
+            return
         except BaseException:
             self._overflowed |= overflowed
-            self._waiting.update(dict.fromkeys(some))
+            self._doubtful.update(dict.fromkeys(some))
             raise
         self._sent.inc(len(some))
+
+    async def _send_doubtful(self) -> None:
+        """Send a single hint that did not go with others. A second failure drops it: nodes compare their
+        users at heartbeats, and no hint may keep all others from being sent.
+        """
+        user_id = next(iter(self._doubtful), None)
+        if user_id is None:
+            return
+        del self._doubtful[user_id]
+        try:
+            await self._publish(list(self._messages([user_id])))
+        except (Unsendable, UnicodeError) as error:
+            self._drop(error)
+        except (WireError, TimeoutError) as error:
+            self._drop(error)
+            raise
+        else:
+            self._sent.inc()
+
+    def _drop(self, error: Exception) -> None:
+        self._dropped.inc()
+        reason = "it does not answer" if isinstance(error, TimeoutError) else error
+        reason = "its user's id is no text" if isinstance(error, UnicodeError) else reason
+        self._quiet.write("dropped", f"a hint that the bus does not take is dropped: {reason}")
 
     async def _follow_interest(self) -> None:
         """Subscribe the joined channels, all new ones together; unsubscribe the channels that were left."""
@@ -234,13 +278,14 @@ class SignalBus:
             self._interest.answer(asked)
 
     async def _look_after(self) -> None:
-        while True:
+        periods = 0  # since the newest canary that came back was sent
+        while periods < MISSED_CANARIES:
+            self._carried.clear()
             await self._publish([(self._canary, "")])
             await self._clock.sleep(self._canary_seconds)
-            silence = self._clock.monotonic() - self._canary_at
-            if silence >= MISSED_CANARIES * self._canary_seconds:
-                raise WireError(f"it has carried nothing for {silence:.0f} s")
+            periods = 1 if self._carried.is_set() else periods + 1
             self._moved.set()
+        raise WireError(f"it has carried nothing for {periods * self._canary_seconds:.0f} s")
 
     async def _publish(self, messages: Collection[tuple[str, str]]) -> None:
         async with self._publishing:

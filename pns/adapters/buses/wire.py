@@ -17,9 +17,17 @@ class WireError(Exception):
     """The line broke, or could not be made. The text says why, without the URL's secrets."""
 
 
+class Hopeless(WireError):
+    """The line could not be made, and waiting will not help. The text names the remedy."""
+
+
+class Unsendable(WireError):
+    """The broker takes a message of this call not at all. The line is as good as before."""
+
+
 class Wire(Protocol):
     """A connection to a broker; at most a single connection at a time. Every method but `close` may raise
-    WireError.
+    WireError, `connect` also Hopeless.
 
     `listen` runs beside the others from `connect` on. At most a single call of `publish` runs at a time, and
     a single call of `subscribe` or `unsubscribe`. After cancelling a call, you must `close`: half of the call
@@ -49,5 +57,5 @@ class Wire(Protocol):
 
     async def publish(self, messages: Collection[tuple[str, str]]) -> None:
         """Hand (channel, text) pairs to the broker, together if the broker can, and return when the broker
-        has them.
+        has them. Raises Unsendable when some of them were refused, and perhaps none was taken.
         """

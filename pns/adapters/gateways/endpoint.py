@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -18,9 +19,20 @@ IPAddress = IPv4Address | IPv6Address
 
 MAX_ENDPOINT = 2000
 """Characters. UnifiedPush has at most 1000; browsers' are at most a few hundred."""
+MOST_POSSIBLE = 1000
+"""Origins that are not judged again. Clients choose the origins, so the number of origins has no bound."""
 
 _URL = re.compile(r"(https?://[^/?#\\]+)(/[!-~]*)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_OWN_DOMAINS = frozenset(
+    (
+        # Of one network or machine: RFC 6761, RFC 6762 with its appendix G, RFC 8375, ICANN's `internal`.
+        *("local", "localhost", "localdomain", "internal", "home.arpa"),
+        *("intranet", "private", "corp", "home", "lan"),
+    )
+)
 
 _GLOBAL_UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
@@ -70,13 +82,19 @@ class Endpoint(NamedTuple):
     @classmethod
     def parse(cls, url: str) -> Endpoint:
         """Raises ForbiddenEndpoint unless `url` is http(s), of a host, without user and fragment."""
-        match = _URL.fullmatch(url) if len(url) <= MAX_ENDPOINT else None
-        origin = parse_origin(match[1]) if match else None
-        if match is None or origin is None or origin.port == 0 or "#" in match[2]:
-            raise ForbiddenEndpoint(
-                f"must be an https URL of at most {MAX_ENDPOINT} characters, without user and fragment"
-            )
-        return cls(origin, match[2])
+        return _endpoint(url)
+
+
+@lru_cache(maxsize=128)
+def _endpoint(url: str) -> Endpoint:
+    """See Endpoint.parse. A push asks twice: for its circuit, and to be sent a moment later."""
+    match = _URL.fullmatch(url) if len(url) <= MAX_ENDPOINT else None
+    origin = parse_origin(match[1]) if match else None
+    if match is None or origin is None or origin.port == 0 or "#" in match[2]:
+        raise ForbiddenEndpoint(
+            f"must be an https URL of at most {MAX_ENDPOINT} characters, without user and fragment"
+        )
+    return Endpoint(origin, match[2])
 
 
 class Reach:
@@ -86,13 +104,33 @@ class Reach:
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = [ip_network(network) for network in networks]
+        self._possible: set[Origin] = set()
 
     def check(self, endpoint: Endpoint) -> None:
         """Raise ForbiddenEndpoint where no look-up can make the endpoint allowed."""
+        if endpoint.origin in self._possible:  # the rule looks at nothing else, and asks nobody
+            return
+        self._look(endpoint)
+        if len(self._possible) >= MOST_POSSIBLE:
+            self._possible.clear()
+        self._possible.add(endpoint.origin)
+
+    def _look(self, endpoint: Endpoint) -> None:
         if not self._networks and not _is_usual(endpoint.origin.scheme, endpoint.port):
             raise ForbiddenEndpoint(NOT_PUBLIC)
         if ":" in endpoint.host or _NUMBER.fullmatch(endpoint.host.rstrip(".").rpartition(".")[2]):
             self.check_addresses([endpoint.host], scheme=endpoint.origin.scheme, port=endpoint.port)
+
+    def may_be_public(self, name: str, *, scheme: str, port: int) -> bool:
+        """Whether a proxy may be given `name`, whose addresses nobody here knows.
+
+        A proxy stands inside the network, and may know names of the network. TLS keeps what is left of the
+        danger: a host of the network has no certificate for a stranger's name.
+        """
+        labels = name.rstrip(".").split(".")
+        own = labels[-1] in _OWN_DOMAINS or ".".join(labels[-2:]) in _OWN_DOMAINS
+        possible = len(labels) > 1 and all(_LABEL.fullmatch(label) for label in labels)
+        return possible and not own and not _NUMBER.fullmatch(labels[-1]) and _is_usual(scheme, port)
 
     def check_addresses(self, addresses: Iterable[str], *, scheme: str, port: int) -> None:
         """Raise ForbiddenEndpoint unless every one of `addresses` may be written to by `scheme` on `port`."""

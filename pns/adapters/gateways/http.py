@@ -1,25 +1,32 @@
 """The common parts of the gateways over HTTP: a client, the time to come back, an answer that never came.
 
-No redirect is ever followed, no proxy of the environment is used.
+No redirect is ever followed, and no proxy but `outbound.proxy` is used.
 """
 
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
-import httpx2 as httpx
+from collections.abc import Mapping
+from functools import lru_cache
 
 from pns.adapters.gateways import key_files
 from pns.contracts.gateway import Outcome, Receipt
 from pns.errors import SettingsError
-from pns.model.timestamp import SECOND
+from pns.runtime.http1.dial import Dial, DialThrough
+from pns.runtime.http1.place import Place, head
+from pns.runtime.http1.pool import Pool
+from pns.runtime.http1.reader import Answer
+from pns.runtime.proxy import Proxy
+from pns.runtime.retry_after import retry_after as retry_after
 
 MOST_REASON = 200
 """Characters kept of a service's own words."""
 
 _CERTIFICATES = "a file of certificates in PEM form"
+_KEEP_SECONDS = 20.0
+"""Below what the services and their proxies allow, so that a push seldom meets a connection being closed."""
+_MOST_BODY = 65_536
+_OWN = {"accept-encoding": "identity", "user-agent": "PNS"}
 
 
 def trusted(ca_file: str, key: str) -> ssl.SSLContext:
@@ -33,34 +40,37 @@ def trusted(ca_file: str, key: str) -> ssl.SSLContext:
         raise SettingsError(f"{key} must be {_CERTIFICATES}: {why}") from None
 
 
-def make_client(context: ssl.SSLContext, *, connections: int, http2: bool = False) -> httpx.AsyncClient:
-    """A client for at most `connections` lines. Its timeouts are the dispatcher's: `push` is cancelled."""
-    return httpx.AsyncClient(
-        verify=context,
-        http2=http2,
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-    )
+class Client:
+    """Requests to the servers of a service. The caller sets the deadline, by a cancellation."""
+
+    def __init__(self, trust: ssl.SSLContext, *, connections: int, proxy: Proxy | None = None) -> None:
+        """At most `connections` stay open without work. You must call `close` at the end."""
+        dial = DialThrough(proxy, trust) if proxy else Dial(trust)
+        self._pool = Pool(dial, idle=connections, keep_seconds=_KEEP_SECONDS)
+
+    async def ask(
+        self, method: str, place: Place, *, headers: Mapping[str, str], body: bytes = b""
+    ) -> Answer:
+        """The final answer, of any status. Raises NoAnswer. `headers`: of ASCII characters."""
+        begun = _begun(method, place, tuple(headers.items()))
+        request = b"%bcontent-length: %d\r\n\r\n%b" % (begun, len(body), body)
+        return await self._pool.exchange(place, request, most=_MOST_BODY)
+
+    def close(self) -> None:
+        """Drop all connections. Safe to call twice."""
+        self._pool.close()
 
 
-def retry_after(response: httpx.Response, now: int) -> float | None:
-    """The seconds of `Retry-After`, a number or a date (RFC 9110 §10.2.3), from `now` in microseconds."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isdecimal() and len(text) < 10:
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.fromtimestamp(now / SECOND, UTC)).total_seconds())
+@lru_cache(maxsize=16)
+def _begun(method: str, place: Place, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The head without its last lines: the same for each push, as long as an access token holds."""
+    named = {**_OWN, **dict(headers)}.items()
+    return head(method, place, [(name.encode("ascii"), value.encode("ascii")) for name, value in named])[:-2]
 
 
-def lost(error: httpx.HTTPError) -> Receipt:
+def lost(words: str) -> Receipt:
     """No answer: the service is away, or the request arrived and the answer is lost."""
-    return Receipt(Outcome.UNAVAILABLE, f"no answer ({type(error).__name__})")
+    return Receipt(Outcome.UNAVAILABLE, f"no answer ({words})")
 
 
 def reason(status: int, words: str = "") -> str:

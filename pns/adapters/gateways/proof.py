@@ -2,9 +2,8 @@
 
 With the key of another project, or in the wrong environment, every device looks dead, and believing the
 service would remove all devices. So until the first accepted push, the answer "dead" is REFUSED, for an
-operator to look at. But the answer may be true of this device, and nobody can tell. So a doubted account
-gives each device a circuit of its own. Dead devices, however many come first, never keep the others from
-being tried, and the first accepted push ends the doubt.
+operator to look at. But the answer may be true of this device, and nobody can tell. So such a refusal is the
+device's own: dead devices, however many come first, never keep the others from being tried.
 
 Proof is kept in memory: a process that has just started has no proof. This puts off a removal and loses none.
 """
@@ -12,7 +11,6 @@ Proof is kept in memory: a process that has just started has no proof. This puts
 from __future__ import annotations
 
 from pns.contracts.gateway import Outcome, Receipt
-from pns.model.device import Device
 
 
 class Proof:
@@ -20,21 +18,16 @@ class Proof:
 
     def __init__(self) -> None:
         self._proven: set[str] = set()
-        self._doubted: set[str] = set()
 
     def has(self, account: str) -> bool:
         """Whether anything was accepted."""
         return account in self._proven
 
-    def note(self, account: str, receipt: Receipt, *, of_a_device: bool) -> None:
-        """`of_a_device`: the service has said this of a device's address, not of our credentials."""
+    def noted(self, account: str, receipt: Receipt, *, of_a_device: bool) -> Receipt:
+        """The receipt, with its refusal limited to the device where the service spoke of the device.
+
+        `of_a_device`: the service has said this of a device's address, not of our credentials.
+        """
         if receipt.outcome is Outcome.ACCEPTED:
             self._proven.add(account)
-        if of_a_device and receipt.outcome is Outcome.REFUSED:
-            self._doubted.add(account)
-        else:  # the service's own trouble is everybody's again
-            self._doubted.discard(account)
-
-    def circuit(self, account: str, device: Device) -> str:
-        """The circuit of a refused push to `device`."""
-        return f"{account} unproven {device.device_id}" if account in self._doubted else account
+        return receipt._replace(of_device=of_a_device and receipt.outcome is Outcome.REFUSED)

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any, Generic, TypeVar
 
 from pns.contracts.store import Committed
@@ -27,6 +27,8 @@ COMMIT_BYTES = 8 * 2**20
 
 SMALL_WRITE = 256
 """The size in bytes of a waiting write without notification data, about."""
+MOST_NEEDED = 2**20
+"""The most bytes that a full disk must have room for again, before writing counts as possible."""
 MARKED_AT_ONCE = 1_000
 REMOVED_AT_ONCE = 500
 """Rows of one commit when many rows change, so that a notify never waits long behind the commit."""
@@ -43,6 +45,10 @@ class Rejected(StoreUnavailable):
     """The store refused this write. Nothing was stored; the node's log says why."""
 
 
+class Full(StoreUnavailable):
+    """The disk has no room for this batch. A smaller write may find room."""
+
+
 class Unknown(StoreUnavailable):
     """The connection or the task ended during the commit: the writes were stored, or they were not."""
 
@@ -57,18 +63,27 @@ class _Write(Generic[R]):
     size: int
     answer: asyncio.Future[object]
     committed: Committed[Any] | None
+    apart: bool
 
 
 class GroupCommit(Generic[R]):
-    """One writer for many callers. `trouble` is the error of the last commit, None while commits work."""
+    """One writer for many callers.
+
+    `trouble` is the error of the last commit, None while commits work. A full disk is a trouble until a write
+    of `needed` bytes has found room: small writes say nothing of large writes.
+    """
 
     def __init__(self, commit: Commit[R], *, clock: Clock, metrics: Metrics, max_waiting_bytes: int) -> None:
         self.trouble: StoreUnavailable | None = None
+        self.needed = 0
+        self._told: set[str] = set()
         self._commit = commit
         self._clock = clock
         self._metrics = metrics
         self._max_bytes = max_waiting_bytes
         self._bytes = 0
+        self._apart = 0
+        self._shared = 0
         self._waiting: list[_Write[R]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -87,8 +102,16 @@ class GroupCommit(Generic[R]):
             await asyncio.wait([task])
         self._abandon()  # a task that was cancelled before its first step
 
-    async def write(self, request: R, *, size: int, committed: Committed[Any] | None = None) -> object:
-        """Return the result of `commit` for `request`, after the request is durable.
+    @property
+    def is_busy(self) -> bool:
+        """Whether a write waits, or is being committed."""
+        return self._bytes > 0
+
+    async def write(
+        self, request: R, *, size: int, committed: Committed[Any] | None = None, apart: bool = False
+    ) -> object:
+        """Return the result of `commit` for `request`, after the request is durable. `apart`: the request
+        has a commit of its own.
 
         The request of a cancelled caller is committed all the same, and `committed` is called all the same;
         see pns.contracts.store.Committed. Raises Overloaded when `size` more bytes are too many to wait, and
@@ -98,11 +121,18 @@ class GroupCommit(Generic[R]):
             raise StoreUnavailable("The store is not open.")
         if self._bytes and self._bytes + size > self._max_bytes:
             raise Overloaded
-        write = _Write(request, size, asyncio.get_running_loop().create_future(), committed)
+        write = _Write(request, size, asyncio.get_running_loop().create_future(), committed, apart)
         self._waiting.append(write)
         self._bytes += size
+        self._apart += apart
+        self._shared += not apart
         self._wake.set()
         return await write.answer
+
+    @property
+    def shared(self) -> int:
+        """The number of writes so far without a commit of their own."""
+        return self._shared
 
     async def _run(self) -> None:
         try:
@@ -116,16 +146,22 @@ class GroupCommit(Generic[R]):
 
     def _abandon(self) -> None:
         """Answer the writes that no commit will take. Writes are left only when the task was cancelled."""
+        self._answer_all(self._take_all(), _closed())
+
+    def _take_all(self) -> list[_Write[R]]:
         waiting, self._waiting = self._waiting, []
-        self._answer_all(waiting, _closed())
+        self._apart = 0
+        return waiting
 
     def _take(self) -> list[_Write[R]]:
         """All waiting writes, or as many of them as one commit should hold."""
-        if self._bytes <= COMMIT_BYTES:
+        if self._bytes <= COMMIT_BYTES and not self._apart:
             taken, self._waiting = self._waiting, []
             return taken
-        ends = accumulate(write.size for write in self._waiting)
+        together = [*takewhile(lambda write: not write.apart, self._waiting)]
+        ends = accumulate(write.size for write in together)
         count = max(1, sum(end <= COMMIT_BYTES for end in ends))
+        self._apart -= not together
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
@@ -139,11 +175,10 @@ class GroupCommit(Generic[R]):
         except StoreUnavailable as error:
             if isinstance(error, Rejected):
                 return await self._settle_apart(batch, error)
-            self._note(error)
+            self._note(error, batch)
             if isinstance(error, Unknown):
                 _tell_unknown(batch)
-            waiting, self._waiting = self._waiting, []
-            self._answer_all([*batch, *waiting], error)
+            self._answer_all([*batch, *self._take_all()], error)
             return False
         except asyncio.CancelledError:  # from outside: the engine may have committed, or not
             _tell_unknown(batch)
@@ -153,7 +188,7 @@ class GroupCommit(Generic[R]):
             raise
         except Exception as error:  # an edge: one request's fault must not end the writer
             return await self._settle_apart(batch, error)
-        self._note(None)
+        self._note(None, batch)
         for write, outcome in zip(batch, outcomes, strict=True):
             self._answer(write, outcome)
         return True
@@ -180,16 +215,27 @@ class GroupCommit(Generic[R]):
         self._metrics.commit_size.observe(len(batch))
         return outcomes
 
-    def _note(self, trouble: StoreUnavailable | None) -> None:
-        if trouble is not None and self.trouble is None:
-            log.error("the store cannot be written: %s", trouble)
-        elif trouble is None and self.trouble is not None:
-            log.warning("the store can be written again")
+    def _note(self, trouble: StoreUnavailable | None, batch: Sequence[_Write[R]]) -> None:
+        """Remember and tell the outcome of `batch`: each reason once, until writing works again."""
+        largest = max(write.size for write in batch)
+        if trouble is None:
+            if largest < self.needed:
+                return
+            if self.trouble is not None:
+                log.warning("the store can be written again")
+            self.trouble, self.needed = None, 0
+            self._told.clear()
+            return
+        if isinstance(trouble, Full):
+            self.needed = max(self.needed, min(largest, MOST_NEEDED))
+        if str(trouble) not in self._told:
+            log.error("the store cannot be written: %s", trouble.told)
+            self._told.add(str(trouble))
         self.trouble = trouble
 
     def _answer_all(self, writes: Iterable[_Write[R]], error: StoreUnavailable) -> None:
         for write in writes:
-            self._answer(write, StoreUnavailable(str(error)))  # one each: raising writes into it
+            self._answer(write, error.again())
 
     def _answer(self, write: _Write[R], outcome: object) -> None:
         self._bytes -= write.size

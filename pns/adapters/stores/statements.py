@@ -9,6 +9,9 @@ A list of columns stands once in a file, and statements insert the list by its n
 
 `{new}` inserts the list as written. `{new: n.column}` inserts every column in that form, here
 `n.notification_id, n.data`; `type` in a form is the second word of the entry, as in `{new: :column::type[]}`.
+
+A part of several statements stands once, from `-- part <name>` to an empty line. A line `{<name>}` inserts
+the part.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from types import MappingProxyType
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COLUMNS = re.compile(r"^-- columns (\w+): (.+(?:\n--  .+)*)", re.MULTILINE)
+_PART = re.compile(r"^-- part (\w+)\n((?:.+\n)+)", re.MULTILINE)
+_WHOLE_LINE = re.compile(r"^\{(\w+)\}$", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 _INSERT = re.compile(r"\{(\w+)(?:: ([^}]+))?\}")
 _WORD = re.compile(r"\b(column|type)\b")
@@ -39,10 +44,12 @@ def load(*file_names: str, lists: Lists = MappingProxyType({})) -> Mapping[str, 
 
 def read(text: str, *, lists: Lists = MappingProxyType({})) -> Mapping[str, str]:
     """The statements of `text`, as `load` reads the text of files."""
+    parts = dict(_PART.findall(text))
+    text = _WHOLE_LINE.sub(lambda line: parts.get(line[1], line[0]).rstrip(), _PART.sub("", text))
     own = [(name, _entries(entries)) for name, entries in _COLUMNS.findall(text)]
     named = dict([*lists.items(), *own])
-    _, *parts = _NAME.split(text)
-    names, bodies = parts[::2], parts[1::2]
+    _, *found = _NAME.split(text)
+    names, bodies = found[::2], found[1::2]
     if len(set(names)) < len(names) or len(named) < len(lists) + len(own):
         raise ValueError("two statements or two lists of columns have the same name")
     return MappingProxyType(

@@ -26,7 +26,7 @@ export class Calls {
   async post(path, body) {
     const abort = new AbortController();
     const timer = this.#env.setTimeout(() => abort.abort(), OPENING_MS);
-    const message = path === "/messages";
+    const message = path !== "/subscribe";
     try {
       const headers = this.#headers && (await this.#given(abort.signal));
       const response = await this.#env.fetch(this.#url + path, {
@@ -65,13 +65,17 @@ export class Calls {
 
   async #put(renew) {
     const { tickets } = this;
-    const wish = tickets ? JSON.stringify({ ticket: true, renew, device_token: this.#token() }) : undefined;
-    const { status, body, after } = await this.post("/subscribe", wish);
+    const wish = tickets && JSON.stringify({ ticket: true, renew, device_token: this.#token() });
+    const { status, body, after } = await this.post("/subscribe", wish || undefined);
     const { code, ticket } = body;
     if (status === 200 && body.heartbeat_seconds > 0 && (ticket || !tickets)) {
       this.#token(body.device_token);
-      const silence = (1.5 * body.heartbeat_seconds + 5) * SECOND;
-      return { user: body.user_id, silence, ticket, renewal: body.renew_seconds };
+      return {
+        user: body.user_id,
+        silence: (1.5 * body.heartbeat_seconds + 5) * SECOND,
+        ticket,
+        renewal: body.renew_seconds,
+      };
     }
     if (status === 401 || (status === 403 && code !== "origin_not_allowed")) {
       const { location } = this.#env;
@@ -81,8 +85,11 @@ export class Calls {
       return { user: "", problem: code ?? "unauthorized" };
     }
     if (!status || status === 429 || status >= 500) return { state: "offline", problem: code ?? "unreachable", after };
-    const how = tickets ? " with tickets" : "";
-    if (!code) this.#warn(`POST ${this.#url}/subscribe answered ${status}, not as PNS${how}: set "url"`);
+    if (!code) {
+      this.#warn(
+        `POST ${this.#url}/subscribe answered ${status}, not as PNS${tickets ? " with tickets" : ""}: set "url"`,
+      );
+    }
     return { state: "error", problem: code ?? "not_pns", after };
   }
 
@@ -106,13 +113,12 @@ export class Calls {
   }
 
   #warn(text) {
-    if (this.#warned.has(text)) return;
+    if (!this.#warned.has(text)) this.#env.warn(`PNS: ${text}`);
     this.#warned.add(text);
-    this.#env.warn(`PNS: ${text}`);
   }
 }
 
 /** About what browsers take for one site; they know all names under which anybody may have one. */
 function siteOf({ protocol, hostname }) {
-  return protocol + (/[^.]+\.((com?|net|org|ac|gov|edu)\.)?[^.]+$/.exec(hostname)?.[0] ?? hostname);
+  return protocol + /[^.]*\.?((com?|net|org|ac|gov|edu)\.)?[^.]+$/.exec(hostname);
 }

@@ -1,14 +1,15 @@
 // The page's side: what it asks and is told, and whose it is. client.d.ts says what a page may rely on.
 
 import { Calls } from "./calls.js";
-import { CALM_MS, KNOWN_IDS, LONG_WAIT, LOOK_MS, OPENING_MS, REQUEST_MS } from "./surroundings.js";
+import { CALM_MS, KNOWN_IDS, LONG_WAIT, LOOK_MS, OPENING_MS, PULSE_MS, QUIET_MS, REQUEST_MS } from "./surroundings.js";
 import { START, boundOf, surroundings } from "./surroundings.js";
 import { alone, byLock, byWorker } from "./ways.js";
 
 export class PNSError extends Error {
+  name = "PNSError";
+
   constructor(code, message = code) {
     super(message);
-    this.name = "PNSError";
     this.code = code;
   }
 }
@@ -27,30 +28,42 @@ export class PNSClient extends EventTarget {
   #asked = 0; // when
   #left; // since then, this page was not looked at
   #next; // when it asks again by itself
-  #mute; // when its way is given up that says nothing
-  #fail; // how
+  #fail; // gives its way up
+  #heard; // 1 where that way has said something
+  #owed; // signs of life that it was asked for since
+  #pulse; // when it is asked for one, or given up
+  #quiet = QUIET_MS; // for how long it may say nothing
   #failures = 0;
   #changes = 0; // of user, in a row
   #changed; // when, the last time
   #id;
   #asks = 0;
   #waiting = new Map();
+  #wish = []; // the categories whose numbers this page asked for; "" is for all
+  #counts = null; // what it shows of them
   #known = new Set();
   #met;
   #following;
 
   constructor(url, options = {}) {
     super();
-    this.#options = { share: true, connect: true, ...options };
+    this.#options = options;
     this.#env = surroundings(options.environment);
     this.url = new URL(url, globalThis.document?.baseURI).href.replace(/\/+$/, "");
-    this.#calls = new Calls(this.url, this.#env, this.#options.headers, (answer) => this.#way && this.#become(answer));
+    this.#calls = new Calls(this.url, this.#env, options.headers, (answer) => {
+      this.#quiet = Math.min(answer.silence ?? QUIET_MS, QUIET_MS);
+      if (this.#way) this.#become(answer);
+    });
     this.#id = `${this.#env.now()} ${this.#env.random()}`;
-    if (this.#options.connect) this.connect();
+    if (options.connect ?? true) this.connect();
   }
 
   get count() {
     return this.#status.count;
+  }
+
+  get counts() {
+    return this.#counts;
   }
 
   get state() {
@@ -71,7 +84,7 @@ export class PNSClient extends EventTarget {
 
   connect() {
     // Whoever is logged out may ask now and then: that is no news until the answer is another.
-    if (!this.#way || !["live", "logged-out"].includes(this.state)) {
+    if (!["live", "logged-out"].includes(this.#way && this.state)) {
       this.#update({ ...this.#status, state: "connecting", retryAt: null, problem: "" });
     }
     if (!this.#way) {
@@ -85,32 +98,45 @@ export class PNSClient extends EventTarget {
     this.#events?.abort();
     this.#leave();
     this.#update({ ...START, state: "offline", problem: "disconnected" });
-    for (const ask of [...this.#waiting.keys()]) this.#settle({ answer: ask, error: "disconnected" });
+    for (const ask of this.#waiting.keys()) this.#settle({ answer: ask, error: "disconnected" });
   }
 
-  async unseen({ ack = false, limit } = {}) {
+  followCounts(categories) {
+    this.#wish = categories?.[0] ? categories : [""];
+    if (this.#way) this.#hello();
+  }
+
+  wake(nudge = "look") {
+    if (this.#way) this.#post({ nudge });
+  }
+
+  async unseen({ ack = false, ...asked } = {}) {
     // Always with `ack`, so that nothing is lost on the way: what arrived here is then said to be seen.
     let user;
-    const items = await this.#ask({ unseenNotificationDataRequest: { ack: true, limit } }, (found) => {
+    const items = await this.#ask({ unseenNotificationDataRequest: { ...asked, ack: true } }, (found) => {
       user = this.#user;
       this.#meet(found);
     });
-    if (!ack && items.length && user === this.#user) await this.markSeen(items.at(-1).notification_id).catch(() => {});
+    if (!ack && items[0] && user === this.#user) await this.markSeen(items.at(-1).notification_id).catch(() => {});
     if (user !== this.#user) throw new PNSError("user_changed");
     return items;
   }
 
-  async markSeen(upTo) {
-    await this.#ask({ notificationDataSeen: { upTo } });
+  markSeen(upTo) {
+    return this.#ask({ notificationDataSeen: { upTo } }).then(() => {});
   }
 
-  seen({ after, before, receivedAfter, limit } = {}) {
-    return this.#ask({ seenNotificationsRequest: { after, before, receivedAfter, limit } });
+  mark(marks) {
+    return this.#ask({ markNotifications: marks });
   }
 
-  async *unseenPages({ limit } = {}) {
+  seen(asked = {}) {
+    return this.#ask({ seenNotificationsRequest: asked });
+  }
+
+  async *unseenPages(asked) {
     for (;;) {
-      const items = await this.unseen({ ack: true, limit });
+      const items = await this.unseen({ ...asked, ack: true });
       if (!items.length) return;
       const user = this.#before;
       yield items;
@@ -132,7 +158,8 @@ export class PNSClient extends EventTarget {
   // ── joining and leaving a line ────────────────────────────────────────────────────────────────────────
 
   #join() {
-    const ways = this.#options.share && !this.#options.headers ? [byWorker, byLock, alone] : [alone];
+    const { share = true, headers } = this.#options;
+    const ways = share && !headers ? [byWorker, byLock, alone] : [alone];
     const next = () => {
       const way = ways.shift();
       const page = {
@@ -141,11 +168,13 @@ export class PNSClient extends EventTarget {
         calls: this.#calls,
         // What a way says before it is ours, or after, is of no concern.
         deliver: (message) => mine && this.#way === mine && this.#deliver(message),
-        status: () => this.#status,
+        status: () => ({ ...this.#status, count: this.count || undefined }),
       };
-      let mine = null;
+      let mine;
+      this.#heard = this.#owed = 0;
       this.#fail = () => {
         if (this.#way !== mine) return;
+        mine.post({ bye: this.#id });
         mine.leave();
         next();
       };
@@ -160,12 +189,38 @@ export class PNSClient extends EventTarget {
 
   #hello(answer, urgent) {
     if (this.#user === null) return;
-    // A line always answers: a worker or a leader that does not is dead.
-    this.#env.clearTimeout(this.#mute);
-    this.#mute = this.#env.setTimeout(this.#fail, OPENING_MS);
     const { problem } = answer ?? this.#status;
-    this.#way.post({ hello: this.#id, frames: this.#options.frames, user: this.#user, problem, answer, urgent });
+    this.#post({
+      hello: this.#id,
+      frames: this.#options.frames,
+      counts: this.#wish,
+      user: this.#user,
+      problem,
+      answer,
+      urgent,
+    });
     for (const ask of this.#waiting.keys()) this.#send(ask);
+  }
+
+  /** To the line, which always answers: a worker or a leader that does not is dead. */
+  #post(message) {
+    if (!this.#owed) this.#expect(this.#heard ? PULSE_MS : OPENING_MS, 1);
+    this.#way.post(message);
+  }
+
+  /** So many signs of life are owed: within this time, or the way is dead. */
+  #expect(milliseconds, owed) {
+    this.#owed = owed;
+    this.#env.clearTimeout(this.#pulse);
+    this.#pulse = this.#env.setTimeout(() => this.#miss(), milliseconds);
+  }
+
+  #miss() {
+    const { take = this.#fail } = this.#way;
+    if (this.#owed > this.#heard) return take();
+    // Asked twice: where this page was too busy to listen, it hears the first answer meanwhile.
+    this.#expect(PULSE_MS, this.#owed + 1);
+    this.#hello();
   }
 
   /** From now on this page is nobody's, until it has asked. */
@@ -173,36 +228,51 @@ export class PNSClient extends EventTarget {
     const way = this.#way;
     this.#way = this.#user = this.#question = null;
     this.#env.clearTimeout(this.#next);
-    this.#env.clearTimeout(this.#mute);
+    this.#env.clearTimeout(this.#pulse);
     way?.post({ bye: this.#id });
     way?.leave();
   }
 
   #listen() {
     const { window, document } = this.#env;
-    const { signal } = (this.#events = new AbortController());
-    const on = (target, type, act) => target?.addEventListener(type, act, { signal });
-    on(window, "online", () => (this.#user === null ? this.#look(0) : this.#way?.post({ nudge: "online" })));
-    on(window, "offline", () => this.#way?.post({ nudge: "offline" }));
+    this.#events = new AbortController();
+    const on = (target, type, act) => target?.addEventListener(type, act, this.#events);
+    on(window, "online", () => (this.#user === null ? this.#look(0) : this.wake("online")));
+    on(window, "offline", () => this.wake("offline"));
     on(window, "focus", () => this.#look());
     on(window, "blur", () => (this.#left = true));
     on(document, "visibilitychange", () => {
       if (document.visibilityState === "visible") this.#look();
       else this.#left = true;
     });
-    // A page that is put aside and taken out again must not keep others from leading meanwhile, and shows nothing
-    // until it knows whose it is by then.
-    on(window, "pagehide", () => {
+    // A page that is put aside or frozen, and taken out again, must not keep others from leading meanwhile.
+    const aside = () => {
       this.#away = true;
       this.#leave();
-      this.#update(START);
-    });
-    on(window, "pageshow", () => {
+    };
+    const back = () => {
       if (!this.#away) return;
       this.#away = false;
       this.#join();
       this.#inquire();
+    };
+    on(document, "freeze", () => {
+      const user = this.#user;
+      aside();
+      this.#user = user;
     });
+    on(document, "resume", back);
+    // One that is put aside shows nothing until it knows whose it is by then.
+    on(window, "pagehide", () => {
+      // A worker that ends with this page may not have heard its last marks. By ids, as the cookies may be another's.
+      for (const { message } of this.#waiting.values()) {
+        const [asked] = Object.values(message);
+        if (asked.ids ?? asked.upTo) this.#calls.post("/messages", JSON.stringify(message));
+      }
+      aside();
+      this.#update(START);
+    });
+    on(window, "pageshow", back);
   }
 
   // ── whose this page is ────────────────────────────────────────────────────────────────────────────────
@@ -210,12 +280,12 @@ export class PNSClient extends EventTarget {
   /** The page is looked at: ask, but not again within `pause`. */
   #look(pause = LOOK_MS) {
     if (!this.#way || this.#question) return;
-    const now = this.#env.now();
     const due = Math.max(this.#asked + pause, this.#status.notBefore);
+    const now = this.#env.now();
     if (now >= due) return this.#inquire();
     // Somebody may have logged in elsewhere since.
     if (this.#left && this.#user !== null) this.#later(due - now);
-    this.#way.post({ nudge: "look" });
+    this.wake();
   }
 
   #later(delay) {
@@ -228,6 +298,7 @@ export class PNSClient extends EventTarget {
     this.#env.clearTimeout(this.#next);
     this.#asked = this.#env.now();
     this.#left = false;
+    this.wake("pulse");
     const answer = await this.#calls.question();
     if (this.#question !== question) return;
     this.#question = null;
@@ -243,8 +314,8 @@ export class PNSClient extends EventTarget {
     if (state === "error") this.#failures = LONG_WAIT;
     const now = this.#env.now();
     const delay = after + this.#env.random() * boundOf(this.#failures++);
-    this.#update({ ...START, state, problem, retryAt: now + delay, notBefore: now + after });
     this.#later(delay);
+    this.#update({ ...START, state, problem, retryAt: now + delay, notBefore: now + after });
   }
 
   /** The answer is this user, or "": nothing of another one is shown, or asked for, from now on. */
@@ -259,10 +330,10 @@ export class PNSClient extends EventTarget {
     if (user !== this.userId || !user) {
       this.#update({ ...START, userId: user, state: user ? "connecting" : "logged-out", problem });
     }
-    for (const [ask, waiting] of this.#waiting) {
+    for (const [answer, waiting] of this.#waiting) {
       waiting.user ??= user;
-      if (!user) this.#settle({ answer: ask, error: "unauthorized" });
-      else if (waiting.user !== user) this.#settle({ answer: ask, error: "user_changed" });
+      if (!user) this.#settle({ answer, error: "unauthorized" });
+      else if (waiting.user !== user) this.#settle({ answer, error: "user_changed" });
     }
   }
 
@@ -270,9 +341,8 @@ export class PNSClient extends EventTarget {
   #lose() {
     this.#user = null;
     if (this.userId) this.#update(START);
-    const now = this.#env.now();
-    if (now - this.#changed > CALM_MS) this.#changes = 0;
-    this.#changed = now;
+    if (this.#env.now() - this.#changed > CALM_MS) this.#changes = 0;
+    this.#changed = this.#env.now();
     // Users that change and change again must not become a storm of all pages.
     if (!this.#changes++) this.#inquire();
     else this.#later((boundOf(this.#changes - 2) * (1 + this.#env.random())) / 2);
@@ -281,27 +351,42 @@ export class PNSClient extends EventTarget {
   // ── what the line says ────────────────────────────────────────────────────────────────────────────────
 
   #deliver(message) {
-    this.#env.clearTimeout(this.#mute);
+    const first = !this.#heard;
+    // A status is none of the signs: a tab that is frozen answers a hello, and says what it knew.
+    if (first || !message.status) {
+      this.#heard = 1;
+      this.#expect(Math.min(this.#waiting.size ? OPENING_MS : QUIET_MS, this.#quiet) - 2 * PULSE_MS, 0);
+    }
+    if (first) this.wake("pulse");
     if (message.hail) this.#hello();
     else if (this.#user === null) return;
     else if (message.status) this.#hear(message.status);
     else if (message.user !== this.#user) return;
     else if (message.answer) this.#settle(message);
-    else if (this.#options.frames) this.#dispatch("frame", message.frame);
+    else if (message.frame && this.#options.frames) this.#dispatch("frame", message.frame);
   }
 
   #hear(status) {
-    if (status.userId === this.#user) this.#update(status);
+    const { count, counts } = this.#status;
+    // A line that has just begun may know less than this page.
+    if (status.userId === this.#user) this.#update(status.count === undefined ? { ...status, count, counts } : status);
     // A line that has heard of no page yet is nobody's.
     else if (status.userId || status.state === "logged-out") this.#lose();
   }
 
   #update(status) {
     const before = this.#status;
+    const wish = this.#wish;
+    const told = wish.length ? status.counts : null;
+    // Of the categories those of its own, by the names that are left in.
+    const counts = JSON.stringify(told, wish[0] && [...Object.keys({ ...told }), ...wish]);
+    const recounted = counts !== JSON.stringify(this.#counts);
+    if (recounted) this.#counts = JSON.parse(counts);
     this.#status = status;
     if (status.userId !== before.userId) this.#dispatch("user", status.userId);
     if (status.count !== before.count) this.#dispatch("count", status.count);
-    if (["state", "retryAt", "problem"].some((name) => status[name] !== before[name])) {
+    if (recounted) this.#dispatch("counts", this.#counts);
+    if (status.state !== before.state || status.retryAt !== before.retryAt || status.problem !== before.problem) {
       this.#dispatch("state", status.state);
     }
     if (this.#status !== status || status.state !== "live") return;
@@ -326,12 +411,8 @@ export class PNSClient extends EventTarget {
   }
 
   #meet(items) {
-    const fresh = items.filter(({ notification_id: id }) => !this.#known.has(id));
-    for (const { notification_id: id } of fresh) this.#known.add(id);
-    for (const id of this.#known) {
-      if (this.#known.size <= KNOWN_IDS) break;
-      this.#known.delete(id);
-    }
+    const fresh = items.filter(({ notification_id: id }) => !this.#known.has(id) && this.#known.add(id));
+    for (const id of this.#known) if (this.#known.size > KNOWN_IDS) this.#known.delete(id);
     const first = !this.#met;
     this.#met = true;
     if (fresh.length) this.#dispatch("notifications", { items: fresh, first });
@@ -340,9 +421,9 @@ export class PNSClient extends EventTarget {
   // ── requests ──────────────────────────────────────────────────────────────────────────────────────────
 
   /** `first` gets the answer in the turn in which it comes, while it is this user's for sure. */
-  #ask(message, first) {
-    if (!this.#way) return Promise.reject(new PNSError("disconnected"));
-    if (this.#user === "") return Promise.reject(new PNSError("unauthorized"));
+  async #ask(message, first) {
+    if (!this.#way) throw new PNSError("disconnected");
+    if (this.#user === "") throw new PNSError("unauthorized");
     const ask = `${this.#id} ${++this.#asks}`;
     return new Promise((resolve, reject) => {
       const timer = this.#env.setTimeout(() => this.#settle({ answer: ask, error: "timeout" }), REQUEST_MS);
@@ -353,15 +434,15 @@ export class PNSClient extends EventTarget {
 
   #send(ask) {
     const { message, user } = this.#waiting.get(ask);
-    if (this.#user !== null) this.#way.post({ ask, message, user });
+    if (this.#user !== null) this.#post({ ask, message, user });
   }
 
-  #settle({ answer, items, error, message }) {
+  #settle({ answer, items, error }) {
     const waiting = this.#waiting.get(answer);
     if (!waiting) return;
     this.#waiting.delete(answer);
     this.#env.clearTimeout(waiting.timer);
-    if (error) return waiting.reject(new PNSError(error, message));
+    if (error) return waiting.reject(new PNSError(error.code ?? error, error.message));
     waiting.first?.(items);
     waiting.resolve(items);
   }

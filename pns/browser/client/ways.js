@@ -2,7 +2,8 @@
 //
 // Each way takes (page, fail) and returns { post, leave }; it returns nothing, throws, or calls `fail`, where it
 // cannot be had.
-// A way says { hail: true } when a Line begins that knows nothing of this page.
+// A way says { hail: true } when a Line begins that knows nothing of this page. A way with `take` can begin a Line
+// by itself, in place of one that says nothing.
 
 import { Calls } from "./calls.js";
 import { Line } from "./line.js";
@@ -11,12 +12,13 @@ import { surroundings, version } from "./surroundings.js";
 export function byWorker({ url, env, deliver }, fail) {
   if (!env.SharedWorker) return;
   const worker = new env.SharedWorker(trusted(`${url}/worker-${version}.js`), { type: "module", name: url });
+  const { port } = worker;
   worker.onerror = fail;
-  worker.port.onmessage = ({ data }) => deliver(data);
+  port.onmessage = ({ data }) => deliver(data);
   return {
-    post: (message) => worker.port.postMessage(message),
+    post: (message) => port.postMessage(message),
     leave() {
-      worker.onerror = worker.port.onmessage = null;
+      worker.onerror = port.onmessage = null;
     },
   };
 }
@@ -34,24 +36,58 @@ export function byLock(page, fail) {
   if (!env.locks) return;
   const name = `pns ${version} ${url}`;
   const channel = new env.BroadcastChannel(name);
-  const abort = new AbortController();
+  let abort;
+  let left;
   let line;
   let release;
+  let term = 0; // of the tab that leads: a former one may speak once more before it knows
   const tell = (down) => {
-    channel.postMessage({ down });
+    if (left) return;
+    channel.postMessage({ down, term });
     deliver(down);
   };
-  channel.onmessage = ({ data: { up, down } }) => (down ? deliver(down) : line?.receive(up));
-  const lead = () =>
+  channel.onmessage = ({ data }) => {
+    if (data.up) return line?.receive(data.up);
+    if (line || data.term < term) return;
+    term = data.term;
+    deliver(data.down);
+  };
+  const lead = () => {
+    term = Math.max(term + 1, env.now());
+    line ??= new Line(page, tell);
+    tell({ hail: true });
+  };
+  const hold = () =>
     new Promise((resolve) => {
       release = resolve;
-      line = new Line(page, tell);
-      tell({ hail: true });
+      if (left) resolve();
+      else lead();
     });
-  env.locks.request(name, { signal: abort.signal }, lead).catch(() => abort.signal.aborted || fail());
+  const ask = (options) =>
+    env.locks.request(name, options, hold).catch(() => {
+      if (left || options.signal?.aborted) return;
+      if (!line) return fail();
+      // Another tab took the lock: it leads, and this one waits for its turn again.
+      line.close();
+      line = null;
+      wait();
+      deliver({ hail: true });
+    });
+  const wait = () => {
+    abort = new AbortController();
+    ask({ signal: abort.signal });
+  };
+  wait();
   return {
     post: (up) => (line ? line.receive(up) : channel.postMessage({ up })),
+    /** Whoever leads is frozen, or busy for too long. The connection does not wait for the lock. */
+    take() {
+      abort.abort();
+      lead();
+      ask({ steal: true });
+    },
     leave() {
+      left = true;
       abort.abort();
       line?.close();
       channel.close();
@@ -67,7 +103,7 @@ export function alone(page) {
 
 export function serve(scope, environment) {
   const ports = new Set();
-  const url = new URL(".", scope.location.href).href.replace(/\/$/, "");
+  const url = new URL(".", scope.location.href).href.replace(/\/+$/, "");
   const env = surroundings(environment);
   const line = new Line({ url, env, calls: new Calls(url, env) }, (message) => {
     for (const port of ports) port.postMessage(message);

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
+from pns.runtime.bracketed import bracketed
 from pns.settings import Settings
 
 
@@ -14,8 +16,11 @@ def load(path: Path | None, *, host: str | None = None, port: int | None = None)
 
     given = {"PNS_SERVER__HOST": host, "PNS_SERVER__PORT": port}
     environ = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
-    settings = Settings.load(path, environ)
+    with logs.held() as said:
+        settings = Settings.load(path, environ)
     logs.configure(settings.log)
+    for record in said:
+        logging.getLogger(record.name).handle(record)
     return settings
 
 
@@ -23,6 +28,4 @@ def own_url(settings: Settings) -> str:
     """Where a server of these settings is reached from this machine."""
     host = settings.server.host
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return (
-        f"http://[{host}]:{settings.server.port}" if ":" in host else f"http://{host}:{settings.server.port}"
-    )
+    return f"http://{bracketed(host)}:{settings.server.port}"

@@ -80,7 +80,9 @@ async def _embedded(
     settings = msgspec.structs.replace(
         given, app=AppSettings(api_keys=(key,)), push=_with_subject(given.push)
     )
-    pns = PNS(f"sqlite:///{folder / 'pns.db'}", user=sessions.user, settings=settings)
+    pns = PNS(
+        f"sqlite:///{folder / 'pns.db'}", user=sessions.user, operator=sessions.operator, settings=settings
+    )
     application = make_application(pns, sessions=sessions, mounted=pns)
     words = banner(address, pns=f"{address}/pns", key=key, embedded=True)
     server = Server(application, on_start=lambda: echo(words))

@@ -7,8 +7,7 @@ application without PNS, too.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import parse_qs
@@ -21,19 +20,33 @@ from starlette.staticfiles import StaticFiles
 
 from pns.errors import PNSError
 from pns.library import PNS
+from pns.model.notification import Notification
+from pns.ops.demo import words
 from pns.ops.demo.page import ASSETS, page
 from pns.ops.demo.process import PNSProcess
 from pns.ops.demo.sessions import MAX_AGE_SECONDS, Sessions
 
 USERS = {"alice": "Alice", "bob": "Bob"}
-MANY = 50
 AWAY_SECONDS = 8.0
 
 
 class Notifies(Protocol):
     """The calls of the application to PNS, far (RemotePNS) or near (pns.PNS)."""
 
-    async def notify(self, user_id: str, notifications: list[str], /) -> object: ...
+    async def notify(self, user_id: str, notifications: list[Notification], /) -> object: ...
+
+    async def withdraw(self, user_id: str, notification_id: str, /) -> object: ...
+
+    async def declare_category(
+        self,
+        category: str,
+        title: str,
+        /,
+        *,
+        description: str,
+        defaults: Mapping[str, bool],
+        required: Sequence[str],
+    ) -> object: ...
 
     async def disconnect(self, user_id: str, /) -> object: ...
 
@@ -58,6 +71,7 @@ def make_application(
         Route("/login", demo.login, methods=["POST"]),
         Route("/logout", demo.logout, methods=["POST"]),
         Route("/notify", demo.notify, methods=["POST"]),
+        Route("/answers/{question}/{answer}", demo.answer, methods=["POST"]),
         Route("/restart", demo.restart, methods=["POST"]),
         Route("/cut", demo.cut, methods=["POST"]),
         Route("/logout-elsewhere", demo.logout_elsewhere, methods=["POST"]),
@@ -76,16 +90,32 @@ class _Demo:
         self._sessions = sessions
         self._process = process
         self._where = where
+        self._declared = False
+        self._likes = 0
 
     async def home(self, request: Request) -> Response:
         user_id = await self._sessions.user(request)
         if user_id is None:
             return page("login.html")
+        await self._declare()
         fleet = "/fleet" if self._where == "fleet" else "/"
         # A service worker must come from the page's own origin. Another port is another origin.
         worker = "/push-worker.js" if self._where == "process" else ""
         holes = {"pns": self._pns_address(request), "where": self._where, "fleet": fleet, "worker": worker}
+        holes["operator"] = "" if await self._sessions.operator(request) else "hidden"
         return page("inbox.html", name=USERS[user_id], **holes)
+
+    async def _declare(self) -> None:
+        """Tell PNS the categories, once. An application does so at its deploy."""
+        if self._declared:
+            return
+        with suppress(PNSError):  # at the next page, where PNS is away now
+            for name, category in words.CATEGORIES.items():
+                title, description, defaults, required = category
+                await self._pns.declare_category(
+                    name, title, description=description, defaults=defaults, required=required
+                )
+            self._declared = True
 
     async def login(self, request: Request) -> Response:
         user_id = (await _form(request)).get("user", "")
@@ -118,7 +148,30 @@ class _Demo:
         if form.get("user") not in USERS or not form.get("title"):
             return PlainTextResponse("Choose a user, and give a title.", status_code=400)
         try:
-            await self._pns.notify(form["user"], _notifications(form))
+            await self._pns.notify(form["user"], self._asked_for(form))
+        except PNSError as error:
+            return PlainTextResponse(str(error), status_code=502)
+        return Response(status_code=204)
+
+    def _asked_for(self, form: dict[str, str]) -> list[Notification]:
+        if form.get("times") == "likes":
+            self._likes += words.LIKED_AT_ONCE
+            return words.likes(self._likes - words.LIKED_AT_ONCE)
+        if form.get("times") == "question":
+            return [words.question()]
+        return words.written(form)
+
+    async def answer(self, request: Request) -> Response:
+        """A button of an invitation was pressed: the invitation goes, its answer comes, on all devices."""
+        user_id = await self._sessions.user(request)
+        if user_id is None:
+            return PlainTextResponse("Log in first.", status_code=401)
+        question, answer = request.path_params["question"], request.path_params["answer"]
+        if not question.startswith(words.INVITED) or answer not in ("yes", "no"):
+            return PlainTextResponse("There is no such question.", status_code=404)
+        try:
+            await self._pns.withdraw(user_id, question)
+            await self._pns.notify(user_id, [words.answered(answer)])
         except PNSError as error:
             return PlainTextResponse(str(error), status_code=502)
         return Response(status_code=204)
@@ -158,7 +211,7 @@ class _Demo:
         user_id = await self._sessions.user(request)
         if user_id is None:
             return JSONResponse({}, status_code=401)
-        return JSONResponse({"user_id": user_id})
+        return JSONResponse({"user_id": user_id, "operator": await self._sessions.operator(request)})
 
     async def push_worker(self, request: Request) -> Response:
         """The service worker of Web Push, which is PNS's, under this origin."""
@@ -171,14 +224,6 @@ class _Demo:
         # The name in the address bar: a cookie of localhost is none of 127.0.0.1.
         host = "localhost" if request.headers.get("host", "").startswith("localhost") else "127.0.0.1"
         return f"http://{host}:{self._process.port}"
-
-
-def _notifications(form: dict[str, str]) -> list[str]:
-    """The notifications of the form: a single one, or many with numbers."""
-    times = MANY if form.get("times") == "many" else 1
-    numbers = [f" {number}" if times > 1 else "" for number in range(1, times + 1)]
-    said = {"body": form["body"]} if form.get("body") else {}
-    return [json.dumps({"title": form["title"] + number, **said}, ensure_ascii=False) for number in numbers]
 
 
 async def _form(request: Request) -> dict[str, str]:

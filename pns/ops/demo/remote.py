@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2 as httpx
+import msgspec
 
 from pns.errors import PNSError
+from pns.model.notification import Notification
 
 TIMEOUT_SECONDS = 10.0
 
@@ -31,10 +34,28 @@ class RemotePNS:
     ) -> None:
         await self._http.aclose()
 
-    async def notify(self, user_id: str, notifications: list[str]) -> None:
+    async def notify(self, user_id: str, notifications: list[Notification]) -> None:
         """Store them durably, all or nothing. Raises PNSError with PNS's own words when they were not."""
-        items = [{"notification_data": notification} for notification in notifications]
-        await self._call("POST", "/notify", json={"user_id": user_id, "notifications": items})
+        await self._call(
+            "POST", "/notify", json={"user_id": user_id, "notifications": msgspec.to_builtins(notifications)}
+        )
+
+    async def withdraw(self, user_id: str, notification_id: str) -> None:
+        """Take one notification back. Nothing happens if the notification is not kept any more."""
+        await self._call("DELETE", f"/users/{user_id}/notifications/{notification_id}")
+
+    async def declare_category(
+        self,
+        category: str,
+        title: str,
+        *,
+        description: str,
+        defaults: Mapping[str, bool],
+        required: Sequence[str],
+    ) -> None:
+        """Declare a category of notifications, or declare it anew."""
+        said = {"title": title, "description": description, "defaults": defaults, "required": required}
+        await self._call("PUT", f"/categories/{category}", json=said)
 
     async def disconnect(self, user_id: str) -> None:
         """End the user's connections. A device may come back if the application still knows its session."""

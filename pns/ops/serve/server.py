@@ -19,7 +19,9 @@ from pns.node import Node
 from pns.ops.serve.descriptors import Descriptors
 from pns.ops.serve.heap import Heap
 from pns.ops.serve.http_protocol import HTTPProtocol
-from pns.ops.serve.websocket_protocol import WebSocketProtocol
+from pns.ops.serve.websocket.line import Line
+from pns.ops.serve.websocket.lines import Lines
+from pns.runtime.bracketed import bracketed
 from pns.settings import Settings
 from pns.web.app import Web
 
@@ -59,8 +61,9 @@ def listen(host: str, port: int, *, user_timeout: float = USER_TIMEOUT_SECONDS) 
 class Server(uvicorn.Server):
     """uvicorn with a drain: the first signal begins it, a second one cuts it short."""
 
-    def __init__(self, config: uvicorn.Config, node: Node) -> None:
+    def __init__(self, config: uvicorn.Config, node: Node, lines: Lines) -> None:
         super().__init__(config)
+        self.lines = lines
         self._node = node
         self._drain: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,7 +73,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_A_SECOND == 0:
             self._descriptors.look()
-            await self._heap.look(len(self.server_state.connections))
+            connections = list(self.server_state.connections)
+            await self.lines.look(each for each in connections if isinstance(each, Line))
+            await self._heap.look(len(connections))
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
@@ -116,10 +121,12 @@ def make_server(
 
     A peer is pinged after `ping_seconds` and dropped when it has not answered after as many again.
     """
+    lines = Lines(most_bytes=settings.limits.max_message_bytes, ping_seconds=ping_seconds)
     config = uvicorn.Config(
         web,
         http=http,
-        ws=WebSocketProtocol,
+        # uvicorn's annotation says type; HTTPProtocol alone looks at the value.
+        ws=_compressing() if settings.server.compression else lines,  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -129,11 +136,19 @@ def make_server(
         ws_ping_interval=ping_seconds,
         ws_ping_timeout=ping_seconds,
         ws_per_message_deflate=settings.server.compression,
-        timeout_keep_alive=5,
+        # uvicorn's annotation says int; a timer of the event loop takes any number of seconds.
+        timeout_keep_alive=settings.server.keep_alive_seconds,  # type: ignore[arg-type]
         timeout_graceful_shutdown=5,
         backlog=BACKLOG,
     )
-    return Server(config, node)
+    return Server(config, node, lines)
+
+
+def _compressing() -> type[asyncio.Protocol]:
+    """The protocol of a WebSocket whose frames may be compressed, with the library that compresses."""
+    from pns.ops.serve.websocket_protocol import WebSocketProtocol
+
+    return WebSocketProtocol
 
 
 async def serve(settings: Settings, node: Node, web: Web, *, listener: socket.socket) -> None:
@@ -154,4 +169,4 @@ async def run_server(server: Server, node: Node, listener: socket.socket) -> Non
 
 def address_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{bracketed(host)}:{port}"

@@ -8,18 +8,20 @@ Importing this module changes the `websockets` library for the whole process: se
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Coroutine
 from typing import Any, ClassVar
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets import http11
+from websockets import datastructures, http11
 from websockets.frames import CloseCode as Unsent
 from websockets.frames import Frame
-from websockets.protocol import State
+from websockets.protocol import Protocol, State
 
 from pns.model.messages import CloseCode
-from pns.ops.serve.answers import BAD_REQUEST, MAX_HEADERS, MAX_LINE_BYTES, answer
+from pns.ops.serve.answers import BAD_REQUEST, MAX_HEADERS, MAX_LINE_BYTES, Headers, answer
+from pns.ops.serve.websocket.handshake import TakesHead
 
 # For the whole process, clients included. The library's 8 KiB a line and 128 headers refuse cookies that
 # browsers send. The library has no parameter for these limits: it reads them from the environment when it is
@@ -29,11 +31,15 @@ http11.MAX_NUM_HEADERS = MAX_HEADERS
 
 MAX_EARLY_BYTES = 16_384
 """How much a peer may send before its 101. A client waits for the 101 (RFC 6455, section 4.1)."""
+_LOG = logging.getLogger("uvicorn.error.websocket")
+"""A connection is no line of the log, so no record is made for it."""
+_LOG.setLevel(logging.WARNING)
+
 MAX_FRAGMENTS = 1024
 """Of one message. `limits.max_message_bytes` does not bound fragments that are empty."""
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(TakesHead, WebSocketsSansIOProtocol):
     """A WebSocket whose peer must read. Text that the peer does not take is dropped with the connection."""
 
     flush_seconds: ClassVar[float] = 20.0
@@ -65,6 +71,30 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def abort(self) -> None:
         self.transport.abort()
+
+    # ── the handshake ─────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, method: str, target: bytes, headers: Headers) -> None:
+        """Take the handshake. The HTTP protocol has read its head, so nothing is parsed a second time.
+
+        websockets judges the handshake. A request with a body is refused here, as websockets does.
+        """
+        conn = self.conn
+        conn.logger = self.logger = _LOG
+        conn.parser.close()
+        conn.parser = Protocol.parse(conn)
+        next(conn.parser)
+        known = datastructures.Headers()
+        for name, value in headers:
+            if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+                break
+            known.set_insecure(name.decode("ascii"), value.decode("latin-1"))
+        else:
+            if target.isascii():
+                self.handle_connect(http11.Request(target.decode("ascii"), known, method))
+                return
+        self.transport.write(answer(BAD_REQUEST))
+        self.transport.close()
 
     # ── uvicorn's protocol ────────────────────────────────────────────────────────────────────────────
 
@@ -101,11 +131,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self.abort()
                 return
         super().data_received(data)
-        # The HTTP protocol hands over a complete head: a handshake that has not begun now was refused, and
-        # uvicorn would leave the peer without an answer.
-        if not self.handshake_initiated and not self.transport.is_closing():
-            self.transport.write(b"".join(self.conn.data_to_send()) or answer(BAD_REQUEST))
-            self.transport.close()
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) < MAX_FRAGMENTS:

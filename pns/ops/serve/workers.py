@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from pns.errors import PNSError, SettingsError
 from pns.settings import Settings
@@ -31,12 +30,12 @@ def check(settings: Settings, count: int) -> None:
     """Raise SettingsError when `count` processes cannot share this store and this bus."""
     if count == 1:
         return
-    if urlsplit(settings.store.url).scheme == "sqlite":
+    if settings.store.is_sqlite:
         raise SettingsError(
             f"--workers {count} needs a store for several processes. SQLite lets one process write at a time,"
             ' so more would wait for each other: set store.url = "postgresql://…", or leave --workers out'
         )
-    if urlsplit(settings.bus.url).scheme == "local":
+    if settings.bus.is_local:
         raise SettingsError(
             f"--workers {count} needs a bus between the processes, or each learns of the others' changes at a"
             ' heartbeat only: set bus.url = "redis://…", "nats://…" or "postgresql://…"'
@@ -146,6 +145,7 @@ class Workers:
             threading.Thread(target=_end_with_parent, args=(self._alive[0],), daemon=True).start()
             code = self._work(number)
         except PNSError as error:
+            code = 2 if isinstance(error, SettingsError) else 1
             if self._proven or self._tells():
                 print(f"pns: {error}", file=sys.stderr)
         except BaseException:

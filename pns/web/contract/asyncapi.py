@@ -7,13 +7,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from pns.model.mark import one_of
 from pns.model.messages import (
+    COUNTS,
     DATA_SEEN,
     ERROR_CODES,
     FROM_PNS,
+    MARK,
     RENEW_TICKET,
     REQUESTS,
     SEEN_REQUEST,
+    SNOOZE,
     SUBPROTOCOL,
     TICKET_SUBPROTOCOL,
     UNSEEN_REQUEST,
@@ -21,6 +25,9 @@ from pns.model.messages import (
     CountChanged,
     ErrorMessage,
     NewNotificationData,
+    NotificationCounts,
+    NotificationsMarked,
+    NotificationSnoozed,
     SeenNotificationData,
     TicketRenewed,
 )
@@ -32,6 +39,9 @@ _ANSWERS: dict[str, type[Struct] | None] = {
     UNSEEN_REQUEST: NewNotificationData,
     SEEN_REQUEST: SeenNotificationData,
     DATA_SEEN: None,
+    MARK: NotificationsMarked,
+    SNOOZE: NotificationSnoozed,
+    COUNTS: NotificationCounts,
     RENEW_TICKET: TicketRenewed,
     _BARE_TEXT: NewNotificationData,
 }
@@ -111,6 +121,8 @@ def _payload(name: str, request: type[Struct]) -> Schema:
     body: Schema = {"$ref": f"#/components/schemas/{request.__name__}"}
     if name == RENEW_TICKET:
         return body
+    if name == MARK:
+        body = {"allOf": [body, one_of("ids", "collapseKey", "category", "all", up_to="upTo")]}
     if name == UNSEEN_REQUEST:
         body = {"anyOf": [body, {"type": "null"}, {"const": True}]}
     message: Schema = {
@@ -123,8 +135,12 @@ def _payload(name: str, request: type[Struct]) -> Schema:
 
 
 def _sends() -> Schema:
-    """The messages that PNS sends unasked."""
-    return {"tellCount": {"action": "send", "channel": _CHANNEL, "messages": [_on_channel(CountChanged)]}}
+    """The messages that PNS sends by itself: counts of more than the unseen to a device that asked once."""
+    told: dict[str, type[Struct]] = {"tellCount": CountChanged, "tellCounts": NotificationCounts}
+    return {
+        name: {"action": "send", "channel": _CHANNEL, "messages": [_on_channel(message)]}
+        for name, message in told.items()
+    }
 
 
 def _receives() -> Schema:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from importlib.metadata import version
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pns.runtime.release import release
 from pns.settings import Settings
 from pns.web.contract.asyncapi import asyncapi
 from pns.web.contract.openapi import openapi
@@ -46,11 +46,11 @@ class ContractEndpoints:
 
     @cached_property
     def _openapi(self) -> Schema:
-        return openapi(self._settings, self._all_routes(), version=version("pns"))
+        return openapi(self._settings, self._all_routes(), version=release())
 
     @cached_property
     def _asyncapi(self) -> Schema:
-        return asyncapi(self._settings, version=version("pns"))
+        return asyncapi(self._settings, version=release())
 
 
 def _document(document: Schema) -> Response:

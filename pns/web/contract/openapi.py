@@ -37,6 +37,7 @@ _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
         "`app:NAME`, `group:ID:NAME` or `user:ID:NAME`, percent-encoded as one segment.",
     ),
     "bucket": (NAME, "A collection of the application's; a new one is not `.` or `..`."),
+    "category": (NAME, "As notifications name it; a new one is not `.` or `..`."),
     "publication_id": (NAME, "As the call that published was answered."),
     "notification_id": (NAME, "One that is not kept any more is withdrawn already."),
 }

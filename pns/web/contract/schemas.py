@@ -33,14 +33,24 @@ def schemas(types: Iterable[Any], settings: Settings) -> Schema:
     for schema in found.values():
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"])
-    if "Notification" in found:
-        _limit(found["Notification"]["properties"]["notification_data"], settings)
+    for name in {"Notification", "Changed"} & found.keys():
+        members = found[name]["properties"]
+        members["notification_data"] = _data(members["notification_data"], settings)
     return found
 
 
-def _limit(notification_data: Schema, settings: Settings) -> None:
+def _data(made: Schema, settings: Settings) -> Schema:
+    """The data of a notification as an application sends it. `made`: the schema of the type that keeps it."""
     most = settings.limits.max_notification_bytes
-    notification_data["maxLength"] = most
-    notification_data["description"] = (
-        f"1 to {most} bytes of UTF-8 (`limits.max_notification_bytes`), without U+0000."
-    )
+    optional = "default" in made
+    described: Schema = {
+        "type": ["string", "object", "array", *["null"] * optional],
+        "minLength": 1,
+        "maxLength": most,
+        "pattern": r"^[^\x00]*$",
+        "description": (
+            f"1 to {most} bytes of UTF-8 (`limits.max_notification_bytes`), without U+0000. An object or an "
+            "array is kept as the text that was sent, byte for byte; every answer has the data as a string."
+        ),
+    }
+    return described | ({"default": made["default"]} if optional else {})

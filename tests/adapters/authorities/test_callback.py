@@ -5,6 +5,8 @@ import contextlib
 import functools
 import itertools
 import threading
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from anyio import to_thread
@@ -38,6 +40,10 @@ class Users:
         return request.cookies.get("user")
 
 
+class KeyOfADatabase(UUID):
+    """As asyncpg gives it."""
+
+
 def authority(
     user: UserOf, timeout_seconds: float = 5, number: int = 0, *, max_concurrency: int = 64
 ) -> CallbackLogin:
@@ -60,6 +66,12 @@ def authority(
 )
 async def test_a_user(user: UserOf) -> None:
     assert await authority(user, number=7).login(CREDENTIALS) == Login("42", 7)
+
+
+@pytest.mark.parametrize("of", [UUID, KeyOfADatabase])
+async def test_a_uuid_is_its_text(of: type[UUID]) -> None:
+    key = "0b6f1c9e-6f0a-4f0e-9d3a-2f6b6a6d1c11"
+    assert (await authority(lambda request: of(key)).login(CREDENTIALS)).user_id == key
 
 
 async def test_a_sync_function_does_not_hold_up_the_loop() -> None:
@@ -94,6 +106,34 @@ async def test_what_is_no_user_id_is_a_doubt(result: object, caplog: pytest.LogC
     with pytest.raises(AuthUnavailable):
         await authority(lambda request: result).login(CREDENTIALS)
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (Decimal("1234567"), "Decimal, which is no user id; return a str, an int or a uuid.UUID, such as"),
+        (b"1234567", "bytes, which is no user id; return a str"),
+        (
+            False,
+            "bool, which is no user id; return a str, an int or a uuid.UUID, such as user.pk, or None for",
+        ),
+        (("1234567",), "tuple, which"),
+        ("", "str, which is no user id: a user id must have 1 to 255 characters; return"),
+        ("1234567" * 99, "str, which is no user id: a user id must have 1 to 255 characters; return"),
+    ],
+)
+async def test_nonsense_is_named_in_the_log(
+    result: object, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its type, on one line: the value may be a whole user, or a secret."""
+    login = authority(lambda request: result)
+    for _ in range(3):
+        with pytest.raises(AuthUnavailable):
+            await login.login(CREDENTIALS)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"the function given as user= returned {told}" in line
+    assert "Traceback" not in caplog.text
+    assert "1234567" not in caplog.text
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyError, TimeoutError, AuthUnavailable, StopIteration])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from codecs import BOM_UTF8
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
+from pns.adapters.authorities.answer import Doubt
 from pns.adapters.authorities.issuer_keys import IssuerKeys, _jwks_uri
 from pns.adapters.authorities.jwks import verifying_keys
 from pns.adapters.authorities.oauth2 import OAuth2
-from pns.adapters.authorities.outbound import Doubt
 from pns.errors import AuthUnavailable, SettingsError, Unauthorized
 from pns.settings import OAuth2Settings
 from pns.testing.clock import FakeClock
@@ -55,6 +57,9 @@ async def test_a_good_token_admits(key: Key, header: dict[str, Any], clock: Fake
         {"nbf": None, "iat": None},
         {"jti": "x", "client_id": "y", "cnf": {"deep": [1.5]}},
         {"exp": 10**30},
+        {"exp": 4e9 + 0.25},
+        {"iat": 1.5, "nbf": 0.5},
+        {"iat": 1_700_000_000.123456, "exp": 4.1e9},
     ],
 )
 async def test_other_shapes_of_good_claims(changes: dict[str, Any], clock: FakeClock) -> None:
@@ -70,6 +75,135 @@ async def test_an_algorithm_that_the_key_states(algorithm: str, clock: FakeClock
         await authority.authorize(token(issuer.claims(clock), alg=algorithm))
         with pytest.raises(Unauthorized):
             await authority.authorize(token(issuer.claims(clock), alg="RS256"))
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "PS256"])
+async def test_a_key_that_states_none_verifies_every_algorithm_of_its_kind(
+    algorithm: str, clock: FakeClock
+) -> None:
+    async with issuing() as issuer:
+        issuer.keys = [public(RSA, alg=None), public(EC)]
+        authority = OAuth2(issuer.settings(), clock=clock)
+        await authority.authorize(token(issuer.claims(clock), alg=algorithm))
+        issuer.keys = [public(RSA, alg="RS256" if algorithm != "RS256" else "PS256")]
+        clock.advance(3_600)
+        with pytest.raises(Unauthorized):
+            await authority.authorize(token(issuer.claims(clock), alg=algorithm))
+
+
+# ── where issuers keep audience and scopes ────────────────────────────────────────────────────────────────
+
+COGNITO = {"aud": None, "client_id": "3n4b5urk1ft4fl3mg5e62d9ado", "token_use": "access", "version": 2}
+ISSUERS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "Cognito": ({"audience_claim": "client_id", "audience": str(COGNITO["client_id"])}, COGNITO),
+    "Entra": ({"scope_claim": "roles"}, {"scope": None, "roles": ["other", "pns.notify"]}),
+    "Entra, one role": ({"scope_claim": "roles"}, {"scope": None, "roles": "pns.notify"}),
+    "Auth0": ({"scope_claim": "permissions"}, {"scope": "openid", "permissions": ["pns.notify"]}),
+    "Keycloak": (
+        {"audience_claim": "azp", "audience": "shop", "scope_claim": "realm_access.roles"},
+        {"azp": "shop", "scope": "email", "realm_access": {"roles": ["pns.notify"]}},
+    ),
+    "a URL as a name": (
+        {"scope_claim": "https://shop.example/scopes"},
+        {"scope": None, "https://shop.example/scopes": "a pns.notify"},
+    ),
+    "scp alone": ({"scope_claim": "scp"}, {"scope": None, "scp": "pns.notify"}),
+}
+
+
+@pytest.mark.parametrize(("settings", "changes"), ISSUERS.values(), ids=ISSUERS)
+async def test_the_claims_of_known_issuers(
+    settings: dict[str, str], changes: dict[str, Any], clock: FakeClock
+) -> None:
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(**settings), clock=clock)
+        await authority.authorize(token(issuer.claims(clock, **changes)))
+        with pytest.raises(Unauthorized):
+            await authority.authorize(token(issuer.claims(clock, aud="https://other.example", scope="x")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ({"audience_claim": "client_id"}, {"client_id": "somebody else"}),
+        ({"audience_claim": "client_id"}, {}),
+        ({"scope_claim": "roles"}, {"roles": ["pns.read"]}),
+        ({"scope_claim": "roles"}, {"scp": "pns.notify"}),
+        ({"scope_claim": "realm_access.roles"}, {"realm_access": ["roles"]}),
+        ({"scope_claim": "realm_access.roles"}, {"realm_access": "pns.notify"}),
+    ],
+)
+async def test_a_named_claim_is_the_only_one(
+    settings: dict[str, str], changes: dict[str, Any], clock: FakeClock
+) -> None:
+    async with issuing() as issuer:
+        with pytest.raises(Unauthorized):
+            await OAuth2(issuer.settings(**settings), clock=clock).authorize(
+                token(issuer.claims(clock, **changes))
+            )
+
+
+# ── why ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+WHY: dict[str, tuple[dict[str, Any], str]] = {
+    "no aud": (COGNITO, "it has no aud, but client_id: set app.oauth2.audience_claim"),
+    "roles": ({"scope": None, "roles": ["pns.notify"]}, "it has no scope, but roles: set app.oauth2.scope_c"),
+    "another aud": ({"aud": "https://other.example"}, "its aud does not hold app.oauth2.audience"),
+    "another scope": ({"scope": "openid"}, "its scope does not hold app.oauth2.scope"),
+    "late": ({"exp": 1.5}, "its exp has passed"),
+    "no exp": ({"exp": None}, "its exp is missing, or no number"),
+    "another issuer": ({"iss": "https://other.example"}, "its iss is not app.oauth2.issuer"),
+}
+
+
+@pytest.mark.parametrize(("changes", "why"), WHY.values(), ids=WHY)
+async def test_one_line_a_minute_says_why(
+    changes: dict[str, Any], why: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="pns")
+    async with issuing() as issuer:
+        authority = OAuth2(issuer.settings(), clock=clock)
+        refused = token(issuer.claims(clock, sub="a-secret-client", **changes))
+        for _ in range(20):
+            with pytest.raises(Unauthorized):
+                await authority.authorize(refused)
+        (line,) = caplog.messages
+        assert line.startswith(f"an access token is refused: {why}")
+        for secret in (refused.decode().removeprefix("Bearer "), "a-secret-client", "other.example"):
+            assert secret not in caplog.text
+        clock.advance(60)
+        with pytest.raises(Unauthorized):
+            await authority.authorize(refused)
+        assert caplog.messages[1] == f"{line} (19 more since the line before)"
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (lambda good: token(good, STRANGER), "no key of the issuer signed it"),
+        (lambda good: token(good, kid="rsa-9"), "the issuer has no key with its kid"),
+        (lambda good: token(good, alg="HS256"), "its alg is not one of public-key signatures"),
+        (lambda good: b"Bearer an-api-key-that-is-old", "it is no signed JWT, and no key of app.api_keys"),
+        (lambda good: b"Bearer c2VjcmV0.c2VjcmV0.c2VjcmV0", "it does not hold JSON in UTF-8"),
+        (lambda good: b"Bearer _w.c2VjcmV0.c2VjcmV0", "it does not hold JSON in UTF-8"),
+    ],
+)
+async def test_the_reason_is_our_own_words(
+    made: Any, why: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with issuing() as issuer:
+        with pytest.raises(Unauthorized):
+            await OAuth2(issuer.settings(), clock=clock).authorize(made(issuer.claims(clock)))
+    assert [line.partition(why)[1] for line in caplog.messages] == [why]
+    assert "c2VjcmV0" not in caplog.text
+
+
+async def test_who_shows_nothing_is_not_told_of(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    async with issuing() as issuer:
+        for shown in (None, b"", b"Basic YTpi"):
+            with pytest.raises(Unauthorized):
+                await OAuth2(issuer.settings(), clock=clock).authorize(shown)
+    assert caplog.messages == []
 
 
 async def test_time_has_60_seconds_of_leeway_for_nbf_and_iat_and_none_for_exp(clock: FakeClock) -> None:
@@ -305,7 +439,7 @@ async def test_an_issuer_that_hangs(clock: FakeClock, monkeypatch: pytest.Monkey
         issuer.backend.behaviour = hang
         with pytest.raises(AuthUnavailable):
             await asyncio.wait_for(
-                OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock))), timeout=5
+                OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock))), timeout=60
             )
 
 
@@ -314,6 +448,12 @@ async def test_a_key_set_over_the_limit(clock: FakeClock) -> None:
         issuer.body = json.dumps({"keys": [public(RSA)], "x": "y" * 600_000}).encode()
         with pytest.raises(AuthUnavailable):
             await OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock)))
+
+
+async def test_a_key_set_with_a_byte_order_mark(clock: FakeClock) -> None:
+    async with issuing() as issuer:
+        issuer.body = BOM_UTF8 + json.dumps({"keys": [public(RSA)]}).encode()
+        await OAuth2(issuer.settings(), clock=clock).authorize(token(issuer.claims(clock)))
 
 
 @pytest.mark.parametrize("path", ["", "/", "/tenant", "/tenant/"])

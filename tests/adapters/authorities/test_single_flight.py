@@ -8,9 +8,10 @@ import random
 import httpx2 as httpx
 import pytest
 
+from pns.adapters.authorities.answer import Doubt
 from pns.adapters.authorities.application import ApplicationLogin
 from pns.adapters.authorities.login_cache import LoginCache
-from pns.adapters.authorities.outbound import Doubt, Outbound
+from pns.adapters.authorities.outbound import Outbound
 from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, SettingsError, StoreUnavailable, Unauthorized
 from pns.settings import AuthSettings
@@ -113,7 +114,8 @@ def test_the_longest_unused_yes_goes_first(clock: FakeClock) -> None:
     assert yeses.get(b"a", not_before=0) == Login("a", 0)
     yeses.put(b"d", Login("d", 0))
     assert yeses.get(b"b", not_before=0) is None
-    assert [yeses.get(name, not_before=0) for name in (b"a", b"c", b"d")] == [("a", 0), ("c", 0), ("d", 0)]
+    kept = [yeses.get(name, not_before=0) for name in (b"a", b"c", b"d")]
+    assert kept == [Login("a", 0), Login("c", 0), Login("d", 0)]
     assert len(yeses) == 3
 
 
@@ -328,7 +330,11 @@ async def test_a_question_goes_on_after_everybody_left(world: World) -> None:
         assert world.outcomes() == {"asked_yes": 1, "joined": 1}
 
 
-async def test_1_000_cancellations_then_500_good_calls(world: World) -> None:
+OFTEN = pytest.mark.parametrize("hundreds", [3, pytest.param(10, marks=pytest.mark.soak)])
+
+
+@OFTEN
+async def test_cancellations_then_good_calls(world: World, hundreds: int) -> None:
     rng = random.Random(7)
     async with (
         running(user_of_cookie) as backend,
@@ -343,18 +349,19 @@ async def test_1_000_cancellations_then_500_good_calls(world: World) -> None:
             if not task.cancelled():
                 assert task.result().user_id == str(number % 300)
 
-        for start in range(0, 1_000, 100):
+        for start in range(0, hundreds * 100, 100):
             await asyncio.gather(*(leave_early(number) for number in range(start, start + 100)))
-        for start in range(0, 500, 100):
-            logins = (authority.login(cookie(f"sid={n}"), recheck=True) for n in range(start, start + 100))
+        for start in range(0, hundreds * 50, 50):
+            logins = (authority.login(cookie(f"sid={n}"), recheck=True) for n in range(start, start + 50))
             users = await asyncio.gather(*logins)
-            assert [login.user_id for login in users] == [str(n) for n in range(start, start + 100)]
+            assert [login.user_id for login in users] == [str(n) for n in range(start, start + 50)]
         assert backend.open_connections <= 32
         await authority.stop()
         await until(lambda: backend.open_connections == 0)
 
 
-async def test_1_000_questions_cut_off_on_the_wire_leave_nothing_behind() -> None:
+@OFTEN
+async def test_questions_cut_off_on_the_wire_leave_nothing_behind(hundreds: int) -> None:
     """Below the login: the deadline itself cancels the request, at every moment of its life."""
     rng = random.Random(11)
     async with running(drip_or_hang) as backend:
@@ -371,12 +378,12 @@ async def test_1_000_questions_cut_off_on_the_wire_leave_nothing_behind() -> Non
             await asyncio.wait([task])
             assert task.cancelled() or isinstance(task.exception(), Doubt)
 
-        for start in range(0, 1_000, 100):
+        for start in range(0, hundreds * 100, 100):
             await asyncio.gather(*(cut_off(number) for number in range(start, start + 100)))
-        assert len(backend.asked) > 100
+        assert len(backend.asked) > hundreds * 10
         await until(lambda: backend.open_connections == 0)
         backend.behaviour = answering(200, b"{}")
-        for _ in range(20):
+        for _ in range(hundreds * 2):
             asks = (outbound.ask("POST", url, headers=[(b"content-length", b"0")]) for _ in range(50))
             assert {await_.status for await_ in await asyncio.gather(*asks)} == {200}
         assert 1 <= backend.open_connections <= 50
@@ -384,7 +391,8 @@ async def test_1_000_questions_cut_off_on_the_wire_leave_nothing_behind() -> Non
         await until(lambda: backend.open_connections == 0)
 
 
-async def test_no_user_ever_becomes_another(world: World) -> None:
+@OFTEN
+async def test_no_user_ever_becomes_another(world: World, hundreds: int) -> None:
     """An application that rotates its session cookie with each answer, users and nobodies mixed."""
 
     async def rotate(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -410,7 +418,7 @@ async def test_no_user_ever_becomes_another(world: World) -> None:
                     else:
                         assert login.user_id == user
 
-                for _ in range(20):
+                for _ in range(hundreds * 2):
                     tasks = [asyncio.create_task(visit()) for _ in range(50)]
                     for task in rng.sample(tasks, 5):
                         asyncio.get_running_loop().call_soon(task.cancel)

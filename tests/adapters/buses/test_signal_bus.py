@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
 import pytest
 
@@ -16,10 +16,12 @@ from pns.adapters.buses.signal_bus import (
     EVERYBODY,
     MISSED_CANARIES,
     MOST_BACKOFF_SECONDS,
+    MOST_WAITING,
     SignalBus,
     _pause,
 )
-from pns.adapters.buses.wire import Heard, WireError
+from pns.adapters.buses.wire import Heard, Hopeless, Unsendable, WireError
+from pns.errors import SettingsError
 from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
 from tests.adapters.buses.conftest import Ear
@@ -128,6 +130,16 @@ async def test_as_long_as_canaries_come_back_the_line_stays(
         await clock.until_sleeping()
         await turns()
     assert (bus.status(), wire.connections) == (None, 1)
+
+
+async def test_a_node_that_stood_still_keeps_its_line(
+    bus: SignalBus, wire: MemoryWire, clock: FakeClock, metrics: Metrics
+) -> None:
+    """It has heard nothing meanwhile, which says nothing of the broker."""
+    clock.advance(10 * MISSED_CANARIES * CANARY_SECONDS)
+    await clock.until_sleeping()
+    await turns()
+    assert (bus.status(), wire.connections, losses(metrics)) == (None, 1, 0)
 
 
 async def test_a_line_that_carries_nothing_is_given_up(
@@ -290,6 +302,91 @@ async def test_hints_that_a_break_cut_short_are_sent_again(
     assert len(wire.hints) == CHUNK + 1
 
 
+def dropped(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("pns_hints_total", {"way": "dropped"})
+
+
+def refuses(wire: MemoryWire, user_id: str, error: Exception) -> Callable[..., Awaitable[None]]:
+    """A broker that raises `error` for each call with a hint of `user_id`, and takes the others."""
+    publish = wire.publish
+
+    async def publish_some(messages: Collection[tuple[str, str]]) -> None:
+        if any(user_id in text for _, text in messages):
+            raise error
+        await publish(messages)
+
+    return publish_some
+
+
+async def test_a_hint_that_is_refused_is_dropped_and_keeps_no_other_back(
+    bus: SignalBus,
+    wire: MemoryWire,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(wire, "publish", refuses(wire, "ann", Unsendable("not this one")))
+    for number in range(1, 4):
+        bus.signal(["ann", "bob", "cid"])
+        await turns(30)
+        assert dropped(metrics) == number
+    sent = [text for _, text in wire.hints]
+    assert sum("bob" in text for text in sent) == sum("cid" in text for text in sent) == 3
+    assert (bus.status(), wire.connections, losses(metrics)) == (None, 1, 0)
+    assert caplog.text.count("a hint that the bus does not take is dropped: not this one") == 1
+
+
+async def test_a_hint_that_breaks_the_line_breaks_the_line_twice_at_most(
+    bus: SignalBus, wire: MemoryWire, metrics: Metrics, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "publish", refuses(wire, "ann", WireError("it hung up")))
+    bus.signal(["ann", "bob"])
+    await turns(30)
+    assert bus.status() == AWAY
+    for _ in range(3):
+        clock.advance(MOST_BACKOFF_SECONDS)
+        await turns(30)
+    assert bus.status() is None
+    assert losses(metrics) == 2
+    assert dropped(metrics) == 1
+    assert any("bob" in text for _, text in wire.hints)
+
+
+async def test_a_hint_that_is_no_text_is_dropped(bus: SignalBus, wire: MemoryWire, metrics: Metrics) -> None:
+    bus.signal(["\ud800", "bob"])
+    await turns(30)
+    assert dropped(metrics) == 1
+    assert [channel for channel, _ in wire.hints] == [channel_of("bob")]
+    assert bus.status() is None
+
+
+async def test_hints_in_doubt_are_bounded(
+    bus: SignalBus, wire: MemoryWire, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks that follow one another leave no more hints behind than a long one."""
+    with monkeypatch.context() as patch:
+        patch.setattr(wire, "publish", refuses(wire, "user", WireError("it hung up")))
+        bus.signal([f"user-{number}" for number in range(CHUNK)])
+        await turns(30)
+    bus.signal([f"user-{number}" for number in range(CHUNK, MOST_WAITING + 1)])
+    wire.published.clear()
+    clock.advance(MOST_BACKOFF_SECONDS)
+    await turns(30)
+    assert [channel for channel, _ in wire.hints] == [EVERYBODY]
+
+
+async def test_what_waiting_cannot_mend_is_raised_at_the_start(
+    new_bus: SignalBus, wire: MemoryWire, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(heard: Heard) -> None:
+        raise Hopeless("Correct bus.url.")
+
+    monkeypatch.setattr(wire, "connect", connect)
+    with pytest.raises(SettingsError, match=r"Correct bus\.url\."):
+        await new_bus.start(ear)
+    assert wire.closed > 0
+
+
 async def test_a_librarys_surprise_is_logged_and_counted_and_over(
     bus: SignalBus,
     wire: MemoryWire,
@@ -328,7 +425,7 @@ async def test_a_cancel_that_a_library_loses_stops_it_all_the_same(
     monkeypatch.setattr(wire, "publish", deaf_to_cancels)
     bus.signal(["ann"])
     await asked.wait()
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60):
         await bus.stop()
 
 

@@ -140,6 +140,10 @@ class Google:
         headers = {name.lower(): value.strip() for name, _, value in fields}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         method, path, _ = head[0].split()
+        if (method, path) == ("GET", "/"):  # somebody looks whether Google is there
+            writer.write(b"HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            return
         says = self._push(path, headers, raw) if path != "/token" else self._token(headers, raw)
         if method != "POST":
             self.faults.append(f"{method} {path}")

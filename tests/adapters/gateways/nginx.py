@@ -76,7 +76,8 @@ async def nginx(folder: Path, site: str) -> AsyncIterator[Nginx]:
         await eventually(listens)
         yield here
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        # A killed nginx would not write the line of a request whose answer is out already.
+        os.killpg(process.pid, signal.SIGTERM)
         await asyncio.to_thread(process.wait)
 
 

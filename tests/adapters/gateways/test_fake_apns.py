@@ -44,7 +44,6 @@ provider.send(new apn.Notification({ topic, alert, badge: 3, expiry, ...more }),
 """
 
 
-@pytest.mark.timeout(300)  # npm may have to fetch what is missing
 async def test_node_apn_finds_an_apns(service: FakeAPNs) -> None:
     given = {
         "port": service.port,

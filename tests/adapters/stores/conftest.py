@@ -6,14 +6,22 @@ those in test_sqlite*.py.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from pns.adapters.stores.postgres import connection as postgres_connection
+from pns.adapters.stores.postgres import store as postgres_store
+from pns.adapters.stores.postgres.connection import PostgresConnections
 from pns.adapters.stores.postgres.migrate import migrate as migrate_postgres
 from pns.adapters.stores.postgres.store import PostgresStore
 from pns.adapters.stores.sqlite.store import SQLiteStore
@@ -35,6 +43,7 @@ def engine(request: pytest.FixtureRequest, clock: FakeClock, metrics: Metrics) -
     if request.param == "sqlite":
         path = empty_store(request.getfixturevalue("tmp_path") / "pns.db")
         return partial(SQLiteStore, path, clock=clock, metrics=metrics)
+    request.getfixturevalue("without_connecting")
     return partial(PostgresStore, request.getfixturevalue("database"), clock=clock, metrics=metrics)
 
 
@@ -69,6 +78,12 @@ def raw(engine: Engine, request: pytest.FixtureRequest) -> Callable[[str], list[
         return ["|".join("" if column is None else str(column) for column in row) for row in rows]
 
     return run
+
+
+def page_statements() -> set[str]:
+    """The names of the statements that read pages."""
+    lists = ("seen", "unread", "archived", "inbox", "inbox_unread", "inbox_listed", "category")
+    return {f"{name}_{way}" for name in lists for way in ("after", "before")} | {"unseen_after"}
 
 
 def submission(user_id: str, *notifications: Notification | str) -> Submission:
@@ -119,29 +134,107 @@ def ids(page: Page) -> list[str]:
     return [item.notification_id for item in page.items]
 
 
+# ── where a migration is cut off ──────────────────────────────────────────────────────────────────────
+
+Places = Callable[[int], Iterable[int]]
+"""Some of so many statements, by number."""
+
+EVERY: Places = range
+
+
+def SOME(statements: int) -> list[int]:
+    """The first of them, the last of them, and eight between: most are alike."""
+    return [round(place * (statements - 1) / 9) for place in range(10)]
+
+
 # ── PostgreSQL alone ──────────────────────────────────────────────────────────────────────────────────
+
+Kept = defaultdict[tuple[str, float], list[Any]]
+
+
+@pytest.fixture
+def _function_scoped_runner(request: pytest.FixtureRequest) -> asyncio.Runner:
+    """The event loop of a test: the same for all that are on PostgreSQL, for connections belong to a loop."""
+    callspec = getattr(request.node, "callspec", None)
+    on_postgres = callspec is not None and callspec.params.get("engine") == "postgres"
+    runner = "_session_scoped_runner" if on_postgres else "_function_scoped_runner"
+    found: asyncio.Runner = request.getfixturevalue(runner)
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kept() -> AsyncIterator[Kept]:
+    """Idle connections of stores that were closed, by address and patience."""
+    kept: Kept = defaultdict(list)
+    yield kept
+    for connection in chain(*kept.values()):
+        connection.terminate()
+
+
+@pytest.fixture
+def without_connecting(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store takes the connections of the store before, in a database whose schema is there: opening one
+    takes longer than most tests. How a store connects, test_faults.py and test_migrate.py show.
+    """
+    connect = postgres_connection.connect
+
+    async def take(url: str, *, patience: float, **options: Any) -> Any:
+        idle = kept[url, patience]
+        while idle:
+            connection = idle.pop()
+            if not connection.is_closed():
+                return connection
+        return await connect(url, patience=patience, **options)
+
+    async def close(connections: PostgresConnections) -> None:
+        kept[connections._url, connections._patience] += connections._idle
+        connections._idle = []
+        await discard(connections)
+
+    discard = PostgresConnections.close
+    monkeypatch.setattr(postgres_connection, "connect", take)
+    monkeypatch.setattr(PostgresConnections, "close", close)
+    monkeypatch.setattr(postgres_store, "migrate", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A server for all tests that neither stop nor freeze it."""
-    with Postgres() as server:
+    with Postgres(autovacuum="off") as server:
         migrate_postgres(server.url)
         yield server
-
-
-EMPTY = """
-TRUNCATE pns.users, pns.erased, pns.notifications, pns.revocations, pns.nodes, pns.connections, pns.meta,
-  pns.devices, pns.pushes, pns.audiences, pns.subscriptions, pns.publications, pns.used_tickets
-RESTART IDENTITY
-"""
 
 
 @pytest.fixture
 def database(postgres: Postgres) -> str:
     """The address of a database that has PNS's schema, and nothing in it. Much faster than a fresh one."""
-    postgres.run(EMPTY)
+    empty(postgres)
     return postgres.url
+
+
+_TABLES = """
+SELECT oid::regclass FROM pg_class
+WHERE relnamespace = 'pns'::regnamespace AND relkind = 'r' AND relname NOT IN ('schema', 'alembic_version')
+"""
+_LARGE = f"{_TABLES} AND pg_relation_size(oid) > 100000"
+_NUMBERS = "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pns'::regnamespace AND relkind = 'S'"
+
+
+def empty(server: Postgres) -> None:
+    """Make the database of `server` one with PNS's schema, and nothing in it.
+
+    A new file for every table would take longer than most tests: only the large tables get one.
+    """
+    for table in server.run(_LARGE):
+        server.run(f"TRUNCATE {table}")
+    server.run(_deletions(server))
+
+
+@cache
+def _deletions(server: Postgres) -> str:
+    tables = [f"DELETE FROM {table}" for table in server.run(_TABLES)]
+    numbers = [f"SELECT setval('{number}', 1, false)" for number in server.run(_NUMBERS)]
+    return "; ".join(["SET session_replication_role = replica", *tables, *numbers])
 
 
 @pytest.fixture

@@ -367,7 +367,7 @@ async def test_of_two_nodes_with_one_step_one_takes_it(store: Store, other: Stor
         kept = await store.audiences.publish(publication(f"{number}"))
         steps = [s.audiences.reach(kept, found, complete=False) for s in (store, other) * 3]
         taken = [step for step in await asyncio.gather(*steps) if step is not None]
-        assert taken == [Reached(6, frozenset(users))]
+        assert taken == [Reached(6, frozenset(users), 6, found[-1].user_key, complete=False)]
         assert [await unseen_count(store, user_id) for user_id in users] == [number + 1] * 6
 
 

@@ -34,6 +34,16 @@ def test_a_statement_inserts_a_list_in_the_form_that_it_names() -> None:
     )
 
 
+def test_a_part_stands_once_and_two_statements_insert_it() -> None:
+    text = (
+        "-- columns new: id text, data text\n\n-- For both.\n-- part made\nWITH made AS (\n"
+        "  SELECT {new: n.column}"
+        "\n\n-- name: one\n-- One.\n{made}\n) SELECT 1\n\n-- name: two\n-- Two.\n{made}\n) SELECT 2\n"
+    )
+    made = "WITH made AS (\n  SELECT n.id, n.data\n)"
+    assert read(text) == {"one": f"{made} SELECT 1", "two": f"{made} SELECT 2"}
+
+
 def test_a_statement_inserts_a_list_as_it_is_written() -> None:
     text = "-- columns item: seq, data AS other\n-- name: page\n-- A page.\nSELECT {item} FROM {of}\n"
     assert read(text, lists={"of": ["a", "b"]})["page"] == "SELECT seq, data AS other FROM a, b"
@@ -55,10 +65,23 @@ def test_a_list_or_a_statement_of_no_name_or_two_is_refused(text: str) -> None:
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_the_lists_of_an_engine_are_the_fields_of_the_values(engine: str) -> None:
     """An item is read into a StoredNotification, and a Draft is written."""
-    item = set(StoredNotification.__struct_fields__) - {"notification_data"} | {"data"}
+    others = {"notification_data": "data", "read_mark": "read_date"}
+    item = {others.get(name, name) for name in StoredNotification.__struct_fields__}
     assert set(columns(f"{engine}/store.sql", "item")) == item
     written = set(columns(f"{engine}/store.sql", "new"))
-    assert written == set(Draft._fields) - {"user_id", "id_given", "user_key", "yields"}
+    assert written == set(Draft._fields) - {
+        "user_id",
+        "id_given",
+        "user_key",
+        "yields",
+        "group",
+        "deliver_date",
+    }
+
+
+def test_a_row_that_is_taken_over_keeps_what_a_group_has_in_common() -> None:
+    new, heir = (set(columns("sqlite/store.sql", name)) for name in ("new", "heir"))
+    assert new - heir == {"collapse_key", "group_key"}
 
 
 # ── rows by name ──────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from pns.testing.clock import FakeClock
 from pns.testing.temporary import empty_store
 from tests.harness.postgres import Postgres
 
-from .conftest import EMPTY, Engine, append, cursor, inbox, seen, unseen
+from .conftest import Engine, append, cursor, empty, inbox, seen, unseen
 
 USERS = st.sampled_from(["u", "v"])
 NAMES = st.sampled_from("abcd")
@@ -95,19 +95,19 @@ class Model:
             self.rows[user] = [row for row in rows if row.expires is None or row.expires > self.now]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_any_sequence_of_calls_equals_the_model(steps: list[tuple[str, str, object]]) -> None:
     with TemporaryDirectory() as folder:
         asyncio.run(_compare(partial(SQLiteStore, empty_store(Path(folder) / "pns.db")), steps))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(STEPS)
 def test_any_sequence_of_calls_on_postgres_equals_the_model(
     postgres: Postgres, steps: list[tuple[str, str, object]]
 ) -> None:
-    postgres.run(EMPTY)
+    empty(postgres)
     asyncio.run(_compare(partial(PostgresStore, postgres.url), steps))
 
 

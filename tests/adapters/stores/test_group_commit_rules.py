@@ -268,7 +268,7 @@ async def test_a_cancelled_task_answers_the_batch_under_way(
     waiting = asyncio.create_task(commits.write("b", size=1, committed=told.append))
     await asyncio.sleep(0)
     _writer().cancel()
-    answers = await asyncio.wait_for(asyncio.gather(under_way, waiting, return_exceptions=True), 1)
+    answers = await asyncio.wait_for(asyncio.gather(under_way, waiting, return_exceptions=True), 30)
     assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable]
     assert [("meanwhile" in str(answer), "Nothing" in str(answer)) for answer in answers] == [
         (True, False),
@@ -296,7 +296,7 @@ async def test_a_cancelled_task_answers_the_rest_of_a_refused_batch(
     writes = asyncio.create_task(write_all(commits, "poison", "a", "b"))
     await second.wait()
     _writer().cancel()
-    answers = [str(answer) for answer in await asyncio.wait_for(writes, 1)]
+    answers = [str(answer) for answer in await asyncio.wait_for(writes, 30)]
     assert ["poison" in answers[0], "meanwhile" in answers[1], "Nothing" in answers[2]] == [True] * 3
     await commits.close()
 
@@ -311,6 +311,38 @@ async def test_closing_answers_what_waits_when_the_task_is_cancelled_meanwhile(
     closing = asyncio.create_task(commits.close())
     await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait_for(closing, 1)
+    await asyncio.wait_for(closing, 30)
     with pytest.raises(StoreUnavailable, match="meanwhile"):
-        await asyncio.wait_for(write, 1)
+        await asyncio.wait_for(write, 30)
+
+
+async def test_a_write_apart_has_a_commit_of_its_own(engine: Engine, commits: GroupCommit[str]) -> None:
+    """In its turn, and those around it share theirs."""
+    engine.gate.clear()
+    writes = [
+        asyncio.create_task(commits.write(word, size=1, apart=word.isdigit())) for word in "abc1d2345ef6"
+    ]
+    await engine.busy.wait()
+    engine.gate.set()
+    assert await asyncio.gather(*writes) == [*"ABC1D2345EF6"]
+    assert engine.batches == [["a", "b", "c"], ["1"], ["d"], ["2"], ["3"], ["4"], ["5"], ["e", "f"], ["6"]]
+    assert commits.shared == 6
+    await write_all(commits, "g", "h")
+    assert engine.batches[-1] == ["g", "h"]
+
+
+async def test_after_trouble_writes_share_their_commits_again(
+    engine: Engine, commits: GroupCommit[str]
+) -> None:
+    engine.gate.clear()
+    first = asyncio.create_task(commits.write("a", size=1))
+    await engine.busy.wait()
+    apart = [asyncio.create_task(commits.write(word, size=1, apart=True)) for word in "12"]
+    await asyncio.sleep(0)
+    engine.away = True
+    engine.gate.set()
+    outcomes = await asyncio.gather(first, *apart, return_exceptions=True)
+    assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+    engine.away = False
+    assert await write_all(commits, "b", "c") == ["B", "C"]
+    assert engine.batches[-1] == ["b", "c"]

@@ -330,3 +330,14 @@ async def test_who_was_erased_and_comes_back_has_nothing_of_before(store: Store,
     await push(store, "a")
     (found,) = await claim(store, clock)
     assert (told([found]), found.badge) == ([("phone", "a")], 2)
+
+
+async def test_which_are_unseen_still(store: Store, clock: FakeClock) -> None:
+    await push(store, "unseen", "seen", "gone")
+    await push(store, "another's", user_id="bob")
+    await store.mark_seen("ann", ["seen"])
+    await store.withdraw("ann", "gone")
+    asked = ["unseen", "seen", "gone", "another's", "never", "no \x00 id"]
+    assert await store.outbox.still_unseen("ann", asked) == {"unseen"}
+    assert await store.outbox.still_unseen("nobody", asked) == set()
+    assert await store.outbox.still_unseen("ann", []) == set()

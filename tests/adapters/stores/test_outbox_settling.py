@@ -297,3 +297,25 @@ async def test_two_nodes_settle_crosswise(store: Store, other: Store, clock: Fak
     assert {state for user_id in users for _, state in await states(store, "3", user_id=user_id)} == {
         "accepted"
     }
+
+
+# ── what a gateway has learned ────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_a_gateway_has_learned_is_kept(store: Store, other: Store, clock: FakeClock) -> None:
+    sent = await claimed(store, clock, keys={"auth": "a"})
+    await settle(store, PushState.RETRY, sent, due_at=START, keys={"auth": "a", "refused_key": "k"})
+    found = await the_device(other)
+    assert found is not None
+    assert dict(found.keys) == {"auth": "a", "refused_key": "k"}
+    (again,) = await claim(store, clock)
+    assert dict(again.device.keys) == dict(found.keys)
+
+
+async def test_a_new_registration_knows_better_than_what_was_learned(store: Store, clock: FakeClock) -> None:
+    sent = await claimed(store, clock, keys={"auth": "a"})
+    await store.outbox.register(phone(keys={"auth": "b"}))
+    await settle(store, PushState.RETRY, sent, due_at=START, keys={"auth": "a", "refused_key": "k"})
+    found = await the_device(store)
+    assert found is not None
+    assert dict(found.keys) == {"auth": "b"}

@@ -102,6 +102,9 @@ async def test_a_step_is_an_append_for_each_user_without_what_is_taken(
         assert await store.audiences.reach(kept, found, complete=True, terms=terms) == (
             sum(one.created for one in appended.values()),
             {f"all {user}" for user, one in appended.items() if one.changed},
+            len(found),
+            found[-1].user_key,
+            True,
         )
     assert left_out > SEEDS
     for query in (ROWS, PUSHES):

@@ -118,7 +118,7 @@ async def test_whom_it_erases_is_gone(store: Store, raw: Raw, clock: FakeClock) 
 # ── its data ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-NEWER = {1: ("0002*", "0003*"), 2: ("0003*",)}
+NEWER = {1: ("000[2345]*",), 2: ("000[345]*",), 3: ("000[45]*",), 4: ("0005*",)}
 """Schema → the migrations that its code had not."""
 
 

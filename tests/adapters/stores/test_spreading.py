@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from pns.adapters.buses.local import LocalBus
+from pns.adapters.stores.copies import ALONE_ROWS
 from pns.adapters.stores.group_commit import SMALL_WRITE
 from pns.adapters.stores.postgres.store import PostgresStore
 from pns.contracts.audiences import Publication
 from pns.contracts.store import Store, Submission
 from pns.inbox.changes import Changes
-from pns.inbox.spreader import STEP_ROWS, Spreader
+from pns.inbox.spreader import COPY_ROWS, Spreader
 from pns.model.notification import Notification
 from pns.runtime.clock import SystemClock
 from pns.runtime.metrics import Metrics
@@ -22,7 +23,9 @@ from pns.testing import FakeClock
 from tests.harness.proxy import FaultProxy
 from tests.harness.waiting import eventually
 
+from .announcing import OLDER, Raw, announce, connect, kept, rows
 from .conftest import append, count, inbox, unseen
+from .pushing import phone
 
 LARGE, SMALL = "topic/large", "topic/small"
 USERS = [f"user {number}" for number in range(60)]
@@ -130,9 +133,10 @@ async def test_several_large_publications_go_by_turns(
 ) -> None:
     """A step takes 0.6 s here, so that each is a turn: a new one comes after one turn of each."""
     larges = [f"large {number}" for number in range(3)]
+    many = tuple(Notification("x", notification_id=f"n{n}") for n in range(COPY_ROWS // 20))
     for id in larges:
         await subscribe(store, f"topic/{id}", *USERS)
-        await publish(store, id, f"topic/{id}", NOTIFICATIONS[:25])
+        await publish(store, id, f"topic/{id}", many)
     await subscribe(store, SMALL, "somebody")
     clock.jump(1)
     rest, turns = store.audiences.rest, list[str]()
@@ -163,7 +167,8 @@ async def test_a_step_stores_few_rows_however_many_a_publication_has(
 ) -> None:
     """Held by all with other data, too: then it is complete, and nobody's count has changed."""
     users, bus, steps = USERS[:8], Signals(), list[int]()
-    several = tuple(Notification("x", notification_id=f"n{n}") for n in range(STEP_ROWS // 3))
+    rows = ALONE_ROWS if held == "all" else COPY_ROWS
+    several = tuple(Notification("x", notification_id=f"n{n}") for n in range(rows // 3))
     await subscribe(store, LARGE, *users)
     if held == "all":
         await take(store, users, *(f"n{n}" for n in range(len(several))))
@@ -171,8 +176,10 @@ async def test_a_step_stores_few_rows_however_many_a_publication_has(
     states, reach = await store.states(users), store.audiences.reach
 
     async def counted(publication: Publication, some: Any, **more: Any) -> object:
-        steps.append(len(some))
-        return await reach(publication, some, **more)
+        step = await reach(publication, some, **more)
+        assert step is not None
+        steps.append(sum(user.user_key <= step.end for user in some))
+        return step
 
     monkeypatch.setattr(store.audiences, "reach", counted)
     await spread(spreader(store, clock, bus), clock)
@@ -268,6 +275,29 @@ async def test_a_library_call_has_its_conflict_as_before(store: Store, clock: Fa
     assert await unseen(store, "bob") == ["before", "all 0"]
 
 
+@pytest.mark.parametrize("connected", [0, 3])
+async def test_an_announcement_reaches_whoever_should_not_wait(
+    store: Store, clock: FakeClock, raw: Raw, connected: int
+) -> None:
+    """And beside a node that knows no announcements, or that joins later, everybody."""
+    bus = Signals()
+    await take(store, USERS, "own")
+    await connect(store, clock, *USERS[:connected])
+    await store.outbox.register(phone(USERS[40]))
+    await announce(store, "all", at=clock.now())
+    await spread(spreader(store, clock, bus), clock)
+    early = [*USERS[:connected], USERS[40]]
+    assert [user for user in USERS if len(rows(raw, user)) == 2] == early
+    assert sorted(bus.users) == sorted(early)
+    done = await kept(store)
+    assert (done.reached, done.end_date is None) == (len(early), False)
+    raw(OLDER.format(clock.now() + 10**12))
+    await spread(spreader(store, clock, bus), clock)
+    assert sorted(bus.users) == sorted(USERS), "once each"
+    assert [rows(raw, user) for user in USERS] == [["own", "all"]] * len(USERS)
+    assert await reached(store, "p") == len(USERS)
+
+
 async def test_over_a_slow_line_other_publications_are_reached_soon(database: str, metrics: Metrics) -> None:
     """1 ms each way, 200 users, 100 notifications, one of whose ids all of them hold."""
     clock, users = SystemClock(), [f"user {number}" for number in range(200)]
@@ -285,9 +315,9 @@ async def test_over_a_slow_line_other_publications_are_reached_soon(database: st
             await publish(near, "large", LARGE, many)
             proxy.latency = 0.001
             task = asyncio.create_task(spreader(far, clock).tick())
-            await eventually(lambda: reached(near, "large"), within=15)
+            await eventually(lambda: reached(near, "large"), within=30)
             await publish(near, "small", SMALL)
-            await eventually(lambda: reached(near, "small"), within=15)
+            await eventually(lambda: reached(near, "small"), within=30)
             task.cancel()
             await asyncio.wait([task])
         finally:

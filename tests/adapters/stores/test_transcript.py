@@ -77,11 +77,29 @@ def asking() -> Iterator[tuple[str, str, bytes]]:
     for text in STRANGE_TEXTS:
         yield "POST", "/users/42/seen", json.dumps({"notification_ids": ["n:2", text]}).encode()
     yield "POST", "/users/42/seen", json.dumps({"notification_ids": [f"n:{i}" for i in range(20)]}).encode()
+    for mark in marking():
+        for user_id in ("42", "nobody", "%ED%A0%BD"):
+            yield "POST", f"/users/{user_id}/marks", json.dumps(mark).encode()
+    for query in ("category=orders", "unread=true", "archived=true", "archived=false&before=", "unread=1"):
+        yield "GET", f"/users/42/notifications?limit=3&{query}", b""
     yield "DELETE", "/users/42/notifications/n:3", b""
     yield "DELETE", "/users/42/notifications/n:3", b""
     yield "GET", "/users/42/notifications?after=n:3", b""
     yield "GET", "/users/42/notifications?after=n:4&limit=2", b""
     yield "GET", "/users/42/export", b""
+
+
+def marking() -> Iterator[dict[str, object]]:
+    """Marks, good and bad."""
+    for as_ in ("seen", "read", "archived", "unread", "unarchived", "gone"):
+        yield {"as": as_, "notification_ids": ["n:30", "n:31", "never"]}
+        for which in ({"category": "orders"}, {"collapse_key": "k"}, {"all": True, "up_to": "n:40"}):
+            yield {"as": as_, **which}
+    for text in STRANGE_TEXTS:
+        yield {"as": "read", "notification_ids": ["n:32", text]}
+        yield {"as": "read", "category": text}
+        yield {"as": "read", "collapse_key": text}
+        yield {"as": "read", "all": True, "up_to": text}
 
 
 def saying() -> Iterator[dict[str, Any]]:
@@ -96,6 +114,15 @@ def saying() -> Iterator[dict[str, Any]]:
     for date in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-11-21T19:31:00.123455Z", ""):
         yield {"seenNotificationsRequest": {"receivedAfter": date, "limit": 3}}
         yield {"seenNotificationsRequest": {"receivedAfter": date, "limit": 3, "before": ""}}
+    for text in STRANGE_TEXTS:
+        yield {"markNotifications": {"as": "read", "ids": ["n:50", text]}}
+        yield {"markNotifications": {"as": "archived", "all": True, "upTo": text}}
+        yield {"unseenNotificationDataRequest": {"category": text, "ack": True}}
+        yield {"seenNotificationsRequest": {"category": text}}
+    yield {"markNotifications": {"as": "unread", "ids": ["n:50"]}}
+    yield {"markNotifications": {"as": "archived", "all": True, "upTo": "n:60"}}
+    yield {"seenNotificationsRequest": {"archived": True, "before": "", "limit": 3}}
+    yield {"seenNotificationsRequest": {"unread": True, "limit": 3}}
     yield {"unseenNotificationDataRequest": {}}
     yield {"seenNotificationsRequest": {"before": ""}}
 
@@ -138,7 +165,15 @@ async def _conversation(device: Device, message: dict[str, Any]) -> bytes:
 def _numbered(told: list[bytes]) -> list[bytes]:
     made: dict[bytes, bytes] = {}
     uuid = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-    return [uuid.sub(lambda found: made.setdefault(found[0], b"id%d" % len(made)), line) for line in told]
+    named = [uuid.sub(lambda found: made.setdefault(found[0], b"id%d" % len(made)), line) for line in told]
+    return [_in_order(line) for line in named]
+
+
+def _in_order(answer: bytes) -> bytes:
+    """What happened in the same moment stands in the order of ids, and PNS draws ids at random."""
+    lines = answer.split(b"\n")
+    happened = sorted(line for line in lines if line.startswith(b'{"timeline"'))
+    return b"\n".join([*(line for line in lines if not line.startswith(b'{"timeline"')), *happened])
 
 
 def _quoted(user_id: str) -> str:

@@ -8,7 +8,8 @@ from base64 import urlsafe_b64decode
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pns.contracts.store import EVERY_DEVICE, Presence, State, Store
+from pns.contracts.audiences import EVERYBODY
+from pns.contracts.store import EVERY_DEVICE, Presence, State, Store, Visitor
 from pns.testing.clock import FakeClock
 
 from .conftest import append, count, inbox, named, unseen
@@ -166,6 +167,75 @@ async def test_a_node_that_ends_is_forgotten(store: Store, clock: FakeClock) -> 
     assert [p.device_id for p in await store.presences("42", except_node="")] == ["laptop"]
     await store.renew_lease("a", clock.now() + HOUR, [])
     assert len(await store.presences("42", except_node="")) == 1
+
+
+async def test_who_comes_is_known_from_then_on(store: Store, other: Store, clock: FakeClock) -> None:
+    """Together with presences or without, once for all nodes; a user with something stays as before."""
+    await append(store, "notified", "a")
+    before = (await store.states(["notified"]))["notified"]
+    came = [Visitor(user_id, 0) for user_id in ("Zoë", "notified", "ann", "'", "ann 2")]
+    for node in (store, other, store):
+        await node.renew_lease("a", clock.now() + HOUR, [Presence("ann", "phone", 1, 1)], visitors=came)
+    known = await everybody(store)
+    assert sorted(known) == sorted(visitor.user_id for visitor in came)
+    states = await store.states(known)
+    assert all(states[user_id][1:3] == (0, 0) for user_id in known if user_id != "notified")
+    assert states["notified"] == before
+    assert [p.device_id for p in await store.presences("ann", except_node="")] == ["phone"]
+    await append(other, "ann", "first")
+    assert (await store.states(["ann"]))["ann"][:3] == (states["ann"].user_key, 1, 1)
+
+
+async def test_asking_makes_nobody_known(store: Store, clock: FakeClock) -> None:
+    for user_id in ("read", "marked", "revoked"):
+        await store.states([user_id])
+    await store.mark_all_seen("marked")
+    await store.withdraw("marked", "x")
+    await store.revoke("revoked")
+    await store.renew_lease("a", clock.now() + HOUR, [Presence("gone", "phone", 0, 0)])
+    assert await everybody(store) == []
+
+
+async def test_who_was_erased_after_the_login_stays_unknown(store: Store, clock: FakeClock) -> None:
+    """A node may tell of a connection that it is about to close."""
+    await append(store, "ann", "a")
+    login = Visitor("ann", await store.newest_revocation())
+    await store.erase("ann")
+    for _ in range(2):
+        await store.renew_lease("a", clock.now() + HOUR, [Presence("ann", "phone", 1, 1)], visitors=[login])
+        assert await everybody(store) == []
+        await store.revoke("somebody else")
+    await store.revoke("ann", "one device")
+    again = Visitor("ann", await store.newest_revocation() - 1)
+    await store.renew_lease("a", clock.now() + HOUR, [], visitors=[again, Visitor("bob", 0)])
+    assert sorted(await everybody(store)) == ["ann", "bob"], "logged in anew; one device is not the user"
+
+
+@pytest.mark.usefixtures("without_deadlock")
+async def test_coming_crosses_notifying_and_erasing(store: Store, other: Store, clock: FakeClock) -> None:
+    users = [f"user {number}" for number in range(6)]
+    for _ in range(5):
+        number = await store.newest_revocation()
+        visitors = [Visitor(user_id, number) for user_id in users]
+        await asyncio.gather(
+            *(
+                s.renew_lease("a", clock.now() + HOUR, [], visitors=visitors[::way])
+                for s, way in ((store, 1), (other, -1))
+            ),
+            *(append(other, user_id, "x") for user_id in users[:3]),
+            *(store.erase(user_id) for user_id in users[3:]),
+        )
+        known = await everybody(store)
+        assert len(known) == len(set(known))
+        assert set(known) >= set(users[:3])
+        await store.renew_lease("a", clock.now() + HOUR, [], visitors=visitors)
+        assert sorted(await everybody(store)) == users[:3], "whichever was first, the erased are unknown"
+        for user_id in users[:3]:
+            await other.erase(user_id)
+
+
+async def everybody(store: Store) -> list[str]:
+    return [user_id for _, user_id in await store.audiences.subscribers(EVERYBODY, after=0, limit=100)]
 
 
 @pytest.mark.parametrize("limit", [1, 100])

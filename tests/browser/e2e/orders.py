@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from http.cookies import SimpleCookie
 from itertools import count, product
@@ -19,6 +19,8 @@ from uuid import uuid4
 
 import msgspec
 from playwright.async_api import Browser, BrowserContext, Page
+from rich.console import Console
+from rich.progress import track
 
 from tests.harness import Backend, eventually
 from tests.harness.application import Asked, Reply
@@ -338,28 +340,35 @@ def some(number: int, length: int, seed: int) -> list[Order]:
 
 
 async def run(
-    orders: list[Order], enter: Callable[[], Awaitable[Desk]], *, desks: int, random: Random | None = None
+    orders: list[Order],
+    enter: Callable[[], Awaitable[Desk]],
+    *,
+    desks: int,
+    random: Random | None = None,
+    hurried: Collection[Order] = (),
 ) -> dict[str, Order]:
     """Run all `orders`, at as many desks at once; returns each fault, with the order in which it came.
 
-    With `random` steps come in a hurry, and news between them.
+    The first desk proves that the pages are watched. With `random` the steps of `hurried` orders come in a
+    hurry, and news between them. `pytest -s` shows how far it is.
     """
     faults: dict[str, Order] = {}
-    waiting = iter(orders)
+    waiting = iter(track([*orders, *hurried], "Orders", console=Console(stderr=True)))
 
-    async def work() -> None:
+    async def work(first: bool) -> None:
         desk = await enter()
-        await desk.prove()
+        if first:
+            await desk.prove()
         for order in waiting:
-            await _perform(desk, order, random)
+            await _perform(desk, order, random if order in hurried else None)
             for fact in await desk.facts():
                 if fact.startswith("fault "):
                     faults.setdefault(fact, order)
         await desk.end()
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(desks, len(orders))):
-            group.create_task(work())
+        for number in range(min(desks, len(orders) + len(hurried))):
+            group.create_task(work(first=number == 0))
     return faults
 
 

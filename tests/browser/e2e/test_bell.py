@@ -19,6 +19,7 @@ from tests.browser.e2e.conftest import (
     lists,
     lists_many,
     open_bell,
+    settled,
     state_is,
     titles,
 )
@@ -43,7 +44,7 @@ app = Starlette(routes=routes, lifespan=pns.lifespan)
 '''
 
 
-@pytest.mark.timeout(400)  # the installation may have to fetch all that PNS depends on
+@pytest.mark.timeout(400)  # it may have to make the wheel and the environment
 async def test_two_lines_in_a_host_application_of_ten(browser: Browser, python: Path, tmp_path: Path) -> None:
     """Where PNS was installed by `pip`, a bell is live with nothing in the page but the two lines."""
     source = HOST.strip().format(two_lines=TWO_LINES)
@@ -144,6 +145,8 @@ async def test_the_count_is_there_before_anything_is_built_and_items_come_in_bat
 ) -> None:
     tab = await (await enter(alice)).open()
     await open_bell(tab)
+    # A list that was asked for at opening may otherwise answer with the new items before the count is told.
+    await settled(tab)
     await tab.evaluate(
         f"""() => {{
         const bell = {BELL}, root = bell.shadowRoot

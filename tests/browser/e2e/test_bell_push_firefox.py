@@ -5,13 +5,10 @@ Nobody drives this browser: its page turns Web Push on by itself, and tells what
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -25,6 +22,7 @@ from tests.harness.autopush import Autopush
 from tests.harness.firefox import Firefox
 from tests.harness.push_service import PushService
 from tests.harness.site import Site
+from tests.harness.told import Told
 
 PAGE = """<!doctype html><title>Shop</title>
 <script type="module" src="/pns/bell.js"></script><pns-bell push></pns-bell>
@@ -49,37 +47,27 @@ PUSH = PushSettings(
 )
 
 
-class Shop:
+class Shop(Told):
     """The application around `pns`; everybody is alice."""
 
     def __init__(self, pns: PNS, autopush: Autopush) -> None:
+        super().__init__()
         self._autopush = autopush
-        self.told: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.app = Starlette(
             routes=[
                 Route("/", lambda request: HTMLResponse(PAGE)),
                 Route("/push-service-is-there", self._wait),
-                Route("/told/{what}", self._hear, methods=["POST"]),
+                self.route,
                 Mount("/pns", pns),
             ]
         )
-
-    async def is_told(self, what: str, said: object) -> None:
-        """What the page says next."""
-        async with asyncio.timeout(60):
-            assert await self.told.get() == (what, said)
 
     async def _wait(self, request: Request) -> Response:
         # Before, subscribe() would hang in Firefox.
         await self._autopush.hello.wait()
         return Response(status_code=204)
 
-    async def _hear(self, request: Request) -> Response:
-        self.told.put_nowait((request.path_params["what"], await request.json()))
-        return Response(status_code=204)
 
-
-@pytest.mark.timeout(180)
 async def test_on_pushed_to_and_seen_elsewhere(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(Settings(), push=PUSH)
     async with (

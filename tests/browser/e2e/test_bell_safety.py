@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from itertools import product
+from itertools import product, zip_longest
+from typing import Any
 
 import pytest
 
 from tests.browser.e2e.conftest import BELL, Enter, House, count_is, holds, lists_many, open_bell
+from tests.harness.front import page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -62,6 +64,8 @@ ADDRESSES = [
     "http://[",
     "https://",
 ]
+TAGS = {"button", "div", "h2", "h3", "li", "path", "span", "svg", "ul", "p", "b", "a", "img", "time"}
+"""The elements that the bell makes itself."""
 ODD = [
     *("null", "0", "true", "[]", "{}", '""', "[[[[]]]]", '{"title":null}', '{"title":{"toString":1}}', "{"),
     *(
@@ -115,9 +119,82 @@ async def test_payloads_run_nothing_and_break_no_policy(house: House, enter: Ent
     assert all(link.startswith(("http://", "https://")) for link in facts["links"])
     # What is no address of its own is a path of this site; a link to another one is what it says it is.
     assert all(image.startswith(origin) for image in facts["images"])
-    own = {"button", "div", "h2", "h3", "li", "path", "span", "svg", "ul", "p", "b", "a", "img", "time"}
-    assert set(facts["tags"]) <= own
+    assert set(facts["tags"]) <= TAGS
     assert await tab.get_by_text(f"<script>{CALL}</script>", exact=True).first.is_visible()
+
+
+AROUND = ("{}", '"{}', "'>{}", "</b>{}", "<!--{}", "\u2028{}", "{{names}} {}", "{}<plaintext>")
+BEFORE = ("{}", "\u00a0{}", "\u200b{}", "//{}", "{}#/")
+TEXTS = list(dict.fromkeys(around.replace("{}", text) for around, text in product(AROUND, MARKUP)))
+LINKS = list(
+    dict.fromkeys(before.replace("{}", text) for before, text in product(BEFORE, ADDRESSES + MARKUP))
+)
+CATEGORIES = 100
+"""As many as an application may have; each tries a title and a description."""
+
+SHOWN = """() => {
+    const root = document.querySelector('pns-bell').shadowRoot
+    root.addEventListener('click', event => event.preventDefault(), true)
+    for (const one of root.querySelectorAll('a, li, li *')) {
+        one.dispatchEvent(new MouseEvent('mouseover')); one.focus?.()
+        if (one.localName === 'a') one.click()
+    }
+    const all = [...root.querySelectorAll('*')]
+    const texts = selector => [...root.querySelectorAll(selector)].map(one => one.textContent)
+    return {
+        ran: window.ran ?? null, links: all.filter(one => one.localName === 'a').map(one => one.href),
+        tags: [...new Set(all.map(one => one.localName))],
+        handlers: all.flatMap(one => one.getAttributeNames().filter(name => name.startsWith('on'))),
+        labels: texts('[part~=action]'), groups: texts('[part=item-title]'),
+        categories: texts('.choices legend, .choices fieldset > small, [role=tab]'),
+    }
+}"""
+
+
+async def test_payloads_in_every_place_that_an_application_fills(
+    house: House, enter: Enter, alice: str
+) -> None:
+    """At least 200 in labels, in addresses, in data of groups and in categories, and all of it is shown."""
+    assert min(len(TEXTS), len(LINKS)) >= 200
+    bell = '<pns-bell preferences tabs="c0,c1,c2"></pns-bell>'
+    house.front.add("/filled", page(f'<script type="module" src="/pns/bell.js"></script>{bell}'))
+    items = []
+    for number, (text, link) in enumerate(zip_longest(TEXTS, LINKS, fillvalue="x")):
+        buttons = [{"label": text, "url": "/x"}, {"label": "go", "url": link}]
+        data = {"title": "t", "group_title": "{names}", "url": link, "actions": buttons}
+        said = {"notification_data": json.dumps(data), "collapse_key": f"k{number}"}
+        items += [
+            {**said, "group": {"member": member, "data": json.dumps({"name": name})}}
+            for member, name in (("b", "Bob"), ("a", text))
+        ]
+    await house.backend.notify(alice, *items)
+    told = TEXTS[: 2 * CATEGORIES]
+    for number in range(CATEGORIES):
+        title, description = told[2 * number : 2 * number + 2]
+        declared = {"title": title, "description": description}
+        answer = await house.backend.http.put(f"/categories/c{number}", json=declared)
+        assert answer.status_code == 204, answer.text
+    tab = await (await enter(alice)).open("/filled")
+    await open_bell(tab)
+    await lists_many(tab, len(items) // 2)
+    listed = await tab.evaluate(SHOWN)
+    harmless(listed)
+    assert set(listed["labels"]) >= {text.strip() for text in TEXTS}
+    names = {title.removesuffix(" and Bob") for title in listed["groups"]}
+    assert names >= {text.strip()[:80] for text in TEXTS}
+    await tab.get_by_role("button", name="Preferences").click()
+    await tab.get_by_role("group").first.wait_for()
+    chosen = await tab.evaluate(SHOWN)
+    harmless(chosen)
+    assert {" ".join(text.split()) for text in chosen["categories"]} >= {
+        " ".join(text.split()) for text in told
+    }
+
+
+def harmless(facts: dict[str, Any]) -> None:
+    assert (facts["ran"], facts["handlers"]) == (None, [])
+    assert all(link.startswith(("http://", "https://")) for link in facts["links"])
+    assert set(facts["tags"]) <= TAGS | {"bdi", "small", "fieldset", "legend"}
 
 
 async def test_links_and_icons_that_may_be(house: House, enter: Enter, alice: str) -> None:

@@ -23,6 +23,10 @@ async def demo(request: pytest.FixtureRequest) -> AsyncIterator[Demo]:
         yield demo
 
 
+BESIDE = pytest.mark.parametrize("demo", [()], ids=["separate"], indirect=True)
+"""For what is the page's own. What an embedded PNS answers is the same: tests/ops/test_demo.py."""
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def pages(browser: Browser, demo: Demo) -> AsyncIterator[list[Page]]:
     """Alice in two browsers."""
@@ -56,6 +60,36 @@ async def test_send_one_send_fifty_and_look(pages: list[Page]) -> None:
     await lists(there, *many, "Order shipped")
     await count_is(here, 0)
     assert await there.get_by_role("switch", name="Notify me when this page is closed").is_visible()
+
+
+@BESIDE
+async def test_likes_make_a_group(pages: list[Page]) -> None:
+    here, there = pages
+    await here.get_by_role("button", name="Like this three times").click()
+    await count_is(there, 1)
+    await open_bell(there)
+    await there.get_by_text("Chen, Ben and 1 other like your report").wait_for()
+
+
+@BESIDE
+async def test_a_category_a_question_and_preferences(pages: list[Page]) -> None:
+    here, there = pages
+    await open_bell(there)
+    await here.get_by_text("Orders", exact=True).first.click()
+    await here.get_by_role("button", name="Send one").click()
+    await there.get_by_role("tab", name="Orders").click()
+    await there.locator("[role=tabpanel]:visible [part=item-title]", has_text="Order shipped").wait_for()
+    await there.get_by_role("tab", name="All").click()
+    await here.get_by_role("button", name="Ask: Accept or Decline").click()
+    await there.get_by_role("button", name="Accept", exact=True).click()
+    await there.get_by_text("You are going to “Autumn retreat”", exact=True).wait_for()
+    await there.locator("[part=item-title]", has_text="Dana invites you").wait_for(state="detached")
+    await there.get_by_role("button", name="Preferences").click()
+    locked = there.get_by_role("group", name="Security").get_by_role("switch", name="Push")
+    assert await locked.get_attribute("aria-disabled") == "true"
+    # Nothing touches the border of its button.
+    elsewhere = here.get_by_role("button", name="Log out elsewhere")
+    assert await elsewhere.evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
 async def test_restart_and_logout_elsewhere(pages: list[Page], demo: Demo) -> None:

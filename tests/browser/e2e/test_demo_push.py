@@ -23,6 +23,11 @@ allowed_networks = ["127.0.0.0/8"]
 
 
 @pytest.fixture(scope="module")
+def browser(windowed: Browser) -> Browser:
+    return windowed
+
+
+@pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The file of settings that lets PNS push to this machine."""
     file: Path = tmp_path_factory.mktemp("demo") / "pns.toml"
@@ -30,8 +35,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
+# The same page and PNS, in one process: test_demo_page.py has both ways each time.
+EMBEDDED = pytest.param(("--embedded",), id="embedded", marks=pytest.mark.soak)
+
+
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="session", params=[(), ("--embedded",)], ids=["separate", "embedded"]
+    scope="module", loop_scope="session", params=[pytest.param((), id="separate"), EMBEDDED]
 )
 async def demo(request: pytest.FixtureRequest, config: str) -> AsyncIterator[Demo]:
     with running_demo("--config", config, *request.param) as demo:

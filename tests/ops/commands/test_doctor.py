@@ -48,6 +48,12 @@ async def test_an_application_that_is_ill_gets_its_own_remedy(case: str) -> None
     assert word in without.answer + without.remedy
 
 
+async def test_a_byte_order_mark_is_passed_over() -> None:
+    async with HostApplication(lambda asked: (200, b'\xef\xbb\xbf{"user_id": "alice"}')) as application:
+        _, given = await _findings(application, cookie="user=alice")
+    assert (given.verdict, given.answer) == (Verdict.GOOD, "200, user 'alice'")
+
+
 async def test_the_application_is_asked_as_a_node_asks() -> None:
     async with HostApplication() as application:
         settings = Settings(auth=AuthSettings(url=application.url, timeout_seconds=5))
@@ -92,6 +98,7 @@ async def test_a_deployment_that_is_well(
     report = capsys.readouterr().out
     assert code == 0, report
     assert "a notification arrives: count 1" in report
+    assert "the device cookie comes back: Path=/, and PNS knows it again" in report
     assert "synchronous FULL" in report
     assert "0 with a bad answer, 0 not asked" in report
     async with server.backend() as backend:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-import httpx2 as httpx
 import msgspec
 
 from pns.adapters.gateways import http
@@ -20,8 +19,10 @@ from pns.model.push import Push
 UNREGISTERED = "Unregistered"
 BAD_TOKEN = "BadDeviceToken"
 NOT_FOR_TOPIC = "DeviceTokenNotForTopic"
-OF_A_DEVICE = frozenset({BAD_TOKEN, NOT_FOR_TOPIC})
-"""For the token of one device; for every token where the environment or the topic is not the app's."""
+TOPIC_DISALLOWED = "TopicDisallowed"
+OF_A_DEVICE = frozenset({BAD_TOKEN, NOT_FOR_TOPIC, TOPIC_DISALLOWED})
+"""For the token or the topic of one device; for every device where the environment, the topic or the key is
+not the app's."""
 EXPIRED_TOKEN = "ExpiredProviderToken"
 TOO_MANY_TOKENS = "TooManyProviderTokenUpdates"
 ENDING = frozenset({"IdleTimeout", "Shutdown"})
@@ -83,7 +84,7 @@ CAUSES = {
     "BadTopic": _TOPIC,
     NOT_FOR_TOPIC: _TOPIC,
     "MissingTopic": _TOPIC,
-    "TopicDisallowed": _TOPIC,
+    TOPIC_DISALLOWED: _TOPIC,
     "BadCertificate": _CERTIFICATE,
     "BadCertificateEnvironment": _CERTIFICATE_ELSEWHERE,
     "BadEnvironmentKeyIdInToken": _KEY_ELSEWHERE,
@@ -108,6 +109,8 @@ class _Body(msgspec.Struct):
 
 def _body(answer: Answer) -> _Body:
     """Empty for every text that is not APNs' form: the text of a proxy may repeat the request."""
+    if not answer.body:
+        return _Body()
     try:
         found = msgspec.json.decode(answer.body, type=_Body)
     except (msgspec.DecodeError, RecursionError):
@@ -197,7 +200,7 @@ def _unregistered(timestamp: int | None, push: Push, words: str) -> Receipt:
 def _retry_after(answer: Answer, word: str, now: int) -> float | None:
     if word == TOO_MANY_TOKENS:
         return TOO_MANY_TOKENS_SECONDS
-    wanted = http.retry_after(httpx.Response(answer.status, headers=answer.headers), now)
+    wanted = http.retry_after(answer.headers.get("retry-after", ""), now)
     if wanted is None and answer.status == 429:
         return TOO_SOON_SECONDS
     return wanted

@@ -1,7 +1,6 @@
 """One HTTP/2 connection to a host of APNs, from its TLS on.
 
-The connection is the library's, taken from below the library's pool and client. The pool jams on the rest of
-a lost connection. The client would log each URL, and with the URL the device's token. line.py replaces lost
+pns/runtime/http2 speaks the protocol, and logs nothing: a URL holds the device's token. line.py replaces lost
 connections.
 """
 
@@ -10,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
-from typing import NamedTuple
 
-import httpcore2 as httpcore
-import httpx2 as httpx
-from h2.exceptions import H2Error
-
+from pns.runtime import http2
 from pns.runtime.clock import Clock
+from pns.runtime.http1.dial import Dial, DialThrough
+from pns.runtime.http1.place import Place
+from pns.runtime.http1.trouble import Unreachable
+from pns.runtime.http2 import Answer as Answer
+from pns.runtime.proxy import Proxy
 
-LOSSES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ConnectionNotAvailable, H2Error, OSError)
-"""The errors of a lost connection. Errors of h2 and of TLS come as they are during an answer."""
-
-_MOST_BODY = 65_536
+LOSSES = (OSError,)
+"""The errors of a lost connection, errors of TLS among them."""
 
 
 class NoAnswer(Exception):
@@ -41,47 +38,36 @@ class NoHTTP2(NoConnection):
     """The host answers, and speaks no HTTP/2."""
 
 
-class Answer(NamedTuple):
-    """`body`: its first 64 KiB."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
-
-
 class Question:
     """A POST on its way. `went`: whether the request went out on the last connection that was asked."""
 
-    def __init__(self, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> None:
+    def __init__(self, place: Place, headers: Mapping[str, str], content: bytes) -> None:
         self.went = False
-        self._url = url
-        own = {"host": url.netloc.decode(), "content-length": str(len(content))}
-        self._headers = [*own.items(), *headers.items()]
-        self._content = content
-
-    def request(self) -> httpcore.Request:
-        """The request, for one connection."""
-        self.went = False
-        port, target = self._url.port or 443, self._url.raw_path
-        url = httpcore.URL(scheme=b"https", host=self._url.raw_host, port=port, target=target)
-        return httpcore.Request(
-            "POST", url, headers=self._headers, content=self._content, extensions={"trace": self._trace}
-        )
-
-    async def _trace(self, event: str, info: object) -> None:
-        self.went = self.went or event == "http2.send_request_headers.complete"
+        self.fields = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", place.authority.decode()),
+            (":path", place.target.decode()),
+            *headers.items(),
+            ("content-length", str(len(content))),
+        ]
+        self.content = content
 
 
 class Connection:
     """A retired connection takes no new request, and closes after its last request."""
 
-    def __init__(self, http2: httpcore.AsyncHTTP2Connection, clock: Clock) -> None:
-        self._http2 = http2
+    def __init__(self, line: http2.Line, clock: Clock) -> None:
+        self._line = line
         self._clock = clock
         self._requests = 0
         self._idle_since = clock.monotonic()
+        self._retired = False
         self.answers = 0
-        self.retired = False
+
+    @property
+    def retired(self) -> bool:
+        return self._retired or not self._line.takes_questions
 
     @property
     def idle_seconds(self) -> float:
@@ -89,74 +75,46 @@ class Connection:
         return 0.0 if self._requests else self._clock.monotonic() - self._idle_since
 
     async def ask(self, question: Question) -> Answer:
-        """Raises an error of LOSSES. Then the connection is closed, and every request under way is lost."""
+        """Raises an error of LOSSES: the connection was lost, or ended before the server took the request."""
         self._requests += 1
+        question.went = False
+        asked, coming = self._line.question(question.fields, question.content)
         try:
-            response = await self._http2.handle_async_request(question.request())
-            answer = Answer(response.status, httpx.Headers(response.headers), await _body(response))
+            answer = await self._line.ask(asked, coming)
             self.answers += 1
             return answer
-        except LOSSES:
-            await self.close()
-            raise
         except asyncio.CancelledError:
-            # A request that hung may hang with its connection, and half of it may have been written.
-            self.retired = True
+            # A request that hung may hang with its connection.
+            self.retire()
             raise
         finally:
+            question.went = asked.went
             self._requests -= 1
             self._idle_since = self._clock.monotonic()
-            if self.retired:
-                await self.retire()
 
-    async def retire(self) -> None:
-        self.retired = True
-        if not self._requests:
-            await self.close()
+    def retire(self) -> None:
+        self._retired = True
+        self._line.end()
 
-    async def close(self) -> None:
-        self.retired = True
-        with suppress(*LOSSES):
-            await self._http2.aclose()
+    def close(self) -> None:
+        self._retired = True
+        self._line.drop()
 
 
-async def connect(url: httpx.URL, context: ssl.SSLContext, clock: Clock) -> Connection:
+async def connect(
+    place: Place, context: ssl.SSLContext, clock: Clock, *, proxy: Proxy | None = None
+) -> Connection:
     """Raises NoConnection, or one of its kinds."""
-    host, port = url.raw_host.decode(), url.port or 443
+    dial = DialThrough(proxy, context) if proxy else Dial(context)
     try:
-        tcp = await httpcore.AnyIOBackend().connect_tcp(host, port)
-        stream = await _with_tls(tcp, context, host)
-    except httpcore.ConnectError as error:
+        line = await dial.made(place.server, http2.Line)
+    except Unreachable as error:
         tls = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else None
-        raise (NoTLS if tls else NoConnection)(named(tls or error)) from None
-    origin = httpcore.Origin(b"https", host.encode(), port)
-    return Connection(httpcore.AsyncHTTP2Connection(origin, stream), clock)
-
-
-async def _with_tls(
-    tcp: httpcore.AsyncNetworkStream, context: ssl.SSLContext, host: str
-) -> httpcore.AsyncNetworkStream:
-    """Closes `tcp` if TLS fails."""
-    try:
-        stream = await tcp.start_tls(context, host)
-        if stream.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-            raise NoHTTP2("no HTTP/2")
-        return stream
-    except BaseException:
-        await tcp.aclose()
-        raise
-
-
-async def _body(response: httpcore.Response) -> bytes:
-    """Reads to the end, which the other streams of the connection need, and keeps the beginning."""
-    body = bytearray()
-    try:
-        async with aclosing(response.aiter_stream()) as chunks:
-            async for chunk in chunks:
-                body += chunk[: _MOST_BODY - len(body)]
-    finally:
-        await response.aclose()
-    return bytes(body)
+        raise (NoTLS(named(tls)) if tls else NoConnection(str(error))) from None
+    if line.protocol != "h2":
+        line.drop()
+        raise NoHTTP2("no HTTP/2")
+    return Connection(line, clock)
 
 
 def named(error: Exception) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Mapping
 
 import msgspec
@@ -23,6 +24,7 @@ from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Thro
 from pns.model.device import Address, Device, Environment, Network, Registration
 from pns.model.push import Push
 from pns.runtime.clock import Clock
+from pns.runtime.proxy import Proxy
 from pns.settings import APNsSettings
 
 _TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")
@@ -41,7 +43,8 @@ class APNs:
     networks: frozenset[Network] = frozenset({"apns"})
     facts = NO_FACTS
 
-    def __init__(self, settings: APNsSettings, *, clock: Clock) -> None:
+    def __init__(self, settings: APNsSettings, *, clock: Clock, proxy: Proxy | None = None) -> None:
+        self._proxy = proxy
         self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
         self._clock = clock
@@ -55,11 +58,13 @@ class APNs:
         context = tls_context(settings)
         self._token = ProviderToken(settings, clock=self._clock) if settings.key_file else None
         self._lines = {
-            "production": HostLine(settings.url, context, streams=settings.concurrency, clock=self._clock),
-            "sandbox": HostLine(
-                settings.sandbox_url, context, streams=settings.concurrency, clock=self._clock
-            ),
+            "production": self._line(settings.url, context),
+            "sandbox": self._line(settings.sandbox_url, context),
         }
+
+    def _line(self, url: str, context: ssl.SSLContext) -> HostLine:
+        streams = self._settings.concurrency
+        return HostLine(url, context, streams=streams, clock=self._clock, proxy=self._proxy)
 
     async def stop(self) -> None:
         for line in self._lines.values():
@@ -76,7 +81,7 @@ class APNs:
             raise wrong("/app", "must be the app's bundle id, because push.apns.topic is not set")
 
     def circuit(self, device: Device) -> str:
-        return self._proof.circuit(self._account(device), device)
+        return self._account(device)
 
     async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
@@ -104,8 +109,7 @@ class APNs:
         account = self._account(push.device)
         receipt = answers.receipt(answer, push, now, proven=self._proof.has(account))
         of_a_device = answers.reason(answer) in answers.OF_A_DEVICE
-        self._proof.note(account, receipt, of_a_device=of_a_device)
-        return receipt
+        return self._proof.noted(account, receipt, of_a_device=of_a_device)
 
     async def trouble(self) -> str:
         url, topic = self._settings.url, self._settings.topic

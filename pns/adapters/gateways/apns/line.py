@@ -1,7 +1,7 @@
 """The line to one host of APNs: requests over one HTTP/2 connection at a time, replaced when it is lost.
 
-APNs ends connections by GOAWAY, and h2 then refuses every answer still under way. The requests of a lost
-connection are sent again on a new connection, with the same headers and so the same apns-id.
+APNs ends connections by GOAWAY. A request that APNs has taken by then is answered still. Every other request
+of an ended or lost connection is sent again on a new connection, with the same headers: so the same apns-id.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-
-import httpx2 as httpx
 
 from pns.adapters.gateways.apns.connection import (
     LOSSES,
@@ -24,6 +22,8 @@ from pns.adapters.gateways.apns.connection import (
     named,
 )
 from pns.runtime.clock import Clock
+from pns.runtime.http1.place import Place
+from pns.runtime.proxy import Proxy
 
 MOST_RETRIES = 5
 IDLE_SECONDS = 180.0
@@ -33,9 +33,12 @@ IDLE_SECONDS = 180.0
 class HostLine:
     """POST to one host. The caller sets the deadline, by cancelling."""
 
-    def __init__(self, url: str, context: ssl.SSLContext, *, streams: int, clock: Clock) -> None:
+    def __init__(
+        self, url: str, context: ssl.SSLContext, *, streams: int, clock: Clock, proxy: Proxy | None = None
+    ) -> None:
         """At most `streams` requests are under way; the others wait. The first request connects."""
-        self._url = url.rstrip("/")
+        self._place = Place.parse(url.rstrip("/"))
+        self._proxy = proxy
         self._context = context
         self._clock = clock
         self._streams = asyncio.Semaphore(streams)
@@ -50,7 +53,8 @@ class HostLine:
         connection was lost more than MOST_RETRIES times. A connection that was lost while the request waited
         for a stream counts only if the connection gave no answer at all.
         """
-        question, lost, went = Question(httpx.URL(self._url + path), headers, content), 0, False
+        target = self._place.target.removesuffix(b"/") + path.encode("ascii")
+        question, lost, went = Question(self._place._replace(target=target), headers, content), 0, False
         async with self._streams:
             while not self._closed:
                 connection = await self._connection()
@@ -69,20 +73,20 @@ class HostLine:
     async def renew(self) -> None:
         """Send later requests over a new connection. Requests under way may end on the old connection."""
         if self._newest is not None:
-            await self._newest.retire()
+            self._newest.retire()
 
     async def close(self) -> None:
         """End the line and all its requests, for good: a line is not opened again."""
         self._closed = True
         if self._newest is not None:
-            await self._newest.close()
+            self._newest.close()
 
     async def _connection(self) -> Connection:
         async with self._connecting:
             if self._newest is not None and self._newest.idle_seconds > IDLE_SECONDS:
-                await self._newest.retire()
+                self._newest.retire()
             if self._newest is None or self._newest.retired:
-                self._newest = await connect(httpx.URL(self._url), self._context, self._clock)
+                self._newest = await connect(self._place, self._context, self._clock, proxy=self._proxy)
             if self._closed:
-                await self._newest.close()  # and what is asked there fails
+                self._newest.close()  # and what is asked there fails
             return self._newest

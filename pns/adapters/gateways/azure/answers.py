@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import html
 import re
-
-import httpx2 as httpx
+from urllib.parse import urlsplit
 
 from pns.adapters.gateways.http import reason, retry_after
 from pns.contracts.gateway import Outcome, Receipt
+from pns.runtime import http1
 
-_OUTCOMES = {
+OUTCOMES = {
     201: Outcome.ACCEPTED,
     400: Outcome.FAILED,
     401: Outcome.REFUSED,
@@ -29,27 +29,26 @@ _DETAIL = re.compile(r"<Detail>([^<]*)</Detail>")
 _TRACKING = re.compile(r"\.*\s*TrackingId:.*", re.DOTALL)
 
 
-def receipt(response: httpx.Response, address: str, now: int) -> Receipt:
+def receipt(response: http1.Answer, address: str, now: int) -> Receipt:
     """`address`: never repeated, whatever Azure says. `now`: microseconds since 1970."""
-    outcome = _OUTCOMES.get(response.status_code, Outcome.UNAVAILABLE)
+    outcome = OUTCOMES.get(response.status, Outcome.UNAVAILABLE)
     if outcome is Outcome.ACCEPTED:
         return Receipt(outcome, provider_id=_provider_id(response))
-    said = reason(response.status_code, detail(response).replace(address, "…"))
-    return Receipt(outcome, said, retry_after=retry_after(response, now))
+    said = reason(response.status, detail(response).replace(address, "…"))
+    return Receipt(outcome, said, retry_after=retry_after(response.header("retry-after"), now))
 
 
-def detail(response: httpx.Response) -> str:
+def detail(response: http1.Answer) -> str:
     """Azure's own words; empty for another form of answer."""
-    found = _DETAIL.search(response.text)
+    found = _DETAIL.search(response.body.decode(errors="replace"))
     return _TRACKING.sub("", html.unescape(found[1])) if found else ""
 
 
-async def trouble(response: httpx.Response) -> str:
-    """The trouble, by a look at the hub; else empty. The hub's description, which has keys, is not read."""
-    if response.status_code == 200:
+def trouble(response: http1.Answer) -> str:
+    """The trouble, by a look at the hub; else empty. The hub's description has keys, and is left out."""
+    if response.status == 200:
         return ""
-    await response.aread()
-    status, said = response.status_code, detail(response)
+    status, said = response.status, detail(response)
     if status == 401 and "claim is required" in said:
         return ""  # the signature is good, and a policy that may only send is a wise one
     words = f"Azure Notification Hubs answers {reason(status, said)}"
@@ -58,7 +57,7 @@ async def trouble(response: httpx.Response) -> str:
     return f"{words}: see push.azure.connection_string" if status in (401, 403) else words
 
 
-def _provider_id(response: httpx.Response) -> str | None:
+def _provider_id(response: http1.Answer) -> str | None:
     """The notification's id, which only the dearer tiers give, else the id for Azure's support."""
-    path = httpx.URL(response.headers.get("location", "")).path.split("/")
-    return (path[3] if len(path) > 3 else "") or response.headers.get("trackingid")
+    path = urlsplit(response.header("location")).path.split("/")
+    return (path[3] if len(path) > 3 else "") or response.header("trackingid") or None

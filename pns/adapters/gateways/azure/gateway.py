@@ -14,18 +14,19 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-import httpx2 as httpx
-
 from pns.adapters.gateways.apns.credentials import BUNDLE_ID
 from pns.adapters.gateways.azure import answers as azure_answer
 from pns.adapters.gateways.azure import message as azure_message
 from pns.adapters.gateways.azure.signature import Signatures, parse
-from pns.adapters.gateways.http import lost, make_client, trusted
+from pns.adapters.gateways.http import Client, lost, trusted
 from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import SettingsError
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import Push
+from pns.runtime import http1
 from pns.runtime.clock import Clock
+from pns.runtime.http1 import NoAnswer, Place
+from pns.runtime.proxy import Proxy
 from pns.settings import AzureSettings
 
 API_VERSION = "2020-06"
@@ -40,7 +41,8 @@ class _Started(NamedTuple):
     """The parts of a started gateway."""
 
     hub: str
-    client: httpx.AsyncClient
+    messages: Place
+    client: Client
     signatures: Signatures
 
 
@@ -52,7 +54,8 @@ class Azure:
     name = "azure"
     facts = NO_FACTS
 
-    def __init__(self, settings: AzureSettings, *, clock: Clock) -> None:
+    def __init__(self, settings: AzureSettings, *, clock: Clock, proxy: Proxy | None = None) -> None:
+        self._proxy = proxy
         self.networks: frozenset[Network] = frozenset(settings.networks)
         self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
@@ -65,16 +68,18 @@ class Azure:
         if not settings.hub:
             raise SettingsError("push.azure.hub must be the name of the notification hub")
         context = trusted(settings.ca_file, "push.azure.ca_file")
+        hub = access.url + quote(settings.hub, safe="")
         self._started = _Started(
-            access.url + quote(settings.hub, safe=""),
-            make_client(context, connections=settings.concurrency),
+            hub,
+            Place.parse(f"{hub}/messages/?api-version={API_VERSION}&direct=true"),
+            Client(context, connections=settings.concurrency, proxy=self._proxy),
             Signatures(access, clock=self._clock),
         )
 
     async def stop(self) -> None:
         started, self._started = self._started, None
         if started is not None:
-            await started.client.aclose()
+            started.client.close()
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,32 +127,34 @@ class Azure:
             return Receipt(Outcome.FAILED, "the device's address or app cannot stand in a header of HTTP")
         try:
             return azure_answer.receipt(await self._send(headers, message.body), address, now)
-        except httpx.HTTPError as error:
-            return lost(error)
+        except NoAnswer as error:
+            return lost(str(error))
 
     async def trouble(self) -> str:
         """Looks at the hub, which no push comes from."""
         line = self._running()
-        url, signed = f"{line.hub}?api-version={API_VERSION}", _signed(line.signatures.current())
+        place, signed = (
+            Place.parse(f"{line.hub}?api-version={API_VERSION}"),
+            _signed(line.signatures.current()),
+        )
         try:
-            async with (
-                asyncio.timeout(TRIAL_SECONDS),
-                line.client.stream("GET", url, headers=signed) as response,
-            ):
-                return await azure_answer.trouble(response)
-        except (httpx.HTTPError, TimeoutError) as error:
-            return f"Azure Notification Hubs does not answer ({type(error).__name__})"
+            async with asyncio.timeout(TRIAL_SECONDS):
+                return azure_answer.trouble(await line.client.ask("GET", place, headers=signed))
+        except (NoAnswer, TimeoutError) as error:
+            return f"Azure Notification Hubs does not answer ({str(error) or 'TimeoutError'})"
 
-    async def _send(self, headers: Mapping[str, str], body: bytes) -> httpx.Response:
-        line = self._running()
-        url = f"{line.hub}/messages/?api-version={API_VERSION}&direct=true"
-        signature = line.signatures.current()
-        response = await line.client.post(url, content=body, headers={**headers, **_signed(signature)})
-        if response.status_code == 401:
-            line.signatures.drop(signature)
-            signature = line.signatures.current()
-            response = await line.client.post(url, content=body, headers={**headers, **_signed(signature)})
+    async def _send(self, headers: Mapping[str, str], body: bytes) -> http1.Answer:
+        signatures = self._running().signatures
+        signature = signatures.current()
+        response = await self._post({**headers, **_signed(signature)}, body)
+        if response.status == 401:
+            signatures.drop(signature)
+            response = await self._post({**headers, **_signed(signatures.current())}, body)
         return response
+
+    async def _post(self, headers: Mapping[str, str], body: bytes) -> http1.Answer:
+        line = self._running()
+        return await line.client.ask("POST", line.messages, headers=headers, body=body)
 
     def _running(self) -> _Started:
         assert self._started is not None, "the gateway was not started"

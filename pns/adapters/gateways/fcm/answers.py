@@ -6,12 +6,12 @@ that cannot quote the message: an operator reads them, and a message is private 
 
 from __future__ import annotations
 
-import httpx2 as httpx
 import msgspec
 from msgspec import field
 
 from pns.adapters.gateways.http import reason, retry_after
 from pns.contracts.gateway import Outcome, Receipt
+from pns.runtime import http1
 
 THIRD_PARTY = ("THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR")
 """For the project's APNs key or VAPID key, kept at Firebase: the trouble of the devices behind the key."""
@@ -21,7 +21,7 @@ THIRD_PARTY_SECONDS = 900.0
 QUOTA_SECONDS = 60.0
 """Google asks for this wait where 429 comes without Retry-After."""
 
-_BY_CODE = {
+BY_CODE = {
     "UNREGISTERED": Outcome.DEVICE_INVALID,
     SENDER_ID_MISMATCH: Outcome.DEVICE_INVALID,
     "INVALID_ARGUMENT": Outcome.FAILED,
@@ -66,11 +66,11 @@ class _Body(msgspec.Struct):
 class Answer:
     """The answer to one message."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: http1.Answer) -> None:
         self._response = response
-        self._status = response.status_code
+        self._status = response.status
         try:
-            self._body: _Body | None = msgspec.json.decode(response.content, type=_Body)
+            self._body: _Body | None = msgspec.json.decode(response.body, type=_Body)
         except msgspec.DecodeError:
             self._body = None
 
@@ -83,6 +83,11 @@ class Answer:
     def names_another_project(self) -> bool:
         return self._code == SENDER_ID_MISMATCH
 
+    @property
+    def is_of_a_device(self) -> bool:
+        """The answer is about the device's token, or about the key at Firebase that some devices need."""
+        return self.names_another_project or self._code in THIRD_PARTY
+
     def receipt(self, now: int, *, proven: bool, known: bool) -> Receipt:
         """`proven`: FCM has taken a message of this shape for another device, so this one's form is good.
         `known`: it has taken any at all, so our account is good.
@@ -92,7 +97,7 @@ class Answer:
             return self._unavailable(reason(self._status, "not in FCM's own form"), now)
         if self._status == 200:
             return Receipt(Outcome.ACCEPTED, provider_id=body.name)
-        outcome = _BY_CODE.get(self._code) or _BY_STATUS.get(self._status, Outcome.UNAVAILABLE)
+        outcome = BY_CODE.get(self._code) or _BY_STATUS.get(self._status, Outcome.UNAVAILABLE)
         if outcome is Outcome.UNAVAILABLE:
             return self._unavailable(self._words(body.error), now)
         if known and self._code in THIRD_PARTY:
@@ -118,7 +123,7 @@ class Answer:
         return reason(self._status, " ".join([self._code or error.status, *fields, message]))
 
     def _unavailable(self, words: str, now: int) -> Receipt:
-        wait = retry_after(self._response, now)
+        wait = retry_after(self._response.header("retry-after"), now)
         if wait is None and self._status == 429:
             wait = QUOTA_SECONDS
         return Receipt(Outcome.UNAVAILABLE, words, wait)

@@ -6,27 +6,30 @@ https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages/send
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import httpx2 as httpx
 import msgspec
 
 from pns.adapters.gateways.fcm.answers import Answer
 from pns.adapters.gateways.fcm.google import AccessTokens, NoAccess, service_account
 from pns.adapters.gateways.fcm.message import Message, message, shape, target
-from pns.adapters.gateways.http import lost, make_client, trusted
+from pns.adapters.gateways.http import Client, lost, trusted
 from pns.adapters.gateways.proof import Proof
 from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import SettingsError
 from pns.model.device import Address, Device, Network, Registration
 from pns.model.push import Push
 from pns.runtime.clock import Clock
+from pns.runtime.http1 import NoAnswer, Place, Unreachable
+from pns.runtime.proxy import Proxy
 from pns.settings import FCMSettings
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 
+_TRIAL_SECONDS = 10
 _ACCOUNT = ""
 """One service for all devices: its trouble is the trouble of all."""
 _TOKEN = re.compile(r"[!-~]+")
@@ -41,8 +44,8 @@ _REMEDIES = {
 class _Started(NamedTuple):
     """The parts of a started gateway."""
 
-    url: str
-    client: httpx.AsyncClient
+    place: Place
+    client: Client
     tokens: AccessTokens
 
 
@@ -54,7 +57,8 @@ class FCM:
     name = "fcm"
     networks: frozenset[Network] = frozenset({"fcm"})
 
-    def __init__(self, settings: FCMSettings, *, clock: Clock) -> None:
+    def __init__(self, settings: FCMSettings, *, clock: Clock, proxy: Proxy | None = None) -> None:
+        self._proxy = proxy
         self.facts: Mapping[str, str] = NO_FACTS
         self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
@@ -71,16 +75,16 @@ class FCM:
         trust = trusted("", "push.fcm.url")
         self.facts = {"project": project}
         self._started = _Started(
-            f"{self._settings.url.rstrip('/')}/v1/projects/{project}/messages:send",
-            make_client(trust, connections=self._settings.concurrency),
-            AccessTokens(account.credentials, trust, clock=self._clock),
+            Place.parse(f"{self._settings.url.rstrip('/')}/v1/projects/{project}/messages:send"),
+            Client(trust, connections=self._settings.concurrency, proxy=self._proxy),
+            AccessTokens(account.credentials, trust, clock=self._clock, proxy=self._proxy),
         )
 
     async def stop(self) -> None:
         started, self._started = self._started, None
         if started is not None:
             await started.tokens.stop()
-            await started.client.aclose()
+            started.client.close()
 
     # ── devices ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -91,7 +95,7 @@ class FCM:
             raise wrong("/token", "must be the token, or the installation id, that Firebase gave the app")
 
     def circuit(self, device: Device) -> str:
-        return self._proof.circuit(_ACCOUNT, device)
+        return _ACCOUNT
 
     async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
@@ -114,15 +118,14 @@ class FCM:
             answer = await self._send({"message": {**target(push.device), **made}})
         except NoAccess as error:
             return error.receipt
-        except httpx.HTTPError as error:
-            return lost(error)
+        except NoAnswer as error:
+            return lost(str(error))
         form = shape(made)
         known = self._proof.has(_ACCOUNT)
         receipt = answer.receipt(self._clock.now(), proven=form in self._taken, known=known)
-        self._proof.note(_ACCOUNT, receipt, of_a_device=answer.names_another_project)
         if receipt.outcome is Outcome.ACCEPTED:
             self._taken.add(form)
-        return receipt
+        return self._proof.noted(_ACCOUNT, receipt, of_a_device=answer.is_of_a_device)
 
     async def trouble(self) -> str:
         try:
@@ -130,6 +133,19 @@ class FCM:
         except NoAccess as error:
             outcome, words = error.receipt.outcome, error.receipt.reason
             return f"Google gives no access token for FCM ({words}): {_REMEDIES[outcome]}."
+        return await self._out_of_reach()
+
+    async def _out_of_reach(self) -> str:
+        """Google gives access tokens at another host than it takes pushes at. The way alone is tried."""
+        try:
+            async with asyncio.timeout(_TRIAL_SECONDS):
+                await self._running().client.ask("GET", Place.parse(self._settings.url), headers={})
+        except Unreachable as error:
+            return f"FCM is not reached at push.fcm.url: {lost(str(error)).reason}."
+        except TimeoutError:
+            return "FCM is not reached at push.fcm.url: no answer in time."
+        except NoAnswer:
+            pass  # somebody is there
         return ""
 
     async def _send(self, body: Message) -> Answer:
@@ -144,7 +160,8 @@ class FCM:
     async def _post(self, body: Message, token: str) -> Answer:
         line = self._running()
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json; charset=utf-8"}
-        return Answer(await line.client.post(line.url, content=msgspec.json.encode(body), headers=headers))
+        said = await line.client.ask("POST", line.place, headers=headers, body=msgspec.json.encode(body))
+        return Answer(said)
 
     def _running(self) -> _Started:
         assert self._started is not None, "the gateway was not started"

@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import httpx2 as httpx
 import msgspec
@@ -25,6 +25,7 @@ from pns.adapters.gateways.http import lost, reason, retry_after
 from pns.contracts.gateway import Outcome, Receipt
 from pns.errors import SettingsError
 from pns.runtime.clock import Clock
+from pns.runtime.proxy import Proxy, told
 
 SECONDS = 10.0
 """For each step of the question: a thread cannot be cancelled."""
@@ -50,12 +51,24 @@ class ServiceAccount(NamedTuple):
 _URL = Annotated[str, Meta(pattern="^https?://")]
 
 
+_SERVICE_ACCOUNT = "service_account"
+_OTHER_TYPES = {
+    "external_account": "a workload identity federation of another cloud",
+    "external_account_authorized_user": "a workforce identity federation of a person",
+    "impersonated_service_account": "a login of gcloud that acts for an account",
+    "authorized_user": "a login of gcloud, of a person",
+    "gdch_service_account": "an account of Google Distributed Cloud",
+}
+"""Google's other kinds of credentials, by their `type`. No other word of a file is ever repeated."""
+
+
 class _KeyFile(msgspec.Struct):
     client_email: str
     token_uri: _URL
     private_key: str
     private_key_id: str | None = None
     project_id: str = ""
+    type: Literal["service_account"] = "service_account"
 
 
 def service_account(path: str, scope: str, key: str) -> ServiceAccount:
@@ -93,14 +106,28 @@ def _why_not(content: bytes) -> str:
         return "its JSON is cut short" if cut else "it is not JSON" if content else "it is empty"
     if not isinstance(found, dict):
         return "its JSON is no object"
-    if "project_info" in found:
-        return "it is a google-services.json, which is for the app"
+    if other := _other_kind(found):
+        return other
     for field in msgspec.structs.fields(_KeyFile):
         if field.required and field.name not in found:
             return f"it has no {field.name}"
         if not isinstance(found.get(field.name, ""), str):
             return f"its {field.name} is no text"
     return _wrong_text(found["token_uri"], found["private_key"])
+
+
+def _other_kind(found: Mapping[str, object]) -> str:
+    """The kind of a file of Google's that is no service account's key; empty for none."""
+    if "project_info" in found:
+        return "it is a google-services.json, which is for the app"
+    if "installed" in found or "web" in found:
+        return "it is an OAuth client's secret, which is for people who log in"
+    kind = found.get("type", _SERVICE_ACCOUNT)
+    if kind == _SERVICE_ACCOUNT:
+        return ""
+    if isinstance(kind, str) and kind in _OTHER_TYPES:
+        return f'its type is "{kind}", {_OTHER_TYPES[kind]}; PNS takes the type "{_SERVICE_ACCOUNT}"'
+    return f'its type is not "{_SERVICE_ACCOUNT}"'
 
 
 def _wrong_text(token_uri: str, private_key: str) -> str:
@@ -116,7 +143,10 @@ def _wrong_text(token_uri: str, private_key: str) -> str:
 class AccessTokens:
     """The account's access token, always good for some minutes more."""
 
-    def __init__(self, credentials: Credentials, trust: ssl.SSLContext, *, clock: Clock) -> None:
+    def __init__(
+        self, credentials: Credentials, trust: ssl.SSLContext, *, clock: Clock, proxy: Proxy | None = None
+    ) -> None:
+        self._proxy = proxy
         self._credentials = credentials
         self._trust = trust
         self._clock = clock
@@ -146,7 +176,7 @@ class AccessTokens:
             await asyncio.wait([question])
 
     async def _ask(self) -> str:
-        question = _Question(self._trust, self._clock)
+        question = _Question(self._trust, self._clock, self._proxy)
         asked_at = self._clock.monotonic()
         await asyncio.to_thread(self._credentials.refresh, question)
         token, lifetime = question.grant.access_token, question.grant.expires_in
@@ -183,7 +213,8 @@ class _Question(Request):
 
     grant: _Grant
 
-    def __init__(self, trust: ssl.SSLContext, clock: Clock) -> None:
+    def __init__(self, trust: ssl.SSLContext, clock: Clock, proxy: Proxy | None) -> None:
+        self._proxy = proxy.for_client if proxy else None
         self._trust = trust
         self._clock = clock
 
@@ -198,10 +229,12 @@ class _Question(Request):
     ) -> _Answer:
         """Raises NoAccess for every answer without an access token."""
         try:
-            with httpx.Client(verify=self._trust, trust_env=False, timeout=SECONDS) as client:
+            with httpx.Client(
+                verify=self._trust, proxy=self._proxy, trust_env=False, timeout=SECONDS
+            ) as client:
                 response = client.request(method, url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise NoAccess(lost(error)) from None
+            raise NoAccess(lost(told(error))) from None
         if response.status_code != 200:
             raise NoAccess(_refusal(response, self._clock.now()))
         try:
@@ -213,12 +246,12 @@ class _Question(Request):
 
 def _refusal(response: httpx.Response, now: int) -> Receipt:
     """A refusal in OAuth's own form is an operator's affair; anything else may pass."""
-    status = response.status_code
+    status, later = response.status_code, response.headers.get("retry-after", "")
     try:
         said = msgspec.json.decode(response.content, type=_Refusal)
     except msgspec.DecodeError:
-        return Receipt(Outcome.UNAVAILABLE, reason(status), retry_after(response, now))
+        return Receipt(Outcome.UNAVAILABLE, reason(status), retry_after(later, now))
     words = reason(status, f"{said.error} {said.error_description}")
     if status in (400, 401, 403):
         return Receipt(Outcome.REFUSED, words)
-    return Receipt(Outcome.UNAVAILABLE, words, retry_after(response, now))
+    return Receipt(Outcome.UNAVAILABLE, words, retry_after(later, now))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from pns.errors import SettingsError
-
-_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-_ALLOWED = 'must be a URL such as "mqtts://mqtt.example.com:8883", without user, query and fragment'
+from pns.settings.broker_url import mqtt
 
 _LEVEL = re.compile(r"[^/+#]*")
 _PREFIX = re.compile(r"[^$/+#\0][^+#\0]*")
@@ -27,14 +24,10 @@ class Place(NamedTuple):
 def parse(url: str, key: str) -> Place:
     """The place named by `url`. Raises SettingsError naming `key`, without the value."""
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise SettingsError(f"{key} {_ALLOWED}") from None
-    odd = "@" in parts.netloc or parts.query or parts.fragment or port == 0
-    if parts.scheme not in _PORTS or not parts.hostname or odd:
-        raise SettingsError(f"{key} {_ALLOWED}")
-    return Place(url, parts.hostname, port or _PORTS[parts.scheme], parts.scheme in ("mqtts", "wss"))
+        parts = mqtt(url, web=True)
+    except ValueError as error:
+        raise SettingsError(f"{key} {error}") from None
+    return Place(url, parts.host, parts.port, parts.tls)
 
 
 def check_prefix(prefix: str) -> None:

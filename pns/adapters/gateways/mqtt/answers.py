@@ -13,7 +13,7 @@ NOT_AUTHORIZED = 0x87
 TOPIC_NAME_INVALID = 0x90
 PAYLOAD_FORMAT_INVALID = 0x99
 
-_OUTCOMES = {
+OUTCOMES = {
     SUCCESS: Outcome.ACCEPTED,
     NO_SUBSCRIBERS: Outcome.RETRY,
     NOT_AUTHORIZED: Outcome.REFUSED,
@@ -25,7 +25,7 @@ _OUTCOMES = {
 
 def receipt(reason: ReasonCode, topic_prefix: str) -> Receipt:
     """`topic_prefix`: of all topics of this PNS, for the advice to the operator."""
-    outcome, said = _OUTCOMES.get(reason.value, Outcome.UNAVAILABLE), f"{reason.value} {reason}"
+    outcome, said = OUTCOMES.get(reason.value, Outcome.UNAVAILABLE), f"{reason.value} {reason}"
     if outcome is Outcome.ACCEPTED:
         return Receipt(outcome)
     if reason.value == NO_SUBSCRIBERS:

@@ -11,27 +11,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pns.adapters.gateways import p256
 from pns.adapters.gateways.endpoint import NOT_PUBLIC, Endpoint, ForbiddenEndpoint, Reach
 from pns.adapters.gateways.http import trusted
 from pns.adapters.gateways.webpush import message as webpush_message
+from pns.adapters.gateways.webpush import subscription as subscriptions
 from pns.adapters.gateways.webpush import vapid
-from pns.adapters.gateways.webpush.answers import receipt
-from pns.adapters.gateways.webpush.public_line import Answer, NoAnswer, PublicLine, UnknownHost, Unreachable
+from pns.adapters.gateways.webpush.answers import names_another_key, receipt
+from pns.adapters.gateways.webpush.public_line import PublicLine, UnknownHost
 from pns.contracts.gateway import NO_FACTS, IsRegistered, Outcome, Receipt, Throughput, wrong
 from pns.errors import SettingsError, Unavailable
-from pns.model.device import Address, Device, Network, Registration, Subscription
+from pns.model.device import Address, Device, Network, Registration, Subscription, is_subscribed_with
 from pns.model.push import Push
 from pns.runtime.clock import Clock
+from pns.runtime.http1 import Answer, NoAnswer, Unreachable
 from pns.runtime.one_line import printable
+from pns.runtime.proxy import Proxy
 from pns.runtime.quiet_log import QuietLog
 from pns.settings import WebPushSettings
 from pns.settings.rules import Constraint
 
 log = logging.getLogger(__name__)
 
-APPLE = ".push.apple.com"
-"""Where Safari is reached."""
 _MOST_EXPIRATION = 253_402_300_799_000
 """Milliseconds since 1970: the end of the year 9999."""
 
@@ -52,8 +52,14 @@ class WebPush:
     networks: frozenset[Network] = frozenset({"webpush"})
 
     def __init__(
-        self, settings: WebPushSettings, *, clock: Clock, private_key: Callable[[], Awaitable[str]]
+        self,
+        settings: WebPushSettings,
+        *,
+        clock: Clock,
+        private_key: Callable[[], Awaitable[str]],
+        proxy: Proxy | None = None,
     ) -> None:
+        self._proxy = proxy
         self.facts: Mapping[str, str] = NO_FACTS
         self.throughput = Throughput(settings.rate_per_second, settings.concurrency)
         self._settings = settings
@@ -68,7 +74,13 @@ class WebPush:
         trust = trusted(self._settings.ca_file, "push.webpush.ca_file")
         key = _checked("private_key", vapid.check_private_key, await self._private_key())
         signer = vapid.Vapid(key, subject=subject, clock=self._clock)
-        line = PublicLine(self._reach, trust=trust, connections=self._settings.concurrency, clock=self._clock)
+        line = PublicLine(
+            self._reach,
+            trust=trust,
+            connections=self._settings.concurrency,
+            clock=self._clock,
+            proxy=self._proxy,
+        )
         self._started = _Started(signer, line)
         self.facts = MappingProxyType({"application_server_key": signer.public_key})
 
@@ -77,12 +89,12 @@ class WebPush:
             await self._started.line.close()
 
     def check(self, registration: Registration) -> None:
-        subscription = _subscription(registration)
+        subscription = subscriptions.subscription(registration)
         try:
             self._reach.check(Endpoint.parse(subscription.endpoint))
         except ForbiddenEndpoint as error:
             raise wrong("/subscription/endpoint", str(error)) from None
-        _check_keys(subscription)
+        subscriptions.check(registration)
         self._expires_at(subscription)
 
     def circuit(self, device: Device) -> str:
@@ -94,12 +106,14 @@ class WebPush:
 
     async def register(self, registration: Registration, device_id: str) -> Address:
         self.check(registration)
-        subscription = _subscription(registration)
+        subscription = subscriptions.subscription(registration)
         await self._look_up(Endpoint.parse(subscription.endpoint))
+        keys, ours = subscriptions.kept(registration), self._running().signer.public_key
         return Address(
             address=subscription.endpoint,
-            keys={"p256dh": subscription.keys.p256dh, "auth": subscription.keys.auth},
+            keys=keys,
             expires_at=self._expires_at(subscription),
+            reply={} if is_subscribed_with(ours, keys) else {"application_server_key": ours},
         )
 
     async def unregister(self, device: Device) -> None:
@@ -111,8 +125,8 @@ class WebPush:
     async def push(self, push: Push) -> Receipt:
         try:
             endpoint = Endpoint.parse(push.device.address)
-            if push.dismissed and endpoint.host.endswith(APPLE):
-                return Receipt(Outcome.FAILED, "Safari ends a subscription for pushes that show nothing")
+            if flaw := self._flaw(push, endpoint):
+                return Receipt(Outcome.FAILED, flaw)
             answer = await self._send(push, endpoint)
         except webpush_message.Unsendable as error:
             return Receipt(Outcome.FAILED, str(error))
@@ -122,11 +136,19 @@ class WebPush:
             return Receipt(Outcome.UNAVAILABLE, f"not reached ({error})")
         except NoAnswer as error:
             return Receipt(Outcome.RETRY, f"no answer ({error})")
-        return self._learned(endpoint, receipt(answer, endpoint=push.device.address, now=self._clock.now()))
+        return self._learned(push.device, endpoint, answer)
 
     async def trouble(self) -> str:
         """No service to ask. A started gateway has a key and a subject that can be sent."""
         return "" if self._started else "Web Push was not started, so it has no key to sign with."
+
+    def _flaw(self, push: Push, endpoint: Endpoint) -> str:
+        """Why nobody is asked to take this push."""
+        if not is_subscribed_with(self._running().signer.public_key, push.device.keys):
+            return subscriptions.OTHER_KEY
+        if push.dismissed and not subscriptions.bears_silence(push.device, endpoint.host):
+            return subscriptions.SILENT
+        return ""
 
     async def _send(self, push: Push, endpoint: Endpoint) -> Answer:
         signer, line = self._running()
@@ -135,16 +157,25 @@ class WebPush:
         signed = {"Authorization": signer.authorization(endpoint.origin), **headers}
         return await line.post(endpoint, headers=signed, body=body)
 
-    def _learned(self, endpoint: Endpoint, found: Receipt) -> Receipt:
-        """A service that took our token and refuses the token later means one device. The device subscribed
-        with another key than ours, by mistake or to hold up all others there.
+    def _learned(self, device: Device, endpoint: Endpoint, answer: Answer) -> Receipt:
+        """The receipt, and what it says of our key.
+
+        A service that took our token and refuses the token later means one device, subscribed with another
+        key than ours: after a change of our key, by mistake, or to hold up all others there. A service that
+        has not taken the token yet may mean all devices, or this one. So nobody waits for a refused device.
         """
         signer, _ = self._running()
+        found = receipt(answer, endpoint=device.address, now=self._clock.now())
         if found.outcome is Outcome.ACCEPTED:
             signer.was_taken(endpoint.origin)
-        elif found.outcome is Outcome.REFUSED and signer.is_good(endpoint.origin):
+        good, refused = signer.is_good(endpoint.origin), found.outcome is Outcome.REFUSED
+        unknown = "server_key" not in device.keys
+        if names_another_key(answer) or (good and unknown and answer.status == 403):
+            marked = subscriptions.refused(device.keys, signer.public_key)
+            return found._replace(outcome=Outcome.RETRY, keys=marked)
+        if refused and good:
             return found._replace(outcome=Outcome.RETRY)
-        return found
+        return found._replace(of_device=refused)
 
     async def _look_up(self, endpoint: Endpoint) -> None:
         try:
@@ -183,25 +214,3 @@ def _checked(key: str, constraint: Constraint, text: str) -> str:
         return constraint(text)
     except ValueError as error:
         raise SettingsError(f"push.webpush.{key} {error}") from None
-
-
-def _subscription(registration: Registration) -> Subscription:
-    if registration.network != "webpush":
-        raise wrong("/network", 'must be "webpush"')
-    if registration.token is not None:
-        raise wrong("/token", "must be left out: Web Push has a subscription in its place")
-    if registration.subscription is None:
-        raise wrong("/subscription", "must be what the browser's `pushManager.subscribe()` returned")
-    return registration.subscription
-
-
-def _check_keys(subscription: Subscription) -> None:
-    try:
-        p256.public_key(subscription.keys.p256dh)
-    except ValueError:
-        allowed = "must be a public key of P-256, uncompressed, 65 bytes in base64url"
-        raise wrong("/subscription/keys/p256dh", allowed) from None
-    try:
-        p256.decode(subscription.keys.auth, webpush_message.AUTH_BYTES)
-    except ValueError:
-        raise wrong("/subscription/keys/auth", "must be 16 bytes in base64url") from None

@@ -1,21 +1,23 @@
 """The parts of a Web Push message: its text, its encryption (RFC 8291), its headers (RFC 8030 §5).
 
 Pure but for the key and the salt, which are new for each message. All sizes are bytes, and are checked before
-sending: http_ece would cut a long text into several records, and RFC 8291 §4 forbids several.
+sending: a text has a single record (RFC 8291 §4). encryption.py encrypts.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-import http_ece
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pns.adapters.gateways import p256
+from pns.adapters.gateways.webpush.declarative import declarative
+from pns.adapters.gateways.webpush.encryption import SALT_BYTES, Reader, sealed
 from pns.model.push import Push, WebPushControls
 
 MAX_BODY = 4096
@@ -27,6 +29,7 @@ DISMISSAL_SECONDS = 4 * 3600
 """For how long a dismissal is worth sending."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_IN_BOTH = frozenset({"title", "body", "url", "icon", "tag"})
 
 
 class Unsendable(ValueError):
@@ -34,27 +37,38 @@ class Unsendable(ValueError):
 
 
 def text(push: Push) -> bytes:
-    """The message for the page's service worker, as JSON. Raises Unsendable if the message is too long."""
-    encoded = msgspec.json.encode(push.dismissal() if push.dismissed else _message(push))
-    if len(encoded) > MAX_TEXT:
-        raise Unsendable(f"the message has {len(encoded)} bytes; Web Push takes {MAX_TEXT}")
-    return encoded
+    """The message for the page's service worker, as JSON. Raises Unsendable if the message is too long.
+
+    A browser whose page reads the declarative form gets the form beside the worker's own. Where both are too
+    long, the own members that the form has too are left out; where that is too long, the form.
+    """
+    if push.dismissed:
+        return _fitting([push.dismissal()])
+    own, origin = _message(push), push.device.keys.get("declarative")
+    if not origin:
+        return _fitting([own])
+    form = declarative(push, origin)
+    rest = {name: value for name, value in own.items() if name not in _IN_BOTH}
+    return _fitting([{**own, **form}, {**rest, **form}, own])
+
+
+def _fitting(messages: Sequence[Mapping[str, Any]]) -> bytes:
+    """The first message that is short enough. Raises Unsendable with the size of the last."""
+    for message in messages:
+        encoded = msgspec.json.encode(message)
+        if len(encoded) <= MAX_TEXT:
+            return encoded
+    raise Unsendable(f"the message has {len(encoded)} bytes; Web Push takes {MAX_TEXT}")
 
 
 def encrypted(text: bytes, keys: Mapping[str, str]) -> bytes:
     """The body: `text` for the owner of the subscription's `keys`, in one record. Raises Unsendable."""
     try:
-        browser, auth = p256.public_key(keys["p256dh"]), p256.decode(keys["auth"], AUTH_BYTES)
+        reader = Reader(p256.decode(keys["p256dh"], p256.POINT_BYTES), p256.decode(keys["auth"], AUTH_BYTES))
+        key = ec.generate_private_key(p256.CURVE)
+        body = sealed(text, reader, key=key, salt=os.urandom(SALT_BYTES), record=MAX_BODY)
     except (KeyError, ValueError):
         raise Unsendable("the subscription has no usable keys") from None
-    body: bytes = http_ece.encrypt(
-        text,
-        private_key=ec.generate_private_key(p256.CURVE),
-        dh=p256.point(browser),
-        auth_secret=auth,
-        rs=MAX_BODY,
-        version="aes128gcm",
-    )
     if len(body) > MAX_BODY:
         raise Unsendable(f"the encrypted message has {len(body)} bytes; Web Push takes {MAX_BODY}")
     return body

@@ -7,7 +7,6 @@ another cause. Asks nobody, and never shows the private key.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,13 +17,12 @@ from pns.adapters.gateways import p256
 from pns.model.timestamp import SECOND
 from pns.runtime.clock import Clock
 from pns.settings.rules import Origin
+from pns.settings.subject import subject
 
 LIFE_SECONDS = 12 * 3600
 """RFC 8292 §2 allows 24 hours; half of the time leaves room for wrong clocks."""
 MOST_ORIGINS = 1000
 """The number of kept tokens. Clients choose the origins, so the number of origins has no bound."""
-
-_SUBJECT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://[^\s/@]+(/\S*)?")
 
 
 def new_private_key() -> str:
@@ -50,9 +48,7 @@ def check_private_key(text: str) -> str:
 
 def check_subject(text: str) -> str:
     """`push.webpush.subject`."""
-    if text.isascii() and _SUBJECT.fullmatch(text):
-        return text
-    raise ValueError('must be a "mailto:" address or an "https://" URL, such as "mailto:you@example.com"')
+    return subject(text)
 
 
 class _Token(NamedTuple):
@@ -78,7 +74,7 @@ class Vapid:
 
     def was_taken(self, origin: Origin) -> None:
         """`origin` has accepted a push of ours."""
-        if origin in self._tokens:
+        if origin in self._tokens and not self._tokens[origin].taken:
             self._tokens[origin] = self._tokens[origin]._replace(taken=True)
 
     def is_good(self, origin: Origin) -> bool:

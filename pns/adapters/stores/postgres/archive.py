@@ -13,9 +13,9 @@ import msgspec
 
 from pns.adapters.stores.postgres.connection import PATIENCE_SECONDS as CONNECT_SECONDS
 from pns.adapters.stores.postgres.connection import PostgresConnections
-from pns.adapters.stores.postgres.errors import unavailable
+from pns.adapters.stores.postgres.errors import refusal
 from pns.adapters.stores.postgres.migrate import migrate
-from pns.adapters.stores.postgres.reads import place_in
+from pns.adapters.stores.postgres.place import place_in
 from pns.adapters.stores.schema import require
 from pns.adapters.stores.statements import load
 from pns.contracts.archive import TABLES, Counts, Key, Mark, Numbers, Row, Table
@@ -36,7 +36,7 @@ class PostgresArchive:
     def __init__(self, url: str) -> None:
         self._url = url
         self.place = place_in(url)
-        self._connections = PostgresConnections(url, most=1, patience=PATIENCE_SECONDS)
+        self._connections = PostgresConnections(url, most=1, patience=PATIENCE_SECONDS, any_encoding=True)
 
     async def open(self, *, make: bool = False) -> None:
         if make:
@@ -47,7 +47,7 @@ class PostgresArchive:
         except StoreUnavailable as error:
             raise self._with_place(error) from error
         except TimeoutError as error:
-            raise unavailable(error, self.place) from error
+            raise refusal(error, self.place) from error
         version, oldest_code = await self._row("schema")
         require(version, oldest_code, self.place)
 
@@ -85,7 +85,8 @@ class PostgresArchive:
 
     async def begin(self, mark: Mark, numbers: Numbers, secrets: dict[str, str]) -> None:
         async def set_out(connection: Any) -> None:
-            await connection.fetch(SQL["write_keys"], numbers.user_key, numbers.push_key)
+            keys = (numbers.user_key, numbers.push_key, numbers.announcement)
+            await connection.fetch(SQL["write_keys"], *keys)
             meta = {**secrets, "newest revocation": str(numbers.revocation)}
             await connection.executemany(SQL["write_meta"], meta.items())
             await _write_mark(connection, mark)
@@ -100,7 +101,11 @@ class PostgresArchive:
         await self._commit(add)
 
     async def end(self) -> None:
-        await self._commit(lambda connection: connection.execute(SQL["delete_mark"]))
+        async def complete(connection: Any) -> None:
+            await connection.execute(SQL["forget_erased"])
+            await connection.execute(SQL["delete_mark"])
+
+        await self._commit(complete)
 
     # ── the ways in ───────────────────────────────────────────────────────────────────────────────────
 
@@ -125,7 +130,7 @@ class PostgresArchive:
             raise self._with_place(error) from error
 
     def _with_place(self, error: StoreUnavailable) -> StoreUnavailable:
-        return StoreUnavailable(f"{self.place}: {error}")
+        return StoreUnavailable(f"{self.place}: {error.told}")
 
 
 async def _write_mark(connection: Any, mark: Mark) -> None:

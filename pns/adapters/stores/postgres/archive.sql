@@ -19,13 +19,49 @@ SELECT {erased} FROM erased WHERE user_key > $1 ORDER BY user_key LIMIT 2000
 SELECT {notifications}
 FROM (
   SELECT found.*, row_number() OVER (ORDER BY user_key, seq) AS item,
-    sum(octet_length(data)) OVER (ORDER BY user_key, seq) AS bytes
+    sum(octet_length(data) + coalesce(octet_length(grouped), 0)) OVER (ORDER BY user_key, seq) AS bytes
   FROM (
     SELECT * FROM notifications
     WHERE (user_key, seq) > ($1, $2)
     ORDER BY user_key, seq LIMIT 2000) found) page
 WHERE item = 1 OR bytes <= 4194304
 ORDER BY user_key, seq
+
+-- name: read_pending
+-- Likewise, up to 4 MiB.
+SELECT {pending}
+FROM (
+  SELECT found.*, row_number() OVER (ORDER BY user_key, notification_id) AS item,
+    sum(octet_length(data) + coalesce(octet_length(grouped), 0))
+      OVER (ORDER BY user_key, notification_id) AS bytes
+  FROM (
+    SELECT * FROM pending
+    WHERE (user_key, notification_id) > ($1, $2)
+    ORDER BY user_key, notification_id LIMIT 2000) found) page
+WHERE item = 1 OR bytes <= 4194304
+ORDER BY user_key, notification_id
+
+-- name: read_erased_pending
+-- Likewise.
+SELECT {erased_pending} FROM erased_pending WHERE user_key > $1 ORDER BY user_key LIMIT 2000
+
+-- name: read_group_members
+-- Likewise.
+SELECT {group_members} FROM group_members
+WHERE (user_key, group_key, member) > ($1, $2, $3)
+ORDER BY user_key, group_key, member LIMIT 2000
+
+-- name: read_group_ids
+-- Likewise.
+SELECT {group_ids} FROM group_ids
+WHERE (user_key, group_key, slot) > ($1, $2, $3)
+ORDER BY user_key, group_key, slot LIMIT 2000
+
+-- name: read_ended_groups
+-- Likewise.
+SELECT {ended_groups} FROM ended_groups
+WHERE (user_key, group_key) > ($1, $2)
+ORDER BY user_key, group_key LIMIT 2000
 
 -- name: read_revocations
 -- Likewise.
@@ -73,6 +109,54 @@ FROM (
 WHERE item = 1 OR bytes <= 4194304
 ORDER BY publication_id
 
+-- name: read_announcements
+-- Likewise, up to 4 MiB.
+SELECT {announcements}
+FROM (
+  SELECT found.*, row_number() OVER (ORDER BY seq) AS item,
+    sum(octet_length(content)) OVER (ORDER BY seq) AS taken
+  FROM (
+    SELECT * FROM announcements
+    WHERE seq > $1
+    ORDER BY seq LIMIT 2000) found) page
+WHERE item = 1 OR taken <= 4194304
+ORDER BY seq
+
+-- name: read_categories
+-- Likewise.
+SELECT {categories} FROM categories
+WHERE category > $1 ORDER BY category LIMIT 2000
+
+-- name: read_choices
+-- Likewise.
+SELECT {choices} FROM choices
+WHERE (user_key, category) > ($1, $2) ORDER BY user_key, category LIMIT 2000
+
+-- name: read_acts
+-- Likewise.
+SELECT {acts} FROM acts WHERE act_id > $1 ORDER BY act_id LIMIT 2000
+
+-- name: read_webhook_waiting
+-- Likewise.
+SELECT {webhook_waiting} FROM webhook_waiting
+WHERE (user_key, due_at, seq) > ($1, $2, $3) ORDER BY user_key, due_at, seq LIMIT 2000
+
+-- name: read_webhook_users
+-- Likewise.
+SELECT {webhook_users} FROM webhook_users
+WHERE user_key > $1 ORDER BY user_key LIMIT 2000
+
+-- name: read_webhook_events
+-- Likewise.
+SELECT {webhook_events} FROM webhook_events
+WHERE webhook_id > $1 ORDER BY webhook_id LIMIT 2000
+
+-- name: read_timeline
+-- Likewise.
+SELECT {timeline} FROM timeline
+WHERE (user_key, at, notification_id, what) > ($1, $2, $3, $4)
+ORDER BY user_key, at, notification_id, what LIMIT 2000
+
 -- name: count_users
 -- How many rows?
 SELECT count(*) FROM users
@@ -84,6 +168,26 @@ SELECT count(*) FROM erased
 -- name: count_notifications
 -- How many rows?
 SELECT count(*) FROM notifications
+
+-- name: count_pending
+-- How many rows?
+SELECT count(*) FROM pending
+
+-- name: count_erased_pending
+-- How many rows?
+SELECT count(*) FROM erased_pending
+
+-- name: count_group_members
+-- How many rows?
+SELECT count(*) FROM group_members
+
+-- name: count_group_ids
+-- How many rows?
+SELECT count(*) FROM group_ids
+
+-- name: count_ended_groups
+-- How many rows?
+SELECT count(*) FROM ended_groups
 
 -- name: count_revocations
 -- How many rows?
@@ -109,23 +213,64 @@ SELECT count(*) FROM subscriptions
 -- How many rows?
 SELECT count(*) FROM publications
 
+-- name: count_announcements
+-- How many rows?
+SELECT count(*) FROM announcements
+
+-- name: count_categories
+-- How many rows?
+SELECT count(*) FROM categories
+
+-- name: count_choices
+-- How many rows?
+SELECT count(*) FROM choices
+
+-- name: count_acts
+-- How many rows?
+SELECT count(*) FROM acts
+
+-- name: count_webhook_waiting
+-- How many rows?
+SELECT count(*) FROM webhook_waiting
+
+-- name: count_webhook_users
+-- How many rows?
+SELECT count(*) FROM webhook_users
+
+-- name: count_webhook_events
+-- How many rows?
+SELECT count(*) FROM webhook_events
+
+-- name: count_timeline
+-- How many rows?
+SELECT count(*) FROM timeline
+
 -- name: counts
--- Unseen notifications, and users whose count is another one than that of their rows.
+-- Unseen notifications, and users with a number that is another one than that of their rows.
 SELECT
   (SELECT count(*) FROM notifications WHERE seen_date IS NULL),
-  (SELECT count(*)
-   FROM users u
-   LEFT JOIN (
-     SELECT user_key, count(*) AS count FROM notifications WHERE seen_date IS NULL GROUP BY user_key
-   ) n ON n.user_key = u.user_key
-   WHERE u.unseen <> coalesce(n.count, 0))
+  (SELECT count(DISTINCT u.user_key)
+   FROM (
+     SELECT user_key
+     FROM (
+       SELECT user_key, '' AS category, 1 AS unseen, 1 AS unread FROM notifications WHERE seen_date IS NULL
+       UNION ALL SELECT user_key, '', 0, 1 FROM notifications WHERE read_date = 0
+       UNION ALL SELECT user_key, '', -unseen, -unseen - seen_unread FROM users
+       UNION ALL SELECT user_key, category, 1, 1 FROM notifications
+       WHERE category IS NOT NULL AND seen_date IS NULL
+       UNION ALL SELECT user_key, category, 0, 1 FROM notifications
+       WHERE category IS NOT NULL AND read_date = 0
+       UNION ALL SELECT user_key, category, -unseen, -unread FROM category_counts) part
+     GROUP BY user_key, category HAVING sum(unseen) <> 0 OR sum(unread) <> 0) wrong
+   JOIN users u ON u.user_key = wrong.user_key)
 
 -- name: numbers
 -- The highest numbers given out so far.
 SELECT
   coalesce(pg_sequence_last_value(pg_get_serial_sequence('users', 'user_key')::regclass), 0),
   coalesce((SELECT value::bigint FROM meta WHERE name = 'newest revocation'), 0),
-  coalesce(pg_sequence_last_value(pg_get_serial_sequence('pushes', 'push_key')::regclass), 0)
+  coalesce(pg_sequence_last_value(pg_get_serial_sequence('pushes', 'push_key')::regclass), 0),
+  coalesce(pg_sequence_last_value(pg_get_serial_sequence('announcements', 'seq')::regclass), 0)
 
 -- name: secrets
 -- What nodes share: all of `meta` that is not about this store alone.
@@ -136,7 +281,13 @@ SELECT name, value FROM meta WHERE name NOT IN ('probe', 'newest revocation', 'c
 SELECT 1 FROM users UNION ALL SELECT 1 FROM erased UNION ALL SELECT 1 FROM notifications
 UNION ALL SELECT 1 FROM revocations UNION ALL SELECT 1 FROM devices UNION ALL SELECT 1 FROM pushes
 UNION ALL SELECT 1 FROM audiences UNION ALL SELECT 1 FROM subscriptions
-UNION ALL SELECT 1 FROM publications LIMIT 1
+UNION ALL SELECT 1 FROM publications UNION ALL SELECT 1 FROM announcements
+UNION ALL SELECT 1 FROM group_members UNION ALL SELECT 1 FROM group_ids UNION ALL SELECT 1 FROM ended_groups
+UNION ALL SELECT 1 FROM pending UNION ALL SELECT 1 FROM erased_pending
+UNION ALL SELECT 1 FROM categories UNION ALL SELECT 1 FROM choices UNION ALL SELECT 1 FROM timeline
+UNION ALL SELECT 1 FROM webhook_waiting UNION ALL SELECT 1 FROM webhook_users
+UNION ALL SELECT 1 FROM webhook_events
+UNION ALL SELECT 1 FROM acts LIMIT 1
 
 -- name: living
 -- Nodes that hold a lease.
@@ -155,7 +306,8 @@ SELECT value FROM meta WHERE name = 'copy'
 -- name: write_keys
 -- The next keys are one above.
 SELECT setval(pg_get_serial_sequence('users', 'user_key'), greatest($1::bigint, 1), $1::bigint > 0),
-  setval(pg_get_serial_sequence('pushes', 'push_key'), greatest($2::bigint, 1), $2::bigint > 0)
+  setval(pg_get_serial_sequence('pushes', 'push_key'), greatest($2::bigint, 1), $2::bigint > 0),
+  setval(pg_get_serial_sequence('announcements', 'seq'), greatest($3::bigint, 1), $3::bigint > 0)
 
 -- name: write_meta
 -- A secret, the newest revocation, or the mark.
@@ -165,3 +317,7 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 -- name: delete_mark
 -- The copy is complete.
 DELETE FROM meta WHERE name = 'copy'
+
+-- name: forget_erased
+-- The triggers of the target have counted the categories of rows that are still to be removed.
+DELETE FROM category_counts WHERE user_key IN (SELECT user_key FROM erased)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import cast
 
-from pns.adapters.stores.drafts import size
+from pns.adapters.stores.announcements import NotCaughtUp
+from pns.adapters.stores.appends import Append
+from pns.adapters.stores.copies import step_to
 from pns.adapters.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
-from pns.adapters.stores.postgres.append import Append, append
+from pns.adapters.stores.postgres import spreading, taking_back
 from pns.adapters.stores.postgres.outbox import Committing, Reading
 from pns.adapters.stores.postgres.rows import (
     Session,
@@ -24,20 +27,43 @@ from pns.adapters.stores.postgres.rows import (
     tuples,
 )
 from pns.adapters.stores.postgres.writes import Found, Name, Write
-from pns.adapters.stores.publications import StoredPublication, columns_of, drafts_of, publication_of, step_of
-from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
-from pns.contracts.store import Appended
+from pns.adapters.stores.publications import (
+    LookedAt,
+    StoredPublication,
+    columns_of,
+    page_of,
+    place_of,
+    publication_of,
+    seen_of,
+    stretch_of,
+)
+from pns.contracts.audiences import EVERYBODY, Publication, Reached, Stretch, Subscriber, TakenBack
 from pns.model.push import PushSchedule
+from pns.model.webhook import NO_WEBHOOK, WebhookTerms
 from pns.runtime.clock import Clock
 
 
 class PostgresAudiences:
     """See pns.contracts.audiences.Audiences."""
 
-    def __init__(self, read: Reading, write: Committing, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        read: Reading,
+        write: Committing,
+        *,
+        others: Callable[[], int],
+        clock: Clock,
+        webhook: WebhookTerms = NO_WEBHOOK,
+        noting: bool = False,
+    ) -> None:
+        """`others`: the number of writes so far, but for steps. `noting`: timelines are kept."""
+        self._others = others
+        self._webhook = webhook
+        self._noting = noting
         self._read = read
         self._write = write
         self._clock = clock
+        self._foresight = spreading.Foresight()
 
     async def make(self, audience: str) -> bool:
         new = {"audience": audience, "now": self._clock.now()}
@@ -87,12 +113,18 @@ class PostgresAudiences:
 
     async def publish(self, publication: Publication) -> Publication:
         publish = Write(
-            partial(_publish, publication=publication), names=(_publication_name(publication.publication_id),)
+            partial(_publish, publication=publication), names=(publication_name(publication.publication_id),)
         )
         return await self._write(publish)
 
     async def publication(self, publication_id: str) -> Publication | None:
         return await self._read(partial(_publication, publication_id=publication_id))
+
+    async def publications(
+        self, before: Publication | None, *, limit: int, max_bytes: int
+    ) -> list[Publication]:
+        where = {**place_of(before), "limit": limit, "max_bytes": max_bytes}
+        return await self._read(partial(_page, where=where, max_bytes=max_bytes))
 
     async def due_publication(self, until: int) -> Publication | None:
         now = {"now": self._clock.now()}
@@ -106,31 +138,94 @@ class PostgresAudiences:
         where = {"audience": safe_id(audience), "after": after, "limit": limit}
         return await self._read(lambda session: rows(session, name, where, kind=Subscriber))
 
+    async def connected(self, publication: Publication, *, limit: int) -> Sequence[Subscriber]:
+        where = {"audience": publication.audience, "now": self._clock.now(), "limit": limit}
+        found = await self._read(
+            lambda session: rows(session, "connected_subscribers", where, kind=Subscriber)
+        )
+        ahead = {*publication.ahead}
+        return sorted(user for user in {*found} if user.user_key not in ahead)
+
+    async def due_seen(self, until: int) -> Publication | None:
+        now = {"now": self._clock.now()}
+        if not await self._found("any_task", {**now, "task": "spread"}):
+            return None
+        lease = partial(_one, name="lease_seen", where={**now, "until": until})
+        return await self._write(Write(lease, last=True))
+
+    async def seen_users(self, publication: Publication, *, limit: int) -> Stretch:
+        where = seen_of(publication, limit)
+        found = await self._read(lambda session: rows(session, "everybody_seen", where, kind=LookedAt))
+        return stretch_of(found, limit, after=publication.after, looked=where["limit"])
+
     async def reach(
         self,
         publication: Publication,
         users: Sequence[Subscriber],
         *,
         complete: bool,
+        end: int | None = None,
+        ahead: bool = False,
         terms: PushSchedule | None = None,
         committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
-        now = self._clock.now()
-        step, wanted = (
-            step_of(publication, users, now if complete else None),
-            drafts_of(publication, users, now),
-        )
+        alone = Append((), self._clock.now(), terms, self._webhook, self._noting)
+        end = publication.after if ahead else end
+        step = step_to(publication, users, end=end, complete=complete, alone=alone)._replace(ahead=ahead)
         reach = Write(
-            partial(_reach, step=step, request=Append(wanted, now, terms)),
-            user_ids=tuple(user.user_id for user in users),
-            names=(_publication_name(publication.publication_id),),
+            partial(spreading.reach, step=step, foresight=self._foresight),
+            names=(publication_name(publication.publication_id),),
         )
-        return await self._write(reach, size=SMALL_WRITE + size(wanted), committed=committed)
+        told = cast(Callable[[Reached | NotCaughtUp | None], object] | None, committed)
+        reached = await self._write(reach, size=step.size, committed=told, apart=True)
+        return cast(Reached | None, reached)
+
+    @property
+    def others(self) -> int:
+        return self._others()
+
+    async def alone(self) -> bool:
+        return True  # each node has a connection of its own, and no write waits for another's
+
+    async def take_back(self, publication_id: str) -> Publication | None:
+        take_back = partial(_take_back, publication_id=safe_id(publication_id), now=self._clock.now())
+        return await self._write(Write(take_back, names=(publication_name(publication_id),)))
+
+    async def due_taking_back(self, until: int) -> Publication | None:
+        now = {"now": self._clock.now()}
+        if not await self._found("any_task", {**now, "task": "take_back"}):
+            return None
+        lease = partial(_one, name="lease_taking_back", where={**now, "until": until})
+        return await self._write(Write(lease, last=True))
+
+    async def holders(self, publication: Publication, *, limit: int) -> Stretch:
+        return await self._read(partial(taking_back.holders, publication=publication, limit=limit))
+
+    async def take_from(
+        self,
+        publication: Publication,
+        stretch: Stretch,
+        *,
+        committed: Callable[[TakenBack | None], object] | None = None,
+    ) -> TakenBack | None:
+        now = self._clock.now()
+        take = Write(
+            partial(
+                taking_back.take_from,
+                publication=publication,
+                stretch=stretch,
+                now=now,
+                noting=self._noting,
+            ),
+            user_keys=tuple(user.user_key for user in stretch.users),
+            names=(publication_name(publication.publication_id),),
+        )
+        return await self._write(take, size=SMALL_WRITE * (len(stretch.users) + 1), committed=committed)
 
     async def rest(self, publication_id: str, *, lease: int) -> None:
         turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}
         rest = partial(_change, name="rest", parameters=turn)
-        await self._write(Write(rest, names=(_publication_name(publication_id),)))
+        await self._write(Write(rest, names=(publication_name(publication_id),)))
 
     async def prune_publications(self, *, ended_before: int, limit: int) -> int:
         old = {"ended_before": ended_before, "limit": limit}
@@ -145,7 +240,8 @@ def _audience(audience: str) -> Name:
     return Name(f"audience {audience}")
 
 
-def _publication_name(publication_id: str) -> Name:
+def publication_name(publication_id: str) -> Name:
+    """The name that whoever changes a publication holds."""
     return Name(f"publication {publication_id}")
 
 
@@ -178,6 +274,16 @@ async def _publish(session: Session, *, publication: Publication) -> Publication
     return await _publication(session, publication.publication_id) or publication
 
 
+async def _page(session: Session, *, where: Mapping[str, object], max_bytes: int) -> list[Publication]:
+    return page_of(await rows(session, "publications_before", where, kind=StoredPublication), max_bytes)
+
+
+async def _take_back(session: Session, *, publication_id: str, now: int) -> Publication | None:
+    await affected(session, "withdraw_announcement", {"publication_id": publication_id})
+    await affected(session, "take_back", {"publication_id": publication_id, "now": now})
+    return await _publication(session, publication_id)
+
+
 async def _publication(session: Session, publication_id: str) -> Publication | None:
     return await _one(session, name="publication", where={"publication_id": safe_id(publication_id)})
 
@@ -185,11 +291,3 @@ async def _publication(session: Session, publication_id: str) -> Publication | N
 async def _one(session: Session, *, name: str, where: Mapping[str, object]) -> Publication | None:
     found = await row(session, name, where, kind=StoredPublication)
     return None if found is None else publication_of(found)
-
-
-async def _reach(session: Session, *, step: Mapping[str, object], request: Append) -> Reached | None:
-    if not await affected(session, "advance", step):
-        return None
-    (appended,) = await append(session, [request])
-    assert isinstance(appended, Appended), "what yields makes no conflict"
-    return Reached(appended.created, appended.changed)

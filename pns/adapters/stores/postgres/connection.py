@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import asyncpg
-
 from pns.adapters.stores.postgres.errors import ENGINE_ERRORS, lost, unavailable
 from pns.adapters.stores.postgres.rows import Session, affected
 from pns.errors import PNSError, StoreUnavailable
+from pns.runtime.postgres import connect as connect_to
+from pns.runtime.postgres import require_utf8
+from pns.settings.postgres_url import postgres
 
 T = TypeVar("T")
 
@@ -23,16 +24,21 @@ PATIENCE_SECONDS = 5.0
 """How long a use of a connection may take, waiting and connecting included."""
 
 
-async def connect(url: str, *, patience: float, within: float | None = None) -> Any:
+async def connect(
+    url: str, *, patience: float, within: float | None = None, any_encoding: bool = False
+) -> Any:
     """A connection to a writable server, ready for statements of up to `patience` seconds.
 
-    Connecting takes at most `within` seconds, by default `patience`. Raises the engine's errors.
+    Connecting takes at most `within` seconds, by default `patience`. Raises the engine's errors, for a
+    database that is not UTF-8 too, unless `any_encoding` will do.
     """
     within = patience if within is None else within
     deadline = asyncio.get_running_loop().time() + within
-    connection = await asyncpg.connect(url, timeout=within, target_session_attrs="primary")
-    prepare = affected(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))})
+    connection = await connect_to(postgres(url).arguments, timeout=within)
     try:
+        if not any_encoding:
+            require_utf8(connection)
+        prepare = affected(connection, "prepare_session", {"milliseconds": str(round(patience * 1_000))})
         await _until(deadline, prepare, connection)
     except BaseException:
         connection.terminate()
@@ -43,8 +49,11 @@ async def connect(url: str, *, patience: float, within: float | None = None) -> 
 class PostgresConnections:
     """Runs functions on connections of its own, at most `most` at the same time; others wait their turn."""
 
-    def __init__(self, url: str, *, most: int, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, most: int, patience: float = PATIENCE_SECONDS, any_encoding: bool = False
+    ) -> None:
         self._url = url
+        self._any_encoding = any_encoding
         self._most = most
         self._patience = patience
         self._turns = asyncio.Semaphore(most)
@@ -105,7 +114,7 @@ class PostgresConnections:
             if not connection.is_closed():
                 return connection
         left = max(0.001, deadline - asyncio.get_running_loop().time())
-        return await connect(self._url, patience=self._patience, within=left)
+        return await connect(self._url, patience=self._patience, within=left, any_encoding=self._any_encoding)
 
     def _leave(self, connection: Any, *, kept: bool) -> None:
         if kept and self._wanted and not connection.is_closed() and not connection.is_in_transaction():

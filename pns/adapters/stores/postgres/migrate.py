@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from pns.adapters.stores.postgres.connection import PATIENCE_SECONDS as CONNECT_SECONDS
 from pns.adapters.stores.postgres.connection import connect
-from pns.adapters.stores.postgres.errors import ENGINE_ERRORS, unavailable
-from pns.adapters.stores.postgres.reads import place_in
+from pns.adapters.stores.postgres.errors import ENGINE_ERRORS, refusal, worth_another_try
+from pns.adapters.stores.postgres.place import place_in
 from pns.adapters.stores.postgres.rows import SQL, Session, single_column, tuples
 from pns.adapters.stores.schema import ALEMBIC, PATIENCE_SECONDS, is_current, run_migrations
+
+MOST_TRIES = 10
+"""A node of an earlier release may hold a table, and want another that the upgrade holds. PostgreSQL ends one
+of the two. An upgrade that was ended has changed nothing, and is tried again.
+"""
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,7 +48,7 @@ async def _migrate(url: str, patience: float, connect_within: float) -> None:
             with ALEMBIC:
                 await _upgrade(url, place, patience)
     except ENGINE_ERRORS as error:
-        raise unavailable(error, place) from error
+        raise refusal(error, place) from error
 
 
 async def _is_current(session: Session, place: str) -> bool:
@@ -62,11 +67,15 @@ async def _upgrade(url: str, place: str, patience: float) -> None:
         return await connect(url, patience=patience)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
-    try:
-        async with engine.begin() as transaction:
-            await _run_alone(transaction, place)
-    except DBAPIError as error:
-        raise unavailable(getattr(error.orig, "__cause__", None) or error, place) from error
+    for left in reversed(range(MOST_TRIES)):
+        try:
+            async with engine.begin() as transaction:
+                await _run_alone(transaction, place)
+            return
+        except DBAPIError as error:
+            cause = getattr(error.orig, "__cause__", None) or error
+            if not (left and worth_another_try(cause)):
+                raise refusal(cause, place) from error
 
 
 async def _run_alone(transaction: AsyncConnection, place: str) -> None:

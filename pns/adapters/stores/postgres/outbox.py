@@ -18,6 +18,7 @@ from pns.contracts.outbox import Backlog, Claim, Settlement
 from pns.contracts.store import Committed
 from pns.model.device import Device, address_hash
 from pns.model.push import Push, PushStatus
+from pns.model.webhook import NO_WEBHOOK, WebhookTerms
 from pns.runtime.clock import Clock
 
 T = TypeVar("T")
@@ -30,17 +31,32 @@ class Reading(Protocol):
 
 
 class Committing(Protocol):
-    """Writes through the store's group commit."""
+    """Writes through the store's group commit. `apart`: in a commit of its own."""
 
     def __call__(
-        self, write: Write[T], /, *, size: int = SMALL_WRITE, committed: Committed[T] | None = None
+        self,
+        write: Write[T],
+        /,
+        *,
+        size: int = SMALL_WRITE,
+        committed: Committed[T] | None = None,
+        apart: bool = False,
     ) -> Awaitable[T]: ...
 
 
 class PostgresOutbox:
     """See pns.contracts.outbox.Outbox. `report`: as `read`, for statements on a whole table."""
 
-    def __init__(self, read: Reading, write: Committing, *, report: Reading, clock: Clock) -> None:
+    def __init__(
+        self,
+        read: Reading,
+        write: Committing,
+        *,
+        report: Reading,
+        clock: Clock,
+        webhook: WebhookTerms = NO_WEBHOOK,
+    ) -> None:
+        self._webhook = webhook
         self._read = read
         self._report = report
         self._write = write
@@ -100,13 +116,21 @@ class PostgresOutbox:
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         settle = Write(
-            partial(writes.settle, settlements=tuple(settlements), now=self._clock.now()),
+            partial(
+                writes.settle,
+                settlements=tuple(settlements),
+                webhook=self._webhook,
+                now=self._clock.now(),
+            ),
             user_ids=tuple({settlement.push.device.user_id for settlement in settlements}),
         )
         await self._write(settle, size=SMALL_WRITE * len(settlements))
 
     async def pushes(self, user_id: str, notification_id: str) -> list[PushStatus]:
         return await self._read(partial(reads.pushes, user_id=user_id, notification_id=notification_id))
+
+    async def still_unseen(self, user_id: str, ids: Sequence[str]) -> set[str]:
+        return await self._read(partial(reads.still_unseen, user_id=user_id, ids=ids))
 
     async def dismiss(self, user_id: str, expires_at: int) -> int:
         if not await self._read(partial(reads.any_untold, user_id=user_id)):

@@ -137,7 +137,10 @@ SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at AS push_ex
   u.unseen, n.data, n.create_date, n.category, n.collapse_key, n.push, n.seen_date, n.expire_date,
   EXISTS (
     SELECT 1 FROM connections o JOIN nodes l ON l.node_id = o.node_id
-    WHERE o.user_id = u.user_id AND l.lease_until > :now) AS connected
+    WHERE o.user_id = u.user_id AND l.lease_until > :now) AS connected,
+  EXISTS (
+    SELECT 1 FROM categories c LEFT JOIN choices o ON o.user_key = p.user_key AND o.category = c.category
+    WHERE c.category = n.category AND c.push_required = 0 AND coalesce(o.push, c.push, 1) = 0) AS turned_off
 FROM due p
 LEFT JOIN users u ON u.user_key = p.user_key
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
@@ -209,6 +212,15 @@ WHERE d.device_id = dead.device_id AND d.registered_at = dead.registered_at
   AND u.user_id = dead.user_id AND d.user_key = u.user_key
 RETURNING d.device_id
 
+-- name: keep_keys
+-- What gateways have learned of devices, as they were when the pushes were claimed: a new registration knows
+-- better.
+UPDATE devices d SET keys = learned.keys
+FROM unnest(:device_ids::text[], :user_ids::text[], :registered_at::bigint[], :keys::text[])
+  learned(device_id, user_id, registered_at, keys), users u
+WHERE d.device_id = learned.device_id AND d.registered_at = learned.registered_at
+  AND u.user_id = learned.user_id AND d.user_key = u.user_key
+
 -- name: live_device
 -- Which of these have their users still?
 SELECT d.device_id
@@ -272,6 +284,12 @@ JOIN users u ON u.user_key = d.user_key
 WHERE u.user_id = :user_id
 ORDER BY told.place
 RETURNING push_key
+
+-- name: still_unseen
+-- Which of these are unseen?
+SELECT n.notification_id
+FROM users u JOIN notifications n ON n.user_key = u.user_key
+WHERE u.user_id = :user_id AND n.seen_date IS NULL AND n.notification_id = ANY(:notification_ids::text[])
 
 -- name: stale
 -- Accepted pushes in the order of users, and whether they are to be told of.

@@ -43,6 +43,12 @@ async def device_at(session: Session, network: str, address: str) -> Device | No
     return found[0] if found else None
 
 
+async def still_unseen(session: Session, user_id: str, ids: Sequence[str]) -> set[str]:
+    """See Outbox.still_unseen."""
+    asked = {"user_id": safe_id(user_id), "notification_ids": [*map(safe_id, ids)]}
+    return {found for (found,) in await tuples(session, "still_unseen", asked)}
+
+
 async def any_untold(session: Session, user_id: str) -> bool:
     """Whether the user has something to dismiss."""
     return bool(await tuples(session, "untold", {"user_id": safe_id(user_id), "limit": 1}))

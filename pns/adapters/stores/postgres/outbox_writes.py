@@ -22,10 +22,13 @@ from pns.adapters.stores.postgres.rows import (
     single_column,
     single_value,
 )
+from pns.adapters.stores.postgres.telling import tell_removed
 from pns.adapters.stores.postgres.writes import Found
+from pns.adapters.stores.webhooks import removed_device
 from pns.contracts.outbox import Claim, Settlement
 from pns.model.device import Device, address_hash, new_device_id
 from pns.model.push import Push, PushState
+from pns.model.webhook import WebhookTerms
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -121,10 +124,18 @@ async def claim(session: Session, *, claim: Claim, now: int) -> list[Push]:
     return decided.pushes
 
 
-async def settle(session: Session, *, settlements: Sequence[Settlement], now: int) -> None:
+async def settle(
+    session: Session, *, settlements: Sequence[Settlement], webhook: WebhookTerms, now: int
+) -> None:
     """See Outbox.settle."""
     invalid = [s.push.device for s in settlements if s.state is PushState.DEVICE_INVALID]
     removed, live = await _remove_dead(session, invalid)
+    for settlement in settlements:
+        device = settlement.push.device
+        if settlement.state is PushState.DEVICE_INVALID and device.device_id in removed:
+            told = removed_device(settlement)
+            await tell_removed(session, device.user_id, told, terms=webhook, now=now)
+    await _keep_keys(session, settlements)
     settled = [_unless_live(settlement, live, now) for settlement in settlements]
     await _accept(session, [s for s in settled if s.state is PushState.ACCEPTED], now)
     await _settle(session, [s for s in settled if s.state is not PushState.ACCEPTED], now)
@@ -136,13 +147,25 @@ async def _remove_dead(session: Session, devices: Sequence[Device]) -> tuple[lis
     """The removed ones of `devices`, and the ones that stay, for they were registered again."""
     if not devices:
         return [], set()
-    dead = {
+    dead = _registrations(devices)
+    removed = await single_column(session, "delete_dead_device", dead)
+    return removed, set(await single_column(session, "live_device", dead))
+
+
+async def _keep_keys(session: Session, settlements: Sequence[Settlement]) -> None:
+    learned = {s.push.device.device_id: s for s in settlements if s.keys is not None}
+    if learned:
+        devices = _registrations([s.push.device for s in learned.values()])
+        keys = [keys_text(s.keys or {}) for s in learned.values()]
+        await affected(session, "keep_keys", {**devices, "keys": keys})
+
+
+def _registrations(devices: Sequence[Device]) -> dict[str, list[str] | list[int]]:
+    return {
         "device_ids": [device.device_id for device in devices],
         "user_ids": [device.user_id for device in devices],
         "registered_at": [device.registered_at for device in devices],
     }
-    removed = await single_column(session, "delete_dead_device", dead)
-    return removed, set(await single_column(session, "live_device", dead))
 
 
 def _unless_live(settlement: Settlement, live: set[str], now: int) -> Settlement:

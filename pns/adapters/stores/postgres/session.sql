@@ -8,13 +8,15 @@
 -- ── sessions ───────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: prepare_session
--- What a connection must be before it is used. A commit is on disk when it returns, whatever the server says.
+-- What a connection must be before it is used. A commit is on disk when it returns, whatever the server says. Plans
+-- are kept, and every statement has its index: a plan from when a table was small must not read the table whole.
 SELECT
   set_config('search_path', 'pns', false),
   set_config('application_name', 'pns', false),
   set_config('synchronous_commit', 'on', false),
   set_config('default_transaction_isolation', 'read committed', false),
   set_config('jit', 'off', false),
+  set_config('enable_seqscan', 'off', false),
   set_config('statement_timeout', :milliseconds::text, false),
   set_config('lock_timeout', :milliseconds::text, false),
   set_config('idle_in_transaction_session_timeout', :milliseconds::text, false),
@@ -46,6 +48,14 @@ COMMIT
 -- Nothing of the batch was stored.
 ROLLBACK
 
+-- name: begin_copies
+-- What follows may be refused, for an inbox that has one of the ids,
+SAVEPOINT copies
+
+-- name: undo_copies
+-- and then nothing of it was stored. The locks from before stay.
+ROLLBACK TO SAVEPOINT copies
+
 -- name: lock_names
 -- Lock what several may want to make at the same time, such as an address, in the order of numbers.
 SELECT CASE WHEN n.shared
@@ -54,20 +64,39 @@ SELECT CASE WHEN n.shared
 FROM (SELECT * FROM unnest(:numbers::bigint[], :shared::bool[]) ORDER BY 1) n(number, shared)
 
 -- name: lock_users
--- Lock the users concerned, in the one order that all keep; those to be appended to are made if need be.
-INSERT INTO users (user_id, last_seq, unseen, version)
-SELECT concerned.user_id, 0, 0, 0
-FROM (
+-- Lock the users concerned, in the one order that all keep; those to be appended to are made if need be. Each is
+-- looked up, so that the plan is good for any number, and made once. Returns whom it made, and with their keys those
+-- who may miss announcements: this was read before the locks.
+WITH concerned AS MATERIALIZED (
   SELECT appended.user_id COLLATE "C" FROM unnest(:appended::text[]) appended(user_id)
-  UNION SELECT u.user_id FROM users u WHERE u.user_id = ANY(:user_ids::text[])
-  UNION SELECT u.user_id FROM users u WHERE u.user_key = ANY(:user_keys::bigint[])) concerned(user_id)
-ORDER BY concerned.user_id COLLATE "C"
-ON CONFLICT (user_id) DO UPDATE SET version = users.version WHERE false
-RETURNING user_id
+  UNION SELECT u.user_id FROM unnest(:user_ids::text[]) asked(user_id)
+    CROSS JOIN LATERAL (SELECT user_id FROM users WHERE users.user_id = asked.user_id OFFSET 0) u
+  UNION SELECT u.user_id FROM unnest(:user_keys::bigint[]) asked(user_key)
+    CROSS JOIN LATERAL (SELECT user_id FROM users WHERE users.user_key = asked.user_key OFFSET 0) u
+), made AS (
+  INSERT INTO users (user_id, last_seq, unseen, version, announced_up_to)
+  SELECT concerned.user_id, 0, 0, 0, (SELECT coalesce(max(seq), 0) FROM announcements)
+  FROM concerned
+  ORDER BY concerned.user_id COLLATE "C"
+  ON CONFLICT (user_id) DO UPDATE SET version = users.version WHERE false
+  RETURNING user_id)
+SELECT user_id, NULL::bigint AS user_key FROM made
+UNION ALL
+SELECT u.user_id, u.user_key
+FROM (SELECT seq AS newest FROM announcements ORDER BY seq DESC LIMIT 1) a
+CROSS JOIN concerned
+CROSS JOIN LATERAL (
+  SELECT user_id, user_key, announced_up_to FROM users WHERE users.user_id = concerned.user_id OFFSET 0) u
+WHERE u.announced_up_to < a.newest
 
 -- name: delete_unused
--- Users who were made to be locked, and got nothing.
-DELETE FROM users WHERE user_id = ANY(:user_ids::text[]) AND last_seq = 0
+-- Users who were made to be locked, and got nothing. Nobody is known by a note alone.
+WITH unused AS (
+  DELETE FROM users u WHERE u.user_id = ANY(:user_ids::text[]) AND u.last_seq = 0
+    AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.user_key = u.user_key)
+  RETURNING u.user_key)
+DELETE FROM timeline t USING unused WHERE t.user_key = unused.user_key
+RETURNING t.at
 
 -- ── migrations ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,68 +5,227 @@
 
 -- The columns that a page reads, under the names of StoredNotification,
 -- columns item: seq, notification_id, data AS notification_data, create_date, seen_date, category,
---   collapse_key, expire_date
+--   collapse_key, expire_date, read_date AS read_mark, archived_date, grouped
 
 -- and the columns that an append writes, under the names of Draft.
 -- columns new: notification_id text, data text, create_date bigint, category text, collapse_key text,
---   expire_date bigint, push text
+--   expire_date bigint, push text, group_key bigint, grouped text, webhook bigint
+
+-- and those of them that are new in a row that a newer notification takes over.
+-- columns heir: notification_id text, data text, create_date bigint, category text, expire_date bigint,
+--   push text, grouped text, webhook bigint
 
 -- ── append ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: known_notifications
 -- Which of the named notifications do their users have already, with what data, and what could replace them?
-SELECT u.user_id, n.notification_id, n.data, CASE WHEN n.seen_date IS NULL THEN n.collapse_key END
+-- Which did groups take in? And which wait for their time?
+SELECT u.user_id, n.notification_id, n.data, NULL::bigint AS digest,
+  CASE WHEN n.seen_date IS NULL THEN n.collapse_key END, false AS waits
 FROM unnest(:user_ids::text[], :notification_ids::text[]) asked(user_id, notification_id)
 JOIN users u ON u.user_id = asked.user_id
 JOIN notifications n ON n.user_key = u.user_key AND n.notification_id = asked.notification_id
+UNION ALL
+SELECT u.user_id, g.notification_id, NULL, g.digest, CASE WHEN n.seen_date IS NULL THEN n.collapse_key END, false
+FROM unnest(:user_ids::text[], :notification_ids::text[]) asked(user_id, notification_id)
+JOIN users u ON u.user_id = asked.user_id
+JOIN group_ids g ON g.user_key = u.user_key AND g.notification_id = asked.notification_id
+JOIN notifications n ON n.user_key = g.user_key AND n.group_key = g.group_key
+UNION ALL
+SELECT u.user_id, p.notification_id, p.data, NULL, NULL, true
+FROM unnest(:user_ids::text[], :notification_ids::text[]) asked(user_id, notification_id)
+JOIN users u ON u.user_id = asked.user_id
+JOIN pending p ON p.user_key = u.user_key AND p.notification_id = asked.notification_id
+UNION ALL
+SELECT u.user_id, g.notification_id, NULL, g.digest, NULL, true
+FROM unnest(:user_ids::text[], :notification_ids::text[]) asked(user_id, notification_id)
+JOIN users u ON u.user_id = asked.user_id
+JOIN group_ids g ON g.user_key = u.user_key AND g.notification_id = asked.notification_id
+JOIN pending p ON p.user_key = g.user_key AND p.group_key = g.group_key
 
 -- name: user_keys
 -- The keys of users.
 SELECT user_id, user_key FROM users WHERE user_id = ANY(:user_ids::text[])
 
--- name: delete_collapsed
--- The unseen notifications that newer ones with the same collapse keys replace.
-DELETE FROM notifications n
-USING unnest(:user_ids::text[], :collapse_keys::text[]) newer(user_id, collapse_key)
-JOIN users u ON u.user_id = newer.user_id
-WHERE n.user_key = u.user_key AND n.collapse_key = newer.collapse_key AND n.seen_date IS NULL
-RETURNING u.user_id
+-- name: replaceable
+-- The unseen notifications that newer ones with the same collapse keys replace, and a member of that name if the
+-- group has one: a row for each member asked about, and one of a user without such a notification. A user's version
+-- changes with all that these rows say. Each is looked up: a join may read whole tables.
+SELECT asked.user_id, u.user_key, u.version,
+  coalesce(u.announced_up_to < (SELECT max(seq) FROM announcements), false) AS behind, n.collapse_key, n.seq, n.group_key, n.grouped, n.expire_date,
+  n.notification_id, n.create_date, n.category,
+  (SELECT m.member FROM group_members m
+   WHERE m.user_key = u.user_key AND m.group_key = n.group_key AND m.member = asked.member) AS member
+FROM unnest(:user_ids::text[], :collapse_keys::text[], :members::text[]) asked(user_id, collapse_key, member)
+CROSS JOIN LATERAL (
+  SELECT user_key, version + other_changes AS version, announced_up_to
+  FROM users WHERE users.user_id = asked.user_id OFFSET 0) u
+LEFT JOIN LATERAL (
+  SELECT * FROM notifications
+  WHERE notifications.user_key = u.user_key AND notifications.collapse_key = asked.collapse_key
+    AND notifications.seen_date IS NULL OFFSET 0) n ON true
 
--- name: append
--- Take places in each user's order, count them as unseen instead of what they replace, and fill them. Those that
--- are due are pushed to each device of their user; FOR SHARE reads what the device is now that the user is
--- locked, which may be later than the statement began.
+-- name: delete_replaced
+-- Rows that no newer notification takes over. One that went meanwhile divides by zero: the append is decided
+-- anew.
+WITH gone AS (
+  DELETE FROM notifications n USING unnest(:user_keys::bigint[], :seqs::bigint[]) replaced(user_key, seq)
+  WHERE n.user_key = replaced.user_key AND n.seq = replaced.seq
+  RETURNING n.seq)
+SELECT 1 / ((SELECT count(*) FROM gone) = :count)::int
+
+-- Take places in each user's order, count them as unseen instead of what they replace, and fill them. Three things
+-- divide by zero, so that nothing is stored and the append is decided anew: a user who chose something since the
+-- append was decided, what a user turned off where nobody asked for preferences before, and an inbox that was read
+-- without a lock and has changed since. The flag is asked for by a query: else each batch would be planned again.
+-- part filling
 WITH gate AS MATERIALIZED (
   SELECT pg_advisory_xact_lock_shared(5262931, 1)
+), added AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(:added::json)
+    n(user_id text, later bigint, replaced bigint, place bigint, now bigint, due_at bigint, expires_at bigint,
+      choices bigint, user_key bigint, version bigint, {new})
 ), taken AS (
   INSERT INTO users (user_id, last_seq, unseen, version)
-  SELECT u.user_id, u.count, u.count - u.replaced, 1
-  FROM gate, unnest(:users::text[], :counts::bigint[], :replaced::bigint[]) u(user_id, count, replaced)
-  ORDER BY u.user_id COLLATE "C"
+  SELECT n.user_id, count(*), count(*) - coalesce(sum(n.replaced), 0), 1
+  FROM gate, added n GROUP BY n.user_id
+  ORDER BY n.user_id COLLATE "C"
   ON CONFLICT (user_id) DO UPDATE
   SET last_seq = users.last_seq + excluded.last_seq,
       unseen = users.unseen + excluded.unseen,
       version = users.version + 1
-  RETURNING user_id, user_key, last_seq
+  RETURNING user_id, user_key, last_seq, choices, version, other_changes, unseen
+), placed AS MATERIALIZED (
+  SELECT taken.user_key, n.later, n.place, n.now, n.due_at, n.expires_at, {new: n.column},
+  (taken.last_seq - n.later) / CASE
+    WHEN n.version IS NULL THEN 1
+    ELSE (n.version + 1 = taken.version + taken.other_changes
+      AND coalesce(n.user_key, taken.user_key) = taken.user_key)::int
+    END / CASE
+    WHEN n.category IS NULL THEN 1
+    WHEN (SELECT :asked::bool) THEN (n.choices IS NULL OR n.choices = taken.choices)::int
+    ELSE (taken.choices = coalesce((SELECT u.choices FROM users u WHERE u.user_id = n.user_id), 0)
+      AND NOT EXISTS (
+        SELECT 1 FROM categories c LEFT JOIN choices o ON o.user_key = taken.user_key AND o.category = c.category
+        WHERE c.category = n.category AND c.inbox_required = 0 AND coalesce(o.inbox, c.inbox, 1) = 0))::int
+    END AS seq
+  FROM added n JOIN taken ON taken.user_id = n.user_id
 ), filled AS (
   INSERT INTO notifications (user_key, seq, {new: column})
-  SELECT taken.user_key, taken.last_seq - n.later, {new: n.column}
-  FROM unnest(:user_id::text[], :later::bigint[], {new: :column::type[]}) n(user_id, later, {new: column})
-  JOIN taken ON taken.user_id = n.user_id
+  SELECT n.user_key, n.seq, {new: n.column} FROM placed n WHERE n.place IS NULL
+
+-- Those that are due are pushed to each device of their user. FOR SHARE reads what the device is now that the user
+-- is locked, which may be later than the statement began.
+-- part pushing
+), enqueued AS (
+  INSERT INTO pushes
+    (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at, changed_at)
+  SELECT n.user_key, n.seq, n.notification_id, d.device_id, d.network, d.gateway,
+    'queued', 0, n.due_at, least(n.expires_at, n.expire_date), n.now
+  FROM placed n
+  JOIN devices d ON d.user_key = n.user_key
+  WHERE n.due_at IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM categories c LEFT JOIN choices o ON o.user_key = d.user_key AND o.category = c.category
+    WHERE c.category = n.category AND c.push_required = 0 AND coalesce(o.push, c.push, 1) = 0)
+  ORDER BY n.later DESC
+  FOR SHARE OF d
+
+-- Some take over the rows of those that they replace. What is replaced or not stored is noted for timelines. Each
+-- row is looked up: a join may read the whole table. In groups, members are so many times more, and ids take the
+-- places of the oldest.
+-- part replacing
+), moved AS (
+  UPDATE notifications n SET seq = h.seq, {heir: column = h.column}
+  FROM placed h
+  CROSS JOIN LATERAL (
+    SELECT ctid AS old, notification_id, create_date, category
+    FROM notifications WHERE user_key = h.user_key AND notifications.seq = h.place OFFSET 0) o
+  WHERE h.place IS NOT NULL AND n.ctid = o.old
+  RETURNING n.user_key, o.notification_id, o.create_date, o.category
+), noted AS (
+  INSERT INTO timeline (user_key, at, notification_id, what, create_date, category)
+  SELECT moved.user_key, :at::bigint, moved.notification_id, 'replaced', moved.create_date, moved.category
+  FROM moved WHERE :at::bigint IS NOT NULL
+  UNION ALL
+  SELECT n.user_key, n.at, n.notification_id, n.what, n.create_date, n.category
+  FROM (
+    SELECT n.*, coalesce(
+      taken.user_key, (SELECT u.user_key FROM users u WHERE u.user_id = n.user_id)) AS user_key
+    FROM json_to_recordset(:passed::json)
+      n(user_id text, at bigint, notification_id text, what text, create_date bigint, category text)
+    LEFT JOIN taken ON taken.user_id = n.user_id) n
+  WHERE n.user_key IS NOT NULL
+  ON CONFLICT DO NOTHING
+
+-- part growing
+), grown AS MATERIALIZED (
+  SELECT taken.user_key, g.*
+  FROM json_to_recordset(:grown::json)
+    g(user_id text, group_key bigint, member text, times bigint, last bigint, slot bigint, notification_id text,
+      digest bigint)
+  JOIN taken ON taken.user_id = g.user_id
+), joined AS (
+  INSERT INTO group_members (user_key, group_key, member, times, last)
+  SELECT user_key, group_key, member, times, last FROM grown WHERE member IS NOT NULL
+  ON CONFLICT (user_key, group_key, member) DO UPDATE
+  SET times = group_members.times + excluded.times, last = excluded.last
+), remembered AS (
+  INSERT INTO group_ids (user_key, group_key, slot, notification_id, digest)
+  SELECT user_key, group_key, slot, notification_id, digest FROM grown WHERE slot IS NOT NULL
+  ON CONFLICT (user_key, group_key, slot) DO UPDATE
+  SET notification_id = excluded.notification_id, digest = excluded.digest
+
+-- name: append
+-- Notifications with rows of their own, and nothing beside. Returns the users' counts. A statement costs what its
+-- parts cost, also where a part has nothing to do.
+{filling}
 )
-INSERT INTO pushes
-  (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at, changed_at)
-SELECT taken.user_key, taken.last_seq - n.later, n.notification_id, d.device_id, d.network, d.gateway,
-  'queued', 0, n.due_at, least(n.expires_at, n.expire_date), n.now
-FROM unnest(
-  :user_id::text[], :later::bigint[], :notification_id::text[], :expire_date::bigint[],
-  :due_at::bigint[], :expires_at::bigint[], :now::bigint[])
-  n(user_id, later, notification_id, expire_date, due_at, expires_at, now)
-JOIN taken ON taken.user_id = n.user_id
-JOIN devices d ON d.user_key = taken.user_key
-WHERE n.due_at IS NOT NULL
-ORDER BY n.later DESC
-FOR SHARE OF d
+SELECT user_id, user_key, version, unseen FROM taken
+
+-- name: append_pushed
+-- The same, and their pushes.
+{filling}
+{pushing}
+)
+SELECT user_id, user_key, version, unseen FROM taken
+
+-- name: append_over
+-- The same without pushes, and some take over the rows of those that they replace. A row that went meanwhile
+-- divides by zero, too.
+{filling}
+{replacing}
+)
+SELECT user_id, user_key, version, unseen / ((SELECT count(*) FROM moved) = :heirs)::int AS unseen FROM taken
+
+-- name: append_over_pushed
+-- The same with pushes.
+{filling}
+{pushing}
+{replacing}
+)
+SELECT user_id, user_key, version, unseen / ((SELECT count(*) FROM moved) = :heirs)::int AS unseen FROM taken
+
+-- name: append_grown
+-- The same without pushes, and groups grow.
+{filling}
+{replacing}
+{growing}
+)
+SELECT user_id, user_key, version, unseen / ((SELECT count(*) FROM moved) = :heirs)::int AS unseen FROM taken
+
+-- name: append_grown_pushed
+-- The same with pushes.
+{filling}
+{pushing}
+{replacing}
+{growing}
+)
+SELECT user_id, user_key, version, unseen / ((SELECT count(*) FROM moved) = :heirs)::int AS unseen FROM taken
+
+-- name: touch_users
+-- Something of these users changed, and no count.
+UPDATE users SET version = version + 1 WHERE user_key = ANY(:user_keys::bigint[])
+RETURNING user_key
 
 -- name: lower_unseen
 -- The counts follow rows that were marked or removed.
@@ -76,7 +235,7 @@ FROM unnest(:user_keys::bigint[], :counts::bigint[]) lower(user_key, count)
 WHERE u.user_key = lower.user_key
 RETURNING u.user_id
 
--- ── pages ──────────────────────────────────────────────────────────────────────────────────────────────
+-- ── places ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: user_key
 -- The key behind a user id.
@@ -86,81 +245,6 @@ SELECT user_key FROM users WHERE user_id = :user_id
 -- Where a cursor's notification stands.
 SELECT seq FROM notifications WHERE user_key = :user_key AND notification_id = :notification_id
 
--- name: unseen_after
--- Unseen, oldest first.
-SELECT {item}
-FROM (
-  SELECT found.*, row_number() OVER (ORDER BY seq) AS item,
-    sum(octet_length(data)) OVER (ORDER BY seq) AS bytes
-  FROM (
-    SELECT * FROM notifications
-    WHERE user_key = :user_key AND seen_date IS NULL AND seq > :seq
-      AND create_date > :received_after
-      AND (expire_date IS NULL OR expire_date > :now)
-    ORDER BY seq LIMIT :limit) found) page
-WHERE item = 1 OR bytes <= :max_bytes
-ORDER BY seq
-
--- name: seen_after
--- Seen, oldest first.
-SELECT {item}
-FROM (
-  SELECT found.*, row_number() OVER (ORDER BY seq) AS item,
-    sum(octet_length(data)) OVER (ORDER BY seq) AS bytes
-  FROM (
-    SELECT * FROM notifications
-    WHERE user_key = :user_key AND seen_date IS NOT NULL AND seq > :seq
-      AND create_date > :received_after
-      AND (expire_date IS NULL OR expire_date > :now)
-    ORDER BY seq LIMIT :limit) found) page
-WHERE item = 1 OR bytes <= :max_bytes
-ORDER BY seq
-
--- name: seen_before
--- Seen, newest first.
-SELECT {item}
-FROM (
-  SELECT found.*, row_number() OVER (ORDER BY seq DESC) AS item,
-    sum(octet_length(data)) OVER (ORDER BY seq DESC) AS bytes
-  FROM (
-    SELECT * FROM notifications
-    WHERE user_key = :user_key AND seen_date IS NOT NULL AND seq < :seq
-      AND create_date > :received_after
-      AND (expire_date IS NULL OR expire_date > :now)
-    ORDER BY seq DESC LIMIT :limit) found) page
-WHERE item = 1 OR bytes <= :max_bytes
-ORDER BY seq DESC
-
--- name: inbox_after
--- All, oldest first.
-SELECT {item}
-FROM (
-  SELECT found.*, row_number() OVER (ORDER BY seq) AS item,
-    sum(octet_length(data)) OVER (ORDER BY seq) AS bytes
-  FROM (
-    SELECT * FROM notifications
-    WHERE user_key = :user_key AND seq > :seq
-      AND create_date > :received_after
-      AND (expire_date IS NULL OR expire_date > :now)
-    ORDER BY seq LIMIT :limit) found) page
-WHERE item = 1 OR bytes <= :max_bytes
-ORDER BY seq
-
--- name: inbox_before
--- All, newest first.
-SELECT {item}
-FROM (
-  SELECT found.*, row_number() OVER (ORDER BY seq DESC) AS item,
-    sum(octet_length(data)) OVER (ORDER BY seq DESC) AS bytes
-  FROM (
-    SELECT * FROM notifications
-    WHERE user_key = :user_key AND seq < :seq
-      AND create_date > :received_after
-      AND (expire_date IS NULL OR expire_date > :now)
-    ORDER BY seq DESC LIMIT :limit) found) page
-WHERE item = 1 OR bytes <= :max_bytes
-ORDER BY seq DESC
-
 -- ── seen ───────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: mark_places
@@ -168,7 +252,7 @@ ORDER BY seq DESC
 WITH live AS MATERIALIZED (
   SELECT user_key FROM users WHERE user_key = ANY(:user_keys::bigint[]) ORDER BY user_id FOR UPDATE
 ), marked AS (
-  UPDATE notifications n SET seen_date = places.now
+  UPDATE notifications n SET seen_date = places.now, read_date = 0
   FROM unnest(:user_keys::bigint[], :seqs::bigint[], :nows::bigint[]) places(user_key, seq, now)
   JOIN live ON live.user_key = places.user_key
   WHERE n.user_key = live.user_key AND n.seq = places.seq AND n.seen_date IS NULL
@@ -182,7 +266,7 @@ SELECT user_key, seq FROM marked
 
 -- name: mark_ids
 -- Mark the unseen among these notifications.
-UPDATE notifications SET seen_date = :now
+UPDATE notifications SET seen_date = :now, read_date = 0
 WHERE user_key = :user_key AND notification_id = ANY(:notification_ids::text[]) AND seen_date IS NULL
 RETURNING seq
 
@@ -196,7 +280,7 @@ SELECT 1 FROM users WHERE user_key = :user_key
 
 -- name: mark_oldest
 -- Mark the oldest unseen up to a place, a few at a time.
-UPDATE notifications SET seen_date = :now
+UPDATE notifications SET seen_date = :now, read_date = 0
 WHERE user_key = :user_key
   AND seq = ANY(ARRAY(
     SELECT seq FROM notifications
@@ -214,10 +298,31 @@ RETURNING user_key, seen_date
 
 -- name: states
 -- Count, version and revocations of many users in one go: a row for each revocation, or one with NULL.
-SELECT asked.user_id, u.user_key, u.version, u.unseen, r.device_id, r.revocation
+SELECT asked.user_id, u.user_key, u.version, u.unseen, r.device_id, r.revocation,
+  u.announced_up_to < (SELECT max(seq) FROM announcements) AS behind
 FROM unnest(:user_ids::text[]) asked(user_id)
 LEFT JOIN users u ON u.user_id = asked.user_id
 LEFT JOIN revocations r ON r.user_id = asked.user_id
+
+-- name: first_counts
+-- Users' numbers, a row for each category with something unread, or one with NULL. Only such have a row.
+SELECT u.user_id, u.user_key, u.version + u.other_changes AS version,
+  u.unseen, u.unseen + u.seen_unread AS unread,
+  c.category, c.unseen AS category_unseen, c.unread AS category_unread
+FROM users u LEFT JOIN LATERAL (
+  SELECT o.category, o.unseen, o.unread FROM category_counts o
+  WHERE o.user_key = u.user_key ORDER BY o.category LIMIT :limit) c ON true
+WHERE u.user_id = ANY(:user_ids::text[])
+
+-- name: named_counts
+-- The same for the categories of these names, of each user a row for each name.
+SELECT u.user_id, u.user_key, u.version + u.other_changes AS version,
+  u.unseen, u.unseen + u.seen_unread AS unread,
+  c.category, c.unseen AS category_unseen, c.unread AS category_unread
+FROM users u
+LEFT JOIN unnest(:of::text[], :categories::text[]) asked(user_id, category) ON asked.user_id = u.user_id
+LEFT JOIN category_counts c ON c.user_key = u.user_key AND c.category = asked.category
+WHERE u.user_id = ANY(:user_ids::text[])
 
 -- name: next_revocation
 -- The next number. The row stays locked until the commit, so numbers are visible in their order, without gaps.
@@ -290,8 +395,9 @@ RETURNING ticket_id
 
 -- name: hold_lease
 -- A node lives until its lease lapses.
-INSERT INTO nodes (node_id, lease_until) VALUES (:node_id, :until)
-ON CONFLICT (node_id) DO UPDATE SET lease_until = excluded.lease_until
+INSERT INTO nodes (node_id, lease_until, release, code) VALUES (:node_id, :until, :release, :code)
+ON CONFLICT (node_id) DO UPDATE
+SET lease_until = excluded.lease_until, release = excluded.release, code = excluded.code
 
 -- name: put_presences
 -- Devices of users on a node.
@@ -299,6 +405,26 @@ INSERT INTO connections (node_id, user_id, device_id, connections, since)
 SELECT :node_id, p.* FROM unnest(:user_ids::text[], :device_ids::text[], :counts::bigint[], :since::bigint[]) p
 ON CONFLICT (node_id, user_id, device_id) DO UPDATE
 SET connections = excluded.connections, since = excluded.since
+
+-- name: newcomers
+-- Users who are known from now on. No erasure commits between this look and theirs being made: it has the gate.
+SELECT v.user_id FROM unnest(:user_ids::text[], :revocations::bigint[]) v(user_id, revocation)
+WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.user_id = v.user_id)
+  AND NOT EXISTS (
+    SELECT 1 FROM revocations r
+    WHERE r.user_id = v.user_id AND r.device_id = '' AND r.revocation > v.revocation)
+
+-- name: long_away
+-- Users to be noted as connected; they are locked before they are.
+SELECT user_key FROM users WHERE user_id = ANY(:user_ids::text[]) AND last_connected_at < :today
+
+-- name: note_visitors
+-- When users were connected, once a day, and the time before. Passed over is whoever another node made meanwhile.
+WITH held AS MATERIALIZED (
+  SELECT user_key FROM users WHERE user_id = ANY(:user_ids::text[]) AND last_connected_at < :today
+  FOR UPDATE SKIP LOCKED)
+UPDATE users u SET connected_before = u.last_connected_at, last_connected_at = :now
+FROM held WHERE u.user_key = held.user_key
 
 -- name: delete_gone
 -- Devices that left a node.
@@ -322,6 +448,14 @@ JOIN nodes n ON n.node_id = c.node_id
 WHERE c.user_id = :user_id AND c.node_id <> :except_node AND n.lease_until > :now
 ORDER BY c.since, c.device_id
 
+-- name: fleet
+-- The nodes with a lease, and how many connections each one last reported.
+SELECT n.node_id, n.release, n.lease_until, coalesce((
+  SELECT sum(c.connections) FROM connections c WHERE c.node_id = n.node_id), 0)::bigint AS connections
+FROM nodes n
+WHERE n.lease_until > :now
+ORDER BY n.node_id
+
 -- ── upkeep ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: any_expired
@@ -341,12 +475,20 @@ WHERE n.user_key = expired.user_key AND n.seq = expired.seq AND u.user_key = n.u
 RETURNING n.user_key, n.seen_date
 
 -- name: prune_seen
--- Notifications seen long ago, oldest first.
+-- Notifications seen long ago, oldest first, of users whom nobody holds: their numbers change, too. Rows of erased
+-- users are not among them, and go with the erasure.
 WITH old AS MATERIALIZED (
   SELECT user_key, seq FROM notifications
-  WHERE seen_date < :seen_before ORDER BY seen_date LIMIT :limit FOR UPDATE SKIP LOCKED)
-DELETE FROM notifications n USING old WHERE n.user_key = old.user_key AND n.seq = old.seq
-RETURNING n.seq
+  WHERE seen_date < :seen_before ORDER BY seen_date LIMIT :limit FOR UPDATE SKIP LOCKED
+), held AS MATERIALIZED (
+  SELECT user_key FROM users WHERE user_key IN (SELECT o.user_key FROM old o) FOR UPDATE SKIP LOCKED)
+DELETE FROM notifications n USING old JOIN held ON held.user_key = old.user_key
+WHERE n.user_key = old.user_key AND n.seq = old.seq
+RETURNING n.user_key
+
+-- name: user_ids
+-- The ids behind keys. An erased user has none.
+SELECT user_id FROM users WHERE user_key = ANY(:user_keys::bigint[])
 
 -- name: prune_presences
 -- Who was connected to nodes whose lease lapsed.

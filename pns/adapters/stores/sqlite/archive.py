@@ -107,7 +107,11 @@ class SQLiteArchive:
         await self._commit(add)
 
     async def end(self) -> None:
-        await self._commit(lambda connection: connection.execute(SQL["delete_mark"]))
+        def complete(connection: sqlite3.Connection) -> None:
+            connection.execute(SQL["forget_erased"])
+            connection.execute(SQL["delete_mark"])
+
+        await self._commit(complete)
 
     # ── the ways in ───────────────────────────────────────────────────────────────────────────────────
 

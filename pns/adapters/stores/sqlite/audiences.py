@@ -10,21 +10,45 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pns.adapters.stores.drafts import size
+from pns.adapters.stores.appends import Append
+from pns.adapters.stores.copies import step_to
 from pns.adapters.stores.group_commit import REMOVED_AT_ONCE, SMALL_WRITE
-from pns.adapters.stores.publications import StoredPublication, columns_of, drafts_of, publication_of, step_of
-from pns.adapters.stores.sqlite.append import append
+from pns.adapters.stores.publications import (
+    LookedAt,
+    StoredPublication,
+    columns_of,
+    page_of,
+    place_of,
+    publication_of,
+    seen_of,
+    stretch_of,
+)
+from pns.adapters.stores.sqlite import spreading, taking_back
 from pns.adapters.stores.sqlite.outbox import Committing, Reading
-from pns.adapters.stores.sqlite.rows import affected, all_rows, row
-from pns.contracts.audiences import EVERYBODY, Publication, Reached, Subscriber
+from pns.adapters.stores.sqlite.rows import affected, all_rows, row, rows
+from pns.contracts.audiences import EVERYBODY, Publication, Reached, Stretch, Subscriber, TakenBack
 from pns.model.push import PushSchedule
+from pns.model.webhook import NO_WEBHOOK, WebhookTerms
 from pns.runtime.clock import Clock
 
 
 class SQLiteAudiences:
     """See pns.contracts.audiences.Audiences."""
 
-    def __init__(self, read: Reading, write: Committing, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        read: Reading,
+        write: Committing,
+        *,
+        others: Callable[[], int],
+        clock: Clock,
+        webhook: WebhookTerms = NO_WEBHOOK,
+        noting: bool = False,
+    ) -> None:
+        """`others`: the number of writes so far, but for steps. `noting`: timelines are kept."""
+        self._others = others
+        self._webhook = webhook
+        self._noting = noting
         self._read = read
         self._write = write
         self._clock = clock
@@ -66,6 +90,12 @@ class SQLiteAudiences:
     async def publication(self, publication_id: str) -> Publication | None:
         return await self._read(partial(_publication, publication_id=publication_id))
 
+    async def publications(
+        self, before: Publication | None, *, limit: int, max_bytes: int
+    ) -> list[Publication]:
+        where = {**place_of(before), "limit": limit}
+        return await self._read(partial(_page, where=where, max_bytes=max_bytes))
+
     async def due_publication(self, until: int) -> Publication | None:
         now = {"now": self._clock.now()}
         if not await self._found("any_due", now):
@@ -79,28 +109,82 @@ class SQLiteAudiences:
         where = {"audience": audience, "after": after, "limit": limit}
         return await self._read(lambda connection: all_rows(connection, name, where, kind=Subscriber))
 
+    async def connected(self, publication: Publication, *, limit: int) -> Sequence[Subscriber]:
+        where = {"audience": publication.audience, "now": self._clock.now(), "limit": limit}
+        found = await self._read(
+            lambda connection: all_rows(connection, "connected_subscribers", where, kind=Subscriber)
+        )
+        ahead = {*publication.ahead}
+        return sorted(user for user in {*found} if user.user_key not in ahead)
+
+    async def due_seen(self, until: int) -> Publication | None:
+        now = {"now": self._clock.now()}
+        if not await self._found("any_task", {**now, "task": "spread"}):
+            return None
+        return await self._write(lambda connection: _one(connection, "lease_seen", {**now, "until": until}))
+
+    async def seen_users(self, publication: Publication, *, limit: int) -> Stretch:
+        where = seen_of(publication, limit)
+        found = await self._read(
+            lambda connection: all_rows(connection, "everybody_seen", where, kind=LookedAt)
+        )
+        return stretch_of(found, limit, after=publication.after, looked=where["limit"])
+
     async def reach(
         self,
         publication: Publication,
         users: Sequence[Subscriber],
         *,
         complete: bool,
+        end: int | None = None,
+        ahead: bool = False,
         terms: PushSchedule | None = None,
         committed: Callable[[Reached | None], object] | None = None,
     ) -> Reached | None:
-        now = self._clock.now()
-        step, wanted = (
-            step_of(publication, users, now if complete else None),
-            drafts_of(publication, users, now),
+        alone = Append((), self._clock.now(), terms, self._webhook, self._noting)
+        end = publication.after if ahead else end
+        step = step_to(publication, users, end=end, complete=complete, alone=alone)._replace(ahead=ahead)
+        reach = partial(spreading.reach, step=step)
+        return await self._write(reach, size=step.size, committed=committed, apart=True)
+
+    @property
+    def others(self) -> int:
+        return self._others()
+
+    async def alone(self) -> bool:
+        now = {"now": self._clock.now()}
+        living = await self._read(lambda connection: all_rows(connection, "living", now, kind=tuple[int]))
+        return len(living) < 2
+
+    async def take_back(self, publication_id: str) -> Publication | None:
+        return await self._write(partial(_take_back, publication_id=publication_id, now=self._clock.now()))
+
+    async def due_taking_back(self, until: int) -> Publication | None:
+        now = {"now": self._clock.now()}
+        if not await self._found("any_task", {**now, "task": "take_back"}):
+            return None
+        return await self._write(
+            lambda connection: _one(connection, "lease_taking_back", {**now, "until": until})
         )
 
-        def reached(connection: sqlite3.Connection) -> Reached | None:
-            if not affected(connection, "advance", step):
-                return None
-            appended = append(connection, wanted, terms, now=now)
-            return Reached(appended.created, appended.changed)
+    async def holders(self, publication: Publication, *, limit: int) -> Stretch:
+        return await self._read(partial(taking_back.holders, publication=publication, limit=limit))
 
-        return await self._write(reached, size=SMALL_WRITE + size(wanted), committed=committed)
+    async def take_from(
+        self,
+        publication: Publication,
+        stretch: Stretch,
+        *,
+        committed: Callable[[TakenBack | None], object] | None = None,
+    ) -> TakenBack | None:
+        step = partial(
+            taking_back.take_from,
+            publication=publication,
+            stretch=stretch,
+            now=self._clock.now(),
+            noting=self._noting,
+        )
+        return await self._write(step, size=SMALL_WRITE * (len(stretch.users) + 1), committed=committed)
 
     async def rest(self, publication_id: str, *, lease: int) -> None:
         turn = {"publication_id": publication_id, "lease": lease, "now": self._clock.now()}
@@ -135,6 +219,16 @@ def _remove(connection: sqlite3.Connection, audience: str, *, limit: int) -> boo
 def _publish(connection: sqlite3.Connection, publication: Publication) -> Publication:
     affected(connection, "publish", columns_of(publication))
     return _publication(connection, publication.publication_id) or publication
+
+
+def _page(connection: sqlite3.Connection, where: dict[str, object], *, max_bytes: int) -> list[Publication]:
+    return page_of(rows(connection, "publications_before", where, kind=StoredPublication), max_bytes)
+
+
+def _take_back(connection: sqlite3.Connection, publication_id: str, *, now: int) -> Publication | None:
+    affected(connection, "withdraw_announcement", {"publication_id": publication_id})
+    affected(connection, "take_back", {"publication_id": publication_id, "now": now})
+    return _publication(connection, publication_id)
 
 
 def _publication(connection: sqlite3.Connection, publication_id: str) -> Publication | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from pns.adapters.stores.group_commit import Full
 from pns.errors import StoreUnavailable
 
 _SENTENCES = {
@@ -77,7 +78,8 @@ def unavailable(error: BaseException | None, path: Path | None = None) -> StoreU
         sentence = "The store's file was deleted or replaced. Put it back, or stop PNS and restore a backup."
     else:
         sentence = _SENTENCES.get(_code(error), f"The store refused a statement ({error}).")
-    return StoreUnavailable(f"{path}: {sentence}" if path else sentence)
+    kind = Full if _code(error) == sqlite3.SQLITE_FULL else StoreUnavailable
+    return kind(f"{path}: {sentence}" if path else sentence)
 
 
 def _code(error: BaseException | None) -> int:

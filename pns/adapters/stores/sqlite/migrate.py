@@ -13,6 +13,7 @@ from typing import cast
 
 from pns.adapters.stores.schema import ALEMBIC, PATIENCE_SECONDS, is_current, run_migrations
 from pns.adapters.stores.sqlite.errors import ENGINE_ERRORS, locked, unavailable
+from pns.adapters.stores.sqlite.place import require_folder
 from pns.adapters.stores.sqlite.rows import SQL
 from pns.errors import SchemaError
 
@@ -22,8 +23,10 @@ def migrate(path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
 
     All or nothing. Safe to run in many processes at once: one process upgrades, the others wait. A newer
     schema that lets this code run stays. This function blocks: call `migrate` in a thread.
-    Raises SchemaError when code and schema do not fit, StoreUnavailable when the file cannot be used.
+    Raises SchemaError when code and schema do not fit, SettingsError when the file is a mount of its own,
+    StoreUnavailable when the file cannot be used.
     """
+    require_folder(path)
     try:
         with closing(_connect(path, patience)) as connection:
             current = _is_current(connection, path)

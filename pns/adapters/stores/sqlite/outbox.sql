@@ -8,7 +8,8 @@
 
 -- name: make_user
 -- A user is known from the first device or subscription on.
-INSERT INTO users (user_id, last_seq, unseen, version) VALUES (:user_id, 0, 0, 0)
+INSERT INTO users (user_id, last_seq, unseen, version, announced_up_to)
+VALUES (:user_id, 0, 0, 0, (SELECT coalesce(max(seq), 0) FROM announcements))
 ON CONFLICT (user_id) DO NOTHING
 
 -- name: owner
@@ -96,14 +97,21 @@ WHERE device_id IN (SELECT value FROM json_each(:device_ids)) AND state IN ('que
 -- ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: enqueue
--- A push of each new notification for each device of its user.
+-- A push of each new notification for each device of its user, unless the user turned such pushes off. One
+-- statement for all users: see lease_push.
 INSERT INTO pushes
   (user_key, seq, notification_id, device_id, network, gateway, state, attempts, due_at, expires_at, changed_at)
-SELECT n.user_key, n.seq, n.notification_id, d.device_id, d.network, d.gateway, 'queued', 0, :due_at,
-  min(:expires_at, coalesce(n.expire_date, :expires_at)), :now
-FROM devices d
-JOIN notifications n ON n.user_key = d.user_key AND n.seq >= :first
-WHERE d.user_key = :user_key
+SELECT n.user_key, n.seq, n.notification_id, d.device_id, d.network, d.gateway, 'queued', 0,
+  json_extract(asked.value, '$[4]'),
+  min(json_extract(asked.value, '$[5]'), coalesce(n.expire_date, json_extract(asked.value, '$[5]'))),
+  json_extract(asked.value, '$[3]')
+FROM json_each(:asked) asked
+CROSS JOIN notifications n ON n.user_key = json_extract(asked.value, '$[0]')
+  AND n.seq BETWEEN json_extract(asked.value, '$[1]') AND json_extract(asked.value, '$[2]')
+CROSS JOIN devices d ON d.user_key = n.user_key
+WHERE NOT EXISTS (
+  SELECT 1 FROM categories c LEFT JOIN choices o ON o.user_key = n.user_key AND o.category = c.category
+  WHERE c.category = n.category AND c.push_required = 0 AND coalesce(o.push, c.push, 1) = 0)
 
 -- name: next_due
 -- When each gateway has something to do: the index is read at one place for each, however much waits there.
@@ -127,7 +135,10 @@ SELECT p.push_key, p.seq, p.notification_id, p.attempts, p.expires_at AS push_ex
   u.unseen, n.data, n.create_date, n.category, n.collapse_key, n.push, n.seen_date, n.expire_date,
   EXISTS (
     SELECT 1 FROM connections c JOIN nodes o ON o.node_id = c.node_id
-    WHERE c.user_id = u.user_id AND o.lease_until > :now) AS connected
+    WHERE c.user_id = u.user_id AND o.lease_until > :now) AS connected,
+  EXISTS (
+    SELECT 1 FROM categories c LEFT JOIN choices o ON o.user_key = p.user_key AND o.category = c.category
+    WHERE c.category = n.category AND c.push_required = 0 AND coalesce(o.push, c.push, 1) = 0) AS turned_off
 FROM pushes p INDEXED BY pushes_due
 LEFT JOIN users u ON u.user_key = p.user_key
 LEFT JOIN devices d ON d.device_id = p.device_id AND d.user_key = p.user_key
@@ -136,30 +147,43 @@ WHERE p.gateway = :gateway AND p.state IN ('queued', 'sending', 'retry') AND p.d
 ORDER BY p.due_at, p.push_key LIMIT :limit
 
 -- name: lease_push
--- It is being sent; `due_at` is when somebody else may try.
+-- They are being sent; `due_at` is when somebody else may try. One statement for all of them: whether a push is
+-- in an index is decided by lists of states, and SQLite would build these lists for each statement again.
 UPDATE pushes
-SET state = 'sending', attempts = attempts + 1, due_at = :until, badge = :badge, changed_at = :now
-WHERE push_key = :push_key
+SET state = 'sending', attempts = attempts + 1, due_at = :until, badge = json_extract(asked.value, '$[1]'),
+  changed_at = :now
+FROM json_each(:asked) asked
+WHERE push_key = json_extract(asked.value, '$[0]')
 
 -- name: drop_push
--- Nobody wants it any more.
-UPDATE pushes SET state = :state, reason = :reason, changed_at = :now WHERE push_key = :push_key
+-- Nobody wants them any more.
+UPDATE pushes
+SET state = json_extract(asked.value, '$[1]'), reason = json_extract(asked.value, '$[2]'), changed_at = :now
+FROM json_each(:asked) asked
+WHERE push_key = json_extract(asked.value, '$[0]')
 
 -- name: move_push
 -- Its device is reached another way by now.
 UPDATE pushes SET gateway = :gateway WHERE push_key = :push_key
 
 -- name: accept_push
--- The network has it, whatever was decided meanwhile.
-UPDATE pushes SET state = 'accepted', reason = :reason, provider_id = :provider_id, changed_at = :now
-WHERE push_key = :push_key AND state NOT IN ('accepted', 'seen')
+-- The network has them, whatever was decided meanwhile.
+UPDATE pushes
+SET state = 'accepted', reason = json_extract(asked.value, '$[1]'),
+  provider_id = json_extract(asked.value, '$[2]'), changed_at = :now
+FROM json_each(:asked) asked
+WHERE push_key = json_extract(asked.value, '$[0]') AND state NOT IN ('accepted', 'seen')
 
 -- name: settle_push
--- What became of this attempt; a later one has its own say.
+-- What became of these attempts; a later one has its own say.
 UPDATE pushes
-SET state = :state, reason = :reason, provider_id = :provider_id, due_at = :due_at, changed_at = :now,
-  attempts = attempts - :unsent
-WHERE push_key = :push_key AND state = 'sending' AND attempts = :attempt
+SET state = json_extract(asked.value, '$[2]'), reason = json_extract(asked.value, '$[3]'),
+  provider_id = json_extract(asked.value, '$[4]'), due_at = json_extract(asked.value, '$[5]'),
+  changed_at = :now, attempts = attempts - json_extract(asked.value, '$[6]')
+FROM json_each(:asked) asked
+WHERE push_key = json_extract(asked.value, '$[0]') AND state = 'sending'
+  AND attempts = json_extract(asked.value, '$[1]')
+RETURNING CASE WHEN state = 'failed' AND badge IS NOT NULL THEN push_key END
 
 -- name: uncount_push
 -- What its device counted will never be shown.
@@ -170,6 +194,12 @@ WHERE badge IS NOT NULL
 -- name: delete_dead_device
 -- As it was when the push was claimed: a new registration stays.
 DELETE FROM devices
+WHERE device_id = :device_id AND registered_at = :registered_at
+  AND user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
+
+-- name: keep_keys
+-- What a gateway has learned of a device, as it was when the push was claimed: a new registration knows better.
+UPDATE devices SET keys = :keys
 WHERE device_id = :device_id AND registered_at = :registered_at
   AND user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
 
@@ -209,8 +239,10 @@ WHERE p.user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
 ORDER BY p.push_key DESC LIMIT :limit
 
 -- name: tell_push
--- Its device is going to be told.
-UPDATE pushes SET state = :state, dismissed = 'told', changed_at = :now WHERE push_key = :push_key
+-- Their devices are going to be told.
+UPDATE pushes SET state = json_extract(asked.value, '$[1]'), dismissed = 'told', changed_at = :now
+FROM json_each(:asked) asked
+WHERE push_key = json_extract(asked.value, '$[0]')
 
 -- name: enqueue_dismissal
 -- Word for one device of what it need not show any more, if it is still the user's.
@@ -227,6 +259,13 @@ WHERE d.device_id = :device_id AND u.user_id = :user_id
 UPDATE devices SET badge = max(badge - :count, 0)
 WHERE device_id = :device_id AND badge IS NOT NULL
   AND user_key = (SELECT user_key FROM users WHERE user_id = :user_id)
+
+-- name: still_unseen
+-- Which of these are unseen?
+SELECT n.notification_id
+FROM users u JOIN notifications n ON n.user_key = u.user_key
+WHERE u.user_id = :user_id AND n.seen_date IS NULL
+  AND n.notification_id IN (SELECT value FROM json_each(:notification_ids))
 
 -- name: stale
 -- Accepted pushes in the order of users, and whether they are to be told of.

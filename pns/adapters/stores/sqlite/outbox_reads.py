@@ -6,11 +6,11 @@ Every function takes a raw connection and runs in its thread, outside any transa
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pns.adapters.stores.dismissed import UntoldRow
 from pns.adapters.stores.due import OwnedDeviceRow, StatusRow, device_of, status_of
-from pns.adapters.stores.sqlite.rows import Parameters, all_rows, row
+from pns.adapters.stores.sqlite.rows import Parameters, all_rows, json_array, row
 from pns.contracts.outbox import Backlog
 from pns.model.device import Device, address_hash
 from pns.model.push import PushState, PushStatus
@@ -54,6 +54,12 @@ def pushes(connection: sqlite3.Connection, user_id: str, notification_id: str) -
     """See Outbox.pushes."""
     asked = {"user_id": user_id, "notification_id": notification_id}
     return [status_of(row) for row in all_rows(connection, "pushes", asked, kind=StatusRow)]
+
+
+def still_unseen(connection: sqlite3.Connection, user_id: str, ids: Sequence[str]) -> set[str]:
+    """See Outbox.still_unseen."""
+    asked = {"user_id": user_id, "notification_ids": json_array(ids)}
+    return {found for (found,) in all_rows(connection, "still_unseen", asked, kind=tuple[str])}
 
 
 def any_untold(connection: sqlite3.Connection, user_id: str) -> bool:

@@ -1,6 +1,6 @@
-"""Writing the outbox: registering devices, enqueueing, claiming and settling pushes.
+"""Writing the outbox: registering devices, claiming and settling pushes. An append enqueues.
 
-Every function runs inside the writer's transaction, under its own savepoint; enqueueing inside the append's.
+Every function runs inside the writer's transaction, under its own savepoint.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from msgspec.structs import replace
 from pns.adapters.stores.dismissed import DISMISSED_AT_ONCE, UntoldRow, tell
 from pns.adapters.stores.due import DueRow, Owner, decide_all, keys_text
 from pns.adapters.stores.sqlite.outbox_reads import found_devices
-from pns.adapters.stores.sqlite.rows import SQL, affected, all_rows, json_array, row
+from pns.adapters.stores.sqlite.rows import affected, all_rows, json_array, row
+from pns.adapters.stores.sqlite.telling import tell_removed
+from pns.adapters.stores.webhooks import removed_device
 from pns.contracts.outbox import Claim, Settlement
 from pns.model.device import Device, address_hash, new_device_id
-from pns.model.push import Push, PushSchedule, PushState
+from pns.model.push import Push, PushState
+from pns.model.webhook import WebhookTerms
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -94,28 +97,16 @@ def regateway(connection: sqlite3.Connection, source: str, target: str, *, netwo
 # ── pushes ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def enqueue(
-    connection: sqlite3.Connection, places: Sequence[tuple[int, int]], *, terms: PushSchedule, now: int
-) -> None:
-    """Pushes to each user's devices; `places` has the user's key, and where their new notifications begin."""
-    due_at = now + terms.delay
-    new = {"now": now, "due_at": due_at, "expires_at": due_at + terms.lifetime}
-    connection.executemany(
-        SQL["enqueue"], [{"user_key": user_key, "first": first, **new} for user_key, first in places]
-    )
-
-
 def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Push]:
     """See Outbox.claim."""
     where = {"gateway": claim.gateway, "now": now, "limit": claim.limit}
     decided = decide_all(all_rows(connection, "due", where, kind=DueRow), claim, now)
-    for push_key, badge in decided.leased.items():
-        lease = {"push_key": push_key, "badge": badge, "until": claim.until, "now": now}
+    if leased := decided.leased:
+        lease = {"asked": json_array([*leased.items()]), "until": claim.until, "now": now}
         affected(connection, "lease_push", lease)
-    for push_key, (state, reason) in decided.dropped.items():
-        affected(
-            connection, "drop_push", {"push_key": push_key, "state": state, "reason": reason, "now": now}
-        )
+    if dropped := decided.dropped:
+        asked = json_array([(push_key, *decision) for push_key, decision in dropped.items()])
+        affected(connection, "drop_push", {"asked": asked, "now": now})
     for push_key, gateway in decided.moved.items():
         affected(connection, "move_push", {"push_key": push_key, "gateway": gateway})
     for device_id, badge in decided.badges.items():
@@ -123,39 +114,70 @@ def claim(connection: sqlite3.Connection, claim: Claim, *, now: int) -> list[Pus
     return decided.pushes
 
 
-def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], *, now: int) -> None:
+def settle(
+    connection: sqlite3.Connection, settlements: Sequence[Settlement], *, webhook: WebhookTerms, now: int
+) -> None:
     """See Outbox.settle."""
-    removed = [s.push.device.device_id for s in settlements if _settle(connection, s, now)]
-    if removed:
+    invalid = [settlement for settlement in settlements if settlement.state is PushState.DEVICE_INVALID]
+    gone = [settlement for settlement in invalid if _remove_dead(connection, settlement.push.device)]
+    for settlement in gone:
+        user_id = settlement.push.device.user_id
+        tell_removed(connection, user_id, removed_device(settlement), terms=webhook, now=now)
+    _keep_keys(connection, settlements)
+    settled = [_unless_live(connection, settlement, now) for settlement in settlements]
+    _accept(connection, [s for s in settled if s.state is PushState.ACCEPTED], now)
+    _settle(connection, [s for s in settled if s.state is not PushState.ACCEPTED], now)
+    if removed := [settlement.push.device.device_id for settlement in gone]:
         affected(connection, "cancel_pushes", {"device_ids": json_array(removed), "now": now})
 
 
-def _settle(connection: sqlite3.Connection, settlement: Settlement, now: int) -> bool:
-    """Returns whether it removed the device."""
-    push, state, due_at = settlement.push, settlement.state, settlement.due_at
-    dead = {
-        "device_id": push.device.device_id,
-        "user_id": push.device.user_id,
-        "registered_at": push.device.registered_at,
+def _remove_dead(connection: sqlite3.Connection, device: Device) -> bool:
+    """Returns False for a device that is gone already, or was registered again."""
+    return affected(connection, "delete_dead_device", _registration(device)) > 0
+
+
+def _keep_keys(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
+    for settlement in settlements:
+        if settlement.keys is not None:
+            keys = {"keys": keys_text(settlement.keys)}
+            affected(connection, "keep_keys", {**_registration(settlement.push.device), **keys})
+
+
+def _registration(device: Device) -> dict[str, object]:
+    return {
+        "device_id": device.device_id,
+        "user_id": device.user_id,
+        "registered_at": device.registered_at,
     }
-    invalid = state is PushState.DEVICE_INVALID
-    removed = invalid and affected(connection, "delete_dead_device", dead) > 0
-    if invalid and not removed and row(connection, "live_device", dead, kind=tuple[int]) is not None:
-        state, due_at = PushState.RETRY, now
-    settled = {
-        "push_key": push.push_key,
-        "attempt": push.attempt,
-        "state": state,
-        "reason": settlement.reason or None,
-        "provider_id": settlement.provider_id,
-        "due_at": due_at,
-        "unsent": int(not settlement.sent),
-        "now": now,
-    }
-    changed = affected(connection, "accept_push" if state is PushState.ACCEPTED else "settle_push", settled)
-    if changed and state is PushState.FAILED:
-        affected(connection, "uncount_push", {"push_key": push.push_key})
-    return removed
+
+
+def _unless_live(connection: sqlite3.Connection, settlement: Settlement, now: int) -> Settlement:
+    """A push to a device that was called dead, and was registered again since, is due at once."""
+    if settlement.state is not PushState.DEVICE_INVALID:
+        return settlement
+    live = row(connection, "live_device", _registration(settlement.push.device), kind=tuple[int])
+    return settlement if live is None else settlement._replace(state=PushState.RETRY, due_at=now)
+
+
+def _accept(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: int) -> None:
+    if settlements:
+        accepted = [(s.push.push_key, s.reason or None, s.provider_id) for s in settlements]
+        affected(connection, "accept_push", {"asked": json_array(accepted), "now": now})
+
+
+def _settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: int) -> None:
+    if settlements:
+        asked = {"asked": json_array([_attempt(settlement) for settlement in settlements]), "now": now}
+        for (counted,) in all_rows(connection, "settle_push", asked, kind=tuple[int | None]):
+            if counted is not None:
+                affected(connection, "uncount_push", {"push_key": counted})
+
+
+def _attempt(settlement: Settlement) -> tuple[object, ...]:
+    """What is written of an attempt that the network did not take."""
+    push, reason = settlement.push, settlement.reason or None
+    attempt = (push.push_key, push.attempt, settlement.state, reason, settlement.provider_id)
+    return *attempt, settlement.due_at, int(not settlement.sent)
 
 
 # ── seen elsewhere, upkeep ────────────────────────────────────────────────────────────────────────────
@@ -165,8 +187,9 @@ def dismiss(connection: sqlite3.Connection, user_id: str, expires_at: int, *, no
     """See Outbox.dismiss."""
     asked = {"user_id": user_id, "limit": DISMISSED_AT_ONCE}
     told = tell(all_rows(connection, "untold", asked, kind=UntoldRow))
-    for push_key, state in told.states.items():
-        affected(connection, "tell_push", {"push_key": push_key, "state": state, "now": now})
+    if not told.words:
+        return 0
+    affected(connection, "tell_push", {"asked": json_array([*told.states.items()]), "now": now})
     for device_id, count in told.counts.items():
         affected(connection, "lower_badge", {"device_id": device_id, "count": count, "user_id": user_id})
     enqueued = 0

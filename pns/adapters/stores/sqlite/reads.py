@@ -11,11 +11,17 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from pns.adapters.stores.announcements import NotCaughtUp
 from pns.adapters.stores.drafts import byte_length
+from pns.adapters.stores.numbers import READ_CATEGORIES, CountRow, counts_from
+from pns.adapters.stores.pages import Kind, page_filter, page_statement
 from pns.adapters.stores.schema import SCHEMA_VERSION
+from pns.adapters.stores.sqlite.level import require_level
+from pns.adapters.stores.sqlite.place import doubt
 from pns.adapters.stores.sqlite.rows import SQL, all_rows, json_array, row, rows
-from pns.contracts.store import Cursor, Place, Presence, State, StoreReport
+from pns.contracts.store import CountsOf, Cursor, LivingNode, Place, Presence, State, StoreReport
 from pns.errors import UnknownNotification
+from pns.model.counts import Counts
 from pns.model.notification import Page, StoredNotification
 
 _FIRST, _LAST = 0, 2**63 - 1
@@ -31,10 +37,12 @@ class _State(NamedTuple):
     unseen: int | None
     device_id: str | None
     revocation: int | None
+    behind: int | None
 
 
-def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: str, now: int) -> Page:
-    """A page of the user's "unseen", "seen" or whole "inbox". Raises UnknownNotification."""
+def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: Kind, now: int) -> Page:
+    """A page of the user's "unseen", "seen" or whole "inbox". Raises UnknownNotification and NotCaughtUp."""
+    require_level(connection, [user_id])
     user_key = _user_key(connection, user_id)
     if user_key is None:
         if cursor.after or cursor.before:
@@ -43,16 +51,19 @@ def page(connection: sqlite3.Connection, user_id: str, cursor: Cursor, *, kind: 
     if cursor.place is not None and cursor.place.user_key != user_key:
         return Page(user_key, ())
     where = {
+        **page_filter(kind, cursor),
         "user_key": user_key,
         "seq": _start(connection, user_key, cursor),
         "received_after": _ANY_TIME if cursor.received_after is None else min(cursor.received_after, _LAST),
         "now": now,
         "limit": min(cursor.limit, _LAST),
     }
-    direction = "after" if cursor.before is None else "before"
+    statement = page_statement(kind, cursor)
+    if statement is None:
+        return Page(user_key, ())
     items: list[StoredNotification] = []
     room = cursor.max_bytes
-    for item in rows(connection, f"{kind}_{direction}", where, kind=StoredNotification):
+    for item in rows(connection, statement, where, kind=StoredNotification):
         room -= byte_length(item.notification_data)
         if items and room < 0:
             break
@@ -84,7 +95,8 @@ def _place(connection: sqlite3.Connection, user_key: int, notification_id: str) 
 
 
 def place_of(connection: sqlite3.Connection, user_id: str, notification_id: str) -> Place:
-    """The user's key, and the place of one notification. Raises UnknownNotification."""
+    """The user's key, and the place of one notification. Raises UnknownNotification and NotCaughtUp."""
+    require_level(connection, [user_id])
     user_key = _user_key(connection, user_id)
     if user_key is None:
         raise UnknownNotification
@@ -92,7 +104,7 @@ def place_of(connection: sqlite3.Connection, user_id: str, notification_id: str)
 
 
 def states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[str, State]:
-    """See Store.states."""
+    """See Store.states. Raises NotCaughtUp."""
     found = dict.fromkeys(user_ids, State())
     asked = [user_id for user_id in found if "\0" not in user_id]  # json_each would cut it off there
     for start in range(0, len(asked), _STATES_AT_ONCE):
@@ -102,15 +114,34 @@ def states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[st
 
 def _some_states(connection: sqlite3.Connection, user_ids: Collection[str]) -> dict[str, State]:
     found: dict[str, State] = {}
+    behind: dict[str, None] = {}
     revocations: dict[str, dict[str, int]] = {}
-    for user_id, user_key, version, unseen, device_id, revocation in rows(
+    for user_id, user_key, version, unseen, device_id, revocation, misses in rows(
         connection, "states", {"user_ids": json_array(user_ids)}, kind=_State
     ):
         of_user = revocations.setdefault(user_id, {})
         if device_id is not None and revocation is not None:
             of_user[device_id] = revocation
         found[user_id] = State(user_key or 0, version or 0, unseen or 0, of_user)
+        if misses:
+            behind[user_id] = None
+    if behind:
+        raise NotCaughtUp(behind)
     return found
+
+
+def counts(connection: sqlite3.Connection, asked: Collection[CountsOf]) -> dict[CountsOf, Counts]:
+    """See Store.counts. Raises NotCaughtUp."""
+    require_level(connection, {one.user_id for one in asked})
+    return {one: counts_from(_count_rows(connection, one), one) for one in asked}
+
+
+def _count_rows(connection: sqlite3.Connection, asked: CountsOf) -> list[CountRow]:
+    if asked.categories is None:
+        first = {"user_id": asked.user_id, "limit": READ_CATEGORIES}
+        return all_rows(connection, "first_counts", first, kind=CountRow)
+    named = {"user_id": asked.user_id, "categories": json_array(asked.categories)}
+    return all_rows(connection, "named_counts", named, kind=CountRow)
 
 
 def newest_revocation(connection: sqlite3.Connection) -> int:
@@ -123,6 +154,11 @@ def presences(connection: sqlite3.Connection, user_id: str, *, except_node: str,
     """See Store.presences."""
     where = {"user_id": user_id, "except_node": except_node, "now": now}
     return all_rows(connection, "presences", where, kind=Presence)
+
+
+def fleet(connection: sqlite3.Connection, now: int) -> list[LivingNode]:
+    """See Store.fleet."""
+    return all_rows(connection, "fleet", {"now": now}, kind=LivingNode)
 
 
 def any_expired(connection: sqlite3.Connection, now: int) -> bool:
@@ -160,4 +196,5 @@ def report(connection: sqlite3.Connection, path: Path) -> StoreReport:
         code=SCHEMA_VERSION,
         durability=f"journal_mode {journal}, synchronous {_SYNCHRONOUS[synchronous]}",
         durable=journal == "wal" and synchronous >= 2,
+        doubt=doubt(path),
     )

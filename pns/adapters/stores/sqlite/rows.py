@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cache
 from operator import itemgetter
 from typing import Any, TypeVar, get_origin
 
@@ -21,7 +22,11 @@ from pns.adapters.stores.sqlite.errors import Damaged
 from pns.adapters.stores.statements import load
 
 T = TypeVar("T")
-SQL = load("sqlite/session.sql", "sqlite/store.sql", "sqlite/outbox.sql", "sqlite/audiences.sql")
+_OF_INBOXES = ("store", "pages", "marks", "groups", "later", "preferences", "timeline")
+_FILES = ("session", *_OF_INBOXES, "announcements", "outbox", "audiences", "webhooks", "acts")
+SQL = load(*(f"sqlite/{name}.sql" for name in _FILES))
+FEW = 10
+"""Rows that are checked one by one. A check of many begins with making the type of their list."""
 Parameters = Mapping[str, object] | Sequence[object]
 
 
@@ -37,11 +42,15 @@ def _arrangement(cursor: sqlite3.Cursor, kind: Any) -> Callable[[Sequence[object
     """A function that arranges a row of `cursor` by name for `kind`; None when rows stay as they are."""
     if get_origin(kind) is tuple:
         return None
-    columns = [column[0] for column in cursor.description or ()]
+    return _arranged(tuple([column[0] for column in cursor.description or ()]), kind)
+
+
+@cache
+def _arranged(columns: tuple[str, ...], kind: Any) -> Callable[[Sequence[object]], object] | None:
     if issubclass(kind, msgspec.Struct) and not kind.__struct_config__.array_like:
         return lambda row: dict(zip(columns, row, strict=True))
-    fields = list(kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind._fields)
-    return None if columns == fields else itemgetter(*map(columns.index, fields))
+    fields = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind._fields
+    return None if columns == tuple(fields) else itemgetter(*map(columns.index, fields))
 
 
 def checked(found: object, kind: type[T]) -> T:
@@ -54,7 +63,14 @@ def checked(found: object, kind: type[T]) -> T:
 
 def all_rows(connection: sqlite3.Connection, name: str, parameters: Parameters, *, kind: type[T]) -> list[T]:
     """All rows of statement `name`: also what a writing statement with RETURNING needs to be complete."""
-    return list(rows(connection, name, parameters, kind=kind))
+    cursor = connection.execute(SQL[name], parameters)
+    found = cursor.fetchall()
+    arranged = _arrangement(cursor, kind) if found else None
+    cursor.close()
+    whole = found if arranged is None else [*map(arranged, found)]
+    if len(whole) > FEW:
+        return checked(whole, list[kind])  # type: ignore[valid-type]  # a type that is made here
+    return [checked(row, kind) for row in whole]
 
 
 def row(connection: sqlite3.Connection, name: str, parameters: Parameters, *, kind: type[T]) -> T | None:

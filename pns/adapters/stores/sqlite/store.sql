@@ -4,24 +4,52 @@
 
 -- The columns that a page reads, under the names of StoredNotification,
 -- columns item: seq, notification_id, data AS notification_data, create_date, seen_date, category,
---   collapse_key, expire_date
+--   collapse_key, expire_date, read_date AS read_mark, archived_date, grouped
 
 -- and the columns that an append writes, under the names of Draft.
--- columns new: notification_id, data, create_date, category, collapse_key, expire_date, push
+-- columns new: notification_id, data, create_date, category, collapse_key, expire_date, push,
+--   group_key, grouped, webhook
+
+-- and those of them that are new in a row that a newer notification takes over.
+-- columns heir: notification_id, data, create_date, category, expire_date, push, grouped, webhook
 
 -- ── append ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: known_notifications
--- Which of the named notifications do their users have already, with what data?
-SELECT u.user_id, n.notification_id, n.data
+-- Which of the named notifications do their users have already, with what data, and what could replace them?
+-- Which did groups take in? And which wait for their time?
+SELECT u.user_id, n.notification_id, n.data,
+  CASE WHEN n.seen_date IS NULL THEN n.collapse_key END AS collapse_key, 0 AS waits
 FROM json_each(:named) asked
 CROSS JOIN users u ON u.user_id = json_extract(asked.value, '$[0]')
 CROSS JOIN notifications n
   ON n.user_key = u.user_key AND n.notification_id = json_extract(asked.value, '$[1]')
+UNION ALL
+SELECT u.user_id, g.notification_id, g.digest, CASE WHEN n.seen_date IS NULL THEN n.collapse_key END, 0
+FROM json_each(:named) asked
+CROSS JOIN users u ON u.user_id = json_extract(asked.value, '$[0]')
+CROSS JOIN group_ids g INDEXED BY group_ids_notification
+  ON g.user_key = u.user_key AND g.notification_id = json_extract(asked.value, '$[1]')
+CROSS JOIN notifications n INDEXED BY notifications_group
+  ON n.user_key = g.user_key AND n.group_key = g.group_key
+UNION ALL
+SELECT u.user_id, p.notification_id, p.data, NULL, 1
+FROM json_each(:named) asked
+CROSS JOIN users u ON u.user_id = json_extract(asked.value, '$[0]')
+CROSS JOIN pending p
+  ON p.user_key = u.user_key AND p.notification_id = json_extract(asked.value, '$[1]')
+UNION ALL
+SELECT u.user_id, g.notification_id, g.digest, NULL, 1
+FROM json_each(:named) asked
+CROSS JOIN users u ON u.user_id = json_extract(asked.value, '$[0]')
+CROSS JOIN group_ids g INDEXED BY group_ids_notification
+  ON g.user_key = u.user_key AND g.notification_id = json_extract(asked.value, '$[1]')
+CROSS JOIN pending p INDEXED BY pending_group
+  ON p.user_key = g.user_key AND p.group_key = g.group_key
 
--- name: last_places
--- The newest place in each user's order.
-SELECT u.user_id, u.user_key, u.last_seq
+-- name: ends
+-- The newest place in each user's order, and the user's counts.
+SELECT u.user_id, u.user_key, u.last_seq, u.version, u.unseen
 FROM json_each(:user_ids) asked
 CROSS JOIN users u ON u.user_id = asked.value
 
@@ -29,16 +57,34 @@ CROSS JOIN users u ON u.user_id = asked.value
 -- Take so many places in the user's order, and count them as unseen.
 UPDATE users SET last_seq = last_seq + ?, unseen = unseen + ?, version = version + 1 WHERE user_key = ?
 
--- name: delete_collapsed
--- The unseen notifications that newer ones with the same collapse keys replace.
-DELETE FROM notifications
-WHERE user_key = :user_key
-  AND collapse_key IN (SELECT value FROM json_each(:collapse_keys))
-  AND seen_date IS NULL
+-- name: replaceable
+-- The unseen notifications that newer ones with the same collapse keys replace, and a member of that name if the
+-- group has one: a row for each member asked about.
+SELECT u.user_id, u.user_key, n.collapse_key, n.seq, n.group_key, n.grouped, n.expire_date,
+  n.notification_id, n.create_date, n.category, m.member
+FROM json_each(:asked) asked
+CROSS JOIN users u ON u.user_id = json_extract(asked.value, '$[0]')
+CROSS JOIN notifications n INDEXED BY notifications_collapse
+  ON n.user_key = u.user_key AND n.collapse_key = json_extract(asked.value, '$[1]') AND n.seen_date IS NULL
+LEFT JOIN group_members m
+  ON m.user_key = n.user_key AND m.group_key = n.group_key AND m.member = json_extract(asked.value, '$[2]')
+
+-- name: delete_replaced
+-- A row that no newer notification takes over.
+DELETE FROM notifications WHERE user_key = ? AND seq = ?
+
+-- name: take_over
+-- A newer notification takes over the row of the one that it replaces. OR FAIL: see insert_notification.
+UPDATE OR FAIL notifications SET seq = ?, {heir: column = ?} WHERE user_key = ? AND seq = ?
 
 -- name: insert_notification
--- One row; its place was taken before.
-INSERT INTO notifications (user_key, seq, {new}) VALUES (?, ?, {new: ?})
+-- One row; its place was taken before. OR FAIL: an error undoes the whole transaction. To undo this row alone
+-- SQLite would copy every page before, now that triggers run (migration 0004).
+INSERT OR FAIL INTO notifications (user_key, seq, {new}) VALUES (?, ?, {new: ?})
+
+-- name: touch_user
+-- Something of the user changed, and no count.
+UPDATE users SET version = version + 1 WHERE user_key = :user_key
 
 -- name: lower_unseen
 -- The count follows rows that were marked or removed.
@@ -47,7 +93,7 @@ SET unseen = unseen - :count, version = version + 1
 WHERE user_key = :user_key
 RETURNING user_id
 
--- ── pages ──────────────────────────────────────────────────────────────────────────────────────────────
+-- ── places ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: user_key
 -- The key behind a user id.
@@ -57,51 +103,6 @@ SELECT user_key FROM users WHERE user_id = :user_id
 -- Where a cursor's notification stands.
 SELECT seq FROM notifications WHERE user_key = :user_key AND notification_id = :notification_id
 
--- name: unseen_after
--- Unseen, oldest first.
-SELECT {item}
-FROM notifications INDEXED BY notifications_unseen
-WHERE user_key = :user_key AND seen_date IS NULL AND seq > :seq
-  AND create_date > :received_after
-  AND (expire_date IS NULL OR expire_date > :now)
-ORDER BY seq LIMIT :limit
-
--- name: seen_after
--- Seen, oldest first.
-SELECT {item}
-FROM notifications INDEXED BY notifications_seen
-WHERE user_key = :user_key AND seen_date IS NOT NULL AND seq > :seq
-  AND create_date > :received_after
-  AND (expire_date IS NULL OR expire_date > :now)
-ORDER BY seq LIMIT :limit
-
--- name: seen_before
--- Seen, newest first.
-SELECT {item}
-FROM notifications INDEXED BY notifications_seen
-WHERE user_key = :user_key AND seen_date IS NOT NULL AND seq < :seq
-  AND create_date > :received_after
-  AND (expire_date IS NULL OR expire_date > :now)
-ORDER BY seq DESC LIMIT :limit
-
--- name: inbox_after
--- All, oldest first.
-SELECT {item}
-FROM notifications
-WHERE user_key = :user_key AND seq > :seq
-  AND create_date > :received_after
-  AND (expire_date IS NULL OR expire_date > :now)
-ORDER BY seq LIMIT :limit
-
--- name: inbox_before
--- All, newest first.
-SELECT {item}
-FROM notifications
-WHERE user_key = :user_key AND seq < :seq
-  AND create_date > :received_after
-  AND (expire_date IS NULL OR expire_date > :now)
-ORDER BY seq DESC LIMIT :limit
-
 -- ── seen ───────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: live_user
@@ -110,12 +111,12 @@ SELECT 1 FROM users WHERE user_key = :user_key
 
 -- name: mark_places
 -- Mark the unseen among these places.
-UPDATE notifications SET seen_date = :now
+UPDATE notifications SET seen_date = :now, read_date = 0
 WHERE user_key = :user_key AND seq IN (SELECT value FROM json_each(:seqs)) AND seen_date IS NULL
 
 -- name: mark_ids
 -- Mark the unseen among these notifications.
-UPDATE notifications SET seen_date = :now
+UPDATE notifications SET seen_date = :now, read_date = 0
 WHERE user_key = :user_key
   AND notification_id IN (SELECT value FROM json_each(:notification_ids))
   AND seen_date IS NULL
@@ -126,7 +127,7 @@ SELECT user_key, last_seq AS seq FROM users WHERE user_id = :user_id
 
 -- name: mark_oldest
 -- Mark the oldest unseen up to a place, a few at a time.
-UPDATE notifications SET seen_date = :now
+UPDATE notifications SET seen_date = :now, read_date = 0
 WHERE user_key = :user_key
   AND seq IN (
     SELECT seq FROM notifications INDEXED BY notifications_unseen
@@ -143,10 +144,26 @@ RETURNING user_key, seen_date
 
 -- name: states
 -- Count, version and revocations of many users in one go: a row for each revocation, or one with NULL.
-SELECT asked.value AS user_id, u.user_key, u.version, u.unseen, r.device_id, r.revocation
+SELECT asked.value AS user_id, u.user_key, u.version, u.unseen, r.device_id, r.revocation,
+  u.announced_up_to < (SELECT max(seq) FROM announcements) AS behind
 FROM json_each(:user_ids) asked
 LEFT JOIN users u ON u.user_id = asked.value
 LEFT JOIN revocations r ON r.user_id = asked.value
+
+-- name: first_counts
+-- A user's numbers, a row for each category with something unread, or one with NULL. Only such have a row.
+SELECT u.user_key, u.version + u.other_changes AS version, u.unseen, u.unseen + u.seen_unread AS unread,
+  c.category, c.unseen AS category_unseen, c.unread AS category_unread
+FROM users u LEFT JOIN category_counts c ON c.user_key = u.user_key
+WHERE u.user_id = :user_id ORDER BY c.category LIMIT :limit
+
+-- name: named_counts
+-- The same for the categories of these names.
+SELECT u.user_key, u.version + u.other_changes AS version, u.unseen, u.unseen + u.seen_unread AS unread,
+  c.category, c.unseen AS category_unseen, c.unread AS category_unread
+FROM users u LEFT JOIN category_counts c
+  ON c.user_key = u.user_key AND c.category IN (SELECT value FROM json_each(:categories))
+WHERE u.user_id = :user_id
 
 -- name: delete_revocation
 -- Only the newest revocation of a target counts.
@@ -205,14 +222,28 @@ ON CONFLICT (ticket_id) DO NOTHING
 
 -- name: hold_lease
 -- A node lives until its lease lapses.
-INSERT INTO nodes (node_id, lease_until) VALUES (:node_id, :until)
-ON CONFLICT (node_id) DO UPDATE SET lease_until = excluded.lease_until
+INSERT INTO nodes (node_id, lease_until, release, code) VALUES (:node_id, :until, :release, :code)
+ON CONFLICT (node_id) DO UPDATE
+SET lease_until = excluded.lease_until, release = excluded.release, code = excluded.code
 
 -- name: put_presence
 -- A device of a user on a node.
 INSERT INTO connections (node_id, user_id, device_id, connections, since) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (node_id, user_id, device_id) DO UPDATE
 SET connections = excluded.connections, since = excluded.since
+
+-- name: make_visitor
+-- A user is known from the first connection on, unless the user was erased after the login.
+INSERT INTO users (user_id, last_seq, unseen, version, announced_up_to)
+SELECT :user_id, 0, 0, 0, (SELECT coalesce(max(seq), 0) FROM announcements)
+WHERE NOT EXISTS (SELECT 1 FROM users WHERE user_id = :user_id)
+  AND NOT EXISTS (
+    SELECT 1 FROM revocations WHERE user_id = :user_id AND device_id = '' AND revocation > :revocation)
+
+-- name: note_visitor
+-- When the user was connected, once a day, and the time before.
+UPDATE users SET connected_before = last_connected_at, last_connected_at = :now
+WHERE user_id = :user_id AND last_connected_at < :today
 
 -- name: delete_presence
 -- A device that left a node.
@@ -234,6 +265,14 @@ JOIN nodes n ON n.node_id = c.node_id
 WHERE c.user_id = :user_id AND c.node_id <> :except_node AND n.lease_until > :now
 ORDER BY c.since, c.device_id
 
+-- name: fleet
+-- The nodes with a lease, and how many connections each one last reported.
+SELECT n.node_id, n.release, n.lease_until, coalesce((
+  SELECT sum(c.connections) FROM connections c WHERE c.node_id = n.node_id), 0) AS connections
+FROM nodes n
+WHERE n.lease_until > :now
+ORDER BY n.node_id
+
 -- ── upkeep ─────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: any_expired
@@ -254,6 +293,11 @@ DELETE FROM notifications
 WHERE (user_key, seq) IN (
   SELECT user_key, seq FROM notifications INDEXED BY notifications_seen_date
   WHERE seen_date < :seen_before ORDER BY seen_date LIMIT :limit)
+RETURNING user_key
+
+-- name: user_ids
+-- The ids behind keys. An erased user has none.
+SELECT user_id FROM users WHERE user_key IN (SELECT value FROM json_each(:user_keys))
 
 -- name: prune_presences
 -- Who was connected to nodes whose lease lapsed.

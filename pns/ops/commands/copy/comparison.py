@@ -66,6 +66,7 @@ async def _rest(archive: Archive) -> list[tuple[str, str]]:
         ("newest user's key", f"{numbers.user_key:,}"),
         ("newest revocation", f"{numbers.revocation:,}"),
         ("newest push's key", f"{numbers.push_key:,}"),
+        ("newest announcement", f"{numbers.announcement:,}"),
         ("secrets", f"{len(secrets)} ({checksum.hexdigest()})"),
     ]
 

@@ -1,6 +1,7 @@
 """`pns doctor`: asks a running deployment the questions of a stuck operator. Each bad answer has its remedy.
 
-Nothing that the doctor changes stays: its single notification is withdrawn again.
+Nothing that the doctor changes stays: its single notification is withdrawn again. The application gets an
+example of a webhook, about a user named `example`.
 """
 
 from __future__ import annotations
@@ -14,26 +15,46 @@ from pns.ops.commands.doctor.application import check_application
 from pns.ops.commands.doctor.broker import check_bus
 from pns.ops.commands.doctor.database import check_database
 from pns.ops.commands.doctor.finding import Finding, Verdict
+from pns.ops.commands.doctor.later import check_later
+from pns.ops.commands.doctor.outgoing import check_outgoing
 from pns.ops.commands.doctor.push import check_push
 from pns.ops.commands.doctor.site import check_site
+from pns.ops.commands.doctor.tokens import check_tokens
 from pns.ops.commands.doctor.way import Way
+from pns.ops.commands.doctor.webhook import check_webhook
 from pns.settings import Settings
 
 
 async def examine(
-    settings: Settings, *, url: str, cookies: Sequence[str], origin: str, headers: Sequence[str] = ()
+    settings: Settings,
+    *,
+    url: str,
+    cookies: Sequence[str],
+    origin: str,
+    headers: Sequence[str] = (),
+    token: str = "",
+    database: str = "",
 ) -> int:
     """Ask everything, print the report, and return the exit code: 0 when nothing is wrong, else 1.
 
     `url` is the address of PNS for devices, `origin` the origin of the pages. `cookies` (`name=value`) and
-    `headers` (`Name: value`) come from the browser of a logged-in user.
+    `headers` (`Name: value`) come from the browser of a logged-in user. `token`: an access token of the
+    application. `database`: the URL of the application's database, with its table pns_outgoing.
     """
     console = Console(highlight=False, soft_wrap=True)
     findings: list[Finding] = []
     login = _login(cookies, headers)
-    way = Way(settings, url=url, login=login, origin=origin)
-    beside = (check_database(settings), check_bus(settings), check_push(settings, url=url))
-    for answers in (check_application(settings, login, url=url), *beside, way.check()):
+    way = Way(settings, url=url, login=login, origin=origin, token=token)
+    beside = (
+        check_database(settings),
+        check_bus(settings),
+        check_push(settings, url=url),
+        check_webhook(settings),
+        check_later(settings),
+        check_outgoing(database),
+    )
+    before = (check_application(settings, login, url=url), check_tokens(settings, token))
+    for answers in (*before, *beside, way.check()):
         async for finding in answers:
             findings.append(finding)
             _print(console, finding)

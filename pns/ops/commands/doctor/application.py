@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urlsplit
 
@@ -98,7 +99,8 @@ def _judge_no(question: str, response: httpx.Response, login: Mapping[str, str])
 
 def _judge_yes(question: str, response: httpx.Response, *, logged_in: bool) -> Finding:
     try:
-        user_id = parse_user_id(msgspec.json.decode(response.content, type=dict[str, object])["user_id"])
+        content = response.content.removeprefix(BOM_UTF8)
+        user_id = parse_user_id(msgspec.json.decode(content, type=dict[str, object])["user_id"])
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
         return bad(question, "200, but no JSON with a user_id", _NOT_JSON)
     if not logged_in:

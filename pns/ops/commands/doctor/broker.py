@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 from pns.compose import bus_trouble
 from pns.errors import SettingsError
@@ -16,7 +15,7 @@ BUS = "the bus"
 
 async def check_bus(settings: Settings) -> AsyncIterator[Finding]:
     """Send a message over the bus of `bus.url` and wait for its return; nodes ignore the message."""
-    if urlsplit(settings.bus.url).scheme == "local":
+    if settings.bus.is_local:
         yield good(BUS, _local(settings))
         return
     try:
@@ -27,7 +26,7 @@ async def check_bus(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def _local(settings: Settings) -> str:
-    if urlsplit(settings.store.url).scheme == "sqlite":
+    if settings.store.is_sqlite:
         return "none is needed on one file"
     return "none, which is right for one node; of several, each would learn of changes at its heartbeats"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 from pns.compose import make_store
 from pns.contracts.store import StoreReport
@@ -17,11 +16,12 @@ from pns.settings import Settings
 PLACE = "the store"
 SCHEMA = "the store's schema"
 DURABLE = "the store's durability"
+DISK = "the store's disk"
 
 
 async def check_database(settings: Settings) -> AsyncIterator[Finding]:
     """Look at the store from beside. The check neither makes nor migrates the store."""
-    server = urlsplit(settings.store.url).scheme != "sqlite"
+    server = not settings.store.is_sqlite
     try:
         report = await make_store(settings, clock=SystemClock(), metrics=Metrics()).report()
     except PNSError as error:
@@ -33,6 +33,8 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
         yield good(DURABLE, report.durability)
     else:
         yield bad(DURABLE, report.durability, _SERVER_FORGETS if server else _FILE_FORGETS)
+    if report.doubt:
+        yield bad(DISK, report.doubt, _ANOTHER_DISK)
 
 
 def _schema(report: StoreReport) -> Finding:
@@ -53,6 +55,9 @@ _NO_SERVER = (
     "The first `pns serve` makes the tables"
 )
 _FILE_FORGETS = "restart PNS, which sets it again; no other program may change it"
+_ANOTHER_DISK = (
+    "stop PNS and `pns copy` the store to a local disk, or to PostgreSQL, which may be on another machine"
+)
 _SERVER_FORGETS = (
     "turn fsync and full_page_writes on in postgresql.conf; without them a crash may take what was stored"
 )

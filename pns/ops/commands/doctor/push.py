@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from typing import get_args
 
 import httpx2 as httpx
 import msgspec
 
-from pns.compose import make_gateways
+from pns.compose import make_gateways, webpush_reach
 from pns.contracts.gateway import Gateway
 from pns.contracts.outbox import Backlog
+from pns.contracts.store import Store
 from pns.errors import PNSError, SettingsError
 from pns.model.device import NETWORKS, Network
 from pns.model.push import WAITING
 from pns.model.timestamp import SECOND
 from pns.ops.commands.arguments import GatewayName
+from pns.ops.commands.doctor.browsers import SERVER_KEY, check_keys
 from pns.ops.commands.doctor.finding import Finding, bad, good, not_asked
+from pns.ops.commands.doctor.way_out import way_out
 from pns.ops.commands.push.beside import store_beside
 from pns.ops.commands.push.status import summary, waiting
 from pns.runtime.clock import SystemClock
@@ -28,6 +32,8 @@ SECONDS = 20.0
 OVERDUE_SECONDS = 300
 PUSH = "push"
 OUTBOX = "the outbox"
+SERVICES = "push services of browsers"
+MOST_DEVICES = 500
 
 
 async def check_push(settings: Settings, *, url: str) -> AsyncIterator[Finding]:
@@ -43,7 +49,11 @@ async def check_push(settings: Settings, *, url: str) -> AsyncIterator[Finding]:
             elsewhere = sorted((running or set()).difference(*(gateway.networks for gateway in gateways)))
             yield _set(gateways, elsewhere, asked=running is not None)
             for gateway in gateways:
-                yield await _ask(gateway)
+                yield await _ask(gateway, settings)
+                if (key := gateway.facts.get(SERVER_KEY)) is not None:
+                    yield await check_keys(store.outbox, key)
+            if settings.push.webpush.is_on:
+                yield await _reach(settings, store)
             backlog = await store.outbox.backlog()
             yield _waiting(backlog, clock.now())
             known = {gateway.name for gateway in gateways}.union(elsewhere, ["azure"] if elsewhere else ())
@@ -78,7 +88,7 @@ def _set(gateways: Sequence[Gateway], elsewhere: Sequence[str], *, asked: bool) 
     return good(PUSH, f"{', '.join(on)}; off: {off or 'none'}")
 
 
-async def _ask(gateway: Gateway) -> Finding:
+async def _ask(gateway: Gateway, settings: Settings) -> Finding:
     question = f"gateway {gateway.name}"
     try:
         async with asyncio.timeout(SECONDS):
@@ -91,8 +101,22 @@ async def _ask(gateway: Gateway) -> Finding:
     finally:
         await gateway.stop()
     if trouble:
-        return bad(question, trouble, _TROUBLE.format(name=gateway.name))
+        way = way_out(settings, os.environ) if gateway.name != "mqtt" else ""
+        return bad(question, trouble, _TROUBLE.format(name=gateway.name) + way)
     return good(question, "it would take a push")
+
+
+async def _reach(settings: Settings, store: Store) -> Finding:
+    """Whether any of the browsers' push services is reached: those of devices, or the best known."""
+    devices = await store.outbox.all_devices("", MOST_DEVICES)
+    endpoints = [device.address for device in devices if device.gateway == "webpush"]
+    found = await webpush_reach(settings, endpoints, clock=SystemClock())
+    told = ", ".join(service if not why else f"{service} not ({why})" for service, why in found.items())
+    if not found:
+        return not_asked(SERVICES, "register a device first: yours may be push services of your own")
+    if all(found.values()):
+        return bad(SERVICES, f"none is reached: {told}", _NO_WAY + way_out(settings, os.environ))
+    return good(SERVICES, f"reached: {told}")
 
 
 def _waiting(backlog: Sequence[Backlog], now: int) -> Finding:
@@ -116,6 +140,7 @@ _TROUBLE = (
     "mend what it names: [push.{name}], the way from here to the service, or the account there; pushes wait "
     "meanwhile and go on by themselves"
 )
+_NO_WAY = "let this machine reach them on port 443"
 _OVERDUE = (
     "is a node running whose role is all or push (`pns serve --role push`)? If so, the gateway above or the "
     "node's log says why it does not send"

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from pns.ops.commands.doctor.finding import Finding, bad, good, not_asked
 from pns.settings import Settings
 from pns.settings.rules import Origin, parse_origin
+from pns.web.cookie import needs_https
 
+COOKIE_NAME = "session.cookie_name"
 SITE = "pages and PNS are of one site"
 
 
@@ -30,6 +32,8 @@ def check_site(settings: Settings, *, url: str, origin: str) -> Iterator[Finding
         )
     else:
         yield from (_judge(own, page, settings.session.same_site) for page in pages)
+    if own is not None and own.scheme != "https" and needs_https(settings.session.cookie_name):
+        yield bad(COOKIE_NAME, "browsers keep this name over https alone, and the address is http", _PREFIX)
 
 
 def _judge(own: Origin, page: Origin, same_site: str) -> Finding:
@@ -84,3 +88,4 @@ _FOREIGN_COOKIES = (
     "session.same_site is none: the login's cookie must be SameSite=None; Secure, too, and browsers that "
     "block cookies of third parties send neither; the client's `headers` need no cookie"
 )
+_PREFIX = "reach PNS by https (--url https://…), or take a name without the prefix __Host- or __Secure-"

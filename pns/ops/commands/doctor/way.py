@@ -13,6 +13,7 @@ import httpx2 as httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
+from pns.ops.commands.doctor.device_cookie import KEPT, check_kept
 from pns.ops.commands.doctor.finding import Finding, bad, good, not_asked
 from pns.ops.commands.doctor.remedies import Answer, remedy, unreached
 from pns.settings import Settings
@@ -32,8 +33,11 @@ _NO_COOKIE = "give --cookie 'name=value' of a logged-in browser, or --header 'Au
 class Way:
     """The checks through PNS's own address, in the order in which a browser would meet trouble."""
 
-    def __init__(self, settings: Settings, *, url: str, login: Mapping[str, str], origin: str) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, *, url: str, login: Mapping[str, str], origin: str, token: str = ""
+    ) -> None:
+        """`token`: an access token, for an application without keys."""
+        self._key = next(iter(settings.app.api_keys), token)
         self._url = url.rstrip("/")
         self._login = login
         self._origin = origin
@@ -64,6 +68,7 @@ class Way:
         yield arrived
         if arrived.remedy:
             return
+        yield await self._kept(client)
         question = UPGRADE
         try:
             async with self._connect() as socket:
@@ -139,16 +144,21 @@ class Way:
             return good(COOKIE, f"POST /subscribe: user {self._user_id!r}")
         return bad(COOKIE, f"POST /subscribe: {answer.told}", remedy(answer, _LOGIN))
 
+    async def _kept(self, client: httpx.AsyncClient) -> Finding:
+        try:
+            return await check_kept(client, f"{self._url}/subscribe", self._login)
+        except httpx.HTTPError as error:
+            return bad(KEPT, _broken(error), unreached(error, where="--url", start=_START))
+
     def _connect(self) -> connect:
         address = f"{self._url.replace('http', 'ws', 1)}/subscribe"
         headers = {**self._login, "origin": self._own_origin}
         return connect(address, additional_headers=headers, proxy=None, open_timeout=SECONDS)
 
     async def _arrives(self, client: httpx.AsyncClient, socket: ClientConnection) -> Finding:
-        key = next(iter(self._settings.app.api_keys), "")
-        if not key:
-            return not_asked(ARRIVES, "set app.api_keys, so that the doctor can send one")
-        authorization = {"authorization": f"Bearer {key}"}
+        if not self._key:
+            return not_asked(ARRIVES, "set app.api_keys, or give --token, so that the doctor can send one")
+        authorization = {"authorization": f"Bearer {self._key}"}
         notification = {"notification_data": '{"title":"pns doctor"}', "category": "pns-doctor"}
         body = {"user_id": self._user_id, "notifications": [notification]}
         try:

@@ -6,9 +6,8 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pns.compose import make_store, sqlite_path
+from pns.compose import make_store
 from pns.contracts.store import Store
 from pns.errors import PNSError, SchemaError, StoreUnavailable
 from pns.runtime.clock import Clock
@@ -16,6 +15,8 @@ from pns.runtime.metrics import Metrics
 from pns.runtime.one_line import printable
 from pns.settings import Settings
 from pns.settings import sources as configuration
+from pns.settings.postgres_url import postgres
+from pns.settings.urls import sqlite_path
 
 
 @asynccontextmanager
@@ -37,8 +38,8 @@ async def store_beside(settings: Settings, *, clock: Clock) -> AsyncIterator[Sto
 
 def store_trouble(settings: Settings, error: PNSError) -> str:
     """The place of the store and its trouble; for a file also the path that was tried, and the reason."""
-    told = f"{store_place(settings)}: {error}"
-    if urlsplit(settings.store.url).scheme != "sqlite":
+    told = f"{store_place(settings)}: {error.told if isinstance(error, StoreUnavailable) else error}"
+    if not settings.store.is_sqlite:
         return told
     path = Path(sqlite_path(settings.store.url)).absolute()
     told += f" It was looked for at {printable(str(path))}."
@@ -50,5 +51,6 @@ def store_trouble(settings: Settings, error: PNSError) -> str:
 
 def store_place(settings: Settings) -> str:
     """Where the store is, for people: a file's URL, a server's name alone (a password may stand anywhere)."""
-    parts = urlsplit(settings.store.url)
-    return settings.store.url if parts.scheme == "sqlite" else parts.hostname or "local"
+    if settings.store.is_sqlite:
+        return settings.store.url
+    return ", ".join(host.name for host in postgres(settings.store.url).hosts) or "local"

@@ -1,4 +1,4 @@
-"""`pns push status`: the configured gateways, and the content of the outbox."""
+"""`pns push status`: the configured gateways, the content of the outbox, and events for the application."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pns.compose import make_gateways
 from pns.contracts.outbox import Backlog
+from pns.contracts.webhooks import WebhookBacklog
 from pns.model.push import WAITING, PushState
 from pns.model.timestamp import SECOND
 from pns.ops.commands.push.beside import store_beside
@@ -21,6 +22,7 @@ async def print_status(settings: Settings, *, echo: Echo) -> None:
     async with store_beside(settings, clock=clock) as store:
         gateways = make_gateways(settings, store, clock=clock)
         backlog = await store.outbox.backlog()
+        events = await store.webhooks.backlog()
     names = [f"{gateway.name} ({', '.join(sorted(gateway.networks))})" for gateway in gateways]
     echo(f"gateways: {', '.join(names) or 'none is set, so nothing is pushed'}")
     rows = [_row(found, clock.now()) for found in backlog]
@@ -33,6 +35,31 @@ async def print_status(settings: Settings, *, echo: Echo) -> None:
             f"what is for {name} waits until [push.{name}] is set, or its devices are moved: "
             "see `pns devices regateway --help`"
         )
+    for line in webhook_lines(settings, events, clock.now()):
+        echo(line)
+
+
+def webhook_lines(settings: Settings, events: Sequence[WebhookBacklog], now: int) -> list[str]:
+    """The events for the application, by kind and state; no line where nothing is told and nothing waits."""
+    url, told = settings.webhook.url, ", ".join(settings.webhook.events)
+    lines = [f"webhooks: {told} to {url.partition('?')[0]}"] if url and told else []
+    rows = [
+        (
+            str(found.kind),
+            str(found.state),
+            f"{found.events:,}",
+            "" if found.oldest is None else ago(found.oldest, now),
+            found.reason or "",
+        )
+        for found in events
+    ]
+    lines += Columns("EVENT", "STATE", "EVENTS", "NEXT", "SUCH AS").lines(rows)
+    if rows and not lines[0].startswith("webhooks"):
+        lines.insert(0, _NO_URL)
+    return lines
+
+
+_NO_URL = "webhooks: webhook.url is not set, so only functions of an embedding application take what waits"
 
 
 def waiting(backlog: Sequence[Backlog]) -> tuple[int, int | None]:

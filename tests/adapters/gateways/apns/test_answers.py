@@ -173,16 +173,16 @@ async def test_a_bad_token_is_told_from_a_wrong_environment(answered: Any) -> No
     assert (await answered(bad, **sandbox)).outcome is Outcome.DEVICE_INVALID
 
 
-@pytest.mark.parametrize("reason", ["BadDeviceToken", "DeviceTokenNotForTopic"])
+@pytest.mark.parametrize("reason", ["BadDeviceToken", "DeviceTokenNotForTopic", "TopicDisallowed"])
 async def test_what_doubts_us_is_each_device_s_own_trouble(answered: Any, gateway: APNs, reason: str) -> None:
-    one, other = device(NOW), device(NOW, device_id="d-2")
-    await answered(Reply(400, reason))
-    assert len({"", gateway.circuit(one), gateway.circuit(other)}) == 3
+    doubted = await answered(Reply(400, reason))
+    assert (doubted.outcome, doubted.of_device) == (Outcome.REFUSED, True)
+    key = await answered(Reply(403, "InvalidProviderToken"))
+    assert (key.outcome, key.of_device) == (Outcome.REFUSED, False), "that is everybody's"
     assert gateway.circuit(device(NOW, environment="sandbox")) == f"sandbox {TOPIC}", "nobody doubts that"
     await answered(Reply())
-    assert gateway.circuit(one) == gateway.circuit(other) == ""
-    await answered(Reply(400, reason))
-    assert gateway.circuit(one) == "", "that is known to work"
+    known = await answered(Reply(400, reason))
+    assert known.outcome in (Outcome.DEVICE_INVALID, Outcome.FAILED), "the account is known to work"
 
 
 def test_whose_trouble_it_is(gateway: APNs) -> None:

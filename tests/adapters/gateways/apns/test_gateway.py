@@ -90,7 +90,7 @@ async def test_production_is_where_the_settings_say(service: FakeAPNs) -> None:
     async with started(service, sandbox_url="https://localhost:1") as gateway:
         assert (await gateway.push(push(device(0)))).outcome is Outcome.ACCEPTED
         away = await gateway.push(push(device(0, environment="sandbox")))
-        assert (away.outcome, away.reason) == (Outcome.UNAVAILABLE, "no connection (ConnectError)")
+        assert (away.outcome, away.reason) == (Outcome.UNAVAILABLE, "no connection (ConnectionRefusedError)")
 
 
 async def test_a_devices_app_is_its_topic(service: FakeAPNs) -> None:

@@ -7,8 +7,6 @@ import socket
 import ssl
 from pathlib import Path
 
-import httpcore2 as httpcore
-import httpx2 as httpx
 import pytest
 
 from pns.adapters.gateways.apns import connection as apns_connection
@@ -18,6 +16,8 @@ from pns.adapters.gateways.apns.gateway import APNs
 from pns.adapters.gateways.apns.line import IDLE_SECONDS
 from pns.contracts.gateway import Outcome
 from pns.model.push import Push
+from pns.runtime.http1 import Place
+from pns.runtime.proxy import Proxy
 from pns.testing import FakeClock
 from tests.adapters.gateways.apns_rules import Act, Reply
 from tests.adapters.gateways.certificates import Authority
@@ -86,7 +86,7 @@ class Lossy:
 
     async def ask(self, question: Question) -> Answer:
         question.went = self._went
-        raise httpcore.WriteError
+        raise BrokenPipeError
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ async def test_which_losses_count(
 ) -> None:
     tries = 0
 
-    async def connect(*_: object) -> Lossy:
+    async def connect(*_: object, **__: object) -> Lossy:
         nonlocal tries
         tries += 1
         return Lossy(went=went, answers=answers)
 
     monkeypatch.setattr(apns_line, "connect", connect)
     line = apns_line.HostLine("https://localhost", ssl.create_default_context(), streams=1, clock=clock)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(NoAnswer) as found:
             await line.post("/", {}, b"")
     assert type(found.value) is error
@@ -117,8 +117,10 @@ async def test_waiting_for_a_stream_of_a_busy_connection_is_no_try(
 ) -> None:
     lossy = [Lossy(went=False, answers=20) for _ in range(50)]
 
-    async def connect(url: httpx.URL, context: ssl.SSLContext, clock: FakeClock) -> Lossy | Connection:
-        return lossy.pop() if lossy else await apns_connection.connect(url, context, clock)
+    async def connect(
+        place: Place, context: ssl.SSLContext, clock: FakeClock, *, proxy: Proxy | None
+    ) -> Lossy | Connection:
+        return lossy.pop() if lossy else await apns_connection.connect(place, context, clock, proxy=proxy)
 
     monkeypatch.setattr(apns_line, "connect", connect)
     async with started(service) as gateway:
@@ -209,8 +211,11 @@ async def test_stopping_ends_what_hangs(service: FakeAPNs, gateway: APNs) -> Non
 async def test_nobody_is_there(service: FakeAPNs) -> None:
     async with started(service, url=f"https://localhost:{free_port()}") as gateway:
         receipt = await gateway.push(numbered())
-        assert (receipt.outcome, receipt.reason) == (Outcome.UNAVAILABLE, "no connection (ConnectError)")
-        assert "does not answer (ConnectError)" in await gateway.trouble()
+        assert (receipt.outcome, receipt.reason) == (
+            Outcome.UNAVAILABLE,
+            "no connection (ConnectionRefusedError)",
+        )
+        assert "does not answer (ConnectionRefusedError)" in await gateway.trouble()
 
 
 async def test_a_server_that_is_not_trusted(service: FakeAPNs, tmp_path: Path) -> None:

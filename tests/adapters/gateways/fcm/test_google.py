@@ -235,6 +235,46 @@ def test_what_is_no_key_file(text: str, tmp_path: Path) -> None:
         service_account(str(path), SCOPE, "push.fcm.credentials")
 
 
+FEDERATION = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/aws",
+    "subject_token_type": "urn:ietf:params:aws:token-type:aws4_request",
+    "token_url": "https://sts.googleapis.com/v1/token",
+    "credential_source": {"environment_id": "aws1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (FEDERATION, 'its type is "external_account", a workload identity federation'),
+        ({"type": "authorized_user", "refresh_token": "s3cret"}, 'its type is "authorized_user", a login of'),
+        ({"type": "impersonated_service_account"}, 'its type is "impersonated_service_account"'),
+        ({"type": "external_account_authorized_user"}, 'its type is "external_account_authorized_user"'),
+        ({"type": "gdch_service_account", "private_key": "s3cret"}, 'its type is "gdch_service_account"'),
+        ({"type": "s3cret"}, 'its type is not "service_account"'),
+        ({"type": 7}, 'its type is not "service_account"'),
+        ({"installed": {"client_secret": "s3cret"}}, "it is an OAuth client's secret"),
+        ({"web": {"client_secret": "s3cret"}}, "it is an OAuth client's secret"),
+    ],
+)
+def test_another_kind_of_credentials_is_named(content: dict[str, Any], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(SettingsError, match=r"push\.fcm\.credentials is not the JSON file") as refused:
+        service_account(str(path), SCOPE, "push.fcm.credentials")
+    assert words in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_type_goes_before_everything_else(tmp_path: Path, clock: FakeClock) -> None:
+    google = Google(clock)
+    google.url = "http://localhost"
+    path = google.key_file(tmp_path, type="external_account")
+    with pytest.raises(SettingsError, match='its type is "external_account"'):
+        service_account(str(path), SCOPE, "push.fcm.credentials")
+
+
 @pytest.mark.parametrize("name", ["missing.json", ".", "missing/key.json"])
 def test_what_cannot_be_read(name: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"push\.fcm\.credentials cannot be read"):

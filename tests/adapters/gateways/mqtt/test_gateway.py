@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pns.adapters.gateways.mqtt.gateway import MQTT
-from pns.contracts.gateway import Outcome
+from pns.contracts.gateway import Outcome, Receipt
 from pns.errors import SettingsError
 from pns.model.device import Registration, Subscription, SubscriptionKeys
 from pns.model.push import Cause, MQTTControls, PushControls
@@ -170,12 +170,12 @@ async def test_bytes_are_counted_not_characters(mqtt: MQTTPeer) -> None:
     full = "ä" * (room // 2) + "a" * (room % 2)
     assert (await mqtt.gateway.push(push(mqtt.device, full))).outcome is Outcome.ACCEPTED
     refused = await mqtt.gateway.push(push(mqtt.device, full + "a"))
-    assert refused == (Outcome.FAILED, "4097 bytes, more than 4096", None, None)
+    assert refused == Receipt(Outcome.FAILED, "4097 bytes, more than 4096")
     assert mqtt.requests == 2
 
 
 async def test_what_pns_may_not_publish_it_says_how_to_allow(mqtt: MQTTPeer, clock: FakeClock) -> None:
     mqtt.answer("refuse")
     said = "may not publish to pns/…: addRoleACL … publishClientSend pns/# allow (135 Not authorized)"
-    assert await mqtt.gateway.push(push(mqtt.device)) == (Outcome.REFUSED, said, None, None)
+    assert await mqtt.gateway.push(push(mqtt.device)) == Receipt(Outcome.REFUSED, said)
     assert await mqtt.gateway.trouble() == said

@@ -15,7 +15,7 @@ import uvloop
 from pns.adapters.gateways.mqtt import connection as mqtt_connection
 from pns.adapters.gateways.mqtt.connection import Broker, BrokerAway, Connection
 from pns.adapters.gateways.mqtt.line import BrokerLine
-from pns.contracts.gateway import Outcome
+from pns.contracts.gateway import Outcome, Receipt
 from pns.model.device import Address, Device
 from pns.testing import FakeClock
 from tests.adapters.gateways.peers import push
@@ -133,7 +133,7 @@ async def test_a_broker_that_says_nothing(monkeypatch: pytest.MonkeyPatch, clock
         async with gateway(clock, url) as mqtt:
             for _ in range(2):
                 receipt = await mqtt.push(push(_somebody(clock)))
-                assert receipt == (Outcome.UNAVAILABLE, "the broker does not answer", None, None)
+                assert receipt == Receipt(Outcome.UNAVAILABLE, "the broker does not answer")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_a_broker_that_does_not_want_us(
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with gateway(clock, url) as mqtt:
-            assert await mqtt.push(push(_somebody(clock))) == (outcome, reason, None, None)
+            assert await mqtt.push(push(_somebody(clock))) == Receipt(outcome, reason)
 
 
 async def test_a_name_that_nobody_has(clock: FakeClock) -> None:

@@ -140,7 +140,7 @@ async def test_a_service_is_a_circuit(service: WebPushPeer, clock: FakeClock) ->
 async def test_a_service_that_cannot_be_reached_is_away(service: WebPushPeer, clock: FakeClock) -> None:
     async with PushService() as gone:
         theirs = device(Subscriber(gone), clock)
-    assert await service.gateway.push(push(theirs)) == Receipt(AWAY, "not reached (ConnectError)")
+    assert await service.gateway.push(push(theirs)) == Receipt(AWAY, "not reached (ConnectionRefusedError)")
 
 
 async def test_a_line_that_is_cut_tells_nothing(service: WebPushPeer) -> None:

@@ -159,3 +159,46 @@ async def test_a_key_that_is_none(clock: FakeClock) -> None:
 async def test_certificates_that_cannot_be_read(clock: FakeClock) -> None:
     with pytest.raises(SettingsError, match=r"push\.webpush\.ca_file"):
         await webpush(clock, ca_file="/nowhere.pem").start()
+
+
+# ── what a page says ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_a_page_says_is_kept(clock: FakeClock) -> None:
+    async with PushService() as service, gateway(clock) as started:
+        ours = started.facts["application_server_key"]
+        subscriber = Subscriber(service)
+        said = replace(
+            registration(subscriber),
+            application_server_key=f"{ours}=",
+            origin="https://Shop.example:443",
+            declarative=True,
+            silent=False,
+        )
+        kept = await started.register(said, "d1")
+        more = {"server_key": ours, "declarative": "https://shop.example", "silent": "no"}
+        assert dict(kept.keys) == {**subscriber.keys, **more}
+        assert kept.reply == {}
+        elsewhere = replace(said, origin="", silent=True)
+        assert dict((await started.register(elsewhere, "d1")).keys) == {
+            **subscriber.keys,
+            "server_key": ours,
+            "silent": "yes",
+        }, "nobody knows where the form would lead"
+
+
+async def test_a_subscription_of_another_key_is_told(clock: FakeClock) -> None:
+    async with PushService() as service, gateway(clock) as started:
+        other = public_key(new_private_key())
+        said = replace(registration(Subscriber(service)), application_server_key=other)
+        ours = started.facts["application_server_key"]
+        assert (await started.register(said, "d1")).reply == {"application_server_key": ours}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("application_server_key", ""), ("application_server_key", OFF_THE_CURVE), ("origin", "shop.example")],
+)
+def test_what_a_page_says_wrongly(clock: FakeClock, field: str, value: str) -> None:
+    found = wrong_field(webpush(clock), replace(GOOD, **{field: value}))
+    assert found[0] == f"/{field}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from pns.adapters.stores.schema import SCHEMA_VERSION, folder
 from pns.errors import SchemaError, StoreUnavailable
 from pns.runtime.metrics import Metrics
 from pns.testing.clock import FakeClock
-from tests.adapters.stores.conftest import append, inbox, named
+from tests.adapters.stores.conftest import EVERY, SOME, Places, append, inbox, named
 from tests.harness.postgres import Postgres
 
 SHAPE = """
@@ -73,27 +74,26 @@ def test_every_table_and_index_stands_in_a_schema_of_its_own(postgres: Postgres,
     assert postgres.run("SELECT count(*) FROM users", url) == ["0"]
 
 
-_MIGRATE = """
-import sys
-from pns.adapters.stores.postgres.migrate import migrate
-print("ready", flush=True)
-sys.stdin.readline()
-migrate(sys.argv[1])
-"""
+def _migrate_at_once(url: str, start: Barrier, said: Path) -> None:
+    """What a new process does that migrates the database at the same moment as others do."""
+    with said.open("wb") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    start.wait(60)
+    migrate(url)
 
 
-def test_several_processes_migrate_one_new_database(postgres: Postgres, url: str) -> None:
-    command = [sys.executable, "-W", "error", "-c", _MIGRATE, url]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    processes = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+def test_several_processes_migrate_one_new_database(postgres: Postgres, url: str, tmp_path: Path) -> None:
+    context = get_context("fork")
+    start = context.Barrier(3)
+    outputs = [tmp_path / f"output-{i}" for i in range(3)]
+    processes = [context.Process(target=_migrate_at_once, args=(url, start, output)) for output in outputs]
     for process in processes:
-        assert process.stdout.readline() == "ready\n"
+        process.start()
     for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
-    assert outputs == [""] * 3
-    assert [process.returncode for process in processes] == [0] * 3
+        process.join(60)
+    assert [output.read_text() for output in outputs] == [""] * 3
+    assert [process.exitcode for process in processes] == [0] * 3
     assert postgres.run(VERSION, url) == [f"{SCHEMA_VERSION}|1"]
 
 
@@ -105,32 +105,38 @@ async def test_many_stores_open_one_new_database(url: str) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
-def test_a_migration_cut_off_at_any_statement_is_all_or_nothing(postgres: Postgres, url: str) -> None:
-    statements = 0
-    for cut in range(1_000):
+@pytest.mark.parametrize("places", [SOME, pytest.param(EVERY, marks=pytest.mark.soak)])
+def test_a_migration_cut_off_at_any_statement_is_all_or_nothing(
+    postgres: Postgres, url: str, places: Places
+) -> None:
+    whole = postgres.fresh()
+    with _at_statement(0, lambda: None) as reached:
+        migrate(whole)
+    postgres.drop(whole)
+    assert reached() > 20
+    for cut in places(reached()):
         with _at_statement(cut, lambda: postgres.terminate_backends(url)) as reached:
-            try:
+            with pytest.raises(StoreUnavailable):
                 migrate(url)
-            except StoreUnavailable:
-                assert reached()
-                assert shape(postgres, url) == []
-                assert postgres.run("SELECT to_regnamespace('pns')", url) == [""]
-            else:
-                statements = cut
-                break
-    assert statements > 20
+            assert reached() == cut + 1
+        assert shape(postgres, url) == []
+        assert postgres.run("SELECT to_regnamespace('pns')", url) == [""]
+    migrate(url)
     assert postgres.run(VERSION, url) == [f"{SCHEMA_VERSION}|1"]
 
 
 @contextmanager
-def _at_statement(number: int, act: Callable[[], object]) -> Iterator[Callable[[], bool]]:
-    """Call `act` before the `number`th statement of whatever migrates meanwhile; COMMIT is one, too."""
-    left = number
+def _at_statement(number: int, act: Callable[[], object]) -> Iterator[Callable[[], int]]:
+    """Call `act` before the `number`th statement of whatever migrates meanwhile; COMMIT is one, too.
+
+    Yields how many statements there were until now.
+    """
+    reached = 0
 
     def count(*_: object) -> None:
-        nonlocal left
-        left -= 1
-        if left == -1:
+        nonlocal reached
+        reached += 1
+        if reached == number + 1:
             act()
 
     def counted(connection: Connection) -> None:
@@ -139,7 +145,7 @@ def _at_statement(number: int, act: Callable[[], object]) -> Iterator[Callable[[
     event.listen(Engine, "before_cursor_execute", count)
     event.listen(Engine, "commit", counted)
     try:
-        yield lambda: left < 0
+        yield lambda: reached
     finally:
         event.remove(Engine, "before_cursor_execute", count)
         event.remove(Engine, "commit", counted)
@@ -263,6 +269,26 @@ def test_a_migration_that_fails_changes_nothing(
         migrate(url)
     assert shape(postgres, url) == before
     assert postgres.run(VERSION, url) == [f"{SCHEMA_VERSION}|1"]
+
+
+@pytest.mark.parametrize(("ended", "made"), [(1, True), (9, True), (10, False)])
+def test_an_upgrade_that_met_another_node_in_a_deadlock_is_tried_again(
+    postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch, ended: int, made: bool
+) -> None:
+    left = iter(range(ended))
+
+    def run(connection: Connection) -> None:
+        schema.run_migrations(connection)
+        if next(left, None) is not None:
+            connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$")
+
+    monkeypatch.setattr("pns.adapters.stores.postgres.migrate.run_migrations", run)
+    if made:
+        migrate(url)
+        assert postgres.run(VERSION, url) == [f"{SCHEMA_VERSION}|1"]
+    else:
+        with pytest.raises(StoreUnavailable, match="40P01"):
+            migrate(url)
 
 
 def test_a_user_with_few_rights_can_use_a_schema_made_for_it(postgres: Postgres, url: str) -> None:

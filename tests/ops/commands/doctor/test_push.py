@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pns.contracts.store import Store, Submission
 from pns.errors import SettingsError
 from pns.model.device import Network
 from pns.model.notification import Notification
 from pns.model.push import PushSchedule
+from pns.ops.commands.doctor import browsers as doctor_of_browsers
 from pns.ops.commands.doctor import push as doctor
 from pns.ops.commands.doctor.finding import Finding, Verdict
 from pns.ops.commands.doctor.push import check_push
@@ -120,6 +122,43 @@ async def test_what_is_on_and_what_is_off(
     found = await findings(settings)
     assert found["push"].answer == "fcm, mqtt; off: apns, webpush, azure"
     assert found["gateway fcm"].verdict is found["gateway mqtt"].verdict is Verdict.GOOD
+
+
+async def browsers(store: Store, *keys: dict[str, str]) -> None:
+    for number, each in enumerate(keys):
+        name = f"browser-{number}"
+        await store.outbox.register(
+            replace(device(name), network="webpush", gateway="webpush", address=name, keys=each)
+        )
+
+
+@pytest.mark.parametrize(
+    ("keys", "verdict", "answer"),
+    [
+        ([{}, {"server_key": "ours"}], Verdict.GOOD, "2, none known to be subscribed with another key"),
+        ([{}, {}, {"server_key": "old"}], Verdict.GOOD, "1 of 3 are subscribed with another key than"),
+        ([{}, {"server_key": "old"}], Verdict.BAD, "1 of 2 are subscribed with another key than"),
+        ([{"refused_key": "ours"}], Verdict.BAD, "1 of 1 are subscribed with another key than"),
+        ([{"refused_key": "old"}], Verdict.GOOD, "1, none known to be subscribed with another key"),
+    ],
+)
+async def test_browsers_of_another_key(
+    settings: Settings,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: list[dict[str, str]],
+    verdict: Verdict,
+    answer: str,
+) -> None:
+    webpush = ScriptedGateway("webpush")
+    webpush.facts = {"application_server_key": "ours"}
+    sets(monkeypatch, webpush)
+    monkeypatch.setattr(doctor_of_browsers, "PAGE", 2)
+    await browsers(store, *keys)
+    await store.outbox.register(device("phone"))
+    found = (await findings(settings))["browsers"]
+    assert (found.verdict, found.answer[: len(answer)]) == (verdict, answer)
+    assert verdict is Verdict.GOOD or "push.webpush.private_key" in found.remedy
 
 
 async def test_a_gateway_in_trouble(

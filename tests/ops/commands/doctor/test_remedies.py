@@ -126,12 +126,15 @@ def page(status: int) -> Response:
     return Response(f"<html>{status}", status, media_type="text/html")
 
 
+COOKIE = {"set-cookie": "pns_device=x; Path=/"}
+
+
 @dataclass
 class Front:
     """What is answered at PNS's address."""
 
     livez: Response = field(default_factory=lambda: Response('{"status":"alive"}'))
-    subscribe: Response = field(default_factory=lambda: Response('{"user_id":"ann"}'))
+    subscribe: Response = field(default_factory=lambda: Response('{"user_id":"ann"}', headers=COOKIE))
     upgrade: Response | None = None
     notify: Response = field(default_factory=lambda: Response('{"notification_ids":["n"]}', 201))
 
@@ -275,6 +278,25 @@ def sites(origin: str = "", url: str = PNS_AT, same_site: str = "lax", *allowed:
         session=SessionSettings(same_site=same_site),  # type: ignore[arg-type]
     )
     return list(check_site(settings, url=url, origin=origin))
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "lost"),
+    [
+        ("__Host-pns", "http://shop.example/pns", True),
+        ("__secure-pns", "http://127.0.0.1:8080", True),
+        ("__Host-pns", PNS_AT, False),
+        ("pns_device", "http://shop.example/pns", False),
+    ],
+)
+def test_a_cookies_name_that_needs_https(name: str, url: str, lost: bool) -> None:
+    settings = Settings(session=SessionSettings(cookie_name=name))
+    found = [
+        finding.verdict
+        for finding in check_site(settings, url=url, origin="")
+        if finding.question == "session.cookie_name"
+    ]
+    assert found == ([Verdict.BAD] if lost else [])
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from pns.adapters.stores.sqlite.store import SQLiteStore
 from pns.contracts.gateway import Outcome, Receipt
 from pns.contracts.outbox import Claim, Settlement
 from pns.contracts.store import Store, Submission
 from pns.model.notification import Notification
 from pns.model.push import PushSchedule, PushState
 from pns.model.timestamp import DAY
+from pns.model.webhook import WebhookKind, WebhookTerms
 from pns.ops.commands.push import status
 from pns.ops.commands.push.status import ago, print_status
-from pns.settings import Settings, StoreSettings
+from pns.runtime.metrics import Metrics
+from pns.settings import Settings, StoreSettings, WebhookSettings
 from pns.testing import FakeClock
 from tests.ops.commands.push.test_devices import device, opened
 from tests.push.scripted import ScriptedGateway
@@ -123,3 +127,23 @@ async def test_a_retry_waits(settings: Settings, store: Store, monkeypatch: pyte
     *_, line, summary = await shown(settings)
     assert line.split()[:3] == ["fcm", "retry", "1"]
     assert summary == "1 wait, the first due in 10 min; 1 of fcm again, such as: busy"
+
+
+async def test_events_for_the_application(settings: Settings, clock: FakeClock, store: Store) -> None:
+    kinds = frozenset([WebhookKind.SEEN])
+    telling = SQLiteStore(
+        settings.store.url.removeprefix("sqlite:///"),
+        clock=clock,
+        metrics=Metrics(),
+        webhook=WebhookTerms(kinds, 0, 0, DAY),
+    )
+    await telling.open()
+    await telling.append([Submission("mike", (Notification("x"),))])
+    await telling.mark_all_seen("mike")
+    await telling.close()
+    lines = await shown(settings)
+    assert any(line.startswith("webhooks: webhook.url is not set, so only functions of") for line in lines)
+    told = msgspec.structs.replace(settings, webhook=WebhookSettings(url="http://127.0.0.1:9/h?secret=1"))
+    lines = await shown(told)
+    assert "webhooks: unseen to http://127.0.0.1:9/h" in lines
+    assert lines[-1].split() == ["seen", "queued", "1", "due", "0", "s", "ago", "-"]

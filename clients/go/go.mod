@@ -1,0 +1,3 @@
+module pns-server/clients/go
+
+go 1.19

@@ -1,0 +1,32 @@
+// The words of lists, beside those in bell-texts.js, which says how a page changes them.
+
+export const LIST_TEXTS = {
+  new: 'New',
+  earlier: 'Earlier',
+  empty: 'Nothing here yet',
+  'empty-hint': 'What happens next will show up at once.',
+  older: 'Show older',
+  unread: 'Unread',
+  actions: 'More',
+  'mark-read': 'Mark as read',
+  'mark-unread': 'Mark as unread',
+  'mark-all-read': 'Mark all as read',
+  archive: 'Archive',
+  unarchive: 'Move back',
+  'all-read': 'All marked as read.',
+  archived: 'Archived.',
+  unarchived: 'Moved back.',
+  undo: 'Undo',
+  undone: 'Taken back.',
+  'not-marked': 'This could not be saved. Try again.',
+  'action-done': 'Done: {label}',
+  'action-failed': '“{label}” did not work. Try again.',
+  'others-one': '{n} other',
+  others: '{n} others',
+  preferences: 'Preferences',
+  back: 'Back',
+  tabs: 'Which notifications',
+  'tab-all': 'All',
+  'tab-archived': 'Archived',
+  'tab-unread': '{n} unread'
+}

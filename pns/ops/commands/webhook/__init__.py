@@ -1,0 +1,1 @@
+"""`pns webhook …`: the secret of webhooks, and a trial."""

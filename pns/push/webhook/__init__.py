@@ -1,0 +1,1 @@
+"""Webhooks: the application is told of its users, by the machinery that pushes to devices."""
