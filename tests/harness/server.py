@@ -163,6 +163,17 @@ class ServerProcess:
         """kill -9."""
         await self.stop(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Let it stand still, its connections open, until `thaw`."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.send(signal.SIGCONT)
+
+    def send(self, sig: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(sig)
+
     def backend(self, key: str = API_KEY) -> Backend:
         """The application's side of this server. Use as `async with`."""
         return Backend(self.url, key)

@@ -17,7 +17,7 @@ import uvicorn
 
 from pns.node import Node
 from pns.ops.serve.descriptors import Descriptors
-from pns.ops.serve.heap import Heap
+from pns.ops.serve.heap import Connections, Heap
 from pns.ops.serve.http_protocol import HTTPProtocol
 from pns.ops.serve.websocket.line import Line
 from pns.ops.serve.websocket.lines import Lines
@@ -68,14 +68,15 @@ class Server(uvicorn.Server):
         self._drain: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._descriptors = Descriptors(node.clock)
-        self._heap = Heap(node.clock)
+        self.server_state.connections = connections = Connections()
+        self._heap = Heap(connections, node.clock)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS_A_SECOND == 0:
             self._descriptors.look()
             connections = list(self.server_state.connections)
             await self.lines.look(each for each in connections if isinstance(each, Line))
-            await self._heap.look(len(connections))
+            await self._heap.look()
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
