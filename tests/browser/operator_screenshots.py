@@ -188,7 +188,7 @@ async def main(folder: Path, others: Sequence[Picture] = ()) -> None:
             browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             async with Device.connect(server.url, "alice"):
                 await fill(backend, server, service)
-                await asyncio.sleep(25)  # the charts begin after two samples
+                await asyncio.sleep(50)  # the charts of rates begin after three samples
                 for picture in PICTURES:
                     await take(browser, server.url, picture, folder)
                 if others:
