@@ -15,9 +15,25 @@ export class PNSSeen extends Base {
   #near = false // it is in view
   #timer
   #own = null // the client of a page without a bell
+  #headers
+
+  /** What each request carries in place of cookies, as of the bell; set, it speaks by itself. */
+  get headers () { return this.#headers }
+
+  set headers (headers) {
+    this.#headers = headers
+    this.#own?.disconnect()
+    this.#own = null
+    this.#look()
+  }
 
   connectedCallback () {
     if (this.#page) return
+    if (Object.hasOwn(this, 'headers')) {
+      // What was set before the element was defined hides our own.
+      this.#headers = this.headers
+      delete this.headers
+    }
     this.#page = new AbortController()
     const { signal } = this.#page
     const sight = new IntersectionObserver(entries => {
@@ -48,7 +64,8 @@ export class PNSSeen extends Base {
     const collapseKey = this.getAttribute('collapse-key')
     if (!collapseKey) return
     const url = this.getAttribute('url')
-    const client = (!url && document.querySelector('pns-bell')?.client) || (this.#own ??= new PNSClient(url ?? HERE))
+    const shared = url || this.#headers ? null : clientOfThePage()
+    const client = shared ?? (this.#own ??= new PNSClient(url ?? HERE, { headers: this.#headers }))
     client.mark({ as: 'seen', collapseKey }).catch(() => {})
   }
 
@@ -59,6 +76,10 @@ export class PNSSeen extends Base {
     this.#page = this.#own = null
     this.#near = false
   }
+}
+
+function clientOfThePage () {
+  return [...document.querySelectorAll('pns-bell, pns-inbox')].find(one => one.client)?.client
 }
 
 if (globalThis.customElements && !customElements.get('pns-seen')) customElements.define('pns-seen', PNSSeen)

@@ -1,5 +1,8 @@
 import type { WebPush } from "./push.js";
+import type { PNSInbox } from "./inbox.js";
 import type { Frame, PNSClient, SeenNotification, State, UnseenNotification } from "./client.js";
+
+export type { PNSInbox };
 
 /** The version of PNS that this file belongs to. */
 export const version: string;
@@ -105,26 +108,19 @@ export class PNSBell extends HTMLElement {
 }
 
 /**
- * `<pns-seen collapse-key="order:7">`: an element without looks, of bell.js. Once it stood in view of a visible page for
- * one second, the user's notifications with this collapse key are seen. Attribute `url`: where PNS is, as of the bell.
- * It speaks through the page's `<pns-bell>`, if there is one.
+ * `<pns-seen collapse-key="order:7">`: an element without looks, of bell.js and inbox.js. Once it stood in view of a
+ * visible page for one second, the user's notifications with this collapse key are seen. Attribute `url`: where PNS is, as
+ * of the bell. It speaks through the page's `<pns-bell>` or `<pns-inbox>`, unless it has a `url` or `headers` of its own.
  */
-export interface PNSSeen extends HTMLElement {}
-
-/**
- * `<pns-inbox>` of inbox.js: the panel of the bell as a part of the page. Attributes: `url` (or `src`), `tabs`,
- * `preferences`, `theme`, `csrf-header`, and `text-…` for its words. What it shows is marked as seen.
- */
-export interface PNSInbox extends HTMLElement {
-  /** Unseen notifications; 0 until known. */
-  readonly count: number;
-  readonly state: State;
-  /** The client that the page uses; null while it is in no document. */
-  readonly client: PNSClient | null;
-  /** An item as the page wants it, as of the bell. */
-  render?: PNSBell["render"];
-  /** The page's login where it is no cookie, as of PNSClient. Set, it connects anew. */
+export interface PNSSeen extends HTMLElement {
+  /** The page's login where it is no cookie, as of PNSClient. */
   headers?: PNSBell["headers"];
+}
+
+/** The attributes of `<pns-seen>`, as frameworks write them. */
+export interface PNSSeenAttributes {
+  "collapse-key"?: string;
+  url?: string;
 }
 
 declare global {

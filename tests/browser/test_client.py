@@ -130,6 +130,7 @@ def test_the_package_can_be_imported(tmp_path: Path) -> None:
         "push.js",
         "push.d.ts",
         "inbox.js",
+        "inbox.d.ts",
         "preferences.js",
         "preferences.d.ts",
         "asking.js",

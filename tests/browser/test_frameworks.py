@@ -48,13 +48,24 @@ USED = {
           const read = async () => client && (await client.mark({ as: 'read', all: true })).changed
           return <header onClick={read}>
             <pns-bell url="/pns" max={9} tabs="orders" badge="unread" text-close="Zu" />
-            <pns-inbox preferences="" />{count} {counts?.unread}
+            <pns-inbox preferences="" /><pns-seen collapse-key="order:7" />{count} {counts?.unread}
           </header>
         }
         // @ts-expect-error
         export const wrong = <pns-bell theme="pink" />
         // @ts-expect-error
+        export const unknown = <pns-seen collapsekey="order:7" />
+        // @ts-expect-error
         export const missing = usePNS('/pns').colour
+    """,
+    "inbox.ts": """
+        import { PNSInbox, version } from 'pns-browser/inbox.js'
+        const inbox = document.querySelector('pns-inbox')
+        if (inbox instanceof PNSInbox) inbox.headers = async () => ({ authorization: version })
+        const seen = document.createElement('pns-seen')
+        seen.headers = inbox?.headers
+        // @ts-expect-error
+        seen.headers = 7
     """,
     "vue.ts": """
         import { defineComponent, h } from 'vue'

@@ -1,5 +1,5 @@
 import type { DetailedHTMLProps, HTMLAttributes } from "react";
-import type { PNSBell, PNSBellAttributes } from "../bell.js";
+import type { PNSBell, PNSBellAttributes, PNSSeen, PNSSeenAttributes } from "../bell.js";
 import type { PNSInbox, PNSOptions } from "./shared.js";
 
 export type { PNSInbox, PNSOptions };
@@ -17,6 +17,7 @@ declare module "react" {
     interface IntrinsicElements {
       "pns-bell": BellElement;
       "pns-inbox": DetailedHTMLProps<HTMLAttributes<HTMLElement>, HTMLElement> & PNSBellAttributes;
+      "pns-seen": DetailedHTMLProps<HTMLAttributes<PNSSeen>, PNSSeen> & PNSSeenAttributes;
     }
   }
 }

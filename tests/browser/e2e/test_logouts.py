@@ -28,6 +28,20 @@ LOOK = f"pass({LOOK_MS}); dispatchEvent(new Event('focus')); ''"
 TICKETS = """const bell = document.querySelector('pns-bell')
 bell.headers = async () => ({ authorization: `Bearer ${location.search.slice(1)}` })"""
 
+INBOX_SCRIPTS = "".join(
+    f'<script type="module" src="{path}"></script>' for path in ("/seen.js", "/pns/inbox.js")
+)
+# As TICKETS, for the first element that has a login.
+SEEN = """const seen = document.querySelector('pns-seen')
+const one = document.querySelector('pns-inbox') ?? seen
+one.headers = async () => ({ authorization: `Bearer ${location.search.slice(1)}` })
+seen.setAttribute('collapse-key', 'order:7')
+customElements.whenDefined('pns-inbox').then(() => {
+  // The inbox marks what it shows by itself.
+  const mark = one.client?.mark.bind(one.client)
+  if (mark) one.client.mark = what => mark(what, window.asked = what.collapseKey ?? window.asked)
+})"""
+
 
 class Site(NamedTuple):
     """One application, of two nodes on one store, each behind a front of its own: to a browser one host."""
@@ -55,6 +69,9 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         ):
             here.add("/ticket.js", TICKETS, "text/javascript")
             here.add("/tickets", page(BELL + '<script type="module" src="/ticket.js"></script>'))
+            here.add("/seen.js", SEEN, "text/javascript")
+            for name, element in (("inbox", "<pns-inbox></pns-inbox>"), ("alone", "")):
+                here.add(f"/seen-{name}", page(INBOX_SCRIPTS + element + "<pns-seen></pns-seen>"))
             yield Site((here, there), sessions, backend)
         assert "Traceback" not in first.output + second.output
 
@@ -185,3 +202,28 @@ async def test_an_application_that_flips_between_two_users_makes_no_storm(
         await stays(lambda: questions() < before + 60, seconds=5)
     finally:
         site.sessions.flips = None
+
+
+@pytest.mark.parametrize("page_", ["inbox", "alone"])
+async def test_what_a_page_is_about_is_seen_by_its_own_login(
+    site: Site, enter: Callable[[str], Awaitable[Open]], page_: str
+) -> None:
+    """By the login of `<pns-inbox>`, or by that of `<pns-seen>`: no page has a cookie here."""
+    here, _ = site.shops
+    user = f"seen-{page_}"
+    site.sessions.users |= {f"{user}-token": user}
+    about = {"notification_data": "x", "collapse_key": "order:7", "notification_id": "about"}
+    await site.backend.notify(user, about)
+    open_ = await enter("worker")
+    tab = await open_(f"{here.url}/seen-{page_}?{user}-token")
+
+    async def seen() -> bool:
+        facts = await site.backend.user(user)
+        return bool(facts["unseen"] == 0 and sum(each["connections"] for each in facts["devices"]) == 1)
+
+    await eventually(seen, within=60)
+
+    async def asked() -> bool:
+        return page_ == "alone" or await tab.run("window.asked ?? ''") == "order:7"
+
+    await eventually(asked)
