@@ -258,7 +258,8 @@ class PostgresStore:
 
         async def write(seqs: Sequence[int], step: Step) -> Marked:
             at = partial(marks.mark_places, user_key=last.user_key, seqs=seqs, step=step)
-            return await self._write(Write(at, user_keys=(last.user_key,)), committed=committed)
+            marking = Write(at, user_keys=(last.user_key,))
+            return await self._write(marking, committed=committed, apart=len(seqs) == MARKED_AT_ONCE)
 
         return await mark_in_steps(mark, last, find=find, write=write, step=step)
 
@@ -430,7 +431,7 @@ class PostgresStore:
         """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
         total = 0
         while True:
-            count = await self._write(write, committed=committed)
+            count = await self._write(write, committed=committed, apart=total > 0)
             total += count
             if count < at_once:
                 return total

@@ -27,7 +27,8 @@ WHERE webhook_users.webhook_id IS NULL AND excluded.due_at < webhook_users.due_a
 -- name: unseen_ids_at
 -- Which of these places are unseen?
 SELECT notification_id FROM notifications
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND seen_date IS NULL ORDER BY seq
+{at_places}
+  AND seen_date IS NULL ORDER BY seq
 
 -- name: unseen_ids_sent
 -- The same for places of several users.
@@ -39,9 +40,11 @@ WHERE n.seen_date IS NULL ORDER BY n.user_key, n.seq
 
 -- name: unseen_ids_named
 -- Which of these ids are unseen?
-SELECT notification_id FROM notifications
-WHERE user_key = :user_key AND notification_id = ANY(:notification_ids::text[]) AND seen_date IS NULL
-ORDER BY seq
+SELECT n.notification_id FROM (SELECT DISTINCT id FROM unnest(:notification_ids::text[]) AS ids(id)) named
+CROSS JOIN LATERAL (
+  SELECT seq, notification_id FROM notifications
+  WHERE user_key = :user_key AND notification_id = named.id AND seen_date IS NULL LIMIT 1) n
+ORDER BY n.seq
 
 -- name: unseen_ids_oldest
 -- Which are the oldest unseen up to a place?
@@ -51,7 +54,8 @@ WHERE user_key = :user_key AND seen_date IS NULL AND seq <= :last_seq ORDER BY s
 -- name: unread_ids_at
 -- Which of these places are not read?
 SELECT notification_id FROM notifications
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND (seen_date IS NULL OR read_date = 0)
+{at_places}
+  AND (seen_date IS NULL OR read_date = 0)
 ORDER BY seq
 
 -- name: insert_event
@@ -225,8 +229,11 @@ DELETE FROM webhook_users WHERE user_key = :user_key
 -- has nothing to tell,
 DELETE FROM webhook_waiting
 WHERE user_key = :user_key
-  AND seq = ANY(ARRAY(
-    SELECT seq FROM webhook_waiting WHERE user_key = :user_key ORDER BY due_at, seq LIMIT :limit FOR UPDATE))
+  AND (due_at, seq) <= (
+    SELECT due_at, seq FROM (
+      SELECT due_at, seq FROM webhook_waiting WHERE user_key = :user_key
+      ORDER BY due_at, seq LIMIT :limit FOR UPDATE) first
+    ORDER BY due_at DESC, seq DESC LIMIT 1)
 RETURNING seq
 
 -- name: delete_erased_events
