@@ -135,7 +135,7 @@ def _schemas(document: dict[str, Any]) -> Iterator[tuple[str, str, list[Member]]
     """Name, first sentence and members (name, schema, whether required) of each wanted schema."""
     for name in WANTED:
         schema = document["components"]["schemas"][name]
-        text = re.split(r"(?<=\.)\s|:\s|:$", " ".join(schema.get("description", "").split()))[0]
+        text = re.split(r"(?<=\.)\s", " ".join(schema.get("description", "").split()))[0]
         required = schema.get("required", ())
         yield (
             name,

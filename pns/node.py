@@ -109,6 +109,8 @@ class Node:
             clock=self.clock,
             metrics=metrics,
         )
+        self.outgoing: Backlog | None = None
+        """The content of the application's own table, counted once a minute while this node forwards."""
         self._forwarder = self._forwarder_of(outgoing)
         self._own_the_connections()
         self._stack = AsyncExitStack()
@@ -162,6 +164,7 @@ class Node:
         return Forwarder(outgoing, intake, clock=self.clock, on_backlog=self._measure_backlog)
 
     def _measure_backlog(self, backlog: Backlog) -> None:
+        self.outgoing = backlog
         self.metrics.outgoing_waiting.set(backlog.waiting)
         self.metrics.outgoing_oldest_seconds.set(backlog.oldest_seconds)
         self.metrics.outgoing_refused.set(backlog.refused)

@@ -25,6 +25,7 @@ from pns.adapters.stores.sqlite.connection import BUSY_SECONDS
 from pns.adapters.stores.sqlite.errors import _SENTENCES, FileMoved, unavailable
 from pns.live.conversation import BURST
 from pns.live.departures import MOST_DEVICES, MOST_REVOCATIONS, ONCE_SECONDS
+from pns.live.sent import MOST_STRETCHES
 from pns.model.device import MAX_USER_ID
 from pns.model.messages import (
     DATA_SEEN,
@@ -195,6 +196,7 @@ def test_close_codes() -> None:
         (PROTOCOL, f"1 to {LimitsSettings().max_notification_bytes:,} bytes of UTF-8"),
         (PROTOCOL, f"at most {CREATE_DATE_LEEWAY // 60_000_000} minutes ahead"),
         (PROTOCOL, f"a string of 1 to {MAX_USER_ID} characters"),
+        (PROTOCOL, f"Pages of at most {MOST_STRETCHES:,} categories may wait"),
         (PROTOCOL, f"in bursts of {TIMES[BURST]} that"),
         (PROTOCOL, f"a protocol ping every {PING_SECONDS:g} s"),
         (PROTOCOL, f"Offer the subprotocol `{SUBPROTOCOL}`"),

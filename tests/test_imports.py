@@ -38,6 +38,7 @@ PURE = (
     *(
         "pns.web.allowance",
         "pns.live.conversation",
+        "pns.live.sent",
         "pns.model.messages",
         "pns.model.notification",
         "pns.model.push",

@@ -152,15 +152,19 @@ class Driver:
         return answer
 
 
-def expanded(value: Any) -> Any:
-    """`value` with each `$repeat` as the list that it stands for."""
+def expanded(value: Any, before: Any = None) -> Any:
+    """`value` with each `$repeat` as the list that it stands for, and each `$last` of what the call before
+    returned.
+    """
+    if isinstance(value, dict) and "$last" in value:
+        return before[-1][value["$last"]] if isinstance(before, list) and before else None
     if isinstance(value, dict) and "$repeat" in value:
         text = json.dumps({name: member for name, member in value.items() if name != "$repeat"})
         return [json.loads(text.replace("{n}", str(number))) for number in range(value["$repeat"])]
     if isinstance(value, dict):
-        return {name: expanded(member) for name, member in value.items()}
+        return {name: expanded(member, before) for name, member in value.items()}
     if isinstance(value, list):
-        return [expanded(member) for member in value]
+        return [expanded(member, before) for member in value]
     return value
 
 
@@ -186,9 +190,10 @@ def matches(expected: Any, found: Any) -> bool:
 async def faults_of(case: dict[str, Any], driver: Driver, line: Line, url: str) -> list[str]:
     """What does not hold of a case."""
     found = []
+    answer: dict[str, Any] = {}
     line.faults, line.requests = deque(case.get("line", ())), 0
     for call in case["calls"]:
-        answer = await driver.call(call["call"], expanded(call["with"]))
+        answer = await driver.call(call["call"], expanded(call["with"], answer.get("returns")))
         wanted = {name: call[name] for name in ("returns", "raises") if name in call}
         if not matches(wanted, answer):
             found.append(f"{call['call']} gave {_short(answer)} instead of {_short(wanted)}")

@@ -40,7 +40,8 @@ func New(url, key string) *Client {
 	return &Client{url: strings.TrimRight(url, "/"), key: key, HTTP: client, FirstWait: 200 * time.Millisecond}
 }
 
-// Problem is an answer of PNS that is no success (RFC 9457); nothing was stored. Code is stable:
+// Problem is an answer of PNS that is no success (RFC 9457). Nothing was stored, except perhaps with CodeUnreachable and
+// CodeInternalError. Code is stable:
 //
 //	var problem *pns.Problem
 //	if errors.As(err, &problem) && problem.Code == pns.CodeInvalid { … }
@@ -56,7 +57,8 @@ type Problem struct {
 	Cause  error        `json:"-"`
 }
 
-// FieldError says what is wrong with one field, such as notifications[0].notification_id.
+// FieldError says what is wrong with one field. At is a JSON pointer, such as /notifications/0/notification_id, or the
+// name of a parameter.
 type FieldError struct {
 	At      string `json:"at"`
 	Message string `json:"message"`
@@ -137,7 +139,7 @@ func (c *Client) WithdrawMember(ctx context.Context, userID, notificationID, mem
 	return c.ask(ctx, "DELETE", path("users", userID, "notifications", notificationID), query, nil, nil)
 }
 
-// Marked names the notifications of Mark, in one of four ways; each no further than UpTo.
+// Marked names the notifications of Mark, in one of four ways; all but NotificationIDs no further than UpTo, if given.
 type Marked struct {
 	NotificationIDs []string `json:"notification_ids,omitempty"`
 	CollapseKey     string   `json:"collapse_key,omitempty"`
@@ -188,7 +190,8 @@ func (c *Client) Notifications(ctx context.Context, userID string, filter Filter
 	}
 }
 
-// User returns a user's numbers and connected devices; with counts, those of these categories, or of "*".
+// User returns a user's numbers and connected devices; with "category" as counts also those of categories with something
+// unread, at most 64, else with "".
 func (c *Client) User(ctx context.Context, userID, counts string) (UserInfo, error) {
 	query := url.Values{}
 	set(query, "counts", counts)
@@ -218,16 +221,18 @@ func (c *Client) Devices(ctx context.Context, userID string) ([]InstalledDevice,
 	return got.Devices, err
 }
 
-// RemoveDevice pushes to this device no more.
+// RemoveDevice pushes to this device no more. A device that is not the user's is CodeNotFound.
 func (c *Client) RemoveDevice(ctx context.Context, userID, deviceID string) error {
 	return c.ask(ctx, "DELETE", path("users", userID, "devices", deviceID), nil, nil, nil)
 }
 
-// Timeline returns a page of what happened to the user's notifications, newest first, before the id of the last page's
-// last item.
-func (c *Client) Timeline(ctx context.Context, userID, before string) ([]TimelineItem, error) {
-	query := url.Values{}
-	set(query, "before", before)
+// Timeline returns a page of what happened to the user's notifications, newest first; before is the ID of the last line of
+// the page before, limit 0 the server's own. An empty page is the end.
+func (c *Client) Timeline(ctx context.Context, userID, before string, limit int) ([]TimelineItem, error) {
+	query := url.Values{"before": {before}}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
 	var got struct {
 		Timeline []TimelineItem `json:"timeline"`
 	}
@@ -252,12 +257,12 @@ type Declared struct {
 	Required    []string  `json:"required,omitempty"`
 }
 
-// DeclareCategory shows a category among the users' preferences, or changes how it is shown.
+// DeclareCategory shows a category among the users' preferences, or declares it anew: what is not given is empty then.
 func (c *Client) DeclareCategory(ctx context.Context, category string, declared Declared) error {
 	return c.ask(ctx, "PUT", path("categories", category), nil, declared, nil)
 }
 
-// RemoveCategory shows a category no more. Notifications of it stay.
+// RemoveCategory shows a category no more, and forgets what users chose. Notifications of it stay.
 func (c *Client) RemoveCategory(ctx context.Context, category string) error {
 	return c.ask(ctx, "DELETE", path("categories", category), nil, nil, nil)
 }
@@ -296,7 +301,7 @@ func (c *Client) RemoveBucket(ctx context.Context, bucket string) error {
 	return c.ask(ctx, "DELETE", path("buckets", bucket), nil, nil, nil)
 }
 
-// SubscribeToTopic subscribes a user to a topic.
+// SubscribeToTopic subscribes a user to a topic. No such topic is CodeNotFound.
 func (c *Client) SubscribeToTopic(ctx context.Context, topic, userID string) error {
 	return c.ask(ctx, "PUT", path("topics", topic, "subscribers", userID), nil, nil, nil)
 }
@@ -323,7 +328,8 @@ func (c *Client) Subscriptions(ctx context.Context, userID string) (Subscription
 	return got, err
 }
 
-// Publication is what NotifyTopic and Broadcast spread. SeenWithinDays is for Broadcast alone.
+// Publication is what NotifyTopic and Broadcast spread. Sender is a name for the pushes, one of their control
+// fields, and leaves out nobody. SeenWithinDays is for Broadcast alone, and leaves out who was connected last before that.
 type Publication struct {
 	Notifications  []Notification `json:"notifications"`
 	PublicationID  string         `json:"publication_id,omitempty"`
@@ -331,12 +337,13 @@ type Publication struct {
 	SeenWithinDays int            `json:"seen_within_days,omitempty"`
 }
 
-// NotifyTopic notifies every subscriber of a topic but the sender. Returned means durable; the spreading follows.
+// NotifyTopic notifies every subscriber of a topic. Returned means durable; the spreading follows. No such topic is
+// CodeNotFound.
 func (c *Client) NotifyTopic(ctx context.Context, topic string, publication Publication) (Published, error) {
 	return c.publish(ctx, path("topics", topic, "notify"), publication)
 }
 
-// Broadcast notifies every known user but the sender.
+// Broadcast notifies every known user.
 func (c *Client) Broadcast(ctx context.Context, publication Publication) (Published, error) {
 	return c.publish(ctx, "/broadcast", publication)
 }
@@ -362,7 +369,7 @@ type Change struct {
 	PublicationID    string `json:"publication_id,omitempty"`
 }
 
-// BucketChanged tells every subscriber of a bucket but the sender of a change.
+// BucketChanged tells every subscriber of a bucket of a change.
 func (c *Client) BucketChanged(ctx context.Context, bucket string, change Change) (Published, error) {
 	if change.PublicationID == "" {
 		change.PublicationID = newID()
@@ -393,7 +400,8 @@ func (c *Client) Publications(ctx context.Context, before string, limit int) ([]
 	return got.Publications, err
 }
 
-// TakeBack takes a publication out of every inbox where it is unseen, and spreads it no further.
+// TakeBack takes a publication out of every inbox where it is unseen, and spreads it no further. Returned means durable;
+// the rest follows. An unknown one is CodeNotFound.
 func (c *Client) TakeBack(ctx context.Context, publicationID string) error {
 	return c.ask(ctx, "DELETE", path("publications", publicationID), nil, nil, nil)
 }

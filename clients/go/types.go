@@ -16,7 +16,7 @@ type Notification struct {
 	DeliverDate      string       `json:"deliver_date,omitempty"`
 }
 
-// GroupMember: The part of a notification that makes a group
+// GroupMember: The part of a notification that makes a group: whose it is, such as `user:7`, the user who liked.
 type GroupMember struct {
 	Member string `json:"member"`
 	Data   string `json:"data,omitempty"`
@@ -27,7 +27,7 @@ type WebhookControls struct {
 	UnseenAfterSeconds float64 `json:"unseen_after_seconds"`
 }
 
-// UserInfo: `categories`, only if asked for
+// UserInfo: `categories`, only if asked for: those with something unread, at most 64, the first by name.
 type UserInfo struct {
 	UserID     string                   `json:"user_id"`
 	Unseen     int64                    `json:"unseen"`
@@ -80,7 +80,7 @@ type LatestMember struct {
 	Data   string `json:"data,omitempty"`
 }
 
-// Marks: `changed`
+// Marks: `changed`: notifications that a mark really changed.
 type Marks struct {
 	Changed int64 `json:"changed"`
 	Unseen  int64 `json:"unseen"`
@@ -110,7 +110,7 @@ type CategoryInfo struct {
 	Required    []string `json:"required"`
 }
 
-// Channels: For each channel on or off; a missing channel stays as before.
+// Channels: For each channel on or off; a missing channel stays as before, and is on in a declaration.
 type Channels struct {
 	Inbox   *bool `json:"inbox,omitempty"`
 	Push    *bool `json:"push,omitempty"`
@@ -134,7 +134,7 @@ type Published struct {
 	NotificationIDs []string `json:"notification_ids"`
 }
 
-// PublicationInfo: `reached`
+// PublicationInfo: `reached`: users so far.
 type PublicationInfo struct {
 	Topic           string   `json:"topic,omitempty"`
 	Bucket          string   `json:"bucket,omitempty"`

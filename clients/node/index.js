@@ -8,7 +8,7 @@ const IN_A_BODY = 1000
 const REPEATED = new Set([429, 502, 503, 504])
 const TOLERANCE_SECONDS = 300
 
-/** PNS refused. Nothing was stored. `name` is the code's class, such as "Invalid". */
+/** PNS refused. Nothing was stored, except perhaps with Unreachable and InternalError. `name` is the code's class, such as "Invalid". */
 export class Problem extends Error {
   constructor (status, code, title, detail, errors = []) {
     super(detail || title)
@@ -126,7 +126,7 @@ export class PNS {
     await this.#ask('DELETE', path('users', userId, 'devices', deviceId))
   }
 
-  async timeline (userId, { before, limit } = {}) {
+  async timeline (userId, { before = '', limit } = {}) {
     return (await this.#ask('GET', path('users', userId, 'timeline'), undefined, { before, limit })).timeline
   }
 

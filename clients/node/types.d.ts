@@ -14,7 +14,7 @@ export interface Notification {
   deliver_date?: string | null
 }
 
-/** The part of a notification that makes a group */
+/** The part of a notification that makes a group: whose it is, such as `user:7`, the user who liked. */
 export interface GroupMember {
   member: string
   data?: string | null
@@ -25,7 +25,7 @@ export interface WebhookControls {
   unseen_after_seconds: number
 }
 
-/** `categories`, only if asked for */
+/** `categories`, only if asked for: those with something unread, at most 64, the first by name. */
 export interface UserInfo {
   user_id: string
   unseen: number
@@ -78,7 +78,7 @@ export interface LatestMember {
   data?: string
 }
 
-/** `changed` */
+/** `changed`: notifications that a mark really changed. */
 export interface Marks {
   changed: number
   unseen: number
@@ -108,7 +108,7 @@ export interface CategoryInfo {
   required: Array<'inbox' | 'push' | 'webhook'>
 }
 
-/** For each channel on or off; a missing channel stays as before. */
+/** For each channel on or off; a missing channel stays as before, and is on in a declaration. */
 export interface Channels {
   inbox?: boolean
   push?: boolean
@@ -132,7 +132,7 @@ export interface Published {
   notification_ids: Array<string>
 }
 
-/** `reached` */
+/** `reached`: users so far. */
 export interface PublicationInfo {
   topic?: string
   bucket?: string

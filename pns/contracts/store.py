@@ -268,6 +268,9 @@ class Store(Protocol):
     async def inbox(self, user_id: str, cursor: Cursor) -> Page:
         """Seen and unseen notifications alike. Raises UnknownNotification as `seen` does."""
 
+    async def place(self, user_id: str, notification_id: str) -> Place:
+        """Where a notification stands in the user's order. Raises UnknownNotification when it is gone."""
+
     async def mark_sent_seen(
         self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
     ) -> int:
@@ -294,15 +297,21 @@ class Store(Protocol):
         """Set `seen_date` of all notifications unseen at the call, in small commits; returns their number."""
 
     async def mark(
-        self, user_id: str, mark: Mark, *, counted: bool = False, committed: Committed[Marked] | None = None
+        self,
+        user_id: str,
+        mark: Mark,
+        *,
+        last: Place | None = None,
+        counted: bool = False,
+        committed: Committed[Marked] | None = None,
     ) -> Marked:
         """Set or clear marks of the user's notifications, in small commits; returns what changed.
 
         Archived ⇒ read ⇒ seen: setting a mark sets the empty marks before it in the same statement.
         `seen_date` is set once. `unread` clears `read_date` and `archived_date`, and makes nothing unseen.
         Ids are marked in one commit. All else is found first, and marked up to `mark.up_to`, or up to the
-        newest at the call. `counted`: the last commit counts what is unseen and unread. Raises
-        UnknownNotification when `mark.up_to` is gone.
+        newest at the call, or in place of both up to `last`; a stale `last` has nothing. `counted`: the last
+        commit counts what is unseen and unread. Raises UnknownNotification when `mark.up_to` is gone.
         """
 
     async def withdraw(

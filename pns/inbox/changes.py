@@ -14,7 +14,7 @@ from pns.contracts.announcements import CaughtUp
 from pns.contracts.audiences import Publication, Reached, Stretch, Subscriber, TakenBack
 from pns.contracts.bus import Bus
 from pns.contracts.later import Delivered
-from pns.contracts.store import EVERY_DEVICE, Appended, Committed, Marked, State, Store, Submission
+from pns.contracts.store import EVERY_DEVICE, Appended, Committed, Marked, Place, State, Store, Submission
 from pns.errors import (
     NotificationIdConflict,
     NotificationNotKept,
@@ -108,7 +108,9 @@ class Changes:
     async def mark_all_seen(self, user_id: str) -> int:
         return await self._store.mark_all_seen(user_id, committed=self._told(user_id))
 
-    async def mark(self, user_id: str, mark: Mark, *, counted: bool = False) -> Marked:
+    async def mark(
+        self, user_id: str, mark: Mark, *, last: Place | None = None, counted: bool = False
+    ) -> Marked:
         """Set or clear marks; see Store.mark. `on_seen` is called only if something was unseen before."""
 
         def marked(step: Marked | None) -> None:
@@ -117,7 +119,7 @@ class Changes:
             if self._on_seen is not None and (step is None or step.seen):
                 self._on_seen(user_id)
 
-        return await self._store.mark(user_id, mark, counted=counted, committed=marked)
+        return await self._store.mark(user_id, mark, last=last, counted=counted, committed=marked)
 
     async def withdraw(self, user_id: str, notification_id: str, member: str | None = None) -> bool:
         """Take a notification back; returns whether the notification was still kept. With `member`, take the

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pns.contracts.authority import Credentials
-from pns.contracts.store import CountsOf, State, Store
+from pns.contracts.store import CountsOf, Place, State, Store
 from pns.errors import Overloaded, StoreUnavailable, Unauthorized, UnknownNotification
 from pns.inbox.changes import Changes
 from pns.live.admission import Admitted, use
 from pns.live.askers import Askers
 from pns.live.conversation import (
+    NOT_KEPT,
     Close,
     Conversation,
     Effect,
+    FindPlace,
     MarkSeen,
+    MarkShown,
     ReadCounts,
     ReadSeen,
     ReadUnseen,
@@ -32,7 +36,7 @@ from pns.live.conversation import (
 from pns.live.transport import PEER_GONE, Receive, Transport
 from pns.live.writer import SlowReader, Writer
 from pns.model.counts import Counts
-from pns.model.mark import Mark
+from pns.model.mark import Mark, MarkAs
 from pns.model.messages import (
     RENEW_TICKET,
     SNOOZE,
@@ -292,13 +296,15 @@ class Connection:
         if isinstance(effect, ReadUnseen | ReadSeen):
             await writer.ready()
             effect = await self._read(effect)
+        elif isinstance(effect, FindPlace):
+            effect = await self._find(effect)
         if isinstance(effect, Send):
             await writer.answer(effect.text)
             marked = self._conversation.handed_over()
             if marked is not None:
                 await self._mark(marked)
-        elif isinstance(effect, MarkSeen):
-            await self._mark(effect, writer)
+        elif isinstance(effect, MarkShown):
+            await self._mark_shown(effect, writer)
         elif isinstance(effect, Mark):
             await writer.answer(await self._marked(effect))
         elif isinstance(effect, Snooze):
@@ -339,14 +345,35 @@ class Connection:
         else:
             writer.offer_counts(counts, counts_text(counts))
 
-    async def _mark(self, effect: MarkSeen, writer: Writer | None = None) -> None:
-        """Mark the notifications that were shown. `writer` tells a failure, if the device asked to mark."""
-        try:
+    async def _mark(self, effect: MarkSeen) -> None:
+        """Mark the notifications that were handed over."""
+        # While the store is away they stay unseen and are shown again: never lost, perhaps twice.
+        with suppress(StoreUnavailable, Overloaded):
             await self._shared.changes.mark_sent_seen(self.user_id, effect.user_key, effect.seqs)
+
+    async def _find(self, effect: FindPlace) -> MarkShown | Send:
+        try:
+            return self._conversation.placed(
+                await self._shared.store.place(self.user_id, effect.notification_id)
+            )
+        except UnknownNotification:
+            return self._conversation.fail(ErrorCode.UNKNOWN_NOTIFICATION, NOT_KEPT)
         except (StoreUnavailable, Overloaded):
-            # Without `writer` the notifications stay unseen and are shown again: never lost, perhaps twice.
-            if writer is not None:
-                await writer.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
+            return self._conversation.fail(ErrorCode.UNAVAILABLE, _AWAY)
+
+    async def _mark_shown(self, effect: MarkShown, writer: Writer) -> None:
+        """Mark the notifications that the device has shown. `writer` tells a failure."""
+        changes, key = self._shared.changes, effect.user_key
+        try:
+            if effect.seqs:
+                await changes.mark_sent_seen(self.user_id, key, effect.seqs)
+            for category, last in effect.stretches:
+                mark = Mark(MarkAs.SEEN, category=category)
+                await changes.mark(self.user_id, mark, last=Place(key, last))
+        except (StoreUnavailable, Overloaded):
+            await writer.answer(error_message(ErrorCode.UNAVAILABLE, _AWAY))
+        else:
+            self._conversation.shown(effect)
 
     async def _marked(self, mark: Mark) -> str:
         """The answer to `markNotifications`."""

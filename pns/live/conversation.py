@@ -2,17 +2,19 @@
 
 Rule 1: requests are served one at a time, in order; each that asks for data gets one answer or one error.
 Rule 2: nothing is marked seen before the answer that shows it was handed over.
-Rule 3: `notificationDataSeen` marks only what was sent on this connection.
+Rule 3: `notificationDataSeen` marks only what was sent on this connection, and all of that; see sent.py.
 
     state      event               effect                     next state
     OPEN       receive(request)    ReadUnseen, ReadSeen       ASKED
-    OPEN       receive(dataSeen)   MarkSeen                   OPEN
+    OPEN       receive(dataSeen)   MarkShown                  OPEN
+    OPEN       receive(dataSeen)   FindPlace (id not known)   ASKED
     OPEN       receive(mark)       Mark, Snooze               OPEN
     OPEN       receive(counts)     ReadCounts                 OPEN
     OPEN       receive(renewTicket) Renew                    OPEN
     OPEN       receive(nonsense)   Send(error)                OPEN
     OPEN       receive(too often)  Send(error), then Close    OPEN, CLOSED
     ASKED      answer(page)        Send(page)                 HANDED (unseen without ack), else OPEN
+    ASKED      placed(place)       MarkShown, or Send(error)  OPEN
     ASKED      fail(code)          Send(error)                OPEN
     HANDED     handed_over()       MarkSeen                   OPEN
 """
@@ -22,8 +24,9 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import NamedTuple
 
-from pns.contracts.store import Cursor
+from pns.contracts.store import Cursor, Place
 from pns.live.allowance import Allowance
+from pns.live.sent import MOST_STRETCHES, Sent, Stretch
 from pns.model.mark import Mark
 from pns.model.messages import (
     CloseCode,
@@ -48,6 +51,12 @@ BURST = 2
 """How many seconds' worth of requests may come at once."""
 STRIKES = 10
 """Requests refused in a row before the connection is closed."""
+NOT_SENT = "upTo names no notification that was sent on this connection with `ack`"
+NOT_KEPT = "upTo names a notification that is not kept any more: name the next older one that you showed"
+TOO_MANY_STRETCHES = (
+    f"pages of {MOST_STRETCHES} categories that were sent with `ack` wait on this connection: "
+    "say by notificationDataSeen what was shown, or leave out `category` or `ack`"
+)
 
 
 class ReadUnseen(NamedTuple):
@@ -68,6 +77,23 @@ class MarkSeen(NamedTuple):
 
     user_key: int
     seqs: tuple[int, ...]
+
+
+class FindPlace(NamedTuple):
+    """Find where this notification stands, then call `placed` or `fail`."""
+
+    notification_id: str
+
+
+class MarkShown(NamedTuple):
+    """Set `seen_date` of these rows and of the unseen in these stretches, then call `shown`. All are up to
+    the place `up_to`.
+    """
+
+    user_key: int
+    up_to: int
+    seqs: tuple[int, ...]
+    stretches: tuple[Stretch, ...] = ()
 
 
 class ReadCounts(NamedTuple):
@@ -94,7 +120,19 @@ class Close(NamedTuple):
     code: CloseCode
 
 
-Effect = ReadUnseen | ReadSeen | ReadCounts | MarkSeen | Mark | Snooze | Renew | Send | Close
+Effect = (
+    ReadUnseen
+    | ReadSeen
+    | ReadCounts
+    | FindPlace
+    | MarkSeen
+    | MarkShown
+    | Mark
+    | Snooze
+    | Renew
+    | Send
+    | Close
+)
 """A Mark or a Snooze is to be made, then answered."""
 
 
@@ -115,7 +153,6 @@ class Conversation:
         "_request",
         "_sent",
         "_strikes",
-        "_user_key",
         "phase",
     )
 
@@ -128,9 +165,8 @@ class Conversation:
         self._request: UnseenRequest | SeenRequest | None = None
         # The page that waits for its hand-over, to be marked then.
         self._page: Page | None = None
-        # id → seq of what was sent with `ack` and not yet said to be seen: at most two pages (`_remember`).
-        self._sent: dict[str, int] = {}
-        self._user_key = 0
+        # None until something is sent with `ack`.
+        self._sent: Sent | None = None
 
     def receive(self, text: str, *, now: float) -> Effect:
         """The device sent `text`. Must be called only while OPEN."""
@@ -150,6 +186,8 @@ class Conversation:
             return ReadCounts(request.names)
         if isinstance(request, RenewTicket):
             return Renew(request.ticket)
+        if isinstance(request, UnseenRequest) and request.ack and not self._has_room(request.category):
+            return Send(error_message(ErrorCode.BAD_REQUEST, TOO_MANY_STRETCHES))
         self._request = request
         self.phase = Phase.ASKED
         if isinstance(request, UnseenRequest):
@@ -185,35 +223,44 @@ class Conversation:
         self.phase = Phase.OPEN
         return MarkSeen(page.user_key, tuple(kept.seq for kept in page.items))
 
+    def placed(self, place: Place) -> MarkShown | Send:
+        """The store has the notification of FindPlace at `place`."""
+        assert self.phase is Phase.ASKED
+        self.phase = Phase.OPEN
+        sent = self._sent
+        if sent is None or place.user_key != sent.user_key or place.seq > sent.newest:
+            return Send(error_message(ErrorCode.UNKNOWN_NOTIFICATION, NOT_SENT))
+        return self._shown_up_to(sent, sent.place_of_older(place.seq))
+
+    def shown(self, effect: MarkShown) -> None:
+        """What MarkShown names is marked."""
+        if self._sent is not None and self._sent.user_key == effect.user_key:
+            self._sent.shown(effect.up_to)
+
     def _data_seen(self, request: DataSeen) -> Effect:
-        up_to = self._sent.get(request.up_to)
-        if up_to is None:
-            return Send(
-                error_message(
-                    ErrorCode.UNKNOWN_NOTIFICATION,
-                    "upTo names no notification that was sent on this connection with `ack`",
-                )
-            )
-        seqs = tuple(seq for seq in self._sent.values() if seq <= up_to)
-        # The last one stays known, so that a client may say it twice.
-        self._sent = {id_: seq for id_, seq in self._sent.items() if seq >= up_to}
-        return MarkSeen(self._user_key, seqs)
+        if self._sent is None:
+            return Send(error_message(ErrorCode.UNKNOWN_NOTIFICATION, NOT_SENT))
+        place = self._sent.place(request.up_to)
+        if place is None:
+            self.phase = Phase.ASKED
+            return FindPlace(request.up_to)
+        return self._shown_up_to(self._sent, place)
+
+    def _shown_up_to(self, sent: Sent, place: int) -> MarkShown:
+        seqs = sent.places(place)
+        if seqs is None:
+            return MarkShown(sent.user_key, place, (), sent.stretches(place))
+        return MarkShown(sent.user_key, place, seqs)
+
+    def _has_room(self, category: str | None) -> bool:
+        return self._sent is None or self._sent.has_room(category)
 
     def _remember(self, page: Page, category: str | None) -> None:
-        """Keep the ids of an `ack` page: at most two pages in all.
-
-        A page of all begins at the oldest unseen and skips nothing, so an earlier one's rows are still unseen
-        only if they stand in this page or behind its end. A page of a category tells nothing of the others:
-        the newest that were sent are kept.
-        """
-        end = page.items[-1].seq if page.items else 0
-        others = self._sent if page.user_key == self._user_key else {}
-        if category is None:
-            others = {id_: seq for id_, seq in others.items() if seq > end} if page.items else {}
-        self._user_key = page.user_key
-        new = {kept.notification_id: kept.seq for kept in page.items}
-        kept = {id_: seq for id_, seq in others.items() if id_ not in new} | new
-        self._sent = dict(list(kept.items())[-2 * self._limits.page_size :])
+        """Remember a page that is sent with `ack`. Another `user_key` is another user's, after an erasure."""
+        if self._sent is None or self._sent.user_key != page.user_key:
+            self._sent = Sent(page.user_key, page_size=self._limits.page_size) if page.items else None
+        if self._sent is not None:
+            self._sent.add(page, category)
 
     def _may_ask(self, now: float) -> bool:
         """Whether the device may ask: `requests_per_second`, with BURST seconds' worth at once."""

@@ -34,7 +34,7 @@ class Channel(StrEnum):
 
 
 class Channels(Struct, frozen=True, forbid_unknown_fields=True):
-    """For each channel on or off; a missing channel stays as before."""
+    """For each channel on or off; a missing channel stays as before, and is on in a declaration."""
 
     inbox: bool | UnsetType = UNSET
     push: bool | UnsetType = UNSET

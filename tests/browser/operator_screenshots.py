@@ -6,8 +6,9 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2 as httpx
 import msgspec
@@ -15,9 +16,10 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.browser.e2e.conftest import FLAGS, chromium
 from tests.browser.e2e.tray import WEB_PUSH
-from tests.harness import Backend, Device, HostApplication, ServerProcess
+from tests.harness import Backend, Device, HostApplication, ServerProcess, eventually
 from tests.harness.application import Asked, Reply, by_cookie
 from tests.harness.push_service import PushService, Subscriber
+from tests.harness.taking import Answer, Application, Posted, status
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -45,8 +47,10 @@ PICTURES = (
     Picture("operator-audit", "/audit", width=800, height=330, acts=True),
 )
 OTHERS = (
+    Picture("overview", ""),
     Picture("overview-dark", "", scheme="dark"),
     Picture("overview-320", "", width=320),
+    Picture("overview-320-dark", "", width=320, scheme="dark"),
     Picture("user-320", "/user?id=alice", width=320),
     Picture("user-320-dark", "/user?id=alice", width=320, scheme="dark"),
     Picture("user-1600", "/user?id=alice", width=1600),
@@ -105,6 +109,33 @@ async def fill(backend: Backend, server: ServerProcess, service: PushService) ->
         json={"publication_id": "autumn", "notifications": [{"notification_data": "Autumn retreat"}]},
     )
 
+    in_a_month = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    later = {"notification_data": "The trial ends", "deliver_date": in_a_month}
+    await http.post("/notify", json={"user_id": "alice", "notifications": [later]})
+
+
+async def trouble(backend: Backend, server: ServerProcess, telling: Application) -> None:
+    """An application that is down for one kind of webhooks, and then says 410."""
+
+    def refuse(posted: Posted) -> Answer:
+        return status(503 if posted.json["type"] == "notifications.read" else 410, body="down for repairs")
+
+    telling.answer = refuse
+    seen_and_read = {"as": "read", "notification_ids": ["news-for-carol"]}
+    notification = {"notification_id": "news-for-carol", "notification_data": "x"}
+    await backend.http.post("/notify", json={"user_id": "carol", "notifications": [notification]})
+    await backend.http.post("/users/carol/marks", json=seen_and_read)
+
+    async def degraded() -> bool:
+        return "410" in (await backend.http.get(server.ready_url)).text
+
+    await eventually(degraded)
+
+
+def told_to(telling: Application) -> dict[str, Any]:
+    """Settings of a PNS that tells `telling`."""
+    return {"webhook__url": telling.url, "webhook__events": "seen,read"}
+
 
 async def register(server: ServerProcess, service: PushService) -> None:
     async with httpx.AsyncClient(base_url=server.url, cookies={"user": "alice"}, trust_env=False) as browser:
@@ -143,11 +174,13 @@ async def take(browser: Browser, url: str, picture: Picture, folder: Path) -> No
     await context.close()
 
 
-async def main(folder: Path, pictures: Sequence[Picture]) -> None:
+async def main(folder: Path, others: Sequence[Picture] = ()) -> None:
+    """The pictures of the docs, and then `others`, where not all is well."""
     with tempfile.TemporaryDirectory() as data:
         async with (
             HostApplication(operators) as application,
-            ServerProcess(Path(data), auth_url=application.url, **WEB_PUSH) as server,
+            Application() as telling,
+            ServerProcess(Path(data), auth_url=application.url, **WEB_PUSH, **told_to(telling)) as server,
             PushService() as service,
             server.backend() as backend,
             async_playwright() as playwright,
@@ -155,13 +188,17 @@ async def main(folder: Path, pictures: Sequence[Picture]) -> None:
             browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             async with Device.connect(server.url, "alice"):
                 await fill(backend, server, service)
-                await asyncio.sleep(25)  # the charts begin after two samples
-                for picture in pictures:
+                await asyncio.sleep(50)  # the charts of rates begin after three samples
+                for picture in PICTURES:
+                    await take(browser, server.url, picture, folder)
+                if others:
+                    await trouble(backend, server, telling)
+                for picture in others:
                     await take(browser, server.url, picture, folder)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        asyncio.run(main(Path(sys.argv[1]), (*PICTURES, *OTHERS)))
+        asyncio.run(main(Path(sys.argv[1]), OTHERS))
     else:
-        asyncio.run(main(DOCS, PICTURES))
+        asyncio.run(main(DOCS))

@@ -34,14 +34,26 @@ const ids: string[] = await pns.notify('42', [one, 'text', { title: 'data alone'
 const { unseen } = await pns.mark('42', 'read', { notificationIds: ids })
 for await (const { seen_date } of pns.notifications('42', { archived: true })) console.log(seen_date, unseen)
 await pns.setPreferences('42', { orders: { push: false } })
+console.log((await pns.user('42', { counts: 'category' })).categories)
 console.log(verifyWebhook('whsec_x', new Headers(), '{}').type)
 // @ts-expect-error
 await pns.mark('42', 'forgotten', { all: true })
+// @ts-expect-error
+await pns.user('42', { counts: '*' })
+// @ts-expect-error
+await pns.notifications('42', { unread: false })
 // @ts-expect-error
 await pns.notify('42', { notification_data: 'x', categroy: 'orders' } satisfies Notification)
 export const again = (error: unknown) => error instanceof Unreachable
 export const at = (error: unknown) => error instanceof Invalid && error.errors[0].at
 """
+
+
+def test_the_page_of_the_cases_names_drivers_that_are_there() -> None:
+    page = (CLIENTS / "conformance" / "README.md").read_text("utf-8")
+    named = set(re.findall(r"clients/(\S+\.\w+|go) ", page.replace("\n", " ")))
+    assert {"python/conformance.py", "go"} < named
+    assert [name for name in named if not (CLIENTS / name).exists()] == []
 
 
 async def test_what_is_made_is_of_today() -> None:

@@ -251,6 +251,21 @@ async def test_only_what_was_sent_on_this_connection_is_marked(
     assert ids(await phone.unseen(ack=True)) == sent[1:]
 
 
+async def test_what_was_sent_here_and_seen_elsewhere_is_no_error(
+    house: House, alice: str, phone: Device
+) -> None:
+    sent = await house.backend.notify(alice, *"ab")
+    assert ids(await phone.unseen(ack=True)) == sent
+    async with Device.connect(house.url, alice) as desk:
+        assert ids(await desk.unseen()) == sent
+    (later,) = await house.backend.notify(alice, "c")
+    assert ids(await phone.unseen(ack=True)) == [later]
+    for shown in sent:
+        await phone.send({"notificationDataSeen": {"upTo": shown}})
+        assert ids(await phone.seen()) == sent, "the answer to this alone"
+    assert ids(await phone.unseen(ack=True)) == [later]
+
+
 async def test_seen_date_is_set_once(house: House, alice: str, phone: Device) -> None:
     (sent,) = await house.backend.notify(alice, "a")
     async with Device.connect(house.url, alice) as desk:

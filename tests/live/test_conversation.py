@@ -11,7 +11,9 @@ from pns.live.conversation import (
     STRIKES,
     Close,
     Conversation,
+    FindPlace,
     MarkSeen,
+    MarkShown,
     Phase,
     ReadSeen,
     ReadUnseen,
@@ -35,6 +37,14 @@ def page(*seqs: int, user_key: int = 7, seen: bool = False) -> Page:
 def ask(conversation: Conversation, message: object, now: float = 0.0) -> object:
     text = message if isinstance(message, str) else json.dumps(message)
     return conversation.receive(text, now=now)
+
+
+def say_seen(conversation: Conversation, up_to: str) -> MarkShown:
+    """The device has shown all up to this one, and it is marked."""
+    effect = ask(conversation, {"notificationDataSeen": {"upTo": up_to}})
+    assert isinstance(effect, MarkShown)
+    conversation.shown(effect)
+    return effect
 
 
 def body(effect: object) -> dict[str, object]:
@@ -89,10 +99,13 @@ def test_with_ack_nothing_is_seen_until_the_device_says_so(conversation: Convers
     ask(conversation, {"unseenNotificationDataRequest": {"ack": True}})
     conversation.answer(page(1, 2, 3))
     assert conversation.handed_over() is None
-    assert ask(conversation, {"notificationDataSeen": {"upTo": "n2"}}) == MarkSeen(7, (1, 2))
-    assert ask(conversation, {"notificationDataSeen": {"upTo": "n2"}}) == MarkSeen(7, (2,)), "may be repeated"
-    assert ask(conversation, {"notificationDataSeen": {"upTo": "n3"}}) == MarkSeen(7, (2, 3))
-    assert error_code(ask(conversation, {"notificationDataSeen": {"upTo": "n1"}})) == "unknown_notification"
+    assert say_seen(conversation, "n2") == MarkShown(7, 2, (1, 2))
+    assert say_seen(conversation, "n2") == MarkShown(7, 2, (2,)), "may be repeated"
+    assert say_seen(conversation, "n3") == MarkShown(7, 3, (2, 3))
+    assert ask(conversation, {"notificationDataSeen": {"upTo": "n1"}}) == FindPlace("n1")
+    assert conversation.phase is Phase.ASKED
+    assert error_code(conversation.fail("unknown_notification", "gone")) == "unknown_notification"
+    assert conversation.phase is Phase.OPEN
 
 
 def test_only_what_was_sent_on_this_connection_can_be_said_to_be_seen(conversation: Conversation) -> None:
@@ -103,7 +116,9 @@ def test_what_is_remembered_for_ack_stays_bounded(conversation: Conversation) ->
     for first in range(1, 400, 3):
         ask(conversation, {"unseenNotificationDataRequest": {"ack": True}}, now=float(first))
         conversation.answer(page(*range(first, first + 10)))
-        assert len(conversation._sent) <= 2 * LIMITS.page_size
+        assert conversation._sent is not None
+        assert len(conversation._sent._places) <= 2 * LIMITS.page_size
+        assert len(conversation._sent._ends) == 1
 
 
 def test_another_incarnation_of_the_user_forgets_what_was_sent(conversation: Conversation) -> None:
@@ -111,7 +126,7 @@ def test_another_incarnation_of_the_user_forgets_what_was_sent(conversation: Con
     conversation.answer(page(5))
     ask(conversation, {"unseenNotificationDataRequest": {"ack": True}})
     conversation.answer(page(1, user_key=8))
-    assert ask(conversation, {"notificationDataSeen": {"upTo": "n1"}}) == MarkSeen(8, (1,))
+    assert say_seen(conversation, "n1") == MarkShown(8, 1, (1,))
 
 
 def test_seen_requests_become_cursors(conversation: Conversation) -> None:

@@ -13,9 +13,12 @@ import httpx2 as httpx
 from pns.compose import make_application_authority, make_bus, make_store
 from pns.contracts.authority import Credentials, DeviceAuthority, Login
 from pns.contracts.gateway import Gateway
+from pns.contracts.outgoing import Outgoing
+from pns.contracts.receiver import Receiver
 from pns.errors import Forbidden, Unauthorized
 from pns.model.role import Role
 from pns.node import Adapters, Node
+from pns.push.webhook.engine import webhook_terms
 from pns.runtime.clock import Clock, SystemClock
 from pns.runtime.metrics import Metrics
 from pns.settings import (
@@ -99,6 +102,8 @@ async def an_edge(
     push: PushSettings | None = None,
     clock: Clock | None = None,
     role: Role = "all",
+    receiver: Receiver | None = None,
+    outgoing: Outgoing | None = None,
 ) -> AsyncIterator[Edge]:
     """`authority` logs devices in, CookieLogin if there is none; pages of FOREIGN are allowed."""
     settings = Settings(
@@ -110,7 +115,8 @@ async def an_edge(
         push=push or PushSettings(when="always"),
     )
     clock, metrics = clock or SystemClock(), Metrics()
-    store = make_store(settings, clock=clock, metrics=metrics)
+    terms = webhook_terms(settings.webhook, receiver.kinds if receiver else frozenset())
+    store = make_store(settings, clock=clock, metrics=metrics, webhook=terms)
     node = Node(
         settings,
         Adapters(
@@ -118,10 +124,12 @@ async def an_edge(
             make_bus(settings, store, clock=clock, metrics=metrics),
             authority or CookieLogin(),
             gateways,
+            receiver,
         ),
         metrics=metrics,
         clock=clock,
         role=role,
+        outgoing=outgoing,
     )
     web = Web(node, make_application_authority(settings, clock=clock), role=role)
     transport = httpx.ASGITransport(app=web)

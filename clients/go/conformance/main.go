@@ -118,7 +118,7 @@ func call(c *pns.Client, name string, m members) (any, error) {
 	case "remove_device":
 		return nil, c.RemoveDevice(ctx, m.UserID, m.DeviceID)
 	case "timeline":
-		return c.Timeline(ctx, m.UserID, m.Before)
+		return c.Timeline(ctx, m.UserID, m.Before, m.Limit)
 	case "categories":
 		return c.Categories(ctx)
 	case "declare_category":

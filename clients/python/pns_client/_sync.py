@@ -91,7 +91,7 @@ class PNS:
         notification_ids: Sequence[str] | None = None,
         collapse_key: str | None = None,
         category: str | None = None,
-        all: bool | None = None,
+        all: Literal[True] | None = None,
         up_to: str | None = None,
     ) -> Marks:
         """Mark notifications, named in one of four ways; how many changed, and the numbers after."""
@@ -110,9 +110,9 @@ class PNS:
         user_id: str,
         *,
         category: str | None = None,
-        unread: bool | None = None,
+        unread: Literal[True] | None = None,
         archived: bool | None = None,
-        pending: bool | None = None,
+        pending: Literal[True] | None = None,
     ) -> Iterator[InboxItem]:
         """All notifications of a user, oldest first, page after page; `pending`: by deliver_date."""
         path = calls.path("users", user_id, "notifications")
@@ -126,8 +126,10 @@ class PNS:
 
     # ── users ───────────────────────────────────────────────────────────────────────────────────────
 
-    def user(self, user_id: str, *, counts: str | None = None) -> UserInfo:
-        """A user's numbers and connected devices; with `counts`, those of these categories, or of "*"."""
+    def user(self, user_id: str, *, counts: Literal["category"] | None = None) -> UserInfo:
+        """A user's numbers and connected devices; with `counts="category"`, also those of categories with
+        something unread, at most 64.
+        """
         return cast(UserInfo, self._ask("GET", calls.path("users", user_id), query={"counts": counts}))
 
     def erase(self, user_id: str) -> None:
@@ -150,9 +152,12 @@ class PNS:
     def timeline(
         self, user_id: str, *, before: str | None = None, limit: int | None = None
     ) -> list[TimelineItem]:
-        """What happened to the user's notifications, a page of it, newest first."""
+        """What happened to the user's notifications, a page of it, newest first.
+
+        `before`: the `id` of the last line of the page before. An empty page is the end.
+        """
         path = calls.path("users", user_id, "timeline")
-        answer = self._ask("GET", path, query={"before": before, "limit": limit})
+        answer = self._ask("GET", path, query={"before": before or "", "limit": limit})
         return cast(list[TimelineItem], answer["timeline"])
 
     # ── preferences ─────────────────────────────────────────────────────────────────────────────────
@@ -170,12 +175,12 @@ class PNS:
         defaults: Channels | None = None,
         required: Sequence[Channel] | None = None,
     ) -> None:
-        """Show a category among the users' preferences, or change how it is shown."""
+        """Show a category among the users' preferences, or show it anew: what is not given is empty then."""
         members = {"title": title, "description": description, "defaults": defaults, "required": required}
         self._ask("PUT", calls.path("categories", category), calls.given(members))
 
     def remove_category(self, category: str) -> None:
-        """Show a category no more. Notifications of it stay."""
+        """Show a category no more, and forget what users chose. Notifications of it stay."""
         self._ask("DELETE", calls.path("categories", category))
 
     def preferences(self, user_id: str) -> list[PreferenceInfo]:
@@ -206,7 +211,7 @@ class PNS:
         self._ask("DELETE", calls.path("buckets", bucket))
 
     def subscribe_to_topic(self, topic: str, user_id: str) -> None:
-        """Subscribe a user to a topic."""
+        """Subscribe a user to a topic. Raises NotFound where there is no such topic."""
         self._ask("PUT", calls.path("topics", topic, "subscribers", user_id))
 
     def unsubscribe_from_topic(self, topic: str, user_id: str) -> None:
@@ -233,7 +238,11 @@ class PNS:
         publication_id: str | None = None,
         sender: str | None = None,
     ) -> Published:
-        """Notify every subscriber of a topic but `sender`. Returned means durable; the spreading follows."""
+        """Notify every subscriber of a topic. Returned means durable; the spreading follows.
+
+        `sender`: a name for the pushes, one of their control fields; it leaves out nobody.
+        Raises NotFound where there is no such topic.
+        """
         return self._publish(
             calls.path("topics", topic, "notify"),
             {
@@ -255,7 +264,9 @@ class PNS:
         push: Mapping[str, Any] | None = None,
         publication_id: str | None = None,
     ) -> Published:
-        """Tell every subscriber of a bucket but `sender` of a change, such as "DATA_OBJECT_CREATED"."""
+        """Tell every subscriber of a bucket of a change, such as "DATA_OBJECT_CREATED". `sender`: as of
+        `notify_topic`.
+        """
         members: dict[str, Any] = {
             "type": type,
             "object_id": object_id,
@@ -273,7 +284,10 @@ class PNS:
         sender: str | None = None,
         seen_within_days: int | None = None,
     ) -> Published:
-        """Notify every known user but `sender`."""
+        """Notify every known user; with `seen_within_days`, none who was connected last before that.
+
+        `sender`: as of `notify_topic`.
+        """
         members = {"notifications": calls.notifications(notifications), "publication_id": publication_id}
         return self._publish(
             "/broadcast", members | {"sender": sender, "seen_within_days": seen_within_days}
@@ -291,7 +305,9 @@ class PNS:
         return cast(list[PublicationInfo], answer["publications"])
 
     def take_back(self, publication_id: str) -> None:
-        """Take a publication out of every inbox where it is unseen, and spread it no further."""
+        """Take a publication out of every inbox where it is unseen, and spread it no further. Returned means
+        durable; the rest follows. Raises NotFound for an unknown one.
+        """
         self._ask("DELETE", calls.path("publications", publication_id))
 
     # ── the line ────────────────────────────────────────────────────────────────────────────────────

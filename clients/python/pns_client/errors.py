@@ -20,14 +20,18 @@ class BadSignature(PNSError):
 
 
 class FieldError(NamedTuple):
-    """What is wrong with one field, such as `notifications[0].notification_id`."""
+    """What is wrong with one field. `at`: a JSON pointer such as `/notifications/0/notification_id`, or a
+    parameter's name.
+    """
 
     at: str
     message: str
 
 
 class Problem(PNSError):
-    """An answer of PNS that is no success (RFC 9457). Nothing was stored."""
+    """An answer of PNS that is no success (RFC 9457). Nothing was stored, except perhaps with Unreachable and
+    InternalError.
+    """
 
     of: ClassVar[dict[str, type[Problem]]] = {}
     """The class of each code."""

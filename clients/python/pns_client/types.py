@@ -20,7 +20,7 @@ class Notification(TypedDict):
     deliver_date: NotRequired[str | None]
 
 class GroupMember(TypedDict):
-    """The part of a notification that makes a group"""
+    """The part of a notification that makes a group: whose it is, such as `user:7`, the user who liked."""
 
     member: str
     data: NotRequired[str | None]
@@ -31,7 +31,7 @@ class WebhookControls(TypedDict):
     unseen_after_seconds: float
 
 class UserInfo(TypedDict):
-    """`categories`, only if asked for"""
+    """`categories`, only if asked for: those with something unread, at most 64, the first by name."""
 
     user_id: str
     unseen: int
@@ -84,7 +84,7 @@ class LatestMember(TypedDict):
     data: NotRequired[str]
 
 class Marks(TypedDict):
-    """`changed`"""
+    """`changed`: notifications that a mark really changed."""
 
     changed: int
     unseen: int
@@ -114,7 +114,7 @@ class CategoryInfo(TypedDict):
     required: list[Literal['inbox', 'push', 'webhook']]
 
 class Channels(TypedDict):
-    """For each channel on or off; a missing channel stays as before."""
+    """For each channel on or off; a missing channel stays as before, and is on in a declaration."""
 
     inbox: NotRequired[bool]
     push: NotRequired[bool]
@@ -138,7 +138,7 @@ class Published(TypedDict):
     notification_ids: list[str]
 
 class PublicationInfo(TypedDict):
-    """`reached`"""
+    """`reached`: users so far."""
 
     topic: NotRequired[str]
     bucket: NotRequired[str]

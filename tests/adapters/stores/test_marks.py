@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pns.adapters.stores.group_commit import MARKED_AT_ONCE
-from pns.contracts.store import Cursor, Marked, Store
+from pns.contracts.store import Cursor, Marked, Place, Store
 from pns.errors import UnknownNotification
 from pns.model.mark import Mark, MarkAs
 from pns.model.notification import Notification, StoredNotification
@@ -114,6 +114,23 @@ async def test_what_was_seen_by_another_way_is_not_read(store: Store) -> None:
     await store.mark_all_seen("42")
     assert [(seen is None, read) for seen, read, _ in (await marks(store)).values()] == [(False, None)] * 4
     assert await store.mark("42", Mark(SEEN), counted=True) == Marked(0, 0, 0, 4)
+
+
+async def test_a_mark_ends_at_a_place(store: Store) -> None:
+    """Also where nothing stands any more. The place of a user who was erased has nothing."""
+    await put(store, "a", "b", category="c")
+    await put(store, "x", "y")
+    await put(store, "d", category="c")
+    key = (await store.states(["42"]))["42"].user_key
+    await store.withdraw("42", "x")
+    assert await store.mark("42", Mark(SEEN, category="c"), last=Place(key, 1)) == Marked(1, 1)
+    assert await store.mark("42", Mark(SEEN), last=Place(key, 3)) == Marked(1, 1)
+    assert await unseen(store, "42") == ["y", "d"]
+    assert await store.mark("42", Mark(SEEN, category="c"), last=Place(key, 9)) == Marked(1, 1)
+    await store.erase("42")
+    await put(store, "a", category="c")
+    assert await store.mark("42", Mark(SEEN, category="c"), last=Place(key, 9)) == Marked()
+    assert await unseen(store, "42") == ["a"]
 
 
 async def test_a_mark_takes_only_what_is_the_users_and_is_kept(store: Store) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pns.contracts.store import Store
+from pns.contracts.store import Place, Store
 from pns.errors import UnknownNotification
 from pns.model.notification import Notification
 from pns.testing.clock import FakeClock
@@ -43,6 +43,19 @@ async def test_up_to_a_place_in_the_users_order(store: Store, clock: FakeClock) 
         with pytest.raises(UnknownNotification):
             await store.mark_seen_up_to(user, place)
     assert await count(store, "42") == 1
+
+
+async def test_a_place_in_the_users_order(store: Store) -> None:
+    await named(store, "42", "a", "b", "c")
+    await named(store, "other", "d", "a")
+    await store.mark_seen("42", ["b"])
+    key = (await store.states(["42"]))["42"].user_key
+    assert await store.place("42", "b") == Place(key, 2), "seen or not"
+    assert await store.place("42", "c") == Place(key, 3)
+    await store.withdraw("42", "b")
+    for user, id in (("42", "b"), ("42", "d"), ("nobody", "a"), ("42", "\0")):
+        with pytest.raises(UnknownNotification):
+            await store.place(user, id)
 
 
 async def test_seen_date_is_set_once_by_the_first(store: Store, clock: FakeClock) -> None:

@@ -14,9 +14,10 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.e2e.axe import violations
 from tests.browser.e2e.tray import WEB_PUSH
-from tests.browser.operator_screenshots import fill, operators
+from tests.browser.operator_screenshots import fill, operators, told_to, trouble
 from tests.harness import Backend, HostApplication, ServerProcess, eventually
 from tests.harness.push_service import PushService
+from tests.harness.taking import Application
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -31,11 +32,13 @@ async def operated(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tu
     folder: Path = tmp_path_factory.mktemp("operator")
     async with (
         HostApplication(operators) as application,
-        ServerProcess(folder, auth_url=application.url, **WEB_PUSH) as server,
+        Application() as telling,
+        ServerProcess(folder, auth_url=application.url, **WEB_PUSH, **told_to(telling)) as server,
         PushService() as service,
         server.backend() as backend,
     ):
         await fill(backend, server, service)
+        await trouble(backend, server, telling)
         yield server, backend
 
 
@@ -69,6 +72,17 @@ async def test_every_page_keeps_the_rules_of_axe(
         for path in PATHS:
             await page.goto(f"{operated[0].url}/operator{path}")
             assert await violations(page) == [], path
+
+
+async def test_the_overview_says_what_is_degraded_and_what_waits(
+    opened: Open, operated: tuple[ServerProcess, Backend]
+) -> None:
+    async with opened(java_script_enabled=False) as page:
+        await page.goto(f"{operated[0].url}/operator")
+        assert "webhooks are off: the application answered 410" in await page.inner_text("section >> nth=0")
+        outbox = await page.inner_text("section:has(#outbox)")
+        assert outbox.index("notifications.seen") < outbox.index("410")
+        assert "Scheduled or snoozed 1 waiting" in outbox
 
 
 async def test_a_phone_need_not_scroll_sideways(

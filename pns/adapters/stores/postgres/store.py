@@ -193,6 +193,10 @@ class PostgresStore:
     async def inbox(self, user_id: str, cursor: Cursor) -> Page:
         return await self._page(user_id, cursor, "inbox")
 
+    async def place(self, user_id: str, notification_id: str) -> Place:
+        place = partial(reads.place_of, user_id=user_id, notification_id=notification_id)
+        return await self._levelled(partial(self._small.run, place))
+
     async def mark_sent_seen(
         self, user_key: int, seqs: Sequence[int], *, committed: Committed[int] | None = None
     ) -> int:
@@ -202,21 +206,19 @@ class PostgresStore:
     async def mark_seen(
         self, user_id: str, notification_ids: Sequence[str], *, committed: Committed[int] | None = None
     ) -> int:
-        now = self._clock.now()
         mark = partial(
             writes.mark_ids,
             user_id=user_id,
             notification_ids=notification_ids,
             webhook=self._webhook,
-            now=now,
+            now=self._clock.now(),
         )
         return await self._write(Write(mark, user_ids=(user_id,), level=True), committed=committed)
 
     async def mark_seen_up_to(
         self, user_id: str, notification_id: str, *, committed: Committed[int] | None = None
     ) -> int:
-        place = await self._last_place(user_id, notification_id)
-        return 0 if place is None else await self._mark_oldest(place, committed)
+        return await self._mark_oldest(await self.place(user_id, notification_id), committed)
 
     async def mark_all_seen(self, user_id: str, *, committed: Committed[int] | None = None) -> int:
         place = await self._last_place(user_id)
@@ -227,40 +229,44 @@ class PostgresStore:
         if notification_id is None:
             last = Write(partial(writes.last_place, user_id=user_id))
             return cast(Place | None, await self._write(last))
-        place = partial(reads.place_of, user_id=user_id, notification_id=notification_id)
-        return await self._levelled(partial(self._small.run, place))
+        return await self.place(user_id, notification_id)
 
     async def _mark_oldest(self, place: Place, committed: Committed[int] | None) -> int:
-        now = self._clock.now()
         mark = partial(
             writes.mark_oldest,
             user_key=place.user_key,
             last_seq=place.seq,
             limit=MARKED_AT_ONCE,
             webhook=self._webhook,
-            now=now,
+            now=self._clock.now(),
         )
         return await self._repeat(Write(mark, user_keys=(place.user_key,)), MARKED_AT_ONCE, committed)
 
     async def mark(
-        self, user_id: str, mark: Mark, *, counted: bool = False, committed: Committed[Marked] | None = None
+        self,
+        user_id: str,
+        mark: Mark,
+        *,
+        last: Place | None = None,
+        counted: bool = False,
+        committed: Committed[Marked] | None = None,
     ) -> Marked:
         step = Step(mark.as_, self._clock.now(), counted, self._webhook)
         if mark.ids is not None:
             by_ids = partial(marks.mark_ids, user_id=user_id, ids=mark.ids, step=step)
             return await self._write(Write(by_ids, user_ids=(user_id,), level=True), committed=committed)
-        last = await self._last_place(user_id, mark.up_to)
-        if last is None:
+        end = last or await self._last_place(user_id, mark.up_to)
+        if end is None:
             return Marked()
 
         async def find(name: str, where: dict[str, object]) -> list[int]:
             return await self._pages.run(partial(marks.places, name=name, where=where))
 
         async def write(seqs: Sequence[int], step: Step) -> Marked:
-            at = partial(marks.mark_places, user_key=last.user_key, seqs=seqs, step=step)
-            return await self._write(Write(at, user_keys=(last.user_key,)), committed=committed)
+            at = partial(marks.mark_places, user_key=end.user_key, seqs=seqs, step=step)
+            return await self._write(Write(at, user_keys=(end.user_key,)), committed=committed)
 
-        return await mark_in_steps(mark, last, find=find, write=write, step=step)
+        return await mark_in_steps(mark, end, find=find, write=write, step=step)
 
     async def withdraw(
         self, user_id: str, notification_id: str, *, committed: Committed[bool] | None = None
@@ -299,8 +305,7 @@ class PostgresStore:
     async def revoke(
         self, user_id: str, device_id: str = EVERY_DEVICE, *, committed: Committed[int] | None = None
     ) -> int:
-        now = self._clock.now()
-        revoke = partial(writes.revoke, user_id=user_id, device_id=device_id, now=now)
+        revoke = partial(writes.revoke, user_id=user_id, device_id=device_id, now=self._clock.now())
         return await self._write(Write(revoke), committed=committed)
 
     async def newest_revocation(self) -> int:

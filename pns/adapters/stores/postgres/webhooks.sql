@@ -7,14 +7,16 @@
 -- ── with the cause ─────────────────────────────────────────────────────────────────────────────────────
 
 -- name: wait_to_tell
--- New notifications that may be told later, and the first of each user is when the user is looked at, no sooner
--- than an event may follow the last.
+-- New notifications that may be told later and are not turned off, and the first of each user is when the user is
+-- looked at, no sooner than an event may follow the last.
 WITH new AS MATERIALIZED (
   SELECT n.user_key, n.seq, asked.now + coalesce(n.webhook, :unseen_after::bigint) AS due_at
   FROM unnest(:user_ids::text[], :notification_ids::text[], :nows::bigint[]) asked(user_id, notification_id, now)
   JOIN users u ON u.user_id = asked.user_id
   JOIN notifications n ON n.user_key = u.user_key AND n.notification_id = asked.notification_id
-  WHERE n.webhook IS DISTINCT FROM -1
+  WHERE n.webhook IS DISTINCT FROM -1 AND NOT EXISTS (
+    SELECT 1 FROM categories c LEFT JOIN choices o ON o.user_key = n.user_key AND o.category = c.category
+    WHERE c.category = n.category AND c.webhook_required = 0 AND coalesce(o.webhook, c.webhook, 1) = 0)
 ), waiting AS (
   INSERT INTO webhook_waiting (user_key, due_at, seq) SELECT user_key, due_at, seq FROM new
 )
