@@ -13,6 +13,9 @@ from pns.settings.rules import is_never_forwarded
 
 Header = tuple[bytes, bytes]
 
+SENT_BY_ALL = (b"accept-language", b"user-agent", b"origin")
+"""Headers that a browser sends without any login."""
+
 
 def forwarded_headers(
     raw_headers: Iterable[Header], *, allow: Collection[str], cookie_name: str

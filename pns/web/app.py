@@ -37,6 +37,7 @@ from pns.web.timeline import TimelineEndpoint
 from pns.web.unsubscribe import UnsubscribeEndpoints
 from pns.web.user_devices import PushEndpoints
 from pns.web.users import ApplicationEndpoints
+from pns.web.whole import announce
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Web:
             raise NotStarted
         if scope["type"] == "http":
             response = await self._answer(Request(scope, receive))
+            announce(response, scope)
             await response(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._open(scope, receive, send)

@@ -58,19 +58,19 @@ _INSTALL = Operation(
     caller="device",
     body=Registration,
     body_limit=MAX_BODY_BYTES,
-    answers=(Answer(201, "Registered, or registered again.", body=Registered, headers=COOKIE),),
+    answers=(Answer(201, "Registered, or registered again.", body=Registered, may_have=COOKIE),),
     problems=(*DEVICE, *READING_BODY, Invalid, RateLimited, Unavailable),
 )
 _UNINSTALL = Operation(
     caller="device",
-    answers=(Answer(204, "Removed: nothing is pushed there any more.", headers=COOKIE),),
+    answers=(Answer(204, "Removed: nothing is pushed there any more.", may_have=COOKIE),),
     problems=(*DEVICE, NotFound, Invalid, RateLimited),
 )
 _BADGE_SET = Operation(
     caller="device",
     body=BadgeBody,
     body_limit=MAX_BODY_BYTES,
-    answers=(Answer(204, "Kept.", headers=COOKIE),),
+    answers=(Answer(204, "Kept.", may_have=COOKIE),),
     problems=(*DEVICE, *READING_BODY, NotFound, Invalid, RateLimited),
 )
 

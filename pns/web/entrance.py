@@ -23,7 +23,7 @@ from pns.live.connection import Connection
 from pns.live.conversation import BURST
 from pns.live.departures import Left
 from pns.model.device import OwnedDevice
-from pns.model.forwarding import forwarded_headers
+from pns.model.forwarding import SENT_BY_ALL, forwarded_headers
 from pns.node import Node
 from pns.runtime.quiet_log import QuietLog
 from pns.web.allowance import Allowances
@@ -48,6 +48,7 @@ SUBSCRIBE = "/subscribe"
 MESSAGES = "/messages"
 DEVICES = "/devices"
 PREFERENCES = "/preferences"
+_SENT_BY_PAGES = (b"origin", b"sec-fetch-site")
 _FOR_DEVICES = {SUBSCRIBE, MESSAGES, DEVICES, PREFERENCES}
 
 
@@ -63,7 +64,7 @@ class Question(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """A device that was let in. `headers` belong into the answer: CORS and the device cookie."""
+    """A device that was let in. `headers` belong into the answer: CORS, perhaps the device cookie."""
 
     device: Admitted
     known: bool
@@ -111,8 +112,11 @@ class Entrance:
         self._proxies = TrustedProxies(node.settings.server.trusted_proxies)
         self._lost_cookies = CookieWatch(node.clock)
 
-    async def admit(self, scope: Scope) -> Entered:
-        """The device that asks. Raises OriginNotAllowed, and what Admission raises."""
+    async def admit(self, scope: Scope, *, single: bool = False) -> Entered:
+        """The device that asks. Raises OriginNotAllowed, and what Admission raises.
+
+        `single`: for a single call, where a page whose login is a header is set no cookie.
+        """
         peer = self._proxies.peer(scope)
         cors = self._cors(scope, peer)
         cookie = await self._cookie()
@@ -125,6 +129,8 @@ class Entrance:
             raise await self._refusal(no, question.named, scope) from None
         if (left := _left(known, admitted)) is not None:
             await self._node.departures.leave(left, to_another=True)
+        if single and _keeps_no_cookies(scope, question.credentials):
+            return Entered(admitted, False, cors)
         self._watch(scope, peer, admitted, question=question, cookie=cookie)
         same = known is not None and admitted.device_id == known.device_id
         return Entered(admitted, same, [*cors, _set_cookie(cookie, admitted, scope, peer=peer)])
@@ -307,7 +313,7 @@ class Turnstile:
         self._entrance.check(scope)
         if self._node.draining:
             raise Draining
-        entered = await self._entrance.admit(scope)
+        entered = await self._entrance.admit(scope, single=True)
         # Without a cookie a device would be new each time: such devices of a user share one allowance.
         key = (entered.device.user_id, entered.device.device_id if entered.known else "")
         if not self._allowances.take(key, now=self._node.clock.monotonic()):
@@ -317,6 +323,17 @@ class Turnstile:
 
 def _cookies(scope: Scope) -> list[bytes]:
     return [value for name, value in scope["headers"] if name == b"cookie"]
+
+
+def _keeps_no_cookies(scope: Scope, credentials: Credentials) -> bool:
+    """Whether a page asks that sends its login in a header, and no cookies (docs/protocol.md, tickets).
+
+    An app is no page: the app may keep the cookie, and is the same device then.
+    """
+    sent = {name for name, _ in scope["headers"]}
+    if b"cookie" in sent or sent.isdisjoint(_SENT_BY_PAGES):
+        return False
+    return any(name not in SENT_BY_ALL for name, _ in credentials.headers)
 
 
 def _left(known: OwnedDevice | None, device: Admitted | Connection) -> Left | None:

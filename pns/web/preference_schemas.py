@@ -60,13 +60,13 @@ CHANGE_OF_USER = Operation(
 )
 OWN = Operation(
     caller="device",
-    answers=(Answer(200, "The user's preferences.", body=Preferences, headers=COOKIE),),
+    answers=(Answer(200, "The user's preferences.", body=Preferences, may_have=COOKIE),),
     problems=(*DEVICE, Invalid, RateLimited),
 )
 CHANGE_OWN = Operation(
     caller="device",
     body=PreferencesBody,
     body_limit=MAX_BODY_BYTES,
-    answers=(Answer(200, "Kept; the user's preferences now.", body=Preferences, headers=COOKIE),),
+    answers=(Answer(200, "Kept; the user's preferences now.", body=Preferences, may_have=COOKIE),),
     problems=(*DEVICE, *_CHOOSING, RateLimited),
 )

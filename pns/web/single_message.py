@@ -112,7 +112,7 @@ _MESSAGE = Operation(
     body=OneMessage,
     body_limit="max_message_bytes",
     media_types=_MEDIA_TYPES,
-    answers=(Answer(200, "The answer.", body=OneAnswer, headers=COOKIE),),
+    answers=(Answer(200, "The answer.", body=OneAnswer, may_have=COOKIE),),
     problems=(*DEVICE, *READING_BODY, Invalid, NotificationNotKept, RateLimited),
 )
 

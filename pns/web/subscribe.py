@@ -58,7 +58,7 @@ class Subscribed(Struct, frozen=True):
     renew_seconds: float | UnsetType | None = UNSET
 
 
-COOKIE = {"Set-Cookie": "The signed device cookie."}
+COOKIE = {"Set-Cookie": "The signed device cookie; none for a page that logs in by a header alone."}
 PERHAPS_COOKIE = {"Set-Cookie": "The signed device cookie; none where a ticket is asked for or shown."}
 
 _SUBSCRIBE = Operation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from pns import PNS, Settings
 from pns.settings import AuthSettings
 from pns.testing.temporary import empty_store
 from tests.harness import Device, HostApplication, ServerProcess
-from tests.harness.application import Asked, Reply
+from tests.harness.application import Asked, Reply, always
 from tests.harness.site import Site
 
 RECHECK_SECONDS = 0.2
@@ -25,6 +26,10 @@ SESSION_SECONDS = 0.8
 LOGGED_OUT = 4501
 YES: Reply = (200, b'{"user_id": "alice"}')
 NO: Reply = (401, b"{}")
+NOES: dict[str, Reply] = {
+    "a login page of 70 KB": (401, b"<!doctype html>" + b"x" * 70_000),
+    "compressed": (403, gzip.compress(b"{}"), [("content-encoding", "gzip")]),
+}
 
 
 class Sliding:
@@ -69,6 +74,23 @@ async def test_a_session_ends_under_rechecks(kind: type[Sliding], tmp_path: Path
             session = kind()
             application.decide = lambda asked: YES if session.alive(asked.get("x-pns-question", "")) else NO
             await ends(lambda: Device.connect(server.url, "alice"), session)
+
+
+@pytest.mark.parametrize("name", NOES)
+async def test_a_no_ends_the_connection_whatever_its_body(name: str, tmp_path: Path) -> None:
+    async with HostApplication(always(YES)) as application:
+        settings: dict[str, Any] = {"auth__recheck_seconds": RECHECK_SECONDS, "auth__cache_seconds": 0}
+        async with ServerProcess(tmp_path, auth_url=application.url, **settings) as server:
+            async with Device.connect(server.url, "alice") as device:
+                await device.count()
+                application.decide = always(NOES[name])
+                assert await device.closed() == LOGGED_OUT
+            async with httpx.AsyncClient(base_url=server.url, trust_env=False) as browser:
+                answer = await browser.post("/subscribe", headers={"cookie": "user=alice"})
+                assert (answer.status_code, application.asked[-1]["x-pns-question"]) == (
+                    NOES[name][0],
+                    "login",
+                )
 
 
 @pytest.mark.parametrize("kind", [Sliding, Absolute])

@@ -20,13 +20,14 @@ class Asked(NamedTuple):
 class ConnectProxy:
     """Use as `async with`. `names`: `host:port` → the port on loopback that it means; loopback is itself.
 
-    `refuse`: a status that is answered in place of everything.
+    `refuse`: a status that is answered in place of everything; with `cut`, before a body that never comes.
     """
 
     def __init__(self, names: dict[str, int] | None = None) -> None:
         self.names = names or {}
         self.asked: list[Asked] = []
         self.refuse = 0
+        self.cut = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -80,7 +81,8 @@ class ConnectProxy:
         place = f"{parts.hostname}:{parts.port or 80}"
         self.asked.append(Asked(method, place, headers.get("proxy-authorization", "")))
         if self.refuse:
-            writer.write(b"HTTP/1.1 %d a secret of the proxy\r\ncontent-length: 0\r\n\r\n" % self.refuse)
+            answer = b"HTTP/1.1 %d a secret of the proxy\r\ncontent-length: %d\r\n\r\n"
+            writer.write(answer % (self.refuse, 99 if self.cut else 0))
             return await writer.drain()
         other, away = await asyncio.open_connection("127.0.0.1", self.names.get(place, parts.port or 80))
         prefix = b"" if method == "CONNECT" else f"{parts.scheme}://{parts.netloc}".encode()

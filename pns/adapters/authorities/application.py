@@ -20,6 +20,7 @@ from pns.adapters.authorities.turns import Turns
 from pns.contracts.authority import Credentials, Login
 from pns.errors import AuthUnavailable, Forbidden, Overloaded, SettingsError, Unauthorized
 from pns.model.device import parse_user_id
+from pns.model.forwarding import SENT_BY_ALL
 from pns.runtime.clock import Clock
 from pns.runtime.http1 import Place
 from pns.runtime.metrics import Metrics
@@ -28,8 +29,6 @@ from pns.settings import AuthSettings
 log = logging.getLogger(__name__)
 
 _BODY_LIMIT = 65_536
-_SHOWN_BY_ALL = (b"accept-language", b"user-agent", b"origin")
-"""Headers that a browser sends without any login."""
 
 
 class ApplicationLogin:
@@ -96,7 +95,7 @@ class ApplicationLogin:
         return await self._begin(key, _Question(credentials, deadline, recheck=recheck)).answer()
 
     async def operator(self, credentials: Credentials) -> Login:
-        if not any(name not in _SHOWN_BY_ALL for name, _ in credentials.headers):
+        if not any(name not in SENT_BY_ALL for name, _ in credentials.headers):
             raise Unauthorized  # at once, as at any other path: these headers name nobody
         deadline = asyncio.get_running_loop().time() + self._settings.timeout_seconds
         question = _Question(credentials, deadline, recheck=False)
@@ -174,7 +173,8 @@ class ApplicationLogin:
         if self._direct is None:
             raise Doubt("PNS is not started")
         method = self._settings.method
-        return await self._direct.ask(method, headers=_headers(method, question))
+        headers = _headers(method, question)
+        return await self._direct.ask(method, headers=headers, deadline=question.deadline)
 
     @property
     def _place(self) -> str:

@@ -1,4 +1,4 @@
-"""An HTTP question to another server, and its answer in full: bytes out, bytes in.
+"""An HTTP question to another server, and its answer: bytes out, bytes in. The body counts for 200 alone.
 
 The question has exactly the given headers and `host`. This module works on the library's transport, below its
 client. So nobody can forget to turn off a cookie jar, a proxy or netrc from the environment, a redirect,
@@ -26,7 +26,7 @@ class Outbound:
     """Connections to other servers, kept alive between questions. You must call `close` at the end."""
 
     def __init__(self, *, connections: int, body_limit: int, proxy: Proxy | None = None) -> None:
-        """At most `connections` stay open without work; an answer over `body_limit` bytes is a Doubt.
+        """At most `connections` stay open without work; a 200 over `body_limit` bytes is a Doubt.
 
         The caller bounds how many questions run at once. A bound in the pool would be another queue, which a
         cancelled question can leave broken.
@@ -42,7 +42,10 @@ class Outbound:
         self._body_limit = body_limit
 
     async def ask(self, method: str, url: httpx.URL, *, headers: Iterable[Header]) -> Answer:
-        """The final answer of `url`, whatever its status. Raises Doubt if no answer came."""
+        """The final answer of `url`, whatever its status. Raises Doubt if no answer came.
+
+        The body of any status but 200 is not read, and its connection is not used again.
+        """
         request = httpx.Request(
             method,
             url,
@@ -54,7 +57,8 @@ class Outbound:
         try:
             response = await self._transport.handle_async_request(request)
             try:
-                return Answer(response.status_code, await self._read(response))
+                said = await self._read(response) if response.status_code == 200 else b""
+                return Answer(response.status_code, said)
             finally:
                 await response.stream.aclose()  # type: ignore[union-attr]  # an async transport's stream
         except (httpx.HTTPError, OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Events as signed POSTs to the one URL of the settings.
 
-No redirect is followed, no proxy is asked, no cookie is kept, and an answer is over with the first byte of
-its body. The sender sets the deadline, so a peer that drips the head of an answer outlives nothing.
+No redirect is followed, no proxy is asked, no cookie is kept, and the head of an answer decides, whatever
+comes of its body. The sender sets the deadline, so a peer that drips the head of an answer outlives nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pns.adapters.receivers.signature import Signer
 from pns.contracts.receiver import Letter, Reply, Taking
 from pns.model.timestamp import SECOND
 from pns.model.webhook import WebhookKind
-from pns.runtime.http1 import Answer, NoAnswer, Place, Pool
+from pns.runtime.http1 import Answer, ByHead, NoAnswer, Place, Pool
 from pns.runtime.http1.dial import Dial, system_trust
 from pns.runtime.http1.place import written
 from pns.runtime.retry_after import retry_after
@@ -53,7 +53,7 @@ class WebhookURL:
         assert self._signer is not None, "started"
         request = self._request(letter, self._signer)
         try:
-            answer = await self._pool.exchange(self._place, request, most=0)
+            answer = await self._pool.exchange(self._place, request, most=0, by_head=ByHead())
         except NoAnswer as error:
             return Reply(Taking.AGAIN, f"no answer ({error})")
         return _reply(answer, letter.now)

@@ -29,9 +29,11 @@ SMALL_WRITE = 256
 """The size in bytes of a waiting write without notification data, about."""
 MOST_NEEDED = 2**20
 """The most bytes that a full disk must have room for again, before writing counts as possible."""
-MARKED_AT_ONCE = 1_000
+MARKED_AT_ONCE = 500
 REMOVED_AT_ONCE = 500
-"""Rows of one commit when many rows change, so that a notify never waits long behind the commit."""
+"""Rows of one commit when many rows change, so that a notify never waits long behind the commit. The steps of
+such a change have commits of their own: a notify waits for one step, and takes no part in the next.
+"""
 
 R = TypeVar("R")
 Commit = Callable[[Sequence[R]], Awaitable[Sequence[object]]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -15,7 +16,14 @@ from pns.adapters.stores.drafts import Draft
 from pns.model.category import Category, Channel, Channels, Choices, Preference
 
 Off = Mapping[str, set[str]]
-"""The categories without inbox, by user."""
+"""The categories without a channel, by user."""
+
+
+class TurnedOff(NamedTuple):
+    """The categories without inbox, and those without webhook."""
+
+    inbox: Off
+    webhook: Off
 
 
 class CategoryRow(Struct, frozen=True):
@@ -87,7 +95,7 @@ def pairs_of(wanted: Sequence[Draft]) -> list[tuple[str, str]]:
 
 
 def off_of(pairs: Iterable[tuple[str, str]]) -> Off:
-    """Pairs of a user and a category without inbox, by user."""
+    """Pairs of a user and a category without a channel, by user."""
     found: dict[str, set[str]] = defaultdict(set)
     for user_id, category in pairs:
         found[user_id].add(category)

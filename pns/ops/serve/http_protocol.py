@@ -33,11 +33,13 @@ from pns.ops.serve.answers import (
     wrong_with,
 )
 from pns.ops.serve.deadline import Deadline
+from pns.ops.serve.together import Together
 from pns.ops.serve.websocket.handshake import Head, TakesHead
 from pns.ops.serve.websocket.lines import Lines
 from pns.ops.serve.websocket.opening import Opening
 from pns.runtime.clock import SystemClock
 from pns.runtime.quiet_log import QuietLog
+from pns.web.whole import WHOLE
 
 log = logging.getLogger(__name__)
 
@@ -254,6 +256,11 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        if cycle.scope["method"] != "HEAD":  # its answer has no body that would be written
+            together = Together(cycle.transport)
+            cycle.transport = together  # type: ignore[assignment]  # all that the cycle asks of a transport
+            scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+            scope["extensions"] = {WHOLE: together.hold}
         super()._start_asgi_task(cycle, app)
 
     def _begin_head(self) -> None:

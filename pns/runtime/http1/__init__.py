@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pns.runtime.http1.place import Place
 from pns.runtime.http1.pool import Pool
-from pns.runtime.http1.reader import Answer
+from pns.runtime.http1.reader import Answer, ByHead
 from pns.runtime.http1.trouble import Broken, NoAnswer, Unreachable
 
-__all__ = ["Answer", "Broken", "NoAnswer", "Place", "Pool", "Unreachable"]
+__all__ = ["Answer", "Broken", "ByHead", "NoAnswer", "Place", "Pool", "Unreachable"]

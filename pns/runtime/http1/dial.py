@@ -14,6 +14,7 @@ from typing import TypeVar
 from pns.runtime.bracketed import bracketed
 from pns.runtime.http1.line import Line
 from pns.runtime.http1.place import Server
+from pns.runtime.http1.reader import ByHead
 from pns.runtime.http1.trouble import Broken, Unreachable
 from pns.runtime.proxy import AWAY, LOST, Proxy, refused
 
@@ -125,9 +126,8 @@ class DialThrough:
         own = [("host", place), *self._proxy.headers]
         head = "".join(f"{name}: {value}\r\n" for name, value in own)
         try:
-            answer = await line.exchange(
-                f"CONNECT {place} HTTP/1.1\r\n{head}\r\n".encode(), most=0, tunnel=True
-            )
+            request = f"CONNECT {place} HTTP/1.1\r\n{head}\r\n".encode()
+            answer = await line.exchange(request, most=0, tunnel=True, by_head=ByHead())
         except Broken:
             raise Unreachable(LOST) from None
         if answer.status // 100 != 2:

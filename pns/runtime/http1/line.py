@@ -3,10 +3,17 @@
 state   event                       effect                              next state
 IDLE    exchange(request)           write the request                   ASKED
 ASKED   the answer is complete      hand the answer over                IDLE, or CLOSED if it is the last
+ASKED   the head is complete, and   wait a moment for the body          DECIDED
+        says all (ByHead)
 ASKED   the connection ends         hand over what an end completes,    CLOSED
                                     else Broken
 ASKED   nonsense, or too much       Broken                              CLOSED
 ASKED   the caller is cancelled     drop the connection                 CLOSED
+DECIDED the answer is complete      hand the answer over                IDLE, or CLOSED if it is the last
+DECIDED the moment or the           hand over what has come             CLOSED
+        connection ends; nonsense,
+        or too much
+DECIDED the caller is cancelled     drop the connection                 CLOSED
 IDLE    any byte, or the end        drop the connection: nobody asked   CLOSED
 """
 
@@ -18,16 +25,21 @@ import ssl
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from pns.runtime.http1.reader import Answer, Reader
+from pns.runtime.http1.reader import Answer, ByHead, Reader
 from pns.runtime.http1.trouble import Broken
 
 P = TypeVar("P", bound=asyncio.Protocol)
+
+MOMENT_SECONDS = 0.25
+"""For the body of an answer that is decided: many servers write head and body apart."""
+_BEFORE_DEADLINE_SECONDS = 0.05
+"""The answer has to be handed over before the caller gives up."""
 
 
 class Line(asyncio.Protocol):
     """A connection. `idle_since`: the event loop's time of the last answer."""
 
-    __slots__ = ("_loop", "_reader", "_transport", "_waiter", "idle_since")
+    __slots__ = ("_by_head", "_loop", "_moment", "_reader", "_transport", "_waiter", "idle_since")
 
     _transport: asyncio.Transport
 
@@ -35,15 +47,20 @@ class Line(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._waiter: asyncio.Future[Answer] | None = None
+        self._by_head: ByHead | None = None
+        self._moment: asyncio.TimerHandle | None = None
         self.idle_since = 0.0
 
-    async def exchange(self, request: bytes, *, most: int, tunnel: bool = False) -> Answer:
+    async def exchange(
+        self, request: bytes, *, most: int, tunnel: bool = False, by_head: ByHead | None = None
+    ) -> Answer:
         """The final answer to `request`, with at most `most` bytes of its body. Raises Broken.
 
-        `tunnel`: `request` is a CONNECT, whose good answer has no body. The caller sets the deadline, by a
-        cancellation. No other exchange may be under way.
+        `tunnel`: `request` is a CONNECT, whose good answer has no body. `by_head`: the answers whose body may
+        be cut. The caller sets the deadline, by a cancellation. No other exchange may be under way.
         """
-        self._reader.begin(most, tunnel=tunnel)
+        self._by_head = by_head
+        self._reader.begin(most, tunnel=tunnel, by_head=by_head)
         self._waiter = self._loop.create_future()
         self._transport.write(request)
         try:
@@ -53,6 +70,9 @@ class Line(asyncio.Protocol):
             raise
         finally:
             self._waiter = None
+            if self._moment is not None:
+                self._moment.cancel()
+                self._moment = None
             self.idle_since = self._loop.time()
 
     async def inside(self, trust: ssl.SSLContext | None, host: str, protocol: Callable[[], P]) -> P:
@@ -109,13 +129,30 @@ class Line(asyncio.Protocol):
             if not (self._reader.reusable or self._reader.is_tunnel):
                 self.drop()
             waiter.set_result(answer)
+        elif self._moment is None and self._reader.is_decided:
+            self._wait_for_body()
 
     def connection_lost(self, error: Exception | None) -> None:
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
-        answer = self._reader.end() if error is None else None
+        answer = self._reader.end() if error is None else self._reader.so_far()
         if answer is None:
             waiter.set_exception(Broken("the connection ended before the answer was complete"))
         else:
             waiter.set_result(answer)
+
+    # ── an answer that is decided ─────────────────────────────────────────────────────────────────────
+
+    def _wait_for_body(self) -> None:
+        assert self._by_head is not None, "as the answer is decided"
+        end = self._loop.time() + MOMENT_SECONDS
+        last = self._by_head.deadline - _BEFORE_DEADLINE_SECONDS
+        self._moment = self._loop.call_at(min(end, last), self._end_moment)
+
+    def _end_moment(self) -> None:
+        waiter, answer = self._waiter, self._reader.so_far()
+        if waiter is None or waiter.done() or answer is None:
+            return
+        self.drop()
+        waiter.set_result(answer)

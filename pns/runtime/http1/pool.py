@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from pns.runtime.http1.line import Line
 from pns.runtime.http1.place import Place, Server
-from pns.runtime.http1.reader import Answer
+from pns.runtime.http1.reader import Answer, ByHead
 from pns.runtime.http1.trouble import Broken
 
 
@@ -32,10 +32,13 @@ class Pool:
         self._busy: set[Line] = set()
         self._closed = False
 
-    async def exchange(self, place: Place, request: bytes, *, most: int) -> Answer:
+    async def exchange(
+        self, place: Place, request: bytes, *, most: int, by_head: ByHead | None = None
+    ) -> Answer:
         """The final answer to `request`, with at most `most` bytes of its body.
 
-        Raises Unreachable if nothing was sent, and Broken. The caller sets the deadline, by a cancellation.
+        `by_head`: the answers whose body may be cut. Raises Unreachable if nothing was sent, and Broken. The
+        caller sets the deadline, by a cancellation.
         """
         server = place.server
         line = self._take(server) or await self._dial(server)
@@ -44,7 +47,7 @@ class Pool:
             raise Broken("the connections were closed")
         self._busy.add(line)
         try:
-            return await line.exchange(request, most=most)
+            return await line.exchange(request, most=most, by_head=by_head)
         finally:
             self._busy.discard(line)
             self._keep(server, line)

@@ -5,6 +5,7 @@ httptools (llhttp) parses. This module decides what is an answer, and when the a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -18,7 +19,10 @@ MOST_FRAMING = 16
 
 
 class Answer(NamedTuple):
-    """A final answer. Names of `headers` are in lower case. `cut`: the body was longer than asked for."""
+    """A final answer. Names of `headers` are in lower case.
+
+    `cut`: the body was longer than asked for, or the rest of the body did not come.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -33,12 +37,24 @@ class Answer(NamedTuple):
         return b", ".join(value for found, value in self.headers if found == key).decode("latin-1")
 
 
+class ByHead(NamedTuple):
+    """Answers that are decided by their head: of any status but those in `but`, whose body must be whole.
+
+    The body of such an answer is read for a moment, so that a log can quote the body and the connection can
+    be kept. The moment ends before `deadline`, the caller's own, in the event loop's time.
+    """
+
+    but: Collection[int] = ()
+    deadline: float = float("inf")
+
+
 class Reader:
     """Reads one answer after the other. Call `begin` before each, then `feed` until an answer is returned."""
 
     __slots__ = (
         "_asked_tunnel",
         "_body",
+        "_by_head",
         "_complete",
         "_headers",
         "_left",
@@ -57,9 +73,13 @@ class Reader:
         self.reusable = False
         """Whether the connection takes another request after the answer."""
 
-    def begin(self, most: int, *, tunnel: bool = False) -> None:
-        """Read an answer, and at most `most` bytes of its body. `tunnel`: the request was a CONNECT."""
+    def begin(self, most: int, *, tunnel: bool = False, by_head: ByHead | None = None) -> None:
+        """Read an answer, and at most `most` bytes of its body.
+
+        `tunnel`: the request was a CONNECT. `by_head`: the answers whose body need not be whole.
+        """
         self._most = most
+        self._by_head = by_head
         self._room = MOST_HEAD
         self._left = MOST_HEAD + MOST_FRAMING * most
         self._headers: list[tuple[bytes, bytes]] = []
@@ -70,26 +90,48 @@ class Reader:
         self.is_tunnel = False
         self.reusable = False
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether the head is complete, and says all."""
+        return self._by_head is not None and self._status >= 200 and self._status not in self._by_head.but
+
     def feed(self, data: bytes) -> Answer | None:
         """Take bytes of the connection. Returns the answer once the answer is complete, or cut.
 
-        Raises Broken for bytes that are no HTTP/1.1 answer, or more of them than any answer needs.
+        Raises Broken for bytes that are no HTTP/1.1 answer, or more of them than any answer needs. Behind a
+        head that says all, such bytes only cut the answer.
         """
+        try:
+            self._take(data)
+        except Broken:
+            if not self.is_decided:
+                raise
+            return self._answer()
+        return self._answer() if self._complete or len(self._body) > self._most else None
+
+    def end(self) -> Answer | None:
+        """The answer, where the end of the connection is the end of the body (RFC 9112 §6.3)."""
+        framed = any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
+        if self._status < 200 or framed:
+            return self.so_far()
+        self._complete = True
+        return self._answer()
+
+    def so_far(self) -> Answer | None:
+        """The answer with the body that has come, where the head says all; else None. The connection takes
+        no other request then.
+        """
+        return self._answer() if self.is_decided else None
+
+    def _take(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self._complete:
                 raise Broken(f"its bytes are no HTTP/1.1 answer ({type(error).__name__})") from None
             self.reusable = False  # bytes that nobody asked for follow the answer
-        if self._complete or len(self._body) > self._most:
-            return self._answer()
-        self._count(len(data))
-        return None
-
-    def end(self) -> Answer | None:
-        """The answer, where the end of the connection is the end of the body (RFC 9112 §6.3)."""
-        framed = any(name in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
-        return self._answer() if self._status >= 200 and not framed else None
+        if not self._complete and len(self._body) <= self._most:
+            self._count(len(data))
 
     def _count(self, number: int) -> None:
         if self._status < 200:
@@ -100,7 +142,7 @@ class Reader:
             raise Broken("the answer has too many bytes around its body")
 
     def _answer(self) -> Answer:
-        cut = len(self._body) > self._most
+        cut = not self._complete or len(self._body) > self._most
         if cut:
             self.reusable = False
         return Answer(self._status, self._headers, bytes(self._body[: self._most]), cut)

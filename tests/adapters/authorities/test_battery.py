@@ -65,6 +65,27 @@ async def endless(asked: Asked, writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+async def endless_no(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 401 No\r\ncontent-length: 52428800\r\n\r\n")
+    for _ in range(800):
+        writer.write(b" " * 65_536)
+        await writer.drain()
+
+
+async def drip_no(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 401 No\r\ncontent-length: 60000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def reset_no(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 401 No\r\ncontent-length: 60000\r\n\r\n<")
+    await writer.drain()
+    await reset(asked, writer)
+
+
 async def reset(asked: Asked, writer: asyncio.StreamWriter) -> None:
     raw: socket.socket = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -283,6 +304,119 @@ async def test_a_no(status: int, error: type[Exception], world: World) -> None:
                 await authority.login(cookie("sid=42"))
         assert len(backend.asked) == 2
         assert world.outcomes() == {"asked_no": 2}
+
+
+PAGE = b"<!doctype html>" + b"x" * 70_000
+NO = b"HTTP/1.1 401 No\r\n"
+CHUNKS = NO + b"transfer-encoding: chunked\r\n\r\n"
+
+NOES: dict[str, Behaviour] = {
+    "a page of 70 KB": answering(401, PAGE),
+    "one byte over 64 KiB": answering(401, b" " * 65_537),
+    "gzip": answering(401, gzip.compress(YES), b"content-encoding: gzip"),
+    "gzip bomb": answering(401, gzip.compress(b" " * 90_000_000), b"content-encoding: gzip"),
+    "unknown coding": answering(401, YES, b"content-encoding: x-own"),
+    "a page of 70 KB in chunks": sending(CHUNKS + b"11170\r\n" + b"x" * 70_000 + b"\r\n0\r\n\r\n"),
+    "a page that the end completes": sending(NO + b"\r\n" + PAGE, then_close=True),
+    "cut off": sending(NO + b"content-length: 99\r\n\r\n" + YES, then_close=True),
+    "cut off behind the head": sending(NO + b"content-length: 99\r\n\r\n", then_close=True),
+    "cut off in chunks": sending(CHUNKS + b"11\r\n" + YES + b"\r\n", then_close=True),
+    "RST": reset_no,
+    "bad chunk size": sending(CHUNKS + b"zz\r\n" + YES + b"\r\n0\r\n\r\n"),
+    "a chunk that is all frame": sending(CHUNKS + b"1;" + b"x" * 2_000_000),
+    "50 MB": endless_no,
+    "drips": drip_no,
+    "a head and no more": sending(NO + b"content-length: 99\r\n\r\n"),
+    "chunks never end": sending(CHUNKS + b"11\r\n" + YES + b"\r\n"),
+    "neither a length nor an end": sending(NO + b"\r\n" + YES),
+    "another answer behind it": sending(
+        NO + b"content-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n" + YES
+    ),
+}
+
+
+WHOLE = ("gzip", "unknown coding")
+"""These come to an end within the limit: the connection takes the next question."""
+
+
+@pytest.mark.parametrize("name", NOES)
+async def test_a_no_is_a_no_whatever_its_body(
+    name: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pns.runtime.http1.line.MOMENT_SECONDS", 0.0)
+    async with (
+        running(NOES[name]) as backend,
+        world.login(backend.url(), timeout_seconds=TIMEOUT) as authority,
+    ):
+        for recheck in (False, True):
+            with pytest.raises(Unauthorized):
+                await authority.login(cookie("sid=42"), recheck=recheck)
+        assert len(backend.asked) == 2
+        # Nothing of the answer is left on a connection that is used again.
+        backend.behaviour = answering(200, YES)
+        assert (await authority.login(cookie("sid=42"))).user_id == "42"
+        assert (len(backend.asked), backend.connections) == (3, 1 if name in WHOLE else 3)
+        assert world.outcomes() == {"asked_no": 2, "asked_yes": 1}
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 401 No\r\n", b"HTTP/1.1 401", b"HTTP/1.1 401 No\r\nx: y\r\n"])
+async def test_a_part_of_a_head_is_no_no(head: bytes, world: World) -> None:
+    async with running(sending(head, then_close=True)) as backend, world.login(backend.url()) as authority:
+        with pytest.raises(AuthUnavailable):
+            await authority.login(cookie("sid=42"))
+
+
+async def test_a_no_that_begins_shortly_before_the_deadline(
+    world: World, pass_by: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pns.runtime.http1.line.MOMENT_SECONDS", 2 * TIMEOUT)
+    monkeypatch.setattr("pns.runtime.http1.line._BEFORE_DEADLINE_SECONDS", TIMEOUT / 2)
+    async with (
+        running(NOES["a head and no more"]) as backend,
+        world.login(backend.url(), timeout_seconds=TIMEOUT) as authority,
+    ):
+        login = asyncio.create_task(authority.login(cookie("sid=42")))
+        await backend.until_asked(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not login.done(), "there is time for the body"
+        pass_by(TIMEOUT / 2)
+        with pytest.raises(Unauthorized):
+            await login
+
+
+async def test_head_and_body_of_a_no_may_come_apart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many servers write them: the connection is kept, for the body has come."""
+    monkeypatch.setattr("pns.runtime.http1.line.MOMENT_SECONDS", TIMEOUT)
+
+    async def apart(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        for piece in (b"HTTP/1.1 403 No\r\ncontent-length: 4\r\n\r\n", b"ab", b"cd"):
+            writer.write(piece)
+            await writer.drain()
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    async with (
+        running(apart) as backend,
+        world.login(backend.url(), timeout_seconds=2 * TIMEOUT) as authority,
+    ):
+        for _ in range(3):
+            with pytest.raises(Forbidden):
+                await authority.login(cookie("sid=42"))
+        assert (len(backend.asked), backend.connections) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "more"), [(302, b"content-encoding: gzip"), (404, b"x: y"), (500, b"x: y"), (503, b"x: y")]
+)
+async def test_the_log_of_a_doubt_tells_the_status_and_not_the_body(
+    status: int, more: bytes, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(answering(status, PAGE, more)) as backend, world.login(backend.url()) as authority:
+        with pytest.raises(AuthUnavailable):
+            await authority.login(cookie("sid=42"))
+    (line,) = caplog.messages
+    assert line.endswith(f": it answered {status}")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ DJANGO = b"<!DOCTYPE html>\n<html lang='en'><title>403 Forbidden</title><p>CSRF 
 PAGES = {
     "Django": (DJANGO, "it speaks of CSRF"),
     "a firewall": (b"\xef\xbb\xbf \r\n<HTML><h1>Forbidden</h1>", "most likely it is CSRF"),
+    "a long page": (DJANGO + b" " * 70_000, "it speaks of CSRF"),
     "binary": (b"<\xff\xfe", "most likely it is CSRF"),
 }
 

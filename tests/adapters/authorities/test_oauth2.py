@@ -20,7 +20,7 @@ from pns.errors import AuthUnavailable, SettingsError, Unauthorized
 from pns.settings import OAuth2Settings
 from pns.testing.clock import FakeClock
 
-from .backend import answering, hang, sending
+from .backend import Asked, answering, hang, sending
 from .issuer import AUDIENCE, EC, ED, RSA, STRANGER, b64, issuing, public, token
 
 
@@ -504,3 +504,20 @@ async def test_the_keys_ask_with_nothing_but_what_is_needed(
         await IssuerKeys(issuer.settings(), clock=clock).matching("rsa-1", "RS256")
         (asked,) = issuer.backend.asked
         assert [name for name, _ in asked.headers] == [b"host", b"accept", b"accept-encoding"]
+
+
+async def test_a_page_without_an_end_is_no_metadata_and_the_other_address_is_asked(clock: FakeClock) -> None:
+    async with issuing("/tenant") as issuer:
+        issuer.metadata_at = "/.well-known/oauth-authorization-server/tenant"
+        usual = issuer.backend.behaviour
+
+        async def other(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            if b"openid-configuration" in asked.line:
+                writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 99\r\n\r\n")
+                await hang(asked, writer)
+            else:
+                await usual(asked, writer)
+
+        issuer.backend.behaviour = other
+        await OAuth2(issuer.settings(jwks_url=""), clock=clock).authorize(token(issuer.claims(clock)))
+        assert issuer.fetches == 1

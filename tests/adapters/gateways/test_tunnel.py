@@ -258,6 +258,16 @@ async def test_a_proxy_that_refuses(
                 assert words in (await other.push(push(azure.device(clock)))).reason
 
 
+async def test_a_refusal_of_the_proxy_whose_body_never_comes(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pns.adapters.gateways.webpush.public_line._resolve", not_found)
+    async with a_browser(tmp_path, clock, refuse=407) as (gateway, subscriber, proxy):
+        proxy.cut = True
+        receipt = await gateway.push(push(webpush.device(subscriber, clock)))
+        assert "the proxy of outbound.proxy answered 407" in receipt.reason
+
+
 async def test_a_proxy_that_is_away(
     tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -194,3 +194,29 @@ async def test_no_proxy_of_the_environment_is_asked(
     await receiver.start()
     assert (await receiver.take(letter())).taking is Taking.TAKEN
     await receiver.stop()
+
+
+@pytest.mark.parametrize(("code", "taking"), [(200, Taking.TAKEN), (410, Taking.GONE), (500, Taking.AGAIN)])
+@pytest.mark.parametrize("ends", [True, False])
+async def test_the_status_is_the_answer_though_the_body_never_comes(
+    application: Application,
+    receiver: WebhookURL,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    code: int,
+    taking: Taking,
+    ends: bool,
+) -> None:
+    monkeypatch.setattr("pns.runtime.http1.line.MOMENT_SECONDS", 0.0)
+
+    async def head(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 %d Word\r\ncontent-length: 1000\r\n\r\n" % code)
+        await writer.drain()
+        if ends:
+            raise ConnectionError
+        await asyncio.Event().wait()
+
+    application.answer = lambda posted: head
+    async with asyncio.timeout(30):
+        reply = await receiver.take(letter())
+    assert reply.taking is taking, reply

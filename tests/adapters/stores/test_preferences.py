@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,13 @@ from pns.errors import CategoryRequired, NotificationIdConflict, UnknownCategory
 from pns.model.category import MAX_CATEGORIES, Category, Channel, Channels
 from pns.model.group import GroupMember
 from pns.model.notification import Notification
+from pns.model.timestamp import MINUTE, moment_of
 from pns.testing.clock import FakeClock
-from tests.adapters.stores.conftest import append, count, cursor, inbox, submission
+from tests.adapters.stores.announcing import announce
+from tests.adapters.stores.conftest import PLENTY, Engine, append, count, cursor, inbox, submission
 from tests.adapters.stores.pushing import TERMS, claim, phone
+from tests.adapters.stores.test_webhooks import TERMS as TELLING
+from tests.adapters.stores.test_webhooks import ids, take
 
 ON, OFF = True, False
 
@@ -319,3 +324,144 @@ async def test_a_required_push_is_sent_whatever_was_chosen(store: Store, clock: 
     await declare(store, required=["push"])
     await store.append([submission("ann", comment("c"))], TERMS)
     assert [push.notification_data for push in await claim(store, clock)] == ["c"]
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def telling(engine: Engine) -> AsyncIterator[Store]:
+    store = engine(webhook=TELLING)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def told(store: Store, clock: FakeClock) -> list[tuple[str, list[str]]]:
+    """Whoever is told of something in the next minutes, and of what."""
+    clock.advance(16 * 60)
+    return [(event.user_id, ids(event)) for event in await take(store, clock)]
+
+
+async def spread(store: Store, clock: FakeClock, audience: str, *notifications: Notification) -> None:
+    publication = await store.audiences.publish(
+        Publication(
+            publication_id="p", audience=audience, notifications=notifications, create_date=clock.now()
+        )
+    )
+    users = await store.audiences.subscribers(audience, after=0, limit=10)
+    assert await store.audiences.reach(publication, users, complete=True)
+
+
+async def deliver(store: Store, clock: FakeClock) -> None:
+    clock.advance(60)
+    assert (await store.later.deliver(limit=10, max_bytes=PLENTY)).stored == 1
+
+
+KEYED: dict[str, Any] = {"collapse_key": "k"}
+MEMBER: dict[str, Any] = {"collapse_key": "k", "group": GroupMember("m")}
+WAYS = ["notify", "replace", "group", "deliver", "snooze", "topic/t", "bucket/b", "announcement"]
+
+
+async def prepare(store: Store, clock: FakeClock, way: str) -> None:
+    """All that comes before ann turns something off."""
+    await append(store, "ann", Notification("first", webhook=False))
+    soon = clock.now() + MINUTE
+    if way == "replace":
+        await append(store, "ann", comment(**KEYED))
+    elif way == "group":
+        await append(store, "ann", comment(**MEMBER))
+    elif way == "deliver":
+        await append(store, "ann", comment(notification_id="c", deliver_date=moment_of(soon)))
+    elif way == "snooze":
+        await append(store, "ann", comment(notification_id="c"))
+        await store.later.snooze("ann", "c", soon)
+    elif "/" in way:
+        await store.audiences.subscribe(way, "ann", make=True)
+
+
+async def bring(store: Store, clock: FakeClock, way: str) -> None:
+    """One more comes into ann's inbox."""
+    if way == "notify":
+        await append(store, "ann", comment(notification_id="c"))
+    elif way == "replace":
+        await append(store, "ann", comment(notification_id="c", **KEYED))
+    elif way == "group":
+        await append(store, "ann", comment(notification_id="c", **MEMBER))
+    elif way == "announcement":
+        await announce(store, comment(notification_id="c"), at=clock.now())
+    elif "/" in way:
+        await spread(store, clock, way, comment(notification_id="c"))
+    else:
+        await deliver(store, clock)
+    page = await store.inbox("ann", cursor())  # whoever reads has the announcement
+    assert [item.notification_id for item in page.items][1:] == ["c"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_comes_while_its_events_are_off_is_never_told(
+    telling: Store, clock: FakeClock, way: str
+) -> None:
+    await declare(telling)
+    await prepare(telling, clock, way)
+    await choose(telling, webhook=OFF)
+    await bring(telling, clock, way)
+    await choose(telling, webhook=ON)
+    await append(telling, "ann", Notification("y", notification_id="y"))
+    assert await told(telling, clock) == [("ann", ["y"])]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_comes_while_its_events_are_on_is_told(telling: Store, clock: FakeClock, way: str) -> None:
+    await declare(telling, webhook=OFF)
+    await prepare(telling, clock, way)
+    await choose(telling, webhook=ON)
+    await bring(telling, clock, way)
+    assert await told(telling, clock) == [("ann", ["c"])]
+
+
+async def test_nobody_is_looked_at_for_what_is_never_told(telling: Store, clock: FakeClock) -> None:
+    await declare(telling)
+    await choose(telling, webhook=OFF)
+    await append(telling, "ann", comment(), comment())
+    assert await telling.webhooks.next_due() is None
+    await append(telling, "ann", comment(), Notification("y"))
+    assert await telling.webhooks.next_due() == clock.now() + TELLING.unseen_after
+
+
+async def test_events_that_are_off_by_default_are_told_from_the_choice_on(
+    telling: Store, clock: FakeClock
+) -> None:
+    """Of nobody else: neither of users whom nobody knew, nor of users who turned the inbox off."""
+    await declare(telling, webhook=OFF)
+    await declare(telling, "orders", webhook=OFF, required=["webhook"])
+    users = ("ann", "bob", "eve")
+    await choose(telling, "eve", inbox=OFF, webhook=ON)
+    await append(telling, "ann", comment(notification_id="before"))
+    await choose(telling, webhook=ON)
+    order = Notification("o", notification_id="o", category="orders")
+    await telling.append([submission(user, comment(notification_id="c"), order) for user in users])
+    await declare(telling)
+    assert sorted(await told(telling, clock)) == [("ann", ["c", "o"]), ("bob", ["o"]), ("eve", ["o"])]
+
+
+@pytest.mark.parametrize("way", ["topic/t", "bucket/b"])
+async def test_events_of_a_publication_obey_every_subscriber(
+    telling: Store, clock: FakeClock, way: str
+) -> None:
+    await declare(telling)
+    for user in ("ann", "bob", "eve"):
+        await telling.audiences.subscribe(way, user, make=True)
+    await choose(telling, "bob", webhook=OFF)
+    await spread(telling, clock, way, comment(notification_id="c"), Notification("y", notification_id="y"))
+    await choose(telling, "bob", webhook=ON)
+    assert sorted(await told(telling, clock)) == [("ann", ["c", "y"]), ("bob", ["y"]), ("eve", ["c", "y"])]
+
+
+async def test_required_events_are_told_whatever_was_chosen(telling: Store, clock: FakeClock) -> None:
+    await declare(telling)
+    await choose(telling, webhook=OFF)
+    await append(telling, "ann", comment(notification_id="before"))
+    await declare(telling, required=["webhook"])
+    await append(telling, "ann", comment(notification_id="c"))
+    assert await told(telling, clock) == [("ann", ["c"])]

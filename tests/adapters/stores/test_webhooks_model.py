@@ -1,8 +1,8 @@
 """Events for the application against a plain model: whatever is done, in whatever order, on every engine.
 
 Two nodes on one store claim, settle, settle too late, and die. No event names what is seen, muted or gone at
-its claim, and each notification is in one event. What stays unseen for the time is taken in the end, and
-so is every mark.
+its claim, or came while muted, and each notification is in one event. What stays unseen for the time is taken
+in the end, and so is every mark.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TAKEN, AGAIN = WebhookOutcome.TAKEN, WebhookOutcome.AGAIN
 
 CHANGES: tuple[str, ...] = (
     *(MarkAs.SEEN, MarkAs.READ, MarkAs.ARCHIVED, MarkAs.UNREAD),
-    *("mute", "mute", "declare", "expire", "erase", "see all", "withdraw"),
+    *("mute", "mute", "come muted", "declare", "expire", "erase", "see all", "withdraw"),
 )
 
 
@@ -205,13 +205,18 @@ class Application(RuleBasedStateMachine):
             self._forget(lambda told: told.user == user and told.key == key and told.unseen)
         seconds = 900 if after is None else int(after)
         expires_at = None if expires is None else now + expires * SECOND
-        self.kept[id] = Told(user, category, key, now + seconds * SECOND, after is not False, expires_at)
+        wanted = after is not False and not self._is_off(user, category)
+        self.kept[id] = Told(user, category, key, now + seconds * SECOND, wanted, expires_at)
 
     def change(self, chance: Chance) -> None:
         ids, node, user = self._markable(), chance.node, chance.user
         match chance.change:
             case "mute":
                 self.mute(user, chance.category, node, off=chance.on)
+            case "come muted":
+                self.mute(user, chance.category, node, off=True)
+                self.notify(user, 1 - node, chance.drafts[0]._replace(category=chance.category))
+                self.mute(user, chance.category, node, off=False)
             case "declare":
                 self.declare(chance.category, required=chance.on)
             case "expire":
@@ -397,8 +402,11 @@ class Application(RuleBasedStateMachine):
             and told.unseen
             and told.wanted
             and not self._is_expired(told)
-            and ((told.user, told.category) not in self.muted or told.category in self.required)
+            and not self._is_off(told.user, told.category)
         )
+
+    def _is_off(self, user: str, category: str | None) -> bool:
+        return (user, category) in self.muted and category not in self.required
 
     def teardown(self) -> None:
         """All that stays unseen is told in the end, once; and every mark."""

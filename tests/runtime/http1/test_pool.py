@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 import pytest_asyncio
 
-from pns.runtime.http1 import Answer, Broken, Pool, Unreachable
+from pns.runtime.http1 import Answer, Broken, ByHead, Pool, Unreachable
 from pns.runtime.http1.dial import Dial
 from pns.runtime.http1.place import Server
 
@@ -77,6 +77,59 @@ async def test_an_answer_that_is_cut_off(pool: Pool, words: bytes) -> None:
         with pytest.raises(Broken):
             await ask(pool, server)
         assert len(server.visits) == 1, "a request that was sent is never sent again"
+
+
+async def test_a_body_that_comes_after_its_answer_is_nobody_s(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pns.runtime.http1.line.MOMENT_SECONDS", 0.0)
+    go = asyncio.Event()
+
+    async def serve(visit: Visit) -> None:
+        await visit.request()
+        if len(server.visits) == 1:
+            await visit.say(answer(b"hello").removesuffix(b"llo"))
+            await go.wait()
+            await visit.say(b"llo" + answer(b"not yours"))
+        else:
+            await visit.say(answer(b"yours"))
+
+    async with peer(serve) as server:
+        first = await pool.exchange(server.place, server.request, most=MOST, by_head=ByHead())
+        assert (first.status, first.body, first.cut) == (200, b"he", True)
+        go.set()
+        assert (await ask(pool, server)).body == b"yours"
+
+
+async def test_the_moment_for_a_body_ends_with_the_exchange(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next exchange on the connection would be cut."""
+    monkeypatch.setattr("pns.runtime.http1.line.MOMENT_SECONDS", 60.0)
+    asked = asyncio.Event()
+
+    async def serve(visit: Visit) -> None:
+        while True:
+            await visit.request()
+            asked.set()
+            await visit.say(answer(b"hello").removesuffix(b"llo"))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            await visit.say(b"llo")
+
+    async with peer(serve) as server:
+        for _ in range(3):
+            found = await pool.exchange(server.place, server.request, most=MOST, by_head=ByHead())
+            assert (found.body, found.cut) == (b"hello", False)
+        (visit,) = server.visits
+        assert len(visit.requests) == 3
+        asked.clear()
+        left = asyncio.create_task(pool.exchange(server.place, server.request, most=MOST, by_head=ByHead()))
+        await asked.wait()
+        left.cancel()
+        await asyncio.wait([left])
+        assert left.cancelled()
+        assert (await ask(pool, server)).body == b"hello"
 
 
 async def test_a_connection_that_the_server_ended_is_passed_over(pool: Pool) -> None:

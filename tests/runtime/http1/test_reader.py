@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pns.runtime.http1.reader import MOST_FRAMING, MOST_HEAD, Answer, Reader
+from pns.runtime.http1.reader import MOST_FRAMING, MOST_HEAD, Answer, ByHead, Reader
 from pns.runtime.http1.trouble import Broken
 
 MOST = 100
@@ -147,6 +147,72 @@ def test_a_long_body_is_cut(step: int) -> None:
         answer, reusable = read(OK + framed, step=step)
         assert answer is not None
         assert (answer.body, answer.cut, reusable) == (b"a" * MOST, True, False)
+
+
+# ── answers that their head decides ───────────────────────────────────────────────────────────────────
+
+NO = b"HTTP/1.1 401 No\r\n"
+
+
+def by_head(status: bytes = NO) -> Reader:
+    """A reader of an answer that its head decides, unless the status is 200."""
+    reader = Reader()
+    reader.begin(MOST, by_head=ByHead((200,)))
+    reader.feed(status)
+    return reader
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"content-length: 9\r\n\r\nhi",
+        b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n",
+        b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n",
+        b"transfer-encoding: gzip\r\n\r\nhi",
+    ],
+)
+def test_a_head_decides_whatever_follows(body: bytes) -> None:
+    reader = by_head()
+    answer = reader.feed(body) or reader.so_far()
+    assert answer is not None
+    assert (answer.status, answer.body, answer.cut, reader.reusable) == (401, b"hi", True, False)
+    reader = by_head(OK)
+    try:
+        assert (reader.feed(body), reader.so_far(), reader.end()) == (None, None, None)
+    except Broken:
+        assert b"zz" in body
+
+
+def test_a_body_that_is_there_is_the_answers() -> None:
+    reader = by_head()
+    answer = reader.feed(b"content-length: 2\r\n\r\nhi")
+    assert answer is not None
+    assert (answer.body, answer.cut, reader.reusable) == (b"hi", False, True)
+    reader = by_head()
+    assert reader.feed(b"\r\nhi") is None
+    answer = reader.end()
+    assert answer is not None
+    assert (answer.body, answer.cut, reader.reusable) == (b"hi", False, False)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"x: y\r\n", b"content-length: 2\r\ncontent-length: 3\r\n\r\n", b"x\r\n\r\n", b"a: \0\r\n\r\n"],
+)
+def test_a_head_that_is_not_whole_decides_nothing(head: bytes) -> None:
+    reader = by_head()
+    try:
+        assert reader.feed(head) is None
+    except Broken:
+        assert head.endswith(b"\r\n\r\n")
+    assert (reader.is_decided, reader.so_far(), reader.end()) == (False, None, None)
+
+
+def test_an_interim_answer_decides_nothing() -> None:
+    reader = by_head(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
+    assert (reader.is_decided, reader.so_far()) == (False, None)
+    reader.feed(NO + b"content-length: 9\r\n\r\n")
+    assert reader.is_decided
 
 
 def feed_for_ever(reader: Reader, data: bytes) -> None:

@@ -52,17 +52,21 @@ SELECT user_key, group_key FROM ended_groups ORDER BY user_key, group_key LIMIT 
 -- name: prune_group_members
 -- Some members of such a group.
 DELETE FROM group_members
-WHERE user_key = :user_key AND group_key = :group_key AND member = ANY(ARRAY(
-  SELECT member FROM group_members WHERE user_key = :user_key AND group_key = :group_key
-  ORDER BY member LIMIT :limit))
+WHERE user_key = :user_key AND group_key = :group_key
+  AND member <= (
+    SELECT max(member) FROM (
+      SELECT member FROM group_members WHERE user_key = :user_key AND group_key = :group_key
+      ORDER BY member LIMIT :limit) first)
 RETURNING member
 
 -- name: prune_group_ids
 -- Some of its ids.
 DELETE FROM group_ids
-WHERE user_key = :user_key AND group_key = :group_key AND slot = ANY(ARRAY(
-  SELECT slot FROM group_ids WHERE user_key = :user_key AND group_key = :group_key
-  ORDER BY slot LIMIT :limit))
+WHERE user_key = :user_key AND group_key = :group_key
+  AND slot <= (
+    SELECT max(slot) FROM (
+      SELECT slot FROM group_ids WHERE user_key = :user_key AND group_key = :group_key
+      ORDER BY slot LIMIT :limit) first)
 RETURNING slot
 
 -- name: delete_ended_group
@@ -74,8 +78,11 @@ RETURNING group_key
 -- Some groups that ended by their user's erasure. The one that another node prunes is waited for, before a row
 -- of its members is touched.
 DELETE FROM ended_groups
-WHERE user_key = :user_key AND group_key = ANY(ARRAY(
-  SELECT group_key FROM ended_groups WHERE user_key = :user_key ORDER BY group_key LIMIT :limit FOR UPDATE))
+WHERE user_key = :user_key
+  AND group_key <= (
+    SELECT max(group_key) FROM (
+      SELECT group_key FROM ended_groups WHERE user_key = :user_key
+      ORDER BY group_key LIMIT :limit FOR UPDATE) first)
 RETURNING group_key
 
 -- name: delete_erased_members

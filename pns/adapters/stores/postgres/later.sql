@@ -33,9 +33,11 @@ ON CONFLICT DO NOTHING
 -- name: delete_erased_pending
 -- Some of what waited for an erased user,
 DELETE FROM pending
-WHERE user_key = :user_key AND notification_id = ANY(ARRAY(
-  SELECT notification_id FROM pending WHERE user_key = :user_key
-  ORDER BY notification_id LIMIT :limit FOR UPDATE))
+WHERE user_key = :user_key
+  AND notification_id <= (
+    SELECT max(notification_id) FROM (
+      SELECT notification_id FROM pending WHERE user_key = :user_key
+      ORDER BY notification_id LIMIT :limit FOR UPDATE) first)
 RETURNING notification_id
 
 -- name: next_erased_pending

@@ -49,7 +49,7 @@ async def mark_places(session: Session, user_key: int, seqs: Sequence[int], *, s
     """Mark the notifications at `seqs` that need the mark, and lower the user's count."""
     if await single_value(session, "live_user", {"user_key": user_key}) is None:
         return Marked()
-    at = {"user_key": user_key, "seqs": seqs, "now": step.now}
+    at = {"user_key": user_key, "seqs": sorted(seqs), "now": step.now}
     seen = await single_value(session, "unseen_among", at) if step.as_.shows else 0
     for kind, name in told_by(step.as_):
         await tell_marked(session, name, at, kind=kind, terms=step.webhook)

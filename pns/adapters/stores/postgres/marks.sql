@@ -49,27 +49,38 @@ WHERE user_key = :user_key AND category = :category
 ORDER BY seq LIMIT :limit
 
 -- name: places_of
--- The places of these notifications.
-SELECT seq FROM notifications
-WHERE user_key = :user_key AND notification_id = ANY(:notification_ids::text[])
+-- The places of these notifications, each looked up by itself: of a user who seems to have few, all would be
+-- compared with each id.
+SELECT n.seq FROM unnest(:notification_ids::text[]) AS named(id)
+CROSS JOIN LATERAL (
+  SELECT seq FROM notifications WHERE user_key = :user_key AND notification_id = named.id LIMIT 1) n
 
 -- ── marking these places ───────────────────────────────────────────────────────────────────────────────
+
+-- The places must be in order. Their bounds are in every plan a part of the search; of a user who seems to have
+-- few, all would be compared with each place.
+-- part at_places
+WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[])
+  AND seq >= (:seqs::bigint[])[1] AND seq <= (:seqs::bigint[])[cardinality(:seqs::bigint[])]
 
 -- name: unseen_among
 -- By how many the user's count falls when they are marked.
 SELECT count(*) FROM notifications
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND seen_date IS NULL
+{at_places}
+  AND seen_date IS NULL
 
 -- name: mark_seen
 -- Seen, and not read.
 UPDATE notifications SET seen_date = :now::bigint, read_date = 0
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND seen_date IS NULL
+{at_places}
+  AND seen_date IS NULL
 RETURNING seq
 
 -- name: mark_read
 -- Read, and so seen.
 UPDATE notifications SET seen_date = coalesce(seen_date, :now::bigint), read_date = :now::bigint
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND (seen_date IS NULL OR read_date = 0)
+{at_places}
+  AND (seen_date IS NULL OR read_date = 0)
 RETURNING seq
 
 -- name: mark_archived
@@ -78,20 +89,22 @@ UPDATE notifications
 SET seen_date = coalesce(seen_date, :now::bigint),
   read_date = CASE WHEN seen_date IS NULL OR read_date = 0 THEN :now::bigint ELSE read_date END,
   archived_date = :now::bigint
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND archived_date IS NULL
+{at_places}
+  AND archived_date IS NULL
 RETURNING seq
 
 -- name: mark_unread
 -- Not read, and so not archived; still seen.
 UPDATE notifications SET read_date = 0, archived_date = NULL
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[])
+{at_places}
   AND seen_date IS NOT NULL AND (read_date IS NULL OR read_date <> 0)
 RETURNING seq
 
 -- name: mark_unarchived
 -- Not archived; still read.
 UPDATE notifications SET archived_date = NULL
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND archived_date IS NOT NULL
+{at_places}
+  AND archived_date IS NOT NULL
 RETURNING seq
 
 -- ── counting ───────────────────────────────────────────────────────────────────────────────────────────

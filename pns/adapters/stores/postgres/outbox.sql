@@ -288,8 +288,11 @@ RETURNING push_key
 -- name: still_unseen
 -- Which of these are unseen?
 SELECT n.notification_id
-FROM users u JOIN notifications n ON n.user_key = u.user_key
-WHERE u.user_id = :user_id AND n.seen_date IS NULL AND n.notification_id = ANY(:notification_ids::text[])
+FROM users u CROSS JOIN unnest(:notification_ids::text[]) AS named(id)
+CROSS JOIN LATERAL (
+  SELECT notification_id FROM notifications
+  WHERE user_key = u.user_key AND notification_id = named.id AND seen_date IS NULL LIMIT 1) n
+WHERE u.user_id = :user_id
 
 -- name: stale
 -- Accepted pushes in the order of users, and whether they are to be told of.

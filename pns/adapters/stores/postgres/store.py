@@ -227,8 +227,7 @@ class PostgresStore:
     async def _last_place(self, user_id: str, notification_id: str | None = None) -> Place | None:
         """The place of the notification, or the user's newest. Raises UnknownNotification."""
         if notification_id is None:
-            last = Write(partial(writes.last_place, user_id=user_id))
-            return cast(Place | None, await self._write(last))
+            return cast(Place | None, await self._write(Write(partial(writes.last_place, user_id=user_id))))
         return await self.place(user_id, notification_id)
 
     async def _mark_oldest(self, place: Place, committed: Committed[int] | None) -> int:
@@ -264,7 +263,8 @@ class PostgresStore:
 
         async def write(seqs: Sequence[int], step: Step) -> Marked:
             at = partial(marks.mark_places, user_key=end.user_key, seqs=seqs, step=step)
-            return await self._write(Write(at, user_keys=(end.user_key,)), committed=committed)
+            marking = Write(at, user_keys=(end.user_key,))
+            return await self._write(marking, committed=committed, apart=len(seqs) == MARKED_AT_ONCE)
 
         return await mark_in_steps(mark, end, find=find, write=write, step=step)
 
@@ -435,7 +435,7 @@ class PostgresStore:
         """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
         total = 0
         while True:
-            count = await self._write(write, committed=committed)
+            count = await self._write(write, committed=committed, apart=total > 0)
             total += count
             if count < at_once:
                 return total

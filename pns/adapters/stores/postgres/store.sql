@@ -266,8 +266,14 @@ SELECT user_key, seq FROM marked
 
 -- name: mark_ids
 -- Mark the unseen among these notifications.
+WITH named AS MATERIALIZED (
+  SELECT n.seq FROM unnest(:notification_ids::text[]) AS ids(id)
+  CROSS JOIN LATERAL (
+    SELECT seq FROM notifications
+    WHERE user_key = :user_key AND notification_id = ids.id AND seen_date IS NULL LIMIT 1) n)
 UPDATE notifications SET seen_date = :now, read_date = 0
-WHERE user_key = :user_key AND notification_id = ANY(:notification_ids::text[]) AND seen_date IS NULL
+WHERE user_key = :user_key AND seq = ANY(ARRAY(SELECT seq FROM named)) AND seen_date IS NULL
+  AND seq >= (SELECT min(seq) FROM named) AND seq <= (SELECT max(seq) FROM named)
 RETURNING seq
 
 -- name: last_place
@@ -281,11 +287,12 @@ SELECT 1 FROM users WHERE user_key = :user_key
 -- name: mark_oldest
 -- Mark the oldest unseen up to a place, a few at a time.
 UPDATE notifications SET seen_date = :now, read_date = 0
-WHERE user_key = :user_key
-  AND seq = ANY(ARRAY(
-    SELECT seq FROM notifications
-    WHERE user_key = :user_key AND seen_date IS NULL AND seq <= :last_seq
-    ORDER BY seq LIMIT :limit))
+WHERE user_key = :user_key AND seen_date IS NULL
+  AND seq <= (
+    SELECT max(seq) FROM (
+      SELECT seq FROM notifications
+      WHERE user_key = :user_key AND seen_date IS NULL AND seq <= :last_seq
+      ORDER BY seq LIMIT :limit) oldest)
 RETURNING seq
 
 -- name: delete_notification
@@ -362,8 +369,9 @@ SELECT user_key FROM erased LIMIT 1 FOR UPDATE SKIP LOCKED
 -- that another node is pruning are waited for, and not counted.
 DELETE FROM notifications
 WHERE user_key = :user_key
-  AND seq = ANY(ARRAY(
-    SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit FOR UPDATE))
+  AND seq <= (
+    SELECT max(seq) FROM (
+      SELECT seq FROM notifications WHERE user_key = :user_key ORDER BY seq LIMIT :limit FOR UPDATE) first)
 RETURNING seq
 
 -- name: delete_erased_pushes

@@ -7,14 +7,16 @@
 -- ── with the cause ─────────────────────────────────────────────────────────────────────────────────────
 
 -- name: wait_to_tell
--- New notifications that may be told later, and the first of each user is when the user is looked at, no sooner
--- than an event may follow the last.
+-- New notifications that may be told later and are not turned off, and the first of each user is when the user is
+-- looked at, no sooner than an event may follow the last.
 WITH new AS MATERIALIZED (
   SELECT n.user_key, n.seq, asked.now + coalesce(n.webhook, :unseen_after::bigint) AS due_at
   FROM unnest(:user_ids::text[], :notification_ids::text[], :nows::bigint[]) asked(user_id, notification_id, now)
   JOIN users u ON u.user_id = asked.user_id
   JOIN notifications n ON n.user_key = u.user_key AND n.notification_id = asked.notification_id
-  WHERE n.webhook IS DISTINCT FROM -1
+  WHERE n.webhook IS DISTINCT FROM -1 AND NOT EXISTS (
+    SELECT 1 FROM categories c LEFT JOIN choices o ON o.user_key = n.user_key AND o.category = c.category
+    WHERE c.category = n.category AND c.webhook_required = 0 AND coalesce(o.webhook, c.webhook, 1) = 0)
 ), waiting AS (
   INSERT INTO webhook_waiting (user_key, due_at, seq) SELECT user_key, due_at, seq FROM new
 )
@@ -27,7 +29,8 @@ WHERE webhook_users.webhook_id IS NULL AND excluded.due_at < webhook_users.due_a
 -- name: unseen_ids_at
 -- Which of these places are unseen?
 SELECT notification_id FROM notifications
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND seen_date IS NULL ORDER BY seq
+{at_places}
+  AND seen_date IS NULL ORDER BY seq
 
 -- name: unseen_ids_sent
 -- The same for places of several users.
@@ -39,9 +42,11 @@ WHERE n.seen_date IS NULL ORDER BY n.user_key, n.seq
 
 -- name: unseen_ids_named
 -- Which of these ids are unseen?
-SELECT notification_id FROM notifications
-WHERE user_key = :user_key AND notification_id = ANY(:notification_ids::text[]) AND seen_date IS NULL
-ORDER BY seq
+SELECT n.notification_id FROM (SELECT DISTINCT id FROM unnest(:notification_ids::text[]) AS ids(id)) named
+CROSS JOIN LATERAL (
+  SELECT seq, notification_id FROM notifications
+  WHERE user_key = :user_key AND notification_id = named.id AND seen_date IS NULL LIMIT 1) n
+ORDER BY n.seq
 
 -- name: unseen_ids_oldest
 -- Which are the oldest unseen up to a place?
@@ -51,7 +56,8 @@ WHERE user_key = :user_key AND seen_date IS NULL AND seq <= :last_seq ORDER BY s
 -- name: unread_ids_at
 -- Which of these places are not read?
 SELECT notification_id FROM notifications
-WHERE user_key = :user_key AND seq = ANY(:seqs::bigint[]) AND (seen_date IS NULL OR read_date = 0)
+{at_places}
+  AND (seen_date IS NULL OR read_date = 0)
 ORDER BY seq
 
 -- name: insert_event
@@ -225,8 +231,11 @@ DELETE FROM webhook_users WHERE user_key = :user_key
 -- has nothing to tell,
 DELETE FROM webhook_waiting
 WHERE user_key = :user_key
-  AND seq = ANY(ARRAY(
-    SELECT seq FROM webhook_waiting WHERE user_key = :user_key ORDER BY due_at, seq LIMIT :limit FOR UPDATE))
+  AND (due_at, seq) <= (
+    SELECT due_at, seq FROM (
+      SELECT due_at, seq FROM webhook_waiting WHERE user_key = :user_key
+      ORDER BY due_at, seq LIMIT :limit FOR UPDATE) first
+    ORDER BY due_at DESC, seq DESC LIMIT 1)
 RETURNING seq
 
 -- name: delete_erased_events

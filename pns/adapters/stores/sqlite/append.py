@@ -18,6 +18,7 @@ from pns.adapters.stores.additions import Added, Additions
 from pns.adapters.stores.appends import Append, complete, decide, noted_at
 from pns.adapters.stores.drafts import Draft
 from pns.adapters.stores.groups import FoundGroup, found_groups
+from pns.adapters.stores.preferences import Off
 from pns.adapters.stores.replaced import Kept, Placed, Subjects, asked, placed
 from pns.adapters.stores.sqlite.preferences import turned_off
 from pns.adapters.stores.sqlite.rows import SQL, all_rows, json_array, rows
@@ -55,8 +56,14 @@ class _End(NamedTuple):
 
 @dataclass(slots=True)
 class _Rows:
-    """The parameters of an append's statements, a row each."""
+    """The parameters of an append's statements, a row each.
 
+    `at`: see `noted_at`. `untold`: the categories without webhook, by user.
+    """
+
+    at: int | None
+    webhook: WebhookTerms
+    untold: Off
     advance_user: list[Sequence[object]] = field(default_factory=list)
     delete_replaced: list[Sequence[object]] = field(default_factory=list)
     take_over: list[Sequence[object]] = field(default_factory=list)
@@ -70,12 +77,10 @@ class _Rows:
     wait_to_tell: list[Sequence[object]] = field(default_factory=list)
     wake_to_tell: list[Sequence[object]] = field(default_factory=list)
 
-    def add(
-        self, end: _End, inbox: Additions, kept: Subjects, *, at: int | None, webhook: WebhookTerms
-    ) -> State | None:
+    def add(self, end: _End, inbox: Additions, kept: Subjects) -> State | None:
         """Store what is new in `inbox` behind `end`, in place of what is replaced in `kept`.
 
-        Returns the user's state after that, or None where nothing is stored. `at`: see `noted_at`.
+        Returns the user's state after that, or None where nothing is stored.
         """
         user_key = end.user_key
         self.note += [each.note(user_key) for each in inbox.passed]
@@ -85,15 +90,15 @@ class _Rows:
         if inbox.is_empty:
             return None
         added = inbox.added
-        more = len(added) - self._place(user_key, end.last_seq + 1, placed(added, kept), at=at)
+        more = len(added) - self._place(user_key, end.last_seq + 1, placed(added, kept))
         self.advance_user.append((len(added), more, user_key))
         self._grow(user_key, inbox)
         self._push(user_key, end.last_seq + 1, added)
-        if WebhookKind.UNSEEN in webhook.kinds:
-            self._tell(user_key, end.last_seq + 1, added, webhook=webhook)
+        if WebhookKind.UNSEEN in self.webhook.kinds:
+            self._tell(end, added)
         return State(user_key, end.version + 1, end.unseen + more)
 
-    def _place(self, user_key: int, first: int, places: Placed, *, at: int | None) -> int:
+    def _place(self, user_key: int, first: int, places: Placed) -> int:
         """Fill the places from `first` on; returns the number of replaced notifications."""
         self.insert_notification += [
             (user_key, first + number, *_row(one.draft)) for number, one in places.new
@@ -102,9 +107,10 @@ class _Rows:
             (first + number, *_heir(one.draft), user_key, row.seq) for number, one, row in places.heirs
         ]
         self.delete_replaced += [(user_key, row.seq) for row in places.gone]
-        if at is not None:
+        if self.at is not None:
             self.note_replaced += [
-                (user_key, at, row.notification_id, row.create_date, row.category) for row in places.replaced
+                (user_key, self.at, row.notification_id, row.create_date, row.category)
+                for row in places.replaced
             ]
         return len(places.heirs) + len(places.gone)
 
@@ -123,15 +129,17 @@ class _Rows:
                 self.enqueue.append((user_key, first, first + len(others), *times))
             first += 1 + len(others)
 
-    def _tell(self, user_key: int, first: int, added: Sequence[Added], *, webhook: WebhookTerms) -> None:
+    def _tell(self, end: _End, added: Sequence[Added]) -> None:
+        webhook, untold = self.webhook, self.untold.get(end.user_id, ())
         due = [
-            (user_key, due_at, seq)
-            for seq, (draft, now, _) in enumerate(added, start=first)
-            if (due_at := webhook.due_at(draft.webhook, now)) is not None
+            (end.user_key, due_at, seq)
+            for seq, (draft, now, _) in enumerate(added, start=end.last_seq + 1)
+            if draft.category not in untold and (due_at := webhook.due_at(draft.webhook, now)) is not None
         ]
         if due:
             self.wait_to_tell += due
-            self.wake_to_tell.append((user_key, min(due_at for _, due_at, _ in due), webhook.unseen_every))
+            first = min(due_at for _, due_at, _ in due)
+            self.wake_to_tell.append((end.user_key, first, webhook.unseen_every))
 
     def write(self, connection: sqlite3.Connection) -> None:
         for name, written in (
@@ -168,11 +176,10 @@ def append(
     ends = _ends(connection, list(inboxes))
     keys = {user_id: end.user_key for user_id, end in ends.items()}
     off = turned_off(connection, wanted)
-    outcomes = [decide(inboxes, request, keys=keys, off=off) for request in requests]
-    rows = _Rows()
-    at, webhook = noted_at(requests), requests[0].webhook
+    outcomes = [decide(inboxes, request, keys=keys, off=off.inbox) for request in requests]
+    rows = _Rows(noted_at(requests), requests[0].webhook, off.webhook)
     states = {
-        user_id: rows.add(end, inboxes[user_id], kept.get(user_id, {}), at=at, webhook=webhook)
+        user_id: rows.add(end, inboxes[user_id], kept.get(user_id, {}))
         for user_id, end in {**ends, **_new_users(connection, inboxes, ends)}.items()
     }
     rows.write(connection)

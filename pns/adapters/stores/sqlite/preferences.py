@@ -14,8 +14,8 @@ from pns.adapters.stores.drafts import Draft
 from pns.adapters.stores.group_commit import REMOVED_AT_ONCE
 from pns.adapters.stores.preferences import (
     CategoryRow,
-    Off,
     PreferenceRow,
+    TurnedOff,
     columns_of,
     off_of,
     pairs_of,
@@ -23,7 +23,7 @@ from pns.adapters.stores.preferences import (
 )
 from pns.adapters.stores.sqlite.outbox import Committing, Reading
 from pns.adapters.stores.sqlite.outbox_writes import known_user
-from pns.adapters.stores.sqlite.rows import affected, all_rows, json_array, row, rows
+from pns.adapters.stores.sqlite.rows import affected, all_rows, json_array, row
 from pns.model.category import MAX_CATEGORIES, Category, Choices, Preference, refusal_of
 
 
@@ -52,12 +52,17 @@ class SQLiteCategories:
         await self._write(partial(_choose, user_id=user_id, choices=choices, make=make))
 
 
-def turned_off(connection: sqlite3.Connection, wanted: Sequence[Draft]) -> Off:
-    """The categories among those of `wanted` without inbox, by user."""
+def turned_off(connection: sqlite3.Connection, wanted: Sequence[Draft]) -> TurnedOff:
+    """What users turned off in the categories of `wanted`."""
     pairs = pairs_of(wanted)
     if not pairs:
-        return {}
-    return off_of(rows(connection, "turned_off", {"pairs": json_array(pairs)}, kind=tuple[str, str]))
+        return TurnedOff({}, {})
+    asked = {"pairs": json_array(pairs)}
+    found = all_rows(connection, "turned_off", asked, kind=tuple[str, str, int, int])
+    return TurnedOff(
+        off_of((user_id, category) for user_id, category, inbox, _ in found if not inbox),
+        off_of((user_id, category) for user_id, category, _, webhook in found if not webhook),
+    )
 
 
 def _declare(connection: sqlite3.Connection, category: Category) -> bool:

@@ -56,13 +56,15 @@ SET inbox = coalesce(excluded.inbox, choices.inbox), push = coalesce(excluded.pu
 UPDATE users SET choices = choices + 1 WHERE user_key = :user_key
 
 -- name: turned_off
--- Which of these users have no inbox in which of these categories?
-SELECT json_extract(asked.value, '$[0]') AS user_id, c.category
+-- Which of these users have no inbox, or no webhook, in which of these categories?
+SELECT json_extract(asked.value, '$[0]') AS user_id, c.category,
+  c.inbox_required <> 0 OR coalesce(o.inbox, c.inbox, 1) <> 0 AS has_inbox,
+  c.webhook_required <> 0 OR coalesce(o.webhook, c.webhook, 1) <> 0 AS has_webhook
 FROM json_each(:pairs) asked
 CROSS JOIN categories c ON c.category = json_extract(asked.value, '$[1]')
 LEFT JOIN users u ON u.user_id = json_extract(asked.value, '$[0]')
 LEFT JOIN choices o ON o.user_key = u.user_key AND o.category = c.category
-WHERE c.inbox_required = 0 AND coalesce(o.inbox, c.inbox, 1) = 0
+WHERE NOT has_inbox OR NOT has_webhook
 
 -- name: delete_user_choices
 -- An erased user has chosen nothing.

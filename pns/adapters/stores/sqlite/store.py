@@ -269,7 +269,7 @@ class SQLiteStore:
 
         async def write(seqs: Sequence[int], step: Step) -> Marked:
             at = partial(marks.mark_places, user_key=end.user_key, seqs=seqs, step=step)
-            return await self._write(at, committed=committed)
+            return await self._write(at, committed=committed, apart=len(seqs) == MARKED_AT_ONCE)
 
         return await mark_in_steps(mark, end, find=find, write=write, step=step)
 
@@ -437,7 +437,7 @@ class SQLiteStore:
         """Write again and again, a commit each, until fewer than `at_once` rows were concerned."""
         total = 0
         while True:
-            count = await self._write(operation, committed=committed)
+            count = await self._write(operation, committed=committed, apart=total > 0)
             total += count
             if count < at_once:
                 return total
