@@ -28,7 +28,7 @@ from pns.push.circuit import (
     Pace,
     retry_seconds,
 )
-from pns.push.turns import GATHER_SECONDS, Claiming, Turns
+from pns.push.turns import GATHER_SECONDS, Claiming, Turns, end_all
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
 from pns.runtime.one_line import printable
@@ -118,12 +118,7 @@ class Dispatcher:
         """
         if not await self._turns.stop():
             return
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=STOP_SECONDS)
-        for sending in self._sending:
-            sending.cancel()
-        if self._sending:
-            await asyncio.wait(self._sending)
+        await end_all(self._sending, within=STOP_SECONDS)
         await self._give_back()
         with contextlib.suppress(Unavailable):
             await self._settle()

@@ -31,6 +31,16 @@ CLAIM_SECONDS = 15.0
 claim's, and the claim's own."""
 
 
+async def end_all(sendings: set[asyncio.Task[None]], *, within: float) -> None:
+    """Let `sendings` end within so many seconds, and cancel the others. Each takes itself out at its end."""
+    if sendings:
+        await asyncio.wait(sendings, timeout=within)
+    for sending in sendings:
+        sending.cancel()
+    if sendings:
+        await asyncio.wait(sendings)
+
+
 class Turns:
     """Calls `turn` again and again. Waits in between for the seconds that `turn` returns, or for `news`."""
 

@@ -18,7 +18,7 @@ from pns.errors import Unavailable
 from pns.model.timestamp import DAY, SECOND
 from pns.model.webhook import WebhookEvent
 from pns.push.circuit import Circuit, retry_seconds
-from pns.push.turns import GATHER_SECONDS, Claiming, Turns
+from pns.push.turns import GATHER_SECONDS, Claiming, Turns, end_all
 from pns.push.webhook.letter import Writer
 from pns.runtime.clock import Clock
 from pns.runtime.metrics import Metrics
@@ -85,12 +85,7 @@ class Sender:
         """End the work under way, and settle its results. Safe to call twice, and before `start`."""
         if not await self._turns.stop():
             return
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=STOP_SECONDS)
-        for sending in self._sending:
-            sending.cancel()
-        if self._sending:
-            await asyncio.wait(self._sending)
+        await end_all(self._sending, within=STOP_SECONDS)
         for event in await self._claiming.rest() or ():
             self._put_off(event, 0.0)
         with contextlib.suppress(Unavailable):

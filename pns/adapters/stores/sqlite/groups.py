@@ -13,7 +13,7 @@ from pns.adapters.stores.sqlite.level import require_level
 from pns.adapters.stores.sqlite.notes import note_places
 from pns.adapters.stores.sqlite.rows import affected, all_rows, row
 from pns.adapters.stores.sqlite.writes import Removed, lower, take_back, touch
-from pns.model.group import SHOWN, kept_group
+from pns.model.group import SHOWN, KeptGroup, kept_group
 from pns.model.pending import read_member
 from pns.model.timeline import What
 
@@ -37,19 +37,16 @@ def take_out(
 
 def leave(connection: sqlite3.Connection, found: GroupOf, member: str, *, noted_at: int | None) -> bool:
     """Take `member` out of a group; returns whether the group had the member."""
-    where = {**found._asdict(), "member": member, "limit": SHOWN}
-    left = row(connection, "leave_group", where, kind=tuple[int])
-    if left is None:
+    kept = _without(connection, found, member)
+    if kept is None:
         return False
-    newest = [name for (name,) in all_rows(connection, "newest_members", where, kind=tuple[str])]
-    kept = without(kept_group(found.grouped), member, times=left[0], newest=newest)
     if kept.times > 0:
-        affected(connection, "shrink_group", {**where, "grouped": kept.text})
+        affected(connection, "shrink_group", {**found._asdict(), "grouped": kept.text})
         touch(connection, found.user_key)
     else:
         if noted_at is not None:
             note_places(connection, found.user_key, [found.seq], what=What.WITHDRAWN, now=noted_at)
-        for removed in all_rows(connection, "delete_place", where, kind=Removed):
+        for removed in all_rows(connection, "delete_place", found._asdict(), kind=Removed):
             lower(connection, removed.user_key, 1 if removed.seen_date is None else 0)
     return True
 
@@ -65,14 +62,21 @@ def take_out_of_pending(
         if alone is None or read_member(alone[0]).member != member:
             return False
         return take_back(connection, user_id, notification_id, noted_at=noted_at)
-    where = {**found._asdict(), "member": member, "limit": SHOWN}
-    left = row(connection, "leave_group", where, kind=tuple[int])
-    if left is None:
+    kept = _without(connection, found, member)
+    if kept is None:
         return False
-    newest = [name for (name,) in all_rows(connection, "newest_members", where, kind=tuple[str])]
-    kept = without(kept_group(found.grouped), member, times=left[0], newest=newest)
     if kept.times > 0:
-        affected(connection, "shrink_pending", {**where, "grouped": kept.text})
+        affected(connection, "shrink_pending", {**found._asdict(), "grouped": kept.text})
     else:
         take_back(connection, user_id, found.notification_id, noted_at=noted_at)
     return True
+
+
+def _without(connection: sqlite3.Connection, found: GroupOf | PendingGroup, member: str) -> KeptGroup | None:
+    """The group after `member` has left, or None if the group had no such member."""
+    where = {**found._asdict(), "member": member, "limit": SHOWN}
+    left = row(connection, "leave_group", where, kind=tuple[int])
+    if left is None:
+        return None
+    newest = [name for (name,) in all_rows(connection, "newest_members", where, kind=tuple[str])]
+    return without(kept_group(found.grouped), member, times=left[0], newest=newest)
