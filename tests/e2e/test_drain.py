@@ -84,7 +84,7 @@ async def test_drain(application: HostApplication, tmp_path: Path) -> None:
         watched = [asyncio.create_task(closed_at(peer)) for peer in peers]
 
         started = loop.time()
-        server.process.send_signal(signal.SIGTERM)
+        server.send(signal.SIGTERM)
         await eventually(lambda: unready(server))
 
         for post in posts:
@@ -144,8 +144,7 @@ async def test_second_signal_ends_at_once(
         for _ in range(5):
             await stall(stack, server)
         await begin_post(stack, server)
-        assert server.process is not None
-        server.process.send_signal(signal.SIGTERM)
+        server.send(signal.SIGTERM)
         await eventually(lambda: unready(server))
         assert await server.stop(second) == 0
         assert "Traceback" not in server.output

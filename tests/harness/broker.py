@@ -11,10 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from tests.harness.freezing import Freezing
 from tests.harness.server import free_port
 
 
-class Broker:
+class Broker(Freezing[subprocess.Popen[bytes]]):
     """Use as `async with`, or `start` and `close`. May be stopped and started again on the same port."""
 
     scheme: ClassVar[str]
@@ -28,7 +29,6 @@ class Broker:
         self.port = free_port()
         self.url = f"{self.scheme}://127.0.0.1:{self.port}"
         self.log = Path(self._folder.name) / "log"
-        self.process: subprocess.Popen[bytes] | None = None
 
     def command(self, folder: str) -> list[str]:
         """The program and its options, to be run in `folder`."""
@@ -49,17 +49,6 @@ class Broker:
         if self.process.poll() is None:
             self.process.send_signal(sig)
         await asyncio.to_thread(self.process.wait, within)
-
-    def freeze(self) -> None:
-        """Let it stand still, its connections open, until `thaw`."""
-        self.send(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.send(signal.SIGCONT)
-
-    def send(self, sig: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(sig)
 
     async def close(self) -> None:
         """Stop it, whatever its state, and remove its folder."""

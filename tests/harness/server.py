@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pns.testing.temporary import empty_store
 from tests.harness.backend import Backend
 from tests.harness.forkserver import Process, spawn
+from tests.harness.freezing import Freezing
 
 API_KEY = "test-key-0123456789abcdef"
 SERVE = ("pns.ops.cli", "serve")
@@ -45,7 +46,7 @@ def free_port() -> int:
             return port
 
 
-class ServerProcess:
+class ServerProcess(Freezing[Process]):
     """`pns serve` in `folder`; settings as `section__key=value`. Use as `async with`.
 
     The process is a fork of one that has imported PNS and is `program`, a module with its arguments; or the
@@ -77,7 +78,6 @@ class ServerProcess:
             "store__url": f"sqlite:///{self.store}",
             **settings,
         }
-        self.process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -162,17 +162,6 @@ class ServerProcess:
     async def kill(self) -> None:
         """kill -9."""
         await self.stop(signal.SIGKILL)
-
-    def freeze(self) -> None:
-        """Let it stand still, its connections open, until `thaw`."""
-        self.send(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.send(signal.SIGCONT)
-
-    def send(self, sig: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(sig)
 
     def backend(self, key: str = API_KEY) -> Backend:
         """The application's side of this server. Use as `async with`."""

@@ -21,6 +21,8 @@ from pns.testing import FakeClock
 from tests.push.scripted import ScriptedGateway
 
 NOW = PushSchedule(0, DAY)
+TURNS = ("pns push", "pns webhook")
+"""How the tasks of dispatchers and of senders are named."""
 
 Dispatch = Callable[..., Awaitable[Dispatcher]]
 
@@ -93,11 +95,10 @@ async def passes(clock: FakeClock, seconds: float, *, step: float = 0.5) -> None
 
 
 async def settled(clock: FakeClock) -> None:
-    """Until every dispatcher has done what it can and waits for time to pass."""
+    """Until every dispatcher and sender has done what it can and waits for time to pass."""
     for _ in range(4):
-        await clock.until_sleeping(
-            sum(task.get_name().startswith("pns push") for task in asyncio.all_tasks())
-        )
+        turns = sum(task.get_name().startswith(TURNS) for task in asyncio.all_tasks())
+        await clock.until_sleeping(turns)
         for _ in range(10):
             await asyncio.sleep(0)
 

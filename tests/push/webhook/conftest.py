@@ -91,24 +91,6 @@ async def notify(store: Store, user_id: str, *ids: str, category: str | None = N
     await store.append([Submission(user_id, wanted)])
 
 
-async def passes(clock: FakeClock, seconds: float, *, step: float = 0.5) -> None:
-    """Let time pass in steps, and everything run that is due in each."""
-    left = seconds
-    await settled(clock)
-    while left > 0:
-        clock.advance(min(step, left))
-        left -= step
-        await settled(clock)
-
-
-async def settled(clock: FakeClock) -> None:
-    """Until every sender has done what it can and waits for time to pass."""
-    for _ in range(4):
-        await clock.until_sleeping(sum(t.get_name() == "pns webhook" for t in asyncio.all_tasks()))
-        for _ in range(10):
-            await asyncio.sleep(0)
-
-
 def told(letter: Letter) -> tuple[str, list[str]]:
     """The user and the ids of a letter about unseen notifications."""
     data = letter.body.data

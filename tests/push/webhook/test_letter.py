@@ -9,7 +9,8 @@ from pns.inbox.unsubscribing import Unsubscribing
 from pns.model.category import Category, Channels
 from pns.model.mark import Mark, MarkAs
 from pns.testing import FakeClock
-from tests.push.webhook.conftest import PUBLIC_URL, ScriptedReceiver, Send, notify, passes
+from tests.push.conftest import passes
+from tests.push.webhook.conftest import PUBLIC_URL, ScriptedReceiver, Send, notify
 
 
 async def test_a_letter_of_unseen_notifications(store: Store, send: Send, clock: FakeClock) -> None:

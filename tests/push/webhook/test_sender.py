@@ -13,7 +13,8 @@ from pns.model.push import PushState
 from pns.model.timestamp import SECOND
 from pns.runtime.metrics import Metrics
 from pns.testing import FakeClock
-from tests.push.webhook.conftest import TAKEN, ScriptedReceiver, Send, notify, passes, settled, told
+from tests.push.conftest import passes, settled
+from tests.push.webhook.conftest import TAKEN, ScriptedReceiver, Send, notify, told
 
 AGAIN = Reply(Taking.AGAIN, "500 Internal Server Error")
 
