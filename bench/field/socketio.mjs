@@ -1,32 +1,13 @@
 // Node and socket.io. Arguments: the port, and the application's URL for logins.
-import http from "node:http";
 import { Server } from "socket.io";
+import { login, telling } from "./peer.mjs";
 
 const [port, application] = process.argv.slice(2);
-const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
-const server = http.createServer((request, response) => {
-  const user = new URL(request.url, "http://x").searchParams.get("user");
-  let text = "";
-  request.on("data", (part) => (text += part));
-  request.on("end", () => {
-    io.to(user).emit("count", text);
-    response.writeHead(201, { "content-length": 0 }).end();
-  });
-});
+const server = telling((user, text) => io.to(user).emit("count", text));
 const io = new Server({ transports: ["websocket"], serveClient: false });
 
-function login(cookie, done) {
-  const question = http.request(application, { method: "POST", agent, headers: { cookie } }, (answer) => {
-    let text = "";
-    answer.on("data", (part) => (text += part));
-    answer.on("end", () => done(answer.statusCode === 200 ? JSON.parse(text).user_id : null));
-  });
-  question.on("error", () => done(null));
-  question.end();
-}
-
 io.use((socket, next) => {
-  login(socket.handshake.headers.cookie ?? "", (user) => {
+  login(application, socket.handshake.headers.cookie ?? "", (user) => {
     socket.data.user = user;
     next(user === null ? new Error("refused") : undefined);
   });

@@ -1,33 +1,16 @@
 // Node and `ws`. Arguments: the port, and the application's URL for logins.
-import http from "node:http";
 import { WebSocketServer } from "ws";
+import { login, telling } from "./peer.mjs";
 
 const [port, application] = process.argv.slice(2);
-const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
 const sockets = new Map();
-const server = http.createServer((request, response) => {
-  const user = new URL(request.url, "http://x").searchParams.get("user");
-  let text = "";
-  request.on("data", (part) => (text += part));
-  request.on("end", () => {
-    for (const socket of sockets.get(user) ?? []) socket.send(text);
-    response.writeHead(201, { "content-length": 0 }).end();
-  });
+const server = telling((user, text) => {
+  for (const socket of sockets.get(user) ?? []) socket.send(text);
 });
 const wss = new WebSocketServer({ noServer: true, perMessageDeflate: false });
 
-function login(cookie, done) {
-  const question = http.request(application, { method: "POST", agent, headers: { cookie } }, (answer) => {
-    let text = "";
-    answer.on("data", (part) => (text += part));
-    answer.on("end", () => done(answer.statusCode === 200 ? JSON.parse(text).user_id : null));
-  });
-  question.on("error", () => done(null));
-  question.end();
-}
-
 server.on("upgrade", (request, socket, head) => {
-  login(request.headers.cookie ?? "", (user) => {
+  login(application, request.headers.cookie ?? "", (user) => {
     if (user === null) return void socket.destroy();
     wss.handleUpgrade(request, socket, head, (connection) => {
       const own = sockets.get(user) ?? new Set();
