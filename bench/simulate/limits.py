@@ -25,7 +25,7 @@ FLEET_LIMITS = (
     ),
     Limit(
         "new connections of a node after a death, a second",
-        300,
+        500,
         lambda fleet, _: fleet.returning,
         "measured, and rounded: `bench/RESULTS.md`",
     ),
