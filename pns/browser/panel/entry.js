@@ -99,10 +99,16 @@ export class Entry {
 
   /** `entry` stands in its place, with the focus where it has it. */
   become (entry) {
-    const focused = this.root.contains(this.root.getRootNode().activeElement)
+    const focused = this.hasFocus
     this.root.replaceWith(entry.root)
     this.#place.replaceWith(entry.root)
     if (focused) entry.target.focus()
+  }
+
+  /** The focus is in it, or in its menu. */
+  get hasFocus () {
+    const { activeElement } = this.root.getRootNode()
+    return this.root.contains(activeElement) || (this.#able && this.menu.getAttribute('aria-expanded') === 'true')
   }
 
   /** It is in a list, or its place is. */

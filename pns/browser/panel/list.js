@@ -179,12 +179,16 @@ export class List {
     this.root.setAttribute('aria-busy', 'true')
     while (this.#again && this.#watched()) {
       this.#again = false
-      await this.#loadOnce().catch(error => this.#failed(error))
+      await this.#loadOnce().catch(error => {
+        this.#due = true
+        this.#failed(error)
+      })
     }
   }
 
   async #loadOnce () {
     const epoch = this.#epoch
+    if (this.#stale) this.#asks()
     const [unseen, seen] = await Promise.all([this.#source.unseen(), this.#stale ? this.#source.page('') : null])
     if (epoch !== this.#epoch) return
     await this.#show(unseen, seen)
@@ -207,8 +211,7 @@ export class List {
   async #show (unseen, seen) {
     if (seen) {
       this.#reset()
-      this.#stale = this.#due = false
-      this.#read = performance.now()
+      this.#stale = false
     }
     this.loading.hidden = true
     const epoch = this.#epoch
@@ -223,18 +226,25 @@ export class List {
     if (epoch === this.#epoch) this.draw()
   }
 
+  /** What is listed is asked for: of what changes from now on the answer may know nothing. */
+  #asks () {
+    this.#due = false
+    this.#read = performance.now()
+  }
+
   /** What is listed, as PNS has it now: what went goes, what came is where it belongs, and each mark is PNS's. */
   async #readAgain () {
     const epoch = this.#epoch
     const { count } = this.#deeds
     const sure = [...this.#entries.values()].filter(({ isSeen }) => isSeen)
+    this.#asks()
     const { items, next } = await this.#source.page('', this.#before === null ? sure.length + 1 : sure.length)
     if (epoch !== this.#epoch) return
-    this.#read = performance.now()
-    // What was clicked meanwhile may not be in this answer yet.
-    this.#due = count !== this.#deeds.count
-    this.#again ||= this.#due
-    if (this.#due) return
+    if (count !== this.#deeds.count) {
+      // What was clicked meanwhile may not be in this answer yet.
+      this.#due = this.#again = true
+      return
+    }
     const found = new Set(items.map(item => item.notification_id))
     for (const entry of sure) if (!found.has(entry.id)) this.#drop(entry)
     this.#merge(items)
@@ -330,6 +340,7 @@ export class List {
     const visible = this.visible()
     this.empty.hidden = this.#stale || !this.loading.hidden || visible.length > 0
     this.roving.settle(visible)
+    this.#deeds.follow()
     this.#drawn()
   }
 

@@ -1,5 +1,6 @@
 // A menu beside the button that opened it. The arrow keys, Home, End and first letters lead the focus; Escape, Tab and
-// a press elsewhere close it. What is chosen is done once, and the focus is back at the button by then.
+// a press elsewhere close it. What is chosen is done once, and the focus is back at the button by then. The menu goes
+// where its button goes, and closes when the button is out of view.
 
 import { element } from '../bell-item.js'
 
@@ -36,8 +37,17 @@ export class Menu {
     const { signal } = this.#page
     const elsewhere = event => event.composedPath().some(node => node === this.root || node === button) || this.close()
     document.addEventListener('pointerdown', elsewhere, { signal, capture: true })
-    for (const name of ['scroll', 'resize', 'blur']) addEventListener(name, event => event.target === this.root || this.close(), { signal, capture: name === 'scroll' })
+    for (const name of ['scroll', 'resize']) addEventListener(name, () => this.follow(), { signal, capture: true, passive: true })
+    addEventListener('blur', () => this.close(), { signal })
+    const view = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting || this.#leave())
+    view.observe(button)
+    signal.addEventListener('abort', () => view.disconnect())
     this.root.firstElementChild.focus()
+  }
+
+  /** Its button may stand elsewhere. */
+  follow () {
+    if (this.isOpen) this.#place()
   }
 
   close () {
@@ -62,7 +72,7 @@ export class Menu {
   }
 
   #leave () {
-    this.#button.focus()
+    this.#button.focus({ preventScroll: true })
     this.close()
   }
 

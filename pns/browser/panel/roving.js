@@ -29,10 +29,9 @@ export class Roving {
 
   /** `entry`, one of `entries`, goes: what has the focus next is beside it, or what holds them all. */
   leave (entry, entries, root) {
-    const { activeElement } = root.getRootNode()
     const at = entries.indexOf(entry)
     const next = entries[at + 1] ?? entries[at - 1]
-    if (!activeElement || !entry.root.contains(activeElement)) {
+    if (!entry.hasFocus) {
       if (this.#current === entry) this.#stop(next ?? null)
     } else if (next) {
       // It comes to where the other one stood.

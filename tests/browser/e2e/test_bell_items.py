@@ -530,3 +530,91 @@ async def test_open_lists_of_all_tabs_and_browsers_follow(house: House, enter: E
     await dots(other, "three", "one")
     withdrawn = (await house.backend.inbox(alice, limit=1))[0]["notification_id"]
     assert (await house.backend.http.delete(f"/users/{alice}/notifications/{withdrawn}")).status_code == 204
+
+
+HELD = """element => {
+    const client = element.client, ask = client.seen.bind(client)
+    window.asked = 0
+    const go = new Promise(resolve => { window.letGo = resolve })
+    client.seen = async asked => {
+        const answer = await ask(asked)
+        if (!window.asked++) await go
+        return answer
+    }
+}"""
+
+
+@pytest.mark.parametrize("when", ["first", "again"])
+async def test_what_changes_while_a_list_is_asked_for_is_not_lost(
+    house: House, enter: Enter, alice: str, when: str
+) -> None:
+    """The answer is of before; what came since is asked for after it."""
+    script = '<script type="module" src="/pns/bell.js"></script>'
+    house.front.add("/unread", page(f'{script}<pns-bell badge="unread"></pns-bell>'))
+    await house.backend.notify(alice, item("one"), item("two"), item("three"))
+    one, two, _ = [each["notification_id"] for each in await house.backend.inbox(alice)]
+    assert (await house.backend.http.post(f"/users/{alice}/seen", json={"all": True})).status_code == 200
+    tab = await (await enter(alice)).visit("/unread")
+    badge = tab.locator("pns-bell [part=badge]")
+    await badge.get_by_text("3").wait_for()
+    if when == "again":
+        await open_bell(tab)
+        await lists(tab, "three", "two", "one")
+    await tab.evaluate(f"({HELD})({BELL})")
+    if when == "first":
+        await open_bell(tab)
+        await holds(tab, "window.asked === 1")
+        await archive(house, alice, one)
+    else:
+        await archive(house, alice, one)
+        await holds(tab, "window.asked === 1")
+    await archive(house, alice, two)
+    await badge.get_by_text("1").wait_for()
+    await tab.evaluate("window.letGo()")
+    await lists(tab, "three")
+
+
+async def archive(house: House, user: str, notification_id: str) -> None:
+    marks = {"as": "archived", "notification_ids": [notification_id]}
+    response = await house.backend.http.post(f"/users/{user}/marks", json=marks)
+    assert response.status_code == 200, response.text
+
+
+async def test_a_menu_goes_where_its_button_goes(house: House, enter: Enter, alice: str) -> None:
+    script = '<script type="module" src="/pns/inbox.js"></script>'
+    room = '<div style="height: 40px"></div>'
+    house.front.add("/long", page(f"{room}{script}<pns-inbox></pns-inbox>" + room * 100))
+    await house.backend.notify(alice, *(item(f"item {number}") for number in range(9)))
+    tab = await (await enter(alice, bypass_csp=True, reduced_motion="reduce")).visit("/long")
+    row = tab.locator("pns-inbox li", has_text="item 4")
+    await row.hover()
+    button = row.locator("[part=menu-button]")
+    await button.click()
+    choice = tab.get_by_role("menuitem", name="Archive")
+    await choice.wait_for()
+
+    async def apart() -> float:
+        above, below = await button.bounding_box(), await tab.get_by_role("menu").bounding_box()
+        assert above and below
+        return below["y"] - above["y"]
+
+    before = await apart()
+
+    async def beside() -> bool:
+        return await apart() == before
+
+    for down in (30, 60, 10):
+        await tab.evaluate(f"scrollTo(0, {down})")
+        # A scroll is told of before the next frame is drawn.
+        await tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert await choice.is_visible()
+        assert await apart() == before
+    # What comes above moves all below.
+    await house.backend.notify(alice, item("new"))
+    await tab.locator("pns-inbox li", has_text="new").wait_for()
+    await eventually(beside, within=PATIENCE / 1000)
+    assert await choice.is_visible()
+    await tab.evaluate("scrollTo(0, 3000)")
+    await choice.wait_for(state="hidden")
+    assert await tab.evaluate("scrollY") == 3000
+    assert await button.evaluate("one => one.getRootNode().activeElement === one")
