@@ -44,11 +44,6 @@ export class Deeds {
     this.#notice.hide()
   }
 
-  /** What is listed stands elsewhere. */
-  follow () {
-    this.#menu.follow()
-  }
-
   /** It may not leave the list's memory yet. */
   keeps (entry) {
     return entry.isAsked || (this.#kept.has(entry) && this.#notice.isOn)

@@ -108,7 +108,7 @@ export class Entry {
   /** The focus is in it, or in its menu. */
   get hasFocus () {
     const { activeElement } = this.root.getRootNode()
-    return this.root.contains(activeElement) || (this.#able && this.menu.getAttribute('aria-expanded') === 'true')
+    return this.root.contains(activeElement) || this.root.querySelector('[aria-expanded=true]') !== null
   }
 
   /** It is in a list, or its place is. */

@@ -102,12 +102,11 @@ export class List {
     this.#due = true
     if (!this.#shown) return
     const wait = this.#read + READ_EVERY - performance.now()
-    if (wait > 0) this.#timers.read ??= setTimeout(() => this.#readNow(), wait)
-    this.look()
-  }
-
-  #readNow () {
-    this.#timers.read = null
+    const again = () => {
+      this.#timers.read = null
+      this.look()
+    }
+    if (wait > 0) this.#timers.read ??= setTimeout(again, wait)
     this.look()
   }
 
@@ -179,17 +178,13 @@ export class List {
     this.root.setAttribute('aria-busy', 'true')
     while (this.#again && this.#watched()) {
       this.#again = false
-      await this.#loadOnce().catch(error => {
-        this.#due = true
-        this.#failed(error)
-      })
+      await this.#loadOnce().catch(error => this.#failed(error))
     }
   }
 
   async #loadOnce () {
     const epoch = this.#epoch
-    if (this.#stale) this.#asks()
-    const [unseen, seen] = await Promise.all([this.#source.unseen(), this.#stale ? this.#source.page('') : null])
+    const [unseen, seen] = await Promise.all([this.#source.unseen(), this.#stale ? this.#newest() : null])
     if (epoch !== this.#epoch) return
     await this.#show(unseen, seen)
     if (unseen.length && epoch === this.#epoch && this.#watched()) await this.#see(unseen)
@@ -226,10 +221,11 @@ export class List {
     if (epoch === this.#epoch) this.draw()
   }
 
-  /** What is listed is asked for: of what changes from now on the answer may know nothing. */
-  #asks () {
+  /** The newest seen ones, as PNS has them now. Of what changes from now on the answer may know nothing. */
+  #newest (least) {
     this.#due = false
     this.#read = performance.now()
+    return this.#source.page('', least)
   }
 
   /** What is listed, as PNS has it now: what went goes, what came is where it belongs, and each mark is PNS's. */
@@ -237,8 +233,7 @@ export class List {
     const epoch = this.#epoch
     const { count } = this.#deeds
     const sure = [...this.#entries.values()].filter(({ isSeen }) => isSeen)
-    this.#asks()
-    const { items, next } = await this.#source.page('', this.#before === null ? sure.length + 1 : sure.length)
+    const { items, next } = await this.#newest(this.#before === null ? sure.length + 1 : sure.length)
     if (epoch !== this.#epoch) return
     if (count !== this.#deeds.count) {
       // What was clicked meanwhile may not be in this answer yet.
@@ -327,6 +322,7 @@ export class List {
   }
 
   #failed (error) {
+    this.#due = true
     // The others have their own words in the host's state.
     if (!['disconnected', 'unauthorized'].includes(error.code)) this.#host.failed(error)
   }
@@ -340,7 +336,6 @@ export class List {
     const visible = this.visible()
     this.empty.hidden = this.#stale || !this.loading.hidden || visible.length > 0
     this.roving.settle(visible)
-    this.#deeds.follow()
     this.#drawn()
   }
 
@@ -356,7 +351,7 @@ export class List {
   /** What is taken away must not take the focus with it. */
   #letFocusGo () {
     const { activeElement } = this.root.getRootNode()
-    if (activeElement && this.root.contains(activeElement)) this.root.closest('[role=dialog]')?.focus()
+    if (this.root.contains(activeElement)) this.root.closest('[role=dialog]')?.focus()
   }
 
   #age () {
@@ -367,5 +362,5 @@ export class List {
 
 function frame () {
   // A page that is not shown has no frames.
-  return new Promise(resolve => document.hidden ? setTimeout(resolve) : requestAnimationFrame(resolve))
+  return new Promise(resolve => document.visibilityState === 'visible' ? requestAnimationFrame(resolve) : setTimeout(resolve))
 }

@@ -1,6 +1,6 @@
 // A menu beside the button that opened it. The arrow keys, Home, End and first letters lead the focus; Escape, Tab and
-// a press elsewhere close it. What is chosen is done once, and the focus is back at the button by then. The menu goes
-// where its button goes, and closes when the button is out of view.
+// a press or a turn of the wheel close it. What is chosen is done once, and the focus is back at the button by then.
+// The menu goes where its button goes: what is listed above may come and go.
 
 import { element } from '../bell-item.js'
 
@@ -12,7 +12,7 @@ export class Menu {
 
   constructor () {
     this.root = element('div', { class: 'menu', part: 'menu', role: 'menu', tabindex: -1, hidden: '' })
-    if (this.root.showPopover) this.root.setAttribute('popover', 'manual')
+    if (this.root.showPopover) this.root.popover = 'manual'
     this.root.addEventListener('keydown', event => this.#key(event))
     this.root.addEventListener('focusout', ({ relatedTarget }) => {
       if (relatedTarget && !this.root.contains(relatedTarget)) this.close()
@@ -32,22 +32,18 @@ export class Menu {
     this.root.hidden = false
     this.root.showPopover?.()
     button.setAttribute('aria-expanded', 'true')
-    this.#place()
     this.#page = new AbortController()
     const { signal } = this.#page
-    const elsewhere = event => event.composedPath().some(node => node === this.root || node === button) || this.close()
-    document.addEventListener('pointerdown', elsewhere, { signal, capture: true })
-    for (const name of ['scroll', 'resize']) addEventListener(name, () => this.follow(), { signal, capture: true, passive: true })
-    addEventListener('blur', () => this.close(), { signal })
-    const view = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting || this.#leave())
-    view.observe(button)
-    signal.addEventListener('abort', () => view.disconnect())
+    const elsewhere = event => event.composedPath().some(node => node === this.root || node === button) || this.#leave()
+    for (const name of ['pointerdown', 'wheel', 'blur']) addEventListener(name, elsewhere, { signal, capture: true })
+    const follow = () => {
+      if (!button.isConnected) this.close()
+      if (signal.aborted) return
+      this.#place()
+      requestAnimationFrame(follow)
+    }
+    follow()
     this.root.firstElementChild.focus()
-  }
-
-  /** Its button may stand elsewhere. */
-  follow () {
-    if (this.isOpen) this.#place()
   }
 
   close () {
@@ -56,7 +52,6 @@ export class Menu {
     this.root.hidePopover?.()
     this.root.hidden = true
     this.root.replaceChildren()
-    this.root.removeAttribute('aria-label')
     this.#button.setAttribute('aria-expanded', 'false')
   }
 

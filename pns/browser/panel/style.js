@@ -5,10 +5,10 @@ import { TABS } from './bar.js'
 const LISTS = `
 .box { display: flex; flex-direction: column; flex: 1; min-height: 0; position: relative }
 .list { flex: 1; overflow-y: auto; overscroll-behavior: contain; padding: .375rem }
-h3 { padding: .5rem .625rem .25rem; color: var(--muted); font-size: .75rem; font-weight: 600; letter-spacing: .02em }
+h3 { padding: .5rem .625rem .25rem; color: var(--muted); font-size: .75rem; font-weight: 600 }
 ul { list-style: none; padding: 0; overflow-x: clip; touch-action: pan-y pinch-zoom }
 [part=entry] { position: relative; border-radius: 10px }
-[part=entry]:hover, [part=entry]:has([aria-expanded=true]) { background: var(--hover) }
+[part=entry]:is(:hover, :has([aria-expanded=true])) { background: var(--hover) }
 [part~=item] { display: flex; gap: .75rem; padding: .625rem; padding-inline-end: 2.375rem; border-radius: 10px; color: inherit; text-decoration: none; cursor: default }
 a[part~=item] { cursor: pointer }
 [part~=item]:focus-visible { outline-offset: -2px }
@@ -21,7 +21,7 @@ a[part~=item] { cursor: pointer }
 time { color: var(--muted); font-size: .8125rem }
 .more { display: grid; place-items: center; position: absolute; z-index: 2; inset-block-start: .375rem; inset-inline-end: .25rem; width: 1.75rem; height: 1.75rem; border-radius: 8px; color: var(--muted); background: var(--hover) }
 .more svg { width: 1.25em; height: 1.25em; stroke-width: 3 }
-.more:hover, .more[aria-expanded=true] { color: var(--text); background: color-mix(in srgb, var(--text) 12%, var(--hover)) }
+.more:is(:hover, [aria-expanded=true]) { color: var(--text); background: color-mix(in srgb, var(--text) 12%, var(--hover)) }
 .actions { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; padding-block: 0 .75rem; padding-inline: 3.625rem .625rem }
 [part~=action] { max-width: 100%; padding: .25rem .75rem; border: 1px solid var(--border); border-radius: 8px; background: var(--surface); color: var(--text); font-size: .8125rem; font-weight: 600; line-height: 1.45; text-decoration: none; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 [part~=action]:hover { border-color: var(--muted) }
@@ -34,11 +34,11 @@ time { color: var(--muted); font-size: .8125rem }
 .action-failed { flex-basis: 100%; color: var(--danger) }
 .menu { position: fixed; inset: auto; z-index: var(--pns-z, 1000); min-width: 11rem; max-width: calc(100vw - 1rem); margin: 0; padding: .25rem; border: 1px solid var(--border); border-radius: min(10px, var(--radius)); background: var(--surface); color: var(--text); box-shadow: 0 1px 2px rgb(0 0 0/.08), 0 8px 24px rgb(0 0 0/.2); font-size: .875rem; text-align: start; outline: 0 }
 .menu button { display: block; width: 100%; padding: .45rem .625rem; border-radius: 7px; text-align: start }
-.menu button:hover, .menu button:focus { background: var(--hover); outline-offset: -2px }
+.menu button:is(:hover, :focus) { background: var(--hover); outline-offset: -2px }
 .notice { display: flex; position: absolute; z-index: 3; inset-inline: .5rem; inset-block-end: .5rem; align-items: center; gap: .75rem; padding: .55rem .875rem; border-radius: 10px; background: var(--text); color: var(--surface); font-size: .875rem; box-shadow: 0 4px 16px rgb(0 0 0/.25) }
 .notice:not(.on) { opacity: 0; pointer-events: none }
 .notice span { flex: 1 }
-.notice button { min-height: 1.5rem; padding: .1rem .5rem; border-radius: 6px; font-weight: 650; text-decoration: underline; text-underline-offset: .2em }
+.notice button { min-height: 1.5rem; padding: .1rem .5rem; border-radius: 6px; font-weight: 650; text-decoration: underline }
 .notice button:focus-visible { outline-color: currentColor }
 .empty { display: grid; justify-items: center; gap: .25rem; padding: 2.75rem 1.5rem 3.25rem; text-align: center; color: var(--muted) }
 .empty svg { width: 2.5rem; height: 2.5rem; margin-block-end: .5rem; stroke-width: 1.25 }
