@@ -26,8 +26,8 @@ from pns.runtime.clock import Clock
 
 HEADS = 100
 """Announcements looked at by a commit."""
-USERS = 100
-"""Users in one commit."""
+USERS = 25
+"""Users in one commit. A commit for so many has no notify in it, and no notify waits long behind it."""
 USER_ROWS = 100
 """Notifications that a commit stores for a user, beyond the first announcement."""
 ROWS = 200

@@ -12,6 +12,7 @@ from functools import partial
 from pns.adapters.stores.announcements import (
     HEADS,
     LOOKED_AT,
+    USERS,
     BehindUser,
     CatchingUp,
     Head,
@@ -90,6 +91,7 @@ class PostgresAnnouncements(CatchingUp):
             catch_up,
             size=SMALL_WRITE * len(user_ids),
             committed=partial(self._told, user_ids),
+            apart=len(user_ids) == USERS,
         )
 
     async def due(self, until: int) -> Publication | None:

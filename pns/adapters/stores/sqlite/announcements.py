@@ -12,6 +12,7 @@ from functools import partial
 from pns.adapters.stores.announcements import (
     HEADS,
     LOOKED_AT,
+    USERS,
     BehindUser,
     CatchingUp,
     Head,
@@ -72,6 +73,7 @@ class SQLiteAnnouncements(CatchingUp):
             partial(_catch_up, user_ids=user_ids, request=request),
             size=SMALL_WRITE * len(user_ids),
             committed=partial(self._told, user_ids),
+            apart=len(user_ids) == USERS,
         )
 
     async def due(self, until: int) -> Publication | None:
