@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import pytest
 
@@ -249,6 +249,27 @@ async def test_several_come_in_their_order_a_bounded_number_in_a_commit(
     await announce(store, *(f"large.{place}" for place in range(1000)), id="large")
     assert await count(store, users[1]) == 1281
     assert (await kept(store, "p3")).reached == 5
+
+
+async def test_a_notify_waits_for_a_few_of_many_who_catch_up(store: Store) -> None:
+    users = [f"user {number}" for number in range(100)]
+    await know(store, *users)
+    await announce(store, "news")
+    commits: list[int] = []
+    begun = asyncio.Event()
+
+    def told(user_ids: Collection[str], done: CaughtUp | None) -> None:
+        commits.append(len(user_ids))
+        begun.set()
+
+    store.announcements.begin(terms=None, told=told)
+    catching_up = asyncio.create_task(store.announcements.catch_up(users))
+    await begun.wait()
+    await append(store, "ann", "beside")
+    assert len(commits) < 4
+    await catching_up
+    assert commits == [25] * 4
+    assert {state.unseen for state in (await store.states(users)).values()} == {2}
 
 
 async def test_taken_back_it_is_nobodys(store: Store, other: Store, raw: Raw) -> None:
