@@ -231,9 +231,10 @@ export class List {
   /** What is listed, as PNS has it now: what went goes, what came is where it belongs, and each mark is PNS's. */
   async #readAgain () {
     const epoch = this.#epoch
+    const before = this.#before
     const { count } = this.#deeds
     const sure = [...this.#entries.values()].filter(({ isSeen }) => isSeen)
-    const { items, next } = await this.#newest(this.#before === null ? sure.length + 1 : sure.length)
+    const { items, next } = await this.#newest(before === null ? sure.length + 1 : sure.length)
     if (epoch !== this.#epoch) return
     if (count !== this.#deeds.count) {
       // What was clicked meanwhile may not be in this answer yet.
@@ -243,7 +244,8 @@ export class List {
     const found = new Set(items.map(item => item.notification_id))
     for (const entry of sure) if (!found.has(entry.id)) this.#drop(entry)
     this.#merge(items)
-    this.#goOn(next)
+    // Older ones may have come meanwhile: then the list goes on behind those.
+    if (before === this.#before) this.#goOn(next)
     this.draw()
   }
 

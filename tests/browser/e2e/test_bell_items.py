@@ -574,6 +574,29 @@ async def test_what_changes_while_a_list_is_asked_for_is_not_lost(
     await lists(tab, "three")
 
 
+async def test_older_ones_that_come_while_a_list_is_read_again_stay_its_end(
+    house: House, enter: Enter, alice: str
+) -> None:
+    """The answer is of the pages of before: it does not put the list's end back."""
+    old = [f"old {number}" for number in reversed(range(22))]
+    await house.backend.notify(alice, *(item(title) for title in reversed(old)))
+    newest = (await house.backend.inbox(alice, limit=50))[-1]["notification_id"]
+    assert (await house.backend.http.post(f"/users/{alice}/seen", json={"all": True})).status_code == 200
+    tab = await (await enter(alice)).open()
+    await open_bell(tab)
+    await lists(tab, *old[:20])
+    await tab.evaluate(f"({HELD})({BELL})")
+    await archive(house, alice, newest)
+    await holds(tab, "window.asked === 1")
+    older = tab.get_by_text("Show older")
+    await older.click()
+    await lists(tab, *old)
+    await older.wait_for(state="hidden")
+    await tab.evaluate("window.letGo()")
+    await lists(tab, *old[1:])
+    assert not await older.is_visible()
+
+
 async def archive(house: House, user: str, notification_id: str) -> None:
     marks = {"as": "archived", "notification_ids": [notification_id]}
     response = await house.backend.http.post(f"/users/{user}/marks", json=marks)
