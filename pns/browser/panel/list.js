@@ -38,7 +38,8 @@ export class List {
   #read = -READ_EVERY // when it was read last
   #stale = true // what is listed is of the last time it was looked at
   #shown = false
-  #epoch = 0 // rises when the list is somebody else's; what was asked for before is not shown then
+  #epoch = 0 // rises when the list begins anew; what was asked for before is not shown then
+  #paging = null // the epoch of the older ones that are asked for
   #timers = {}
 
   /**
@@ -110,8 +111,9 @@ export class List {
     this.look()
   }
 
-  /** Nobody looks at it any more: the next time it begins anew. */
+  /** Nobody looks at it any more: the next time it begins anew, without what is still on its way. */
   leave () {
+    this.#epoch++
     this.#shown = false
     this.#stale = true
     this.#deeds.rest()
@@ -216,7 +218,7 @@ export class List {
       if (known?.marks.archived) this.#drop(known)
     }
     await this.#add(this.fresh, [...unseen].reverse(), this.fresh.firstChild)
-    // Each wait may end in a list that is somebody else's.
+    // Each wait may end in a list that has begun anew.
     if (seen && epoch === this.#epoch) await this.#append(seen)
     if (epoch === this.#epoch) this.draw()
   }
@@ -275,7 +277,9 @@ export class List {
 
   async #older () {
     const epoch = this.#epoch
-    this.older.disabled = true
+    // A button that is disabled meanwhile would lose the focus.
+    if (this.#paging === epoch) return
+    this.#paging = epoch
     try {
       // What was marked since may stand among them again: a page of those alone is none.
       for (let added = 0; !added && this.#before !== null;) {
@@ -287,13 +291,13 @@ export class List {
       if (error.code === 'unknown_notification') this.#before = ''
       this.#failed(error)
     } finally {
-      this.older.disabled = false
+      this.#paging = null
     }
   }
 
   async #append ({ items, next }) {
-    this.#goOn(next)
     const focused = this.older.matches(':focus')
+    this.#goOn(next)
     const size = this.#entries.size
     const first = await this.#add(this.seen, items, null)
     if (focused && first) this.roving.focus(first)

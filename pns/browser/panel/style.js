@@ -32,13 +32,13 @@ time { color: var(--muted); font-size: .8125rem }
 [part~=action][aria-disabled=true] { opacity: .6; cursor: progress }
 .note { color: var(--muted); font-size: .8125rem }
 .action-failed { flex-basis: 100%; color: var(--danger) }
-.menu { position: fixed; inset: auto; z-index: var(--pns-z, 1000); min-width: 11rem; max-width: calc(100vw - 1rem); margin: 0; padding: .25rem; border: 1px solid var(--border); border-radius: min(10px, var(--radius)); background: var(--surface); color: var(--text); box-shadow: 0 1px 2px rgb(0 0 0/.08), 0 8px 24px rgb(0 0 0/.2); font-size: .875rem; text-align: start; outline: 0 }
+.menu { position: fixed; inset: auto; z-index: var(--pns-z, 1000); min-width: 11rem; max-width: calc(100vw - 1rem); margin: 0; padding: .25rem; border: 1px solid var(--border); border-radius: min(10px, var(--radius)); background: var(--surface); color: var(--text); box-shadow: 0 1px 2px rgb(0 0 0/.08), 0 4px 16px rgb(0 0 0/.2); font-size: .875rem; text-align: start; outline: 0 }
 .menu button { display: block; width: 100%; padding: .5rem .625rem; border-radius: 7px; text-align: start }
 .menu button:is(:hover, :focus) { background: var(--hover); outline-offset: -2px }
 .notice { display: flex; position: absolute; z-index: 3; inset-inline: .5rem; inset-block-end: .5rem; align-items: center; gap: .75rem; padding: .625rem .875rem; border-radius: 10px; background: var(--text); color: var(--surface); font-size: .875rem; box-shadow: 0 4px 16px rgb(0 0 0/.25) }
 .notice:not(.on) { opacity: 0; pointer-events: none }
 .notice span { flex: 1 }
-.notice button { min-height: 1.5rem; padding: .1rem .5rem; border-radius: 6px; font-weight: 650; text-decoration: underline }
+.notice button { min-height: 1.5rem; padding: .125rem .5rem; border-radius: 6px; font-weight: 650; text-decoration: underline }
 .notice button:focus-visible { outline-color: currentColor }
 .empty { display: grid; justify-items: center; gap: .25rem; padding: 3rem 1.5rem; text-align: center; color: var(--muted) }
 .empty svg { width: 2.5rem; height: 2.5rem; margin-block-end: .5rem; stroke-width: 1.25 }

@@ -15,6 +15,7 @@ from tests.browser.e2e.conftest import (
     PATIENCE,
     Enter,
     House,
+    count_is,
     holds,
     lists,
     lists_many,
@@ -595,6 +596,67 @@ async def test_older_ones_that_come_while_a_list_is_read_again_stay_its_end(
     await tab.evaluate("window.letGo()")
     await lists(tab, *old[1:])
     assert not await older.is_visible()
+
+
+async def test_whoever_asks_for_older_ones_by_keyboard_keeps_the_focus(
+    house: House, enter: Enter, alice: str
+) -> None:
+    """The button has the focus while they are asked for, and the first of them afterwards."""
+    old = [f"old {number}" for number in reversed(range(45))]
+    await house.backend.notify(alice, *(item(title) for title in reversed(old)))
+    assert (await house.backend.http.post(f"/users/{alice}/seen", json={"all": True})).status_code == 200
+    tab = await (await enter(alice)).open()
+    await open_bell(tab)
+    await lists(tab, *old[:20])
+    focused = f"{BELL}.shadowRoot.activeElement"
+    await tab.get_by_text("Show older").focus()
+    await tab.keyboard.press("Enter")
+    await lists(tab, *old[:40])
+    await holds(tab, f"{focused}?.closest('li')?.innerText.includes('old 24')")
+    await tab.evaluate(f"({HELD})({BELL})")
+    await tab.get_by_text("Show older").focus()
+    await tab.keyboard.press("Enter")
+    await holds(tab, "window.asked === 1")
+    await tab.keyboard.press("Enter")
+    assert await tab.evaluate(f"{focused}.innerText") == "Show older"
+    await tab.evaluate("window.letGo()")
+    await lists(tab, *old)
+    await holds(tab, f"{focused}?.closest('li')?.innerText.includes('old 4')")
+    assert await tab.evaluate("window.asked") == 2  # the page, and that nothing is behind it
+    await tab.keyboard.press("Escape")
+    await tab.locator("pns-bell [role=dialog]").wait_for(state="hidden")
+
+
+OPENED_MEANWHILE = """async element => {
+    const turn = () => new Promise(done => setTimeout(done)), held = [], frame = window.requestAnimationFrame
+    window.requestAnimationFrame = built => held.push(built)
+    element.shadowRoot.querySelector('button').click()
+    while (!held.length) await turn()
+    window.letGo()
+    await turn()
+    window.requestAnimationFrame = frame
+    for (const built of held) built()
+}"""
+"""A page that opens its panel, and is answered what HELD holds before the first items are built."""
+
+
+async def test_older_ones_that_come_when_the_panel_was_opened_again_are_not_above_the_newest(
+    house: House, enter: Enter, alice: str
+) -> None:
+    old = [f"old {number}" for number in reversed(range(22))]
+    await house.backend.notify(alice, *(item(title) for title in reversed(old)))
+    assert (await house.backend.http.post(f"/users/{alice}/seen", json={"all": True})).status_code == 200
+    tab = await (await enter(alice)).open()
+    await open_bell(tab)
+    await lists(tab, *old[:20])
+    await tab.evaluate(f"({HELD})({BELL})")
+    await tab.get_by_text("Show older").click()
+    await holds(tab, "window.asked === 1")
+    await tab.keyboard.press("Escape")
+    await house.backend.notify(alice, item("new"))
+    await count_is(tab, 1)
+    await tab.evaluate(f"({OPENED_MEANWHILE})({BELL})")
+    await lists(tab, "new", *old[:20])
 
 
 async def archive(house: House, user: str, notification_id: str) -> None:
