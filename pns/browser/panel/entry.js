@@ -147,13 +147,8 @@ export class Entry {
 function drawn (host, notification, content, pieces) {
   const time = timeOf(notification.create_date, langOf(host))
   const template = host.querySelector(':scope > template[data-item]')
-  return rendered(host.render, notification, content) ??
+  return host.render?.(notification, content) ??
     (template ? filled(template, content, time) : itemOf(content, time, pieces))
-}
-
-function rendered (render, notification, content) {
-  const made = render?.(notification, content)
-  return made === undefined || made === null ? null : made
 }
 
 /** What takes the focus in an entry: its link or button, else the first element, else the entry itself. */

@@ -24,8 +24,13 @@ export class Notice {
     return this.root.classList.contains('on')
   }
 
-  /** Say `words`; the button with the words `name` calls `act`, once. */
+  /**
+   * Say `words`; the button with the words `name` calls `act`, once. What the line stands in gets no lower meanwhile:
+   * the second click of a double click would meet what is below.
+   */
   say (words, name = '', act = null) {
+    const { style, offsetHeight } = this.root.parentNode
+    style.minHeight = `${offsetHeight}px`
     this.#act = act
     this.#said.textContent = words
     this.#button.textContent = name
@@ -48,6 +53,7 @@ export class Notice {
     this.#said.textContent = ''
     this.#button.hidden = true
     this.root.classList.remove('on')
+    this.root.parentNode.style.minHeight = ''
   }
 
   #wait () {

@@ -18,7 +18,7 @@ a[part~=item] { cursor: pointer }
 .unread [part=item-title] { font-weight: 620 }
 .dot { position: absolute; z-index: 1; inset-block-start: 1.05rem; inset-inline-end: .875rem; width: .5rem; height: .5rem; border-radius: 50%; background: var(--accent); pointer-events: none }
 [part=item-body] { color: var(--muted); font-size: .875rem; line-height: 1.4; white-space: pre-line; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 4; overflow: hidden }
-time { color: var(--muted); font-size: .8125rem }
+time, .note { color: var(--muted); font-size: .8125rem }
 .more { display: grid; place-items: center; position: absolute; z-index: 2; inset-block-start: .375rem; inset-inline-end: .25rem; width: 1.75rem; height: 1.75rem; border-radius: 8px; color: var(--muted); background: var(--hover) }
 .more svg { width: 1.25em; height: 1.25em; stroke-width: 3 }
 .more:is(:hover, [aria-expanded=true]) { color: var(--text); background: color-mix(in srgb, var(--text) 12%, var(--hover)) }
@@ -30,9 +30,8 @@ time { color: var(--muted); font-size: .8125rem }
 [part~=danger] { color: var(--danger) }
 [part~=danger]:hover { border-color: var(--danger) }
 [part~=action][aria-disabled=true] { opacity: .6; cursor: progress }
-.note { color: var(--muted); font-size: .8125rem }
 .action-failed { flex-basis: 100%; color: var(--danger) }
-.menu { position: fixed; inset: auto; z-index: var(--pns-z, 1000); min-width: 11rem; max-width: calc(100vw - 1rem); margin: 0; padding: .25rem; border: 1px solid var(--border); border-radius: min(10px, var(--radius)); background: var(--surface); color: var(--text); box-shadow: 0 1px 2px rgb(0 0 0/.08), 0 4px 16px rgb(0 0 0/.2); font-size: .875rem; text-align: start; outline: 0 }
+.menu { position: fixed; inset: auto; z-index: var(--pns-z, 1000); min-width: 11rem; max-width: calc(100vw - 1rem); margin: 0; padding: .25rem; border: 1px solid var(--border); border-radius: min(10px, var(--radius)); background: var(--surface); color: var(--text); box-shadow: 0 4px 16px rgb(0 0 0/.25); font-size: .875rem; text-align: start; outline: 0 }
 .menu button { display: block; width: 100%; padding: .5rem .625rem; border-radius: 7px; text-align: start }
 .menu button:is(:hover, :focus) { background: var(--hover); outline-offset: -2px }
 .notice { display: flex; position: absolute; z-index: 3; inset-inline: .5rem; inset-block-end: .5rem; align-items: center; gap: .75rem; padding: .625rem .875rem; border-radius: 10px; background: var(--text); color: var(--surface); font-size: .875rem; box-shadow: 0 4px 16px rgb(0 0 0/.25) }

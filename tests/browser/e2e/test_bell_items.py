@@ -659,6 +659,38 @@ async def test_older_ones_that_come_when_the_panel_was_opened_again_are_not_abov
     await lists(tab, "new", *old[:20])
 
 
+@pytest.mark.parametrize("path", ["/", "/page"])
+async def test_what_moves_below_the_pointer_is_not_clicked_twice(
+    house: House, enter: Enter, alice: str, path: str
+) -> None:
+    """The second click of a double click comes when the list is shorter, and is still one on the list."""
+    link = '<a id="below" href="#pressed" style="display: block; height: 600px">below</a>'
+    house.front.add(
+        "/page", page(f'<script type="module" src="/pns/inbox.js"></script><pns-inbox></pns-inbox>{link}')
+    )
+    await house.backend.notify(alice, item("one"), item("two"), item("three"))
+    tab = await (await enter(alice, bypass_csp=True)).visit(path)
+    if path == "/":
+        await open_bell(tab)
+    listed = tab.locator("[part=item-title]:visible")
+    await listed.nth(2).wait_for()
+    for left in (2, 1, 0):
+        row = tab.locator("[part=entry]").first
+        await row.hover()
+        await row.locator("[part=menu-button]").click()
+        box = await tab.get_by_role("menuitem", name="Archive").bounding_box()
+        assert box is not None
+        await tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 4)
+        await tab.mouse.down()
+        await tab.mouse.up()
+        await listed.nth(left).wait_for(state="hidden")
+        await tab.mouse.down(click_count=2)
+        await tab.mouse.up(click_count=2)
+        assert await listed.count() == left
+        assert not tab.url.endswith("#pressed")
+        assert await tab.locator("[part=notice] [role=status]:visible").inner_text() == "Archived."
+
+
 async def archive(house: House, user: str, notification_id: str) -> None:
     marks = {"as": "archived", "notification_ids": [notification_id]}
     response = await house.backend.http.post(f"/users/{user}/marks", json=marks)
