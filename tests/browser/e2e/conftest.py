@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from _pytest.runner import runtestprotocol
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
@@ -54,8 +55,30 @@ def chromium(name: str = WINDOWED) -> str:
 async def launched(name: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium(name), args=FLAGS)
+        _running.append(browser)
         yield browser
+        _running.remove(browser)
         await browser.close()
+
+
+_running: list[Browser] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """A browser whose process died says nothing of the page: such a test runs once more, with fixtures made
+    anew.
+    """
+    where = {"nodeid": item.nodeid, "location": item.location}
+    item.ihook.pytest_runtest_logstart(**where)
+    reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    if any(report.failed for report in reports) and not all(each.is_connected() for each in _running):
+        item.session._setupstate.teardown_exact(None)
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(**where)
+    return True
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
