@@ -108,7 +108,7 @@ export class Entry {
   /** The focus is in it, or in its menu. */
   get hasFocus () {
     const { activeElement } = this.root.getRootNode()
-    return this.root.contains(activeElement) || this.root.querySelector('[aria-expanded=true]') !== null
+    return this.root.contains(activeElement) || this.menu.getAttribute?.('aria-expanded') === 'true'
   }
 
   /** It is in a list, or its place is. */

@@ -55,24 +55,19 @@ def chromium(name: str = WINDOWED) -> str:
 async def launched(name: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium(name), args=FLAGS)
-        _running.append(browser)
         yield browser
-        _running.remove(browser)
         await browser.close()
-
-
-_running: list[Browser] = []
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     """A browser whose process died says nothing of the page: such a test runs once more, with fixtures made
-    anew.
+    anew. A test that closes its own page too early fails again.
     """
     where = {"nodeid": item.nodeid, "location": item.location}
     item.ihook.pytest_runtest_logstart(**where)
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    if any(report.failed for report in reports) and not all(each.is_connected() for each in _running):
+    if any(report.failed and "TargetClosedError" in report.longreprtext for report in reports):
         item.session._setupstate.teardown_exact(None)
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
     for report in reports:

@@ -575,17 +575,23 @@ async def test_what_changes_while_a_list_is_asked_for_is_not_lost(
     await lists(tab, "three")
 
 
+async def opened_on_old(house: House, enter: Enter, user: str, number: int) -> tuple[Page, list[str]]:
+    """The open bell of `user`, who saw so many long ago; and their titles, the last one on top."""
+    old = [f"old {at}" for at in reversed(range(number))]
+    await house.backend.notify(user, *(item(title) for title in reversed(old)))
+    assert (await house.backend.http.post(f"/users/{user}/seen", json={"all": True})).status_code == 200
+    tab = await (await enter(user)).open()
+    await open_bell(tab)
+    await lists(tab, *old[:20])
+    return tab, old
+
+
 async def test_older_ones_that_come_while_a_list_is_read_again_stay_its_end(
     house: House, enter: Enter, alice: str
 ) -> None:
     """The answer is of the pages of before: it does not put the list's end back."""
-    old = [f"old {number}" for number in reversed(range(22))]
-    await house.backend.notify(alice, *(item(title) for title in reversed(old)))
+    tab, old = await opened_on_old(house, enter, alice, 22)
     newest = (await house.backend.inbox(alice, limit=50))[-1]["notification_id"]
-    assert (await house.backend.http.post(f"/users/{alice}/seen", json={"all": True})).status_code == 200
-    tab = await (await enter(alice)).open()
-    await open_bell(tab)
-    await lists(tab, *old[:20])
     await tab.evaluate(f"({HELD})({BELL})")
     await archive(house, alice, newest)
     await holds(tab, "window.asked === 1")
@@ -602,12 +608,7 @@ async def test_whoever_asks_for_older_ones_by_keyboard_keeps_the_focus(
     house: House, enter: Enter, alice: str
 ) -> None:
     """The button has the focus while they are asked for, and the first of them afterwards."""
-    old = [f"old {number}" for number in reversed(range(45))]
-    await house.backend.notify(alice, *(item(title) for title in reversed(old)))
-    assert (await house.backend.http.post(f"/users/{alice}/seen", json={"all": True})).status_code == 200
-    tab = await (await enter(alice)).open()
-    await open_bell(tab)
-    await lists(tab, *old[:20])
+    tab, old = await opened_on_old(house, enter, alice, 45)
     focused = f"{BELL}.shadowRoot.activeElement"
     await tab.get_by_text("Show older").focus()
     await tab.keyboard.press("Enter")
@@ -643,12 +644,7 @@ OPENED_MEANWHILE = """async element => {
 async def test_older_ones_that_come_when_the_panel_was_opened_again_are_not_above_the_newest(
     house: House, enter: Enter, alice: str
 ) -> None:
-    old = [f"old {number}" for number in reversed(range(22))]
-    await house.backend.notify(alice, *(item(title) for title in reversed(old)))
-    assert (await house.backend.http.post(f"/users/{alice}/seen", json={"all": True})).status_code == 200
-    tab = await (await enter(alice)).open()
-    await open_bell(tab)
-    await lists(tab, *old[:20])
+    tab, old = await opened_on_old(house, enter, alice, 22)
     await tab.evaluate(f"({HELD})({BELL})")
     await tab.get_by_text("Show older").click()
     await holds(tab, "window.asked === 1")
@@ -657,6 +653,18 @@ async def test_older_ones_that_come_when_the_panel_was_opened_again_are_not_abov
     await count_is(tab, 1)
     await tab.evaluate(f"({OPENED_MEANWHILE})({BELL})")
     await lists(tab, "new", *old[:20])
+
+
+async def test_what_the_page_s_own_item_opens_is_no_menu(house: House, enter: Enter, alice: str) -> None:
+    """An entry goes whose own content is expanded: the focus stays where it is."""
+    own = '<template data-item><b part="item-title" data-field="title" aria-expanded="true"></b></template>'
+    script = '<script type="module" src="/pns/bell.js"></script>'
+    house.front.add("/own", page(f"{script}<pns-bell>{own}</pns-bell>"))
+    tab = await opened(house, enter, alice, item("one"), item("two"), path="/own")
+    await tab.locator("pns-bell [part=read-all]").focus()
+    await archive(house, alice, (await house.backend.inbox(alice))[0]["notification_id"])
+    await lists(tab, "two")
+    assert await tab.evaluate(f"{BELL}.shadowRoot.activeElement.part.contains('read-all')")
 
 
 @pytest.mark.parametrize("path", ["/", "/page"])

@@ -25,5 +25,5 @@ async def test_it_is_started_again_for_the_same_test(
 
 
 async def test_the_next_test_has_it(browser: Browser) -> None:
-    assert browser is _runs[-1]
+    assert browser is [browser, *_runs][-1]
     assert browser.is_connected()
